@@ -1,0 +1,147 @@
+"""An experiment: one complete configuration, named by the hash of all that decides its records (DESIGN section 2).
+
+Inside: strategy, cost, gate and canary settings, starting cash, epoch, model policy, decision-code hash, lock-file
+hash, seed, source, and for a fork its parent and data revision. Outside: end date, paths, run ids, wall clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from throughline.errors import SettingsError
+from throughline.experiment.config import Configuration
+from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, score_text
+
+MODES = ("demo", "backtest")
+_DECISION_PACKAGES = ("features", "market", "signals", "strategy", "trading")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment. id: hex SHA-256 of `body`, the canonical bytes of everything that decides its records."""
+
+    id: str
+    mode: str
+    epoch: date
+    configuration: Configuration
+    source_hash: str
+    seed: int
+    code_hash: str
+    lock_hash: str
+    parent: str | None
+    data_revision: str | None
+    body: bytes
+
+
+def decision_code_hash(package: Path | None = None) -> str:
+    """Return the hash of the files that decide: market, signals, strategy, trading, features (not the git commit).
+
+    Over sorted (relative path, SHA-256) pairs of the ``.py`` files, read with universal newlines so that a checkout
+    with other line ends is the same code.
+    """
+    root = package or Path(str(files("throughline")))
+    listing = []
+    for name in _DECISION_PACKAGES:
+        for path in sorted((root / name).rglob("*.py"), key=lambda item: item.relative_to(root).as_posix().encode()):
+            text = path.read_text(encoding="utf-8").encode()
+            listing.append([path.relative_to(root).as_posix(), hashlib.sha256(text).hexdigest()])
+    return content_hash("decision_code", canonical_bytes({"files": listing}))
+
+
+@lru_cache(maxsize=1)
+def current_code_hash() -> str:
+    """Return the decision-code hash of the installed package (read once per process)."""
+    return decision_code_hash()
+
+
+def lock_hash(lock_file: Path | None = None) -> str:
+    """Return the SHA-256 of the lock file that pins the environment. Raises SettingsError where it is missing."""
+    path = lock_file or Path(str(files("throughline"))).parent / "requirements.lock"
+    if not path.is_file():
+        raise SettingsError(f"{path}: the lock file is missing, so the environment has no identity; restore it from git")
+    return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of a configuration as text: canonical JSON holds integers only."""
+    if isinstance(value, float):
+        return score_text(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def make_experiment(
+    mode: str,
+    epoch: date,
+    configuration: Configuration,
+    source_hash: str,
+    seed: int,
+    *,
+    lock: str,
+    code: str | None = None,
+    parent: str | None = None,
+    data_revision: str | None = None,
+) -> Experiment:
+    """Return the experiment of these settings. Raises SettingsError for a mode that does not exist."""
+    if mode not in MODES:
+        raise SettingsError(f"mode '{mode}' does not exist: choose one of {', '.join(MODES)}")
+    code_hash = code or current_code_hash()
+    body = canonical_bytes(
+        {
+            "code_hash": code_hash,
+            "configuration": _plain(configuration.model_dump(mode="json")),
+            "data_revision": data_revision,
+            "epoch": epoch,
+            "lock_hash": lock,
+            "mode": mode,
+            "parent": parent,
+            "schema_version": SCHEMA_VERSION,
+            "seed": seed,
+            "source": source_hash,
+        }
+    )
+    return Experiment(
+        id=content_hash("experiment", body),
+        mode=mode,
+        epoch=epoch,
+        configuration=configuration,
+        source_hash=source_hash,
+        seed=seed,
+        code_hash=code_hash,
+        lock_hash=lock,
+        parent=parent,
+        data_revision=data_revision,
+        body=body,
+    )
+
+
+def from_body(body: bytes) -> Experiment:
+    """Return the experiment that `body` (canonical bytes) describes; its id is recomputed, not believed."""
+    data = json.loads(body)
+    return Experiment(
+        id=content_hash("experiment", body),
+        mode=data["mode"],
+        epoch=date.fromisoformat(data["epoch"]),
+        configuration=Configuration.model_validate(data["configuration"], strict=False),
+        source_hash=data["source"],
+        seed=data["seed"],
+        code_hash=data["code_hash"],
+        lock_hash=data["lock_hash"],
+        parent=data["parent"],
+        data_revision=data["data_revision"],
+        body=body,
+    )
+
+
+def configuration_pointer(experiment: Experiment, part: str) -> str:
+    """Return the pointer a record carries to its settings: the experiment and the part of its body."""
+    return f"experiment:{experiment.id}#/configuration/{part}"
