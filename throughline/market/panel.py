@@ -75,7 +75,8 @@ class SourceDescription:
     capabilities: the reference names and bar columns the source can give (for example ``{"ohlc", "volume",
     "market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment"}``).
     benchmark: ticker that stands for the market (BTC), or None. survivors_only: the universe holds only instruments
-    that were alive later. availability: "observed" or "assumed". assumptions: sentences for the report.
+    that were alive later; attrition_per_48h: the expected total loss per 48 h held that goes with that (fraction).
+    availability: "observed" or "assumed". assumptions: sentences for the report.
     """
 
     name: str
@@ -89,6 +90,7 @@ class SourceDescription:
     assumptions: tuple[str, ...]
     first_day: date
     last_day: date
+    attrition_per_48h: float = 0.0
 
 
 class MarketDataProvider(Protocol):

@@ -1,0 +1,335 @@
+"""The archive description: how a user's own files map to the canonical columns, as frozen, validated data.
+
+Belongs here: what a description may say, and its identity. Does not belong here: reading the data files (`columns`,
+`archive`). The format is documented for users in ``examples/archives/README.md``.
+
+Identity (`source_hash`): the hash of the parsed description: columns, units, availability and cleaning rules, facts
+of the universe. Not in it: names of files, the name of the archive, sentences for the report, the file format, and the
+*content* of a mapping table. A mapping row decides which coin's values stand beside a pair, but every value so joined
+is sealed day by day with the bars, so another mapping shows as revised days, and a row more for a coin more is data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from throughline.identity import decimal_text, hash_body
+from throughline.market.cleaning import HOUR_MS, CleaningRules
+from throughline.market.settings_table import SettingsTable, duration_ms, read_toml
+
+DAY_MS = 86_400_000
+TIME_UNITS = ("ms", "s", "us", "ns", "iso", "date")
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """Where a table is and how its rows are named.
+
+    file: path or glob relative to the data folder. instrument: the column, None = the file's name without its ending.
+    time_unit: one of TIME_UNITS. time_zone: IANA name for stamps that carry none; None = stamps must carry one (ISO) or
+    are UTC by nature (Unix times, dates). nulls: texts that mean "no value" in a CSV.
+    """
+
+    file: str
+    format: str
+    delimiter: str
+    nulls: tuple[str, ...]
+    instrument: str | None
+    time: str
+    time_unit: str
+    time_zone: str | None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A CSV or Parquet table that says which key of a reference table belongs to an instrument."""
+
+    file: str
+    format: str
+    delimiter: str
+    instrument: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """When a value became known: `base` ("stamp", "close" or the name of a column with a time), plus `delay_ms`."""
+
+    base: str
+    delay_ms: int
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceDescription:
+    """A quantity beside the bars. table None = a column of the bars' own rows."""
+
+    name: str
+    table: TableLayout | None
+    mapping: Mapping | None
+    value: str
+    known: Known
+    max_age_ms: int
+    zero_means_missing: bool
+    may_be_negative: bool
+    positive: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BarsDescription:
+    """The table of bars. With `open` None the data is closes only. volume_unit: "base" or "quote"."""
+
+    table: TableLayout
+    interval_ms: int
+    stamp: str
+    open: str | None
+    high: str | None
+    low: str | None
+    close: str
+    volume: str | None
+    volume_unit: str
+    only: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArchiveDescription:
+    """A whole archive: see the module docstring. `path` is the file it was read from, for messages."""
+
+    path: Path
+    name: str
+    bars: BarsDescription
+    references: tuple[ReferenceDescription, ...]
+    cleaning: CleaningRules
+    benchmark: str | None
+    survivors_only: bool
+    attrition_per_48h: float
+    availability: str
+    assumptions: tuple[str, ...]
+
+    @property
+    def close_only(self) -> bool:
+        """Say whether the archive has closes and nothing else."""
+        return self.bars.open is None
+
+    @property
+    def source_hash(self) -> str:
+        """Return the identity of the source (module docstring)."""
+        return hash_body("market_source", _identity(self))
+
+
+def load_description(path: Path) -> ArchiveDescription:
+    """Read and check a description. Raises SettingsError naming the file and the key."""
+    return parse_description(read_toml(path), path)
+
+
+def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
+    """Check a parsed TOML document. `path` is used in messages only."""
+    root = SettingsTable(values, path)
+    root.whole("schema", 1, 1, 1)
+    survivors = root.flag("survivors_only", False)
+    bars_table = root.table("bars")
+    if bars_table is None:
+        raise root.fail("bars", "is missing; the table [bars] says where the bars are")
+    bars = _bars(bars_table)
+    references = tuple(_reference(name, table, bars) for name, table in root.tables("references").items())
+    default_stale = 7 if bars.interval_ms >= DAY_MS else max(2, 24 * HOUR_MS // bars.interval_ms)
+    description = ArchiveDescription(
+        path=path,
+        name=root.text("name"),
+        bars=bars,
+        references=references,
+        cleaning=_cleaning(root.table("cleaning"), default_stale),
+        benchmark=root.optional_text("benchmark"),
+        survivors_only=survivors,
+        attrition_per_48h=root.number("attrition_per_48h", 0.0, 0.0, 0.5),
+        availability=root.choice("availability", ("observed", "assumed"), "assumed"),
+        assumptions=root.texts("assumptions"),
+    )
+    if description.attrition_per_48h and not survivors:
+        raise root.fail("attrition_per_48h", "is given, but survivors_only is not true")
+    root.finish()
+    return description
+
+
+def _layout(table: SettingsTable) -> TableLayout:
+    file = table.text("file")
+    unit = table.choice("time_unit", TIME_UNITS)
+    zone = table.optional_text("time_zone")
+    if zone is not None:
+        if unit not in ("iso", "date"):
+            raise table.fail("time_zone", f'has no meaning with time_unit = "{unit}": Unix times are UTC')
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise table.fail("time_zone", f'is {zone!r}, no known time zone; write "UTC" or an IANA name') from None
+    by_name = table.flag("instrument_from_file_name", False)
+    instrument = table.optional_text("instrument")
+    if by_name == (instrument is not None):
+        raise table.fail("instrument", "is missing: give the column, or instrument_from_file_name = true (not both)")
+    return TableLayout(
+        file=file,
+        format=_format(table, file),
+        delimiter=table.character("delimiter", ","),
+        nulls=table.texts("nulls"),
+        instrument=instrument,
+        time=table.text("time"),
+        time_unit=unit,
+        time_zone=zone,
+    )
+
+
+def _format(table: SettingsTable, file: str) -> str:
+    ending = Path(file).suffix.lower().lstrip(".")
+    guess = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "csv", "txt": "csv"}.get(ending)
+    if guess is None and not table.has("format"):
+        raise table.fail("file", f'ends in {ending!r}; say format = "csv" or format = "parquet"')
+    return table.choice("format", ("csv", "parquet"), guess)
+
+
+def _bars(table: SettingsTable) -> BarsDescription:
+    layout = _layout(table)
+    interval = table.duration("interval")
+    if DAY_MS % interval:
+        raise table.fail("interval", "must divide a day: partitions are whole UTC days (1m, 5m, 15m, 1h, 4h, 1d ...)")
+    if interval < 60_000:
+        raise table.fail("interval", "is below one minute, which is not supported")
+    if layout.time_unit == "date" and interval != DAY_MS:
+        raise table.fail("time_unit", 'is "date", which names whole days; the interval must then be "1d"')
+    if interval == DAY_MS and layout.time_zone not in (None, "UTC"):
+        raise table.fail("time_zone", "must be UTC for daily bars: another zone's days do not fit UTC partitions")
+    columns = {key: table.optional_text(key) for key in ("open", "high", "low")}
+    given = [key for key, value in columns.items() if value]
+    if given and len(given) < 3:
+        absent = next(key for key in columns if key not in given)
+        raise table.fail(absent, "is missing: give open, high and low, or none of them (closes only)")
+    volume = table.optional_text("volume")
+    if table.has("volume_unit") and volume is None:
+        raise table.fail("volume_unit", "is given without a volume column")
+    if table.choice("quote", ("USD",), "USD") != "USD":
+        raise table.fail("quote", "must be USD")
+    known = table.choice("known", ("close",), "close")
+    if known != "close":
+        raise table.fail("known", "must be close")
+    result = BarsDescription(
+        table=layout,
+        interval_ms=interval,
+        stamp=table.choice("stamp", ("open", "close")),
+        open=columns["open"],
+        high=columns["high"],
+        low=columns["low"],
+        close=table.text("close"),
+        volume=volume,
+        volume_unit=table.choice("volume_unit", ("base", "quote"), None if volume else "quote"),
+        only=table.texts("only"),
+    )
+    table.finish()
+    return result
+
+
+def _known(table: SettingsTable, own_rows: bool) -> Known:
+    column = table.optional_text("known_column")
+    if column is not None:
+        if own_rows:
+            raise table.fail("known_column", "needs a table of its own: give file, instrument and time as well")
+        if table.has("known"):
+            raise table.fail("known", "and known_column exclude each other")
+        return Known("column", 0, column)
+    text = table.text("known")
+    base, plus, rest = text.partition("+")
+    delay = duration_ms(rest) if plus else 0
+    if base.strip() not in ("stamp", "close") or delay is None:
+        raise table.fail("known", f'is {text!r}; write "stamp", "close" or either with a delay ("stamp+1h")')
+    if base.strip() == "close" and not own_rows:
+        raise table.fail("known", 'is relative to "close", but this table has no bars; write "stamp" or "stamp+24h"')
+    return Known(base.strip(), delay)
+
+
+def _reference(name: str, table: SettingsTable, bars: BarsDescription) -> ReferenceDescription:
+    if not name.replace("_", "").isalnum() or not name.isascii() or name != name.lower():
+        raise table.fail("", f"{name!r} is no name for a quantity: use lower-case ASCII letters, digits and _")
+    layout = _layout(table) if table.has("file") else None
+    inner = table.table("map")
+    mapping = None
+    if inner is not None:
+        if layout is None:
+            raise table.fail("map", "needs a table of its own: give file, instrument and time as well")
+        file = inner.text("file")
+        form, delimiter = _format(inner, file), inner.character("delimiter", ",")
+        mapping = Mapping(file, form, delimiter, inner.text("instrument"), inner.text("key"))
+        inner.finish()
+    result = ReferenceDescription(
+        name=name,
+        table=layout,
+        mapping=mapping,
+        value=table.text("value"),
+        known=_known(table, layout is None),
+        max_age_ms=table.duration("max_age", 36 * HOUR_MS),
+        zero_means_missing=table.flag("zero_means_missing", False),
+        may_be_negative=table.flag("may_be_negative", False),
+        positive=table.texts("positive"),
+    )
+    table.finish()
+    return result
+
+
+def _cleaning(table: SettingsTable | None, default_stale: int) -> CleaningRules:
+    if table is None:
+        return CleaningRules(stale_bars=default_stale)
+    rules = CleaningRules(
+        smallest_price=table.number("smallest_price", 1e-15, 1e-15, 1.0),
+        jump_up_factor=table.number("jump_up_factor", 10.0, 2.0, 1e9),
+        segment_jump_factor=table.number("segment_jump_factor", 5.0, 1.5, 1e9),
+        segment_gap_ms=table.duration("segment_gap", 24 * HOUR_MS),
+        stale_bars=table.whole("stale_bars", default_stale, 2, 1_000_000),
+    )
+    table.finish()
+    return rules
+
+
+def _layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:
+    if layout is None:
+        return None
+    return {
+        "instrument": layout.instrument,
+        "nulls": sorted(layout.nulls),
+        "time": layout.time,
+        "time_unit": layout.time_unit,
+        "time_zone": layout.time_zone,
+    }
+
+
+def _identity(description: ArchiveDescription) -> dict[str, Any]:
+    bars, rules = description.bars, description.cleaning
+    return {
+        "schema_version": 1,
+        "attrition_per_48h": decimal_text(description.attrition_per_48h),
+        "availability": description.availability,
+        "benchmark": description.benchmark,
+        "survivors_only": description.survivors_only,
+        "bars": {
+            "table": _layout_identity(bars.table),
+            "columns": [bars.open, bars.high, bars.low, bars.close, bars.volume],
+            "interval_ms": bars.interval_ms,
+            "only": sorted(bars.only),
+            "stamp": bars.stamp,
+            "volume_unit": bars.volume_unit,
+        },
+        "cleaning": rules.identity(),
+        "references": [
+            {
+                "known": [item.known.base, item.known.delay_ms, item.known.column],
+                "map": [item.mapping.instrument, item.mapping.key] if item.mapping else None,
+                "max_age_ms": item.max_age_ms,
+                "may_be_negative": item.may_be_negative,
+                "name": item.name,
+                "positive": sorted(item.positive),
+                "table": _layout_identity(item.table),
+                "value": item.value,
+                "zero_means_missing": item.zero_means_missing,
+            }
+            for item in description.references
+        ],
+    }
