@@ -1,7 +1,7 @@
 """What goes into the simulation engine and what comes out. Plain data; the arithmetic is in the neighbours.
 
 All arrays are one-dimensional and parallel. Times are Unix milliseconds UTC (int64). Prices, volumes and amounts are
-USD (float64); NaN = unknown.
+USD (float64); NaN = unknown. Bars and entries are checked when they are made, so that `simulate` need not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from throughline.errors import ThroughlineError
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -25,16 +27,40 @@ REASONS = ("profit_target", "stop_loss", "time_limit", "emergency_exit", "halted
 DISPOSITIONS = ("taken", "no_slot", "already_held", "expired", "gate_closed", "canary_cap", "no_cash", "waiting")
 """What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (it is in the state)."""
 
+FLAGS = ("blocked_day", "partial_entry", "partial_exit", "no_volume", "remainder_halted", "remainder_lost", "cash_cut")
+"""What else befell a position; bit i of the `flags` column is FLAGS[i]. blocked_day: held through a blocked day;
+partial_entry: the wish exceeded the participation limit; cash_cut: the wish exceeded the cash; partial_exit: the exit
+took several fills; no_volume: an exit waited for a bar with volume; remainder_halted, remainder_lost: what was left of
+a partial exit ended with a halt, or in a drained pool."""
+
+
+class SimulationInputError(ThroughlineError, ValueError):
+    """The engine was handed bars, entries, rules or a state it cannot use; the message names which value."""
+
+
+def flag_names(bits: int) -> tuple[str, ...]:
+    """Return the names of the flags that are set in a `flags` value."""
+    return tuple(name for i, name in enumerate(FLAGS) if bits >> i & 1)
+
+
+def _same_length(owner: str, length: int, columns: Mapping[str, NDArray[np.generic] | None]) -> None:
+    for name, values in columns.items():
+        if values is not None and values.shape != (length,):
+            raise SimulationInputError(f"{owner}.{name} has shape {values.shape}; expected ({length},)")
+
 
 @dataclass(frozen=True)
 class Bars:
     """Bars by instrument: those of instrument k are rows ``starts[k]:starts[k+1]``, in time order.
 
     liquidity: trailing 24 h quote volume known at the bar's open; volatility: daily standard deviation of returns known
-    at the bar's open; reserve: quote-side pool reserve at the bar's open (0 = drained); rug: 1 where rug evidence was
-    known at the bar's open. Each is None where the source has none; NaN single values are unknown. segment: an int64
-    per bar that changes where a new instrument segment begins; None switches segmentation off. With `close_only`
-    open = high = low = close and every fill is at a close.
+    at the bar's open; reserve: quote-side pool reserve at the bar's open (0 = drained, or selling is locked); rug: 1
+    where rug evidence was known at the bar's open; volume: quote volume of the bar. Each is None where the source has
+    none; NaN single values are unknown. segment: an int64 per bar that changes where a new instrument segment begins;
+    None switches segmentation off. With `close_only` open = high = low = close and every fill is at a close.
+
+    Raises SimulationInputError naming column and row for wrong lengths, times that do not increase by at least one
+    interval, and prices that are not positive and finite or contradict each other (low <= open, close <= high).
     """
 
     instruments: tuple[str, ...]
@@ -53,25 +79,88 @@ class Bars:
     segment: I64 | None = None
     close_only: bool = False
 
+    def __post_init__(self) -> None:
+        rows = len(self.open_time)
+        names = ("open", "high", "low", "close", "volume", "liquidity", "volatility", "reserve", "rug", "segment")
+        _same_length("Bars", rows, {name: getattr(self, name) for name in names})
+        starts = self.starts
+        if len(starts) != len(self.instruments) + 1 or starts[0] != 0 or starts[-1] != rows:
+            raise SimulationInputError(
+                f"Bars.starts must run from 0 to {rows} with one more value than instruments ({len(self.instruments)})"
+            )
+        if np.any(starts[1:] < starts[:-1]):
+            raise SimulationInputError("Bars.starts must not decrease")
+        if len(set(self.instruments)) != len(self.instruments):
+            raise SimulationInputError("Bars.instruments names an instrument twice")
+        if self.interval_ms <= 0:
+            raise SimulationInputError(f"Bars.interval_ms is {self.interval_ms}; it must be positive")
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        if len(self.open_time) == 0:
+            return
+        backwards = np.flatnonzero(self.open_time[1:] - self.open_time[:-1] < self.interval_ms) + 1
+        wrong = backwards[~np.isin(backwards, self.starts)] if len(backwards) else backwards
+        if len(wrong):
+            self._refuse("open_time", int(wrong[0]), "less than one interval after the row before")
+        for name in ("open", "high", "low", "close"):
+            values: F64 = getattr(self, name)
+            low, high = float(values.min()), float(values.max())
+            if not (low > 0.0 and high < np.inf):
+                row = int(np.flatnonzero(~((values > 0.0) & (values < np.inf)))[0])
+                self._refuse(name, row, "not a positive finite price")
+        for name in ("open", "close"):
+            values = getattr(self, name)
+            outside = (values < self.low) | (values > self.high)
+            if outside.any():
+                self._refuse(name, int(np.flatnonzero(outside)[0]), "outside low..high")
+        for name in ("volume", "liquidity", "volatility", "reserve"):
+            amounts: F64 | None = getattr(self, name)
+            if amounts is not None and (amounts < 0.0).any():
+                self._refuse(name, int(np.flatnonzero(amounts < 0.0)[0]), "negative")
+
+    def _refuse(self, column: str, row: int, what: str) -> None:
+        name = self.instruments[int(np.searchsorted(self.starts, row, side="right")) - 1]
+        raise SimulationInputError(
+            f"Bars.{column} of {name}, row {row} (open time {int(self.open_time[row])}), is {getattr(self, column)[row]}: "
+            f"{what}; clean the bars before simulating"
+        )
+
 
 @dataclass(frozen=True)
 class Entries:
     """Wished entries. instrument: index into ``Bars.instruments``; decision_time: the instant of decision (a bar's
     close); score: competing entries of one instant are served by highest score, then instrument name; notional: USD
-    wished, before costs. The position in these arrays is the entry's number everywhere in the result."""
+    wished (what is to be paid at the execution price, so spread and impact are inside, the fee is not). segment: the
+    instrument segment decided on (an entry whose fill bar lies in another one expires); None = not checked. The
+    position in these arrays is the entry's number everywhere in the result.
+
+    Raises SimulationInputError for wrong lengths, scores that are not finite and notionals that are not positive.
+    """
 
     instrument: I32
     decision_time: I64
     score: F64
     notional: F64
+    segment: I64 | None = None
+
+    def __post_init__(self) -> None:
+        names = ("instrument", "score", "notional", "segment")
+        _same_length("Entries", len(self.decision_time), {name: getattr(self, name) for name in names})
+        if not np.isfinite(self.score).all():
+            row = int(np.flatnonzero(~np.isfinite(self.score))[0])
+            raise SimulationInputError(f"Entries.score, row {row}, is {self.score[row]}: a score must be finite")
+        if not ((self.notional > 0.0) & (self.notional < np.inf)).all():
+            row = int(np.flatnonzero(~((self.notional > 0.0) & (self.notional < np.inf)))[0])
+            raise SimulationInputError(f"Entries.notional, row {row}, is {self.notional[row]}: it must be positive USD")
 
 
 @dataclass(frozen=True)
 class ExitRules:
-    """stop_loss and take_profit: fractions of the entry fill price before costs (0.15 = 15 %); max_hold_ms; halt_ms:
-    no bar for this long ends a position as halted; max_participation: largest share of a bar's quote volume that one
-    fill may take (None = no limit); contiguous: an entry must fill on the bar that opens at the decision instant, else
-    it expires (False: on the next bar there is, as the benchmark wants)."""
+    """stop_loss and take_profit: fractions of the entry's raw fill price (0.15 = 15 %); max_hold_ms; halt_ms: no bar
+    for this long ends a position as halted; max_participation: largest share of a bar's quote volume that one fill may
+    take (None = no limit); contiguous: an entry must fill on the bar that opens at the decision instant, else it
+    expires (False: on the next bar there is, as the benchmark wants)."""
 
     stop_loss: float = 0.15
     take_profit: float = 0.30
@@ -80,13 +169,25 @@ class ExitRules:
     max_participation: float | None = 0.05
     contiguous: bool = True
 
+    def __post_init__(self) -> None:
+        if not (0.0 < self.stop_loss < 1.0 and 0.0 < self.take_profit < np.inf):
+            raise SimulationInputError(
+                f"ExitRules: stop_loss {self.stop_loss} must be in (0, 1) and take_profit {self.take_profit} positive"
+            )
+        for name in ("max_hold_ms", "halt_ms"):
+            if not 0 < getattr(self, name) <= 2**60:
+                raise SimulationInputError(f"ExitRules.{name} is {getattr(self, name)}; it must be in 1..2^60")
+        if self.max_participation is not None and not 0.0 < self.max_participation <= 1.0:
+            raise SimulationInputError(f"ExitRules.max_participation is {self.max_participation}; it must be in (0, 1]")
+
 
 @dataclass(frozen=True)
 class Costs:
     """Costs of a fill. fee: fraction a side; half_spread: fraction a side; impact = `impact_coefficient` x daily
-    volatility x sqrt(notional / 24 h volume), at least `impact_floor` where volume or volatility is unknown; a known
-    pool reserve x replaces it by the constant-product price notional / x. attrition_48h: expected total loss
-    per 48 h held, charged on survivors-only universes (pessimistic and base paths)."""
+    volatility x sqrt(notional / 24 h volume), at least `impact_floor`, which also stands where volume or volatility is
+    unknown; a known pool reserve x replaces it by the constant-product price notional / x. attrition_48h: expected
+    total loss per 48 h held, charged on survivors-only universes (pessimistic and base paths). halted_recovery: what
+    the base path gets of the last close when an instrument halts."""
 
     fee: float = 0.001
     half_spread: float = 0.001
@@ -95,13 +196,26 @@ class Costs:
     attrition_48h: float = 0.0
     halted_recovery: float = 0.5
 
+    def __post_init__(self) -> None:
+        for name in ("fee", "half_spread", "impact_floor", "attrition_48h", "halted_recovery"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise SimulationInputError(f"Costs.{name} is {getattr(self, name)}; it must be a fraction in [0, 1]")
+        if not 0.0 <= self.impact_coefficient < np.inf:
+            raise SimulationInputError(f"Costs.impact_coefficient is {self.impact_coefficient}; it must be >= 0")
+
 
 @dataclass(frozen=True)
 class Position:
-    """An open position. Everything the engine needs to go on with it, and nothing else.
+    """An open position. Everything the engine needs to go on with it, and nothing else: every field matters.
 
-    key: the caller's name for the entry (the candidate UUID); an exiting position has `exit_reason` set and
-    `quantity` still to sell, `proceeds`, `exit_fees`, `exit_notional` (quantity sold x raw price) booked so far.
+    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close and
+    last_price: close (time, price) of the last bar seen. resume_time: end of the last blocked day held through (0 =
+    none); a halt is not booked before it. quantity: still held; initial_quantity: bought. notional: USD paid for it
+    without the fee; entry_fee; entry_costs: spread and impact inside the notional. A position whose exit has been
+    triggered but not completed has `exit_reason` set; sold_value (at raw prices), exit_value (at execution prices),
+    exit_fees and attrition are what has been sold so far; `alternative_gain` is the PnL that the other order inside
+    an `ambiguous` bar would have added. Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals:
+    writing it with 18 decimals and reading it back gives the same double (``throughline.trading.state``).
     """
 
     key: str
@@ -116,32 +230,40 @@ class Position:
     initial_quantity: float
     notional: float
     entry_fee: float
+    entry_costs: float
     last_price: float
+    resume_time: int = 0
     exit_reason: str | None = None
-    exit_raw_price: float = float("nan")
-    proceeds: float = 0.0
-    exit_fees: float = 0.0
     sold_value: float = 0.0
+    exit_value: float = 0.0
+    exit_fees: float = 0.0
+    attrition: float = 0.0
     ambiguous: bool = False
-    alternative_price: float = float("nan")
+    alternative_gain: float = 0.0
     flags: tuple[str, ...] = ()
+
+    @property
+    def proceeds(self) -> float:
+        """USD already received for the part that was sold; it becomes cash when the position closes."""
+        return self.exit_value - self.exit_fees - self.attrition
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A decision whose fill bar was not in the data yet."""
+    """A decision whose fill bar was not in the data yet. segment: as in `Entries`, None = not checked."""
 
     key: str
     instrument: str
-    segment: int
     decision_time: int
     score: float
     notional: float
+    segment: int | None = None
 
 
 @dataclass(frozen=True)
 class PathState:
-    """What one path carries from one call to the next: cash (USD), open positions, decisions that wait."""
+    """What one path carries from one call to the next: cash (USD, inf = unlimited), open positions in order of entry,
+    decisions that wait. Proceeds of a position that is still being sold are in the position, not in cash."""
 
     cash: float
     positions: tuple[Position, ...] = ()
@@ -152,14 +274,16 @@ class PathState:
 class PathResult:
     """What happened on one path.
 
-    disposition: int8 per entry, code into DISPOSITIONS. fills and trades: columns by name, one row per entry fill and
-    per closed position (see `simulate`). state: what the next call starts from.
+    disposition: int8 per entry of this call, code into DISPOSITIONS. waited: disposition code by key of each entry
+    that had been waiting in the state given and does so no longer. fills and trades: columns by name, one row per entry
+    fill and per closed position (see `simulate`). state: what the next call starts from.
     """
 
     disposition: I8
     fills: Mapping[str, NDArray[np.generic]]
     trades: Mapping[str, NDArray[np.generic]]
     state: PathState
+    waited: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

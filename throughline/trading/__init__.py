@@ -1,0 +1,60 @@
+"""Trading: fills, costs, exits, slots and cash, in one simulation engine.
+
+Belongs here: what happens to a wished entry once it was decided, on bars that are already in memory. Pure: no database,
+no files, no clock. Does not belong here: what to trade and how much (strategy), records and identities (tracking).
+
+``from throughline.trading import simulate`` is the one entrance; assets, commands and benchmarks call it. The compiled
+core is loaded with the first use of `simulate`, so importing this package stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from throughline.trading.types import (
+    DISPOSITIONS,
+    FLAGS,
+    PATHS,
+    REASONS,
+    Bars,
+    Costs,
+    Entries,
+    ExitRules,
+    PathResult,
+    PathState,
+    Position,
+    Simulation,
+    SimulationInputError,
+    Waiting,
+    flag_names,
+)
+
+if TYPE_CHECKING:
+    from throughline.trading.engine import simulate
+
+__all__ = [
+    "DISPOSITIONS",
+    "FLAGS",
+    "PATHS",
+    "REASONS",
+    "Bars",
+    "Costs",
+    "Entries",
+    "ExitRules",
+    "PathResult",
+    "PathState",
+    "Position",
+    "Simulation",
+    "SimulationInputError",
+    "Waiting",
+    "flag_names",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "simulate":
+        from throughline.trading.engine import simulate
+
+        return simulate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
