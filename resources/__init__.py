@@ -1,0 +1,1 @@
+"""What assets are handed: settings, database, market data, quality, and the Dagster instance behind it all."""
