@@ -1,0 +1,132 @@
+"""The artifact store: bytes by their hash, in a folder or anywhere fsspec reaches.
+
+Belongs here: putting, getting and checking. Does not belong here: the row in ``artifacts`` (queries.record_artifact),
+and what the bytes mean.
+
+The address is the SHA-256 of the uncompressed bytes; they lie gzip-compressed (level 1, no time inside) at
+``ab/cd/<hash>.gz``. A local write is whole or absent: temporary file, fsync, rename.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import uuid
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from throughline.errors import StorageError
+from throughline.identity import sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef:
+    """Where an artifact is: its hash (hex SHA-256 of the content), what it is, its size uncompressed, its place."""
+
+    hash: str
+    kind: str
+    media_type: str
+    bytes: int
+    location: str
+
+
+class ArtifactStore:
+    """Content-addressed store at a local folder or an fsspec URL (``s3://bucket/prefix``, ``memory://x``)."""
+
+    def __init__(self, url_or_path: str | os.PathLike[str]) -> None:
+        text = os.fspath(url_or_path)
+        self._folder: Path | None = None
+        self._remote: Any = None
+        if text.startswith("file://"):
+            text = text.removeprefix("file://")
+        if "://" not in text:
+            self._folder = Path(text).expanduser().resolve()
+            self.root = str(self._folder)
+            return
+        import fsspec
+
+        try:
+            self._remote, path = fsspec.core.url_to_fs(text)
+        except (ImportError, ValueError) as error:
+            raise StorageError(f"The artifact store {text} cannot be used: {error}.") from error
+        self.root = path.rstrip("/")
+
+    def location(self, digest: str) -> str:
+        """Return the place of `digest` inside the store, relative to its root."""
+        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+            raise StorageError(f"{digest!r} is not an artifact hash: 64 lower-case hex digits are.")
+        return f"{digest[:2]}/{digest[2:4]}/{digest}.gz"
+
+    def exists(self, digest: str) -> bool:
+        """Return whether something lies at the address `digest` (unchecked)."""
+        place = self.location(digest)
+        if self._folder is not None:
+            return (self._folder / place).exists()
+        return bool(self._remote.exists(f"{self.root}/{place}"))
+
+    def put(self, data: bytes, kind: str, media_type: str = "application/octet-stream") -> ArtifactRef:
+        """Store `data` and return its reference; storing the same again writes nothing.
+
+        Raises StorageError naming the place where it cannot be written.
+        """
+        digest = sha256_hex(data)
+        place = self.location(digest)
+        try:
+            if not self.exists(digest):
+                self._write(place, gzip.compress(data, compresslevel=1, mtime=0))
+        except OSError as error:
+            raise StorageError(f"The artifact {self.root}/{place} cannot be written: {error}.") from error
+        return ArtifactRef(digest, kind, media_type, len(data), place)
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes of `digest`, verified. Raises StorageError naming the file where missing or different."""
+        place = f"{self.root}/{self.location(digest)}"
+        try:
+            data = gzip.decompress(self._read(digest))
+        except FileNotFoundError:
+            raise StorageError(f"The artifact {place} is missing: restore it from a backup.") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise StorageError(f"The artifact {place} cannot be read ({error}): restore it from a backup.") from error
+        found = sha256_hex(data)
+        if found != digest:
+            raise StorageError(f"The artifact {place} holds other bytes (hash {found}): restore it from a backup.")
+        return data
+
+    def delete(self, digest: str) -> None:
+        """Remove the bytes of an expired artifact; record a tombstone first. Nothing happens where none lie."""
+        place = self.location(digest)
+        if self._folder is not None:
+            (self._folder / place).unlink(missing_ok=True)
+        elif self._remote.exists(f"{self.root}/{place}"):
+            self._remote.rm_file(f"{self.root}/{place}")
+
+    def _read(self, digest: str) -> bytes:
+        place = self.location(digest)
+        if self._folder is not None:
+            return (self._folder / place).read_bytes()
+        return bytes(self._remote.cat_file(f"{self.root}/{place}"))
+
+    def _write(self, place: str, packed: bytes) -> None:
+        if self._folder is None:
+            self._remote.makedirs(f"{self.root}/{os.path.dirname(place)}", exist_ok=True)
+            self._remote.pipe_file(f"{self.root}/{place}", packed)
+            return
+        path = self._folder / place
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with fresh.open("xb") as stream:
+                stream.write(packed)
+                stream.flush()
+                os.fsync(stream.fileno())
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

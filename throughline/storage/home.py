@@ -1,0 +1,83 @@
+"""The home: one folder that holds all state of an installation. Two homes never meet.
+
+Belongs here: which folder it is and the names of its parts. Does not belong here: what the parts hold.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from throughline.errors import SettingsError
+
+HOME_VARIABLE = "THROUGHLINE_HOME"
+DEFAULT_FOLDER = ".throughline"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder with all state. `path` is absolute with symbolic links resolved, so two names of it are one home."""
+
+    path: Path
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Name the home at `path` (``~`` is expanded). Nothing is created."""
+        text = os.fspath(path)
+        if not text.strip():
+            raise SettingsError(f"The home folder is empty: give --home a folder or unset {HOME_VARIABLE}.")
+        object.__setattr__(self, "path", Path(text).expanduser().resolve())
+
+    @classmethod
+    def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:
+        """Return the home that `path` (--home), else THROUGHLINE_HOME, else ``~/.throughline`` names."""
+        if path is not None:
+            return cls(path)
+        configured = os.environ.get(HOME_VARIABLE, "").strip()
+        return cls(configured) if configured else cls(Path.home() / DEFAULT_FOLDER)
+
+    def create(self) -> Home:
+        """Create the folder (mode 0700) where it is missing; an existing folder's mode is left alone.
+
+        Raises SettingsError where that is not possible.
+        """
+        _make(self.path)
+        return self
+
+    def folder(self, name: str) -> Path:
+        """Return the sub-folder `name`, created with mode 0700 where it is missing."""
+        self.create()
+        path = self.path / name
+        _make(path)
+        return path
+
+    @property
+    def database(self) -> Path:
+        """Folder of the embedded server: data directory, locks, log."""
+        return self.folder("database")
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of the local artifact store."""
+        return self.folder("artifacts")
+
+    @property
+    def reports(self) -> Path:
+        """Folder of tear sheets and other reports."""
+        return self.folder("reports")
+
+    @property
+    def dagster(self) -> Path:
+        """Folder of Dagster's own files (compute logs, history)."""
+        return self.folder("dagster")
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise SettingsError(
+            f"The home needs a folder at {path}, but a file is there: move it or choose --home."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"The folder {path} cannot be created ({error.strerror}): choose another --home.") from None

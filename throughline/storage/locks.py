@@ -1,0 +1,64 @@
+"""File locks that the kernel drops when their holder dies, however it dies (flock).
+
+Belongs here: the lock primitive of the embedded server. Soft locks (marker files) would outlive a ``kill -9``, so
+they are not offered. A lock belongs to the open file: a copy handed to a child process keeps it alive.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from throughline.errors import StorageError
+
+
+def open_lock(path: Path) -> int:
+    """Return a new descriptor on the lock file `path` (created 0600, closed in programs that are executed)."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the lock without waiting; return whether it was free."""
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_held(path: Path) -> bool:
+    """Return whether anyone holds the lock `path`."""
+    descriptor = open_lock(path)
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def wait_until(condition: object, seconds: float, pause: float = 0.005) -> bool:
+    """Return True as soon as the callable `condition` is true, False after `seconds`."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+@contextmanager
+def exclusive(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock `path` alone, waiting at most `seconds` (then StorageError)."""
+    descriptor = open_lock(path)
+    try:
+        if not wait_until(lambda: try_lock(descriptor), seconds):
+            raise StorageError(
+                f"Another process has held {path} for {seconds:g} s: wait for its start to finish, or end that process."
+            )
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,238 @@
+"""Reading the ledger, and the few rows that are not records: experiments, which one is active, locks.
+
+Belongs here: questions that stages, commands and checks ask, with answers in one deterministic order. Does not belong
+here: writing partitions (ledger).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from throughline.errors import LedgerConflict, StorageError
+from throughline.storage import tables
+from throughline.storage.records import (
+    ActiveExperiment,
+    LedgerRow,
+    Seal,
+    StoredExperiment,
+    StoredVerdict,
+    from_json,
+    to_json,
+)
+from throughline.storage.tables import active_experiments, experiments, gate_verdicts, partition_seals
+
+
+def read_rows(
+    connection: Connection,
+    table: Table | str,
+    experiment: str,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    *,
+    current: bool = False,
+) -> list[LedgerRow]:
+    """Return the records of partitions `first_day` to `last_day` (both included), ordered by the bytes of their uuid.
+
+    None leaves that end open. With `current`, superseded records are left out. Values come back as given.
+    """
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    names = tables.projection(source)
+    statement = select(source).where(source.c.experiment == experiment).order_by(source.c.uuid)
+    if first_day is not None:
+        statement = statement.where(source.c.partition >= first_day)
+    if last_day is not None:
+        statement = statement.where(source.c.partition <= last_day)
+    if current:
+        later = source.alias("later")
+        statement = statement.where(~select(1).where(later.c.supersedes == source.c.uuid).exists())
+    return [_row(found, names) for found in connection.execute(statement).mappings()]
+
+
+def _row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
+    return LedgerRow(
+        uuid=found["uuid"],
+        experiment=found["experiment"],
+        partition=found["partition"],
+        content_hash=found["content_hash"],
+        body=found["body"],
+        run_id=found["run_id"],
+        columns={name: found[name] for name in names},
+        supersedes=found["supersedes"],
+    )
+
+
+def sealed_days(connection: Connection, experiment: str, asset: str) -> list[date]:
+    """Return the days of `asset` that have a seal (blocked ones too), ascending."""
+    c = partition_seals.c
+    statement = select(c.partition).where(c.experiment == experiment, c.asset == asset).order_by(c.partition)
+    return list(connection.execute(statement).scalars())
+
+
+def _ranged(
+    table: Table, experiment: str, asset: str | None, first_day: date | None, last_day: date | None
+) -> Select[Any]:
+    statement = select(table).where(table.c.experiment == experiment)
+    if asset is not None:
+        statement = statement.where(table.c.asset == asset)
+    if first_day is not None:
+        statement = statement.where(table.c.partition >= first_day)
+    if last_day is not None:
+        statement = statement.where(table.c.partition <= last_day)
+    return statement
+
+
+def read_seals(
+    connection: Connection,
+    experiment: str,
+    asset: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+) -> list[Seal]:
+    """Return the seals of an experiment, of one asset or all, ordered by asset (bytes) and day."""
+    c = partition_seals.c
+    statement = _ranged(partition_seals, experiment, asset, first_day, last_day)
+    return [
+        Seal(
+            found.experiment,
+            found.asset,
+            found.partition,
+            found.root,
+            found.leaves,
+            found.status,
+            from_json(found.blocked_by),
+            found.artifact,
+            from_json(found.details),
+            found.run_id,
+        )
+        for found in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))
+    ]
+
+
+def read_verdicts(
+    connection: Connection,
+    experiment: str,
+    asset: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+) -> list[StoredVerdict]:
+    """Return gate verdicts ordered by asset (bytes), day, seal and suite hash."""
+    c = gate_verdicts.c
+    statement = _ranged(gate_verdicts, experiment, asset, first_day, last_day)
+    order = (c.asset.collate("C"), c.partition, c.seal.collate("C"), c.suite_hash.collate("C"))
+    return [
+        StoredVerdict(
+            found.experiment,
+            found.asset,
+            found.partition,
+            found.seal,
+            found.suite,
+            found.suite_hash,
+            found.passed,
+            from_json(found.failures),
+        )
+        for found in connection.execute(statement.order_by(*order))
+    ]
+
+
+def register_experiment(
+    connection: Connection,
+    experiment: str,
+    mode: str,
+    body: bytes,
+    parent: str | None = None,
+    data_revision: str | None = None,
+) -> bool:
+    """Record an experiment; return False where it is known. Raises LedgerConflict where it is known as another."""
+    values = {"id": experiment, "mode": mode, "body": body, "parent": parent, "data_revision": data_revision}
+    statement = upsert(experiments).values(values).on_conflict_do_nothing().returning(experiments.c.id)
+    if connection.execute(statement).scalar() is not None:
+        return True
+    known = read_experiment(connection, experiment)
+    given = StoredExperiment(experiment, mode, body, parent, data_revision)
+    if known != given:
+        odd = next(name for name in values if getattr(known, name) != getattr(given, name))
+        raise LedgerConflict(f"experiments {experiment} is recorded with another {odd}. Nothing was written.")
+    return False
+
+
+def read_experiment(connection: Connection, experiment: str) -> StoredExperiment | None:
+    """Return an experiment, None where it is not recorded."""
+    return next(iter(_experiments(connection, select(experiments).where(experiments.c.id == experiment))), None)
+
+
+def read_experiments(connection: Connection) -> list[StoredExperiment]:
+    """Return all experiments in the order they were first recorded."""
+    order = (experiments.c.created_at, experiments.c.id.collate("C"))
+    return _experiments(connection, select(experiments).order_by(*order))
+
+
+def _experiments(connection: Connection, statement: Select[Any]) -> list[StoredExperiment]:
+    return [
+        StoredExperiment(found.id, found.mode, found.body, found.parent, found.data_revision)
+        for found in connection.execute(statement)
+    ]
+
+
+def set_active(connection: Connection, mode: str, experiment: str, inputs: Mapping[str, Any]) -> None:
+    """Make `experiment` the active one of `mode`, set up from `inputs` (JSON values: paths and the like)."""
+    values = {"experiment": experiment, "inputs": to_json(dict(inputs)), "set_at": func.now()}
+    statement = upsert(active_experiments).values(mode=mode, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["mode"], set_=values))
+
+
+def get_active(connection: Connection, mode: str) -> ActiveExperiment | None:
+    """Return the active experiment of `mode`, None where none was set."""
+    found = connection.execute(select(active_experiments).where(active_experiments.c.mode == mode)).one_or_none()
+    return None if found is None else ActiveExperiment(found.mode, found.experiment, json.loads(found.inputs))
+
+
+def lock_key(experiment: str) -> int:
+    """Return the advisory lock key of an experiment: 63 bits of the SHA-256 of its id."""
+    return int.from_bytes(hashlib.sha256(b"throughline-experiment\0" + experiment.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def advisory_lock(connection: Connection, experiment: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold the session lock of `experiment` on this connection; a lost connection frees it.
+
+    With `wait` false, a lock that another session holds raises StorageError at once. Keep the connection for the
+    lock's time; transactions may come and go on it.
+    """
+    key = {"key": lock_key(experiment)}
+    alone = not connection.in_transaction()
+    if wait:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+    elif not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
+        raise StorageError(f"Another run works on experiment {experiment}: wait for it, or stop it.")
+    if alone:
+        connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            if alone and connection.in_transaction():
+                connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+            if alone:
+                connection.commit()
+
+
+def record_artifact(connection: Connection, digest: str, kind: str, media_type: str, size: int, location: str) -> bool:
+    """Record an artifact of the store; return False where its hash is known (the first entry stays)."""
+    table = tables.artifacts
+    values = {"hash": digest, "kind": kind, "media_type": media_type, "bytes": size, "location": location}
+    statement = upsert(table).values(values).on_conflict_do_nothing().returning(table.c.hash)
+    return connection.execute(statement).scalar() is not None
+
+
+def record_tombstone(connection: Connection, digest: str, expired_at: Any, reason: str) -> None:
+    """Record that the artifact `digest` was let go at `expired_at` (aware), and why."""
+    connection.execute(insert(tables.artifact_tombstones).values(hash=digest, expired_at=expired_at, reason=reason))

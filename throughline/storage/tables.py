@@ -1,0 +1,290 @@
+"""The tables, as SQLAlchemy Core metadata: the single truth that migrations are tested against.
+
+Belongs here: columns, keys, links along the chain, and which tables are append-only. Does not belong here: how rows
+are written (ledger) or who may do it (roles).
+
+Ledger tables hold one immutable record a row: `body` is the canonical JSON that was hashed, the columns beside the
+common ones are its projection. All times are UTC instants. Views ``current_<table>`` show the last of each chain of
+corrections.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+MONEY = Numeric(38, 18)
+"""Money, prices and quantities."""
+
+
+def _instant() -> DateTime:
+    return DateTime(timezone=True)
+
+
+def _stamp(name: str) -> Column[Any]:
+    return Column(name, _instant(), nullable=False, server_default=func.now())
+
+
+def _candidate() -> Column[Any]:
+    return Column("candidate_uuid", ForeignKey("candidates.uuid"), nullable=False)
+
+
+def _ledger(name: str, *columns: Any, one_per_candidate: bool = False) -> Table:
+    """Return a ledger table: the common columns, the projection, and its indexes."""
+    table = Table(
+        name,
+        metadata,
+        Column("uuid", Uuid, primary_key=True),
+        Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+        Column("partition", Date, nullable=False),
+        Column("content_hash", Text, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        Column("supersedes", Uuid, ForeignKey(f"{name}.uuid"), nullable=True),
+        Column("run_id", Text, nullable=True),
+        _stamp("recorded_at"),
+        *columns,
+        CheckConstraint("content_hash ~ '^[0-9a-f]{64}$'", name="content_hash"),
+    )
+    Index(None, table.c.experiment, table.c.partition)
+    Index(f"uq_{name}_supersedes", table.c.supersedes, unique=True)
+    if one_per_candidate:
+        Index(
+            f"uq_{name}_candidate_uuid",
+            table.c.candidate_uuid,
+            unique=True,
+            postgresql_where=text("supersedes IS NULL"),
+        )
+    return table
+
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("parent", Text, ForeignKey("experiments.id"), nullable=True),
+    Column("data_revision", Text, nullable=True),
+    _stamp("created_at"),
+)
+
+market_scans = _ledger(
+    "market_scans",
+    Column("decision_time", _instant(), nullable=False),
+    Column("instruments", Integer, nullable=False),
+    Column("triggered", Integer, nullable=False),
+    Column("admitted", Integer, nullable=False),
+)
+
+candidates = _ledger(
+    "candidates",
+    Column("scan_uuid", ForeignKey("market_scans.uuid"), nullable=True),
+    Column("instrument", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("decision_time", _instant(), nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("confidence", Numeric, nullable=False),
+    Column("opportunity_score", Numeric, nullable=True),
+    Column("model_version", Text, nullable=False),
+    Column("params_ptr", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+research_docs = _ledger(
+    "research_docs",
+    _candidate(),
+    Column("initial_market_cap", Numeric, nullable=True),
+    Column("volume_24h", Numeric, nullable=True),
+    Column("contract_address", Text, nullable=True),
+    Column("trade_rationale", Text, nullable=False),
+    one_per_candidate=True,
+)
+
+dispositions = _ledger(
+    "dispositions",
+    _candidate(),
+    Column("disposition", Text, nullable=False),
+    one_per_candidate=True,
+)
+
+executions = _ledger(
+    "executions",
+    _candidate(),
+    Column("research_uuid", ForeignKey("research_docs.uuid"), nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("fill_time", _instant(), nullable=False),
+    Column("entry_price", MONEY, nullable=False),
+    Column("quantity", MONEY, nullable=False),
+    Column("notional_usd", MONEY, nullable=False),
+    Column("fee_usd", MONEY, nullable=False),
+    one_per_candidate=True,
+)
+
+outcomes = _ledger(
+    "outcomes",
+    _candidate(),
+    Column("execution_uuid", ForeignKey("executions.uuid"), nullable=False),
+    Column("exit_time", _instant(), nullable=False),
+    Column("exit_price", MONEY, nullable=False),
+    Column("realized_pnl_usd", MONEY, nullable=False),
+    Column("realized_pnl_percent", Numeric, nullable=False),
+    Column("time_in_market_seconds", BigInteger, nullable=False),
+    Column("termination_reason", Text, nullable=False),
+    one_per_candidate=True,
+)
+
+shadow_outcomes = _ledger(
+    "shadow_outcomes",
+    _candidate(),
+    Column("resolved_at", _instant(), nullable=False),
+    Column("return_percent", Numeric, nullable=True),
+    Column("termination_reason", Text, nullable=False),
+    one_per_candidate=True,
+)
+
+portfolio_states = _ledger(
+    "portfolio_states",
+    Column("previous_uuid", Uuid, ForeignKey("portfolio_states.uuid"), nullable=True),
+    Column("as_of", _instant(), nullable=False),
+    Column("cash_usd", MONEY, nullable=False),
+    Column("equity_usd", MONEY, nullable=False),
+    Column("open_positions", Integer, nullable=False),
+)
+
+partition_seals = Table(
+    "partition_seals",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("partition", Date, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("leaves", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("blocked_by", Text, nullable=True),
+    Column("artifact", Text, nullable=True),
+    Column("details", Text, nullable=False),
+    Column("run_id", Text, nullable=True),
+    _stamp("sealed_at"),
+    PrimaryKeyConstraint("experiment", "asset", "partition"),
+)
+
+gate_verdicts = Table(
+    "gate_verdicts",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("partition", Date, nullable=False),
+    Column("seal", Text, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("suite_hash", Text, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("failures", Text, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("experiment", "asset", "partition", "seal", "suite_hash"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("location", Text, nullable=False),
+    _stamp("created_at"),
+)
+
+artifact_tombstones = Table(
+    "artifact_tombstones",
+    metadata,
+    Column("hash", Text, ForeignKey("artifacts.hash"), primary_key=True),
+    Column("expired_at", _instant(), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+active_experiments = Table(
+    "active_experiments",
+    metadata,
+    Column("mode", Text, primary_key=True),
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("inputs", Text, nullable=False),
+    _stamp("set_at"),
+)
+
+LEDGER: tuple[Table, ...] = (
+    market_scans,
+    candidates,
+    research_docs,
+    dispositions,
+    executions,
+    outcomes,
+    shadow_outcomes,
+    portfolio_states,
+)
+"""The ledger tables, parents before children."""
+
+APPEND_ONLY: tuple[Table, ...] = (
+    experiments,
+    *LEDGER,
+    partition_seals,
+    gate_verdicts,
+    artifacts,
+    artifact_tombstones,
+)
+"""Tables that nobody but the owner may update, delete from or truncate."""
+
+MUTABLE: tuple[Table, ...] = (active_experiments,)
+
+COMMON = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id", "recorded_at")
+"""Columns that every ledger table has; the rest is the projection."""
+
+
+def ledger_table(name: str) -> Table:
+    """Return the ledger table `name`. Raises KeyError for any other name."""
+    return _BY_NAME[name]
+
+
+def projection(table: Table) -> tuple[str, ...]:
+    """Return the names of the projection columns of a ledger table, in order."""
+    return tuple(column.name for column in table.columns if column.name not in COMMON)
+
+
+def view_name(table: Table) -> str:
+    """Return the name of the view that shows the latest of each chain of corrections."""
+    return f"current_{table.name}"
+
+
+_BY_NAME = {table.name: table for table in LEDGER}
