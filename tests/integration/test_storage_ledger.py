@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,12 +18,13 @@ from throughline.errors import LedgerConflict, StorageError
 from throughline.identity import content_hash, seal_of
 from throughline.storage.database import Database
 from throughline.storage.ledger import (
-    GateVerdict,
     LedgerRow,
     PartitionWrite,
     advisory_lock,
     append_record,
     get_active,
+    read_all_seals,
+    read_by_candidate,
     read_rows,
     read_seals,
     read_verdicts,
@@ -38,6 +39,29 @@ from throughline.storage.tables import APPEND_ONLY
 DAY = date(2021, 3, 4)
 NOON = datetime(2021, 3, 4, 12, 0, 0, 123456, tzinfo=UTC)
 SUITE = hashlib.sha256(b"suite").hexdigest()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A broken rule."""
+
+    rule: str
+    rows: int
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict as the gates give it."""
+
+    seal: str
+    suite: str
+    suite_hash: str
+    failures: tuple[Broken, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
 
 
 def row(experiment: str, columns: dict[str, Any], *, key: str = "", day: date = DAY, body: bytes = b"{}") -> LedgerRow:
@@ -80,9 +104,9 @@ def partition(experiment: str, asset: str, rows: dict[str, Sequence[LedgerRow]],
     """Return a write with the seal that follows from its rows."""
     hashes = [item.content_hash for table in rows.values() for item in table]
     root = seal_of(hashes)
-    verdict = GateVerdict(root, "suite", SUITE, True)
+    verdict = Judged(root, "suite", SUITE)
     return PartitionWrite(
-        experiment, asset, day, rows, root, len(hashes), details={"seconds": 0.5}, verdicts=[verdict], run_id="run"
+        experiment, asset, day, rows, root, len(hashes), details='{"seconds":0.5}', verdicts=[verdict], run_id="run"
     )
 
 
@@ -98,13 +122,14 @@ def test_a_partition_comes_back_as_it_was_given(database: Database, experiment: 
         assert read_rows(connection, "research_docs", experiment) == [note]
         assert read_rows(connection, "candidates", experiment, DAY + timedelta(days=1)) == []
         assert sealed_days(connection, experiment, "trade_candidates") == [DAY]
-        seal, other = read_seals(connection, experiment)
+        seal, other = read_all_seals(connection, experiment)
+        assert read_seals(connection, experiment, "trade_candidates", DAY, DAY) == {DAY: other}
         assert (seal.asset, other.asset) == ("research_snapshots", "trade_candidates")
         assert other.leaves == 2
-        assert other.details == {"seconds": 0.5}
+        assert other.details == '{"seconds":0.5}'
         assert other.blocked_by is None
         verdict = read_verdicts(connection, experiment, "trade_candidates")[0]
-        assert (verdict.passed, verdict.seal, verdict.failures) == (True, other.root, [])
+        assert (verdict.passed, verdict.seal, verdict.failures) == (True, other.root, "[]")
 
 
 def test_writing_the_same_partition_again_does_nothing(database: Database, experiment: str) -> None:
@@ -112,7 +137,7 @@ def test_writing_the_same_partition_again_does_nothing(database: Database, exper
     engine = database.engine()
     assert write_partition(engine, write)
     assert not write_partition(engine, write)
-    later = replace(write, verdicts=[replace(write.verdicts[0], suite_hash="0" * 64)])
+    later = replace(write, verdicts=[Judged(write.root, "suite", "0" * 64)])
     assert not write_partition(engine, later)
     with engine.connect() as connection:
         assert len(read_rows(connection, "candidates", experiment)) == 1

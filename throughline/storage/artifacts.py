@@ -110,7 +110,7 @@ class ArtifactStore:
 
     def _write(self, place: str, packed: bytes) -> None:
         if self._folder is None:
-            self._remote.makedirs(f"{self.root}/{os.path.dirname(place)}", exist_ok=True)
+            self._remote.makedirs(f"{self.root}/{place.rpartition('/')[0]}", exist_ok=True)
             self._remote.pipe_file(f"{self.root}/{place}", packed)
             return
         path = self._folder / place

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -240,20 +241,15 @@ def _connect(address: URL, role: str) -> Any:
     return connection
 
 
-class _admin:
-    """A connection in autocommit mode, closed afterwards."""
-
-    def __init__(self, address: URL) -> None:
-        make: Callable[[], Any] = lambda: _connect(address, "owner")  # noqa: E731
-        self._engine = create_engine(f"{_DRIVER}://", creator=make, isolation_level="AUTOCOMMIT")
-
-    def __enter__(self) -> Connection:
-        self._connection = self._engine.connect()
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        self._engine.dispose()
+@contextmanager
+def _admin(address: URL) -> Iterator[Connection]:
+    """Yield a connection in autocommit mode, closed afterwards."""
+    engine = create_engine(f"{_DRIVER}://", creator=lambda: _connect(address, "owner"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _create_database(connection: Connection, name: str, owner: str | None) -> None:

@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 _KEEPCAPS, _AMBIENT, _AMBIENT_RAISE = 8, 47, 2  # prctl(2)
@@ -23,7 +24,7 @@ _DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2  # capability.h
 
 
 def _permitted() -> int:
-    with open("/proc/self/status") as status:
+    with Path("/proc/self/status").open() as status:
         return next((int(line.split()[1], 16) for line in status if line.startswith("CapPrm:")), 0)
 
 

@@ -24,6 +24,8 @@ from throughline.storage.copy import copy_tuples
 from throughline.storage.queries import (
     advisory_lock,
     get_active,
+    read_all_seals,
+    read_by_candidate,
     read_experiment,
     read_experiments,
     read_rows,
@@ -43,7 +45,7 @@ from throughline.storage.records import (
     Seal,
     StoredExperiment,
     StoredVerdict,
-    to_json,
+    failures_text,
 )
 from throughline.storage.tables import LEDGER, ledger_table, projection
 
@@ -58,6 +60,8 @@ __all__ = [
     "advisory_lock",
     "append_record",
     "get_active",
+    "read_all_seals",
+    "read_by_candidate",
     "read_experiment",
     "read_experiments",
     "read_rows",
@@ -80,6 +84,7 @@ _SEAL = (
     "INSERT INTO partition_seals (experiment, asset, partition, root, leaves, status, blocked_by, artifact, details,"
     " run_id) VALUES %s ON CONFLICT DO NOTHING RETURNING asset, partition, experiment"
 )
+_ARTIFACT = "INSERT INTO artifacts (hash, kind, media_type, bytes, location) VALUES %s ON CONFLICT DO NOTHING"
 _VERDICT = (
     "INSERT INTO gate_verdicts (experiment, asset, partition, seal, suite, suite_hash, passed, failures) VALUES %s"
 )
@@ -162,6 +167,7 @@ def _write_group(raw: Any, group: Sequence[PartitionWrite]) -> list[bool]:
                     if rows and attempt == "compare":
                         rows = _without_known(cursor, target, rows)
                     _copy(cursor, target, rows)
+                _insert_artifacts(cursor, new)
                 table = "gate_verdicts"
                 _insert_verdicts(cursor, new)
                 known = [write for write in group if (write.asset, write.partition, write.experiment) not in fresh]
@@ -194,14 +200,21 @@ def _insert_seals(cursor: Any, group: Sequence[PartitionWrite]) -> set[tuple[str
             write.root,
             write.leaves,
             write.status,
-            to_json(write.blocked_by),
-            write.artifact,
-            to_json(dict(write.details)),
+            write.blocked_by,
+            write.artifact.hash if write.artifact else None,
+            write.details,
             write.run_id,
         )
         for write in group
     ]
     return set(execute_values(cursor, _SEAL, values, page_size=len(values), fetch=True))
+
+
+def _insert_artifacts(cursor: Any, writes: Iterable[PartitionWrite]) -> None:
+    refs = [write.artifact for write in writes if write.artifact is not None]
+    values = [(ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location) for ref in refs]
+    if values:
+        execute_values(cursor, _ARTIFACT, values, page_size=500)
 
 
 def _insert_verdicts(cursor: Any, writes: Iterable[PartitionWrite], ignore_known: bool = False) -> None:
@@ -214,7 +227,7 @@ def _insert_verdicts(cursor: Any, writes: Iterable[PartitionWrite], ignore_known
             verdict.suite,
             verdict.suite_hash,
             verdict.passed,
-            to_json(list(verdict.failures)),
+            failures_text(verdict.failures),
         )
         for write in writes
         for verdict in write.verdicts
@@ -300,8 +313,8 @@ def _compare_verdicts(cursor: Any, write: PartitionWrite) -> None:
         if recorded[verdict.seal, verdict.suite_hash] != verdict.passed:
             before, now = ("failed", "passed") if verdict.passed else ("passed", "failed")
             raise LedgerConflict(
-                f"gate_verdicts {write.asset} {write.partition} of experiment {write.experiment}: suite {verdict.suite} "
-                f"({verdict.suite_hash}) {before} for this very seal and {now} now. Nothing was written."
+                f"gate_verdicts {write.asset} {write.partition} of experiment {write.experiment}: "
+                f"suite {verdict.suite} ({verdict.suite_hash}) {before} for this very seal and {now} now. Nothing was written."
             )
 
 

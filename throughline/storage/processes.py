@@ -5,7 +5,6 @@ Belongs here: the mark of a process's birth and the recognition of our server. D
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import psutil
@@ -47,13 +46,13 @@ def is_postmaster(pid: int, data: Path) -> bool:
             return False
     except psutil.Error:
         return False
-    if os.path.basename(command[0]) != "postgres" or str(data) not in command[1:]:
+    if Path(command[0]).name != "postgres" or str(data) not in command[1:]:
         return False
     try:
         executable = process.exe()
     except psutil.Error:  # another user's process without the right to trace it
         return True
-    return not executable or os.path.basename(executable).removesuffix(" (deleted)") == "postgres"
+    return not executable or Path(executable).name.removesuffix(" (deleted)") == "postgres"
 
 
 def orphans_of(data: Path) -> list[psutil.Process]:

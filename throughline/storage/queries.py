@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -16,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from throughline.errors import LedgerConflict, StorageError
+from throughline.errors import LedgerConflict, StorageError, UnknownRecord
 from throughline.storage import tables
 from throughline.storage.records import (
     ActiveExperiment,
@@ -24,8 +25,6 @@ from throughline.storage.records import (
     Seal,
     StoredExperiment,
     StoredVerdict,
-    from_json,
-    to_json,
 )
 from throughline.storage.tables import active_experiments, experiments, gate_verdicts, partition_seals
 
@@ -54,6 +53,19 @@ def read_rows(
         later = source.alias("later")
         statement = statement.where(~select(1).where(later.c.supersedes == source.c.uuid).exists())
     return [_row(found, names) for found in connection.execute(statement).mappings()]
+
+
+def read_by_candidate(connection: Connection, table: Table | str, candidate: uuid.UUID) -> LedgerRow:
+    """Return the latest record that hangs on `candidate` in `table`. Raises UnknownRecord where there is none."""
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    later = source.alias("later")
+    statement = select(source).where(
+        source.c.candidate_uuid == candidate, ~select(1).where(later.c.supersedes == source.c.uuid).exists()
+    )
+    found = connection.execute(statement).mappings().one_or_none()
+    if found is None:
+        raise UnknownRecord(f"{source.name} holds no record of candidate {candidate}.")
+    return _row(found, tables.projection(source))
 
 
 def _row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
@@ -90,30 +102,35 @@ def _ranged(
 
 
 def read_seals(
-    connection: Connection,
-    experiment: str,
-    asset: str | None = None,
-    first_day: date | None = None,
-    last_day: date | None = None,
+    connection: Connection, experiment: str, asset: str, first_day: date | None = None, last_day: date | None = None
+) -> dict[date, Seal]:
+    """Return the seals of one asset by day, ascending; days without one are absent."""
+    statement = _ranged(partition_seals, experiment, asset, first_day, last_day).order_by(partition_seals.c.partition)
+    return {found.partition: _seal(found) for found in connection.execute(statement)}
+
+
+def read_all_seals(
+    connection: Connection, experiment: str, first_day: date | None = None, last_day: date | None = None
 ) -> list[Seal]:
-    """Return the seals of an experiment, of one asset or all, ordered by asset (bytes) and day."""
+    """Return the seals of all assets of an experiment, ordered by asset (bytes) and day."""
     c = partition_seals.c
-    statement = _ranged(partition_seals, experiment, asset, first_day, last_day)
-    return [
-        Seal(
-            found.experiment,
-            found.asset,
-            found.partition,
-            found.root,
-            found.leaves,
-            found.status,
-            from_json(found.blocked_by),
-            found.artifact,
-            from_json(found.details),
-            found.run_id,
-        )
-        for found in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))
-    ]
+    statement = _ranged(partition_seals, experiment, None, first_day, last_day)
+    return [_seal(found) for found in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))]
+
+
+def _seal(found: Any) -> Seal:
+    return Seal(
+        found.experiment,
+        found.asset,
+        found.partition,
+        found.root,
+        found.leaves,
+        found.status,
+        found.blocked_by,
+        found.artifact,
+        found.details,
+        found.run_id,
+    )
 
 
 def read_verdicts(
@@ -136,7 +153,7 @@ def read_verdicts(
             found.suite,
             found.suite_hash,
             found.passed,
-            from_json(found.failures),
+            found.failures,
         )
         for found in connection.execute(statement.order_by(*order))
     ]
@@ -183,7 +200,11 @@ def _experiments(connection: Connection, statement: Select[Any]) -> list[StoredE
 
 def set_active(connection: Connection, mode: str, experiment: str, inputs: Mapping[str, Any]) -> None:
     """Make `experiment` the active one of `mode`, set up from `inputs` (JSON values: paths and the like)."""
-    values = {"experiment": experiment, "inputs": to_json(dict(inputs)), "set_at": func.now()}
+    values = {
+        "experiment": experiment,
+        "inputs": json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False),
+        "set_at": func.now(),
+    }
     statement = upsert(active_experiments).values(mode=mode, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["mode"], set_=values))
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import uuid as uuids
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
+
+from throughline.storage.artifacts import ArtifactRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,52 @@ class LedgerRow:
     supersedes: uuids.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GateVerdict:
-    """What a suite said about a sealed partition. `failures`: list of {rule, rows, sample}, as JSON values."""
+class Failure(Protocol):
+    """One broken rule of a suite."""
 
-    seal: str
-    suite: str
-    suite_hash: str
-    passed: bool
-    failures: Sequence[Mapping[str, Any]] = ()
+    @property
+    def rule(self) -> str:
+        """Name of the rule."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows broke it."""
+        ...
+
+    @property
+    def sample(self) -> Sequence[str]:
+        """A few of them, in words."""
+        ...
+
+
+class GateVerdict(Protocol):
+    """What a suite said about a partition whose seal is `seal` (`throughline.quality.verdict.Verdict` is one)."""
+
+    @property
+    def seal(self) -> str:
+        """Seal of the rows that were judged."""
+        ...
+
+    @property
+    def suite(self) -> str:
+        """Name and version of the suite."""
+        ...
+
+    @property
+    def suite_hash(self) -> str:
+        """Hash of the suite."""
+        ...
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule was broken."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[Failure]:
+        """The rules that were broken."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +86,9 @@ class PartitionWrite:
     """A whole partition of an asset: its rows by table, its seal, its verdicts.
 
     `rows` names every ledger table that the asset fills, with an empty sequence where the day has none, so that a
-    difference can be named row by row. `status` is ``sealed`` or ``blocked``; `blocked_by` and `details` are JSON
-    values. `root` and `leaves` are the Merkle root and count of the partition's record hashes.
+    difference can be named row by row. `root` and `leaves` are the Merkle root and count of the hashes that the seal
+    covers. `status` is ``sealed`` or ``blocked``; `blocked_by` and `details` are JSON texts. An `artifact` gets its row
+    in ``artifacts``; the seal names its hash.
     """
 
     experiment: str
@@ -58,16 +98,16 @@ class PartitionWrite:
     root: str
     leaves: int
     status: str = "sealed"
-    blocked_by: Any = None
-    artifact: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    blocked_by: str | None = None
+    artifact: ArtifactRef | None = None
+    details: str = "{}"
     verdicts: Sequence[GateVerdict] = ()
     run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A partition's seal as stored."""
+    """A partition's seal as stored. `blocked_by` and `details` are JSON texts, `artifact` is a hash."""
 
     experiment: str
     asset: str
@@ -75,15 +115,15 @@ class Seal:
     root: str
     leaves: int
     status: str
-    blocked_by: Any
+    blocked_by: str | None
     artifact: str | None
-    details: Mapping[str, Any]
+    details: str
     run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """A gate verdict as stored, with the partition it is about."""
+    """A gate verdict as stored, with the partition it is about. `failures`: JSON text, a list of {rows, rule, sample}."""
 
     experiment: str
     asset: str
@@ -92,7 +132,7 @@ class StoredVerdict:
     suite: str
     suite_hash: str
     passed: bool
-    failures: Sequence[Mapping[str, Any]]
+    failures: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +155,7 @@ class ActiveExperiment:
     inputs: Mapping[str, Any]
 
 
-def to_json(value: Any) -> str | None:
-    """Return `value` as JSON text with sorted keys, None for None."""
-    if value is None:
-        return None
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def from_json(text: str | None) -> Any:
-    """Return the value of JSON text, None for None."""
-    return None if text is None else json.loads(text)
+def failures_text(failures: Sequence[Failure]) -> str:
+    """Return the JSON text of the failures of a verdict."""
+    listed = [{"rows": item.rows, "rule": item.rule, "sample": list(item.sample)} for item in failures]
+    return json.dumps(listed, sort_keys=True, separators=(",", ":"), allow_nan=False)
