@@ -8,7 +8,7 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from throughline.experiment.config import GateSettings
+from throughline.configuration import GateSettings
 from throughline.quality.runner import GreatExpectationsRunner
 
 RUNNER = GreatExpectationsRunner(GateSettings())

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from throughline.configuration import GateSettings
 from throughline.errors import SettingsError, ThroughlineError
-from throughline.experiment.config import GateSettings
 from throughline.quality.runner import GreatExpectationsRunner
 from throughline.quality.suite import GATED_ASSETS, Rule, load_suite, parse_suite, resolved_kwargs
 from throughline.quality.verdict import Failure
@@ -74,7 +74,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {
             "key": f"o{i}",
             "exit_price": 2.5,
-            "realized_pnl_percent": 0.2,
+            "realized_pnl_percent": 20.0,
             "time_in_market_seconds": 3600,
             "termination_reason": "profit_target",
             "pnl_low_usd": -15.0,
@@ -96,8 +96,8 @@ DAYS: dict[str, dict[str, Any]] = {
     "market_scan": {"scans": 2},
     "trade_candidates": {"candidates": 2},
     "research_snapshots": {"candidates": 2, "documents": 2},
-    "executions": {"executions": 2, "taken": 2},
-    "outcomes": {"outcomes": 2},
+    "executions": {"executions": 2, "written": 2},
+    "outcomes": {"outcomes": 2, "written": 2},
 }
 
 DEFECTS: list[tuple[str, dict[str, Any], str]] = [
@@ -152,7 +152,7 @@ DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("executions", {"participation": 1.5}, "participation_is_a_share"),
     ("executions", {"key": "e1"}, "one_row_per_execution"),
     ("outcomes", {"exit_price": -1.0}, "exit_price_is_not_negative"),
-    ("outcomes", {"realized_pnl_percent": -3.0}, "loss_is_not_beyond_stake"),
+    ("outcomes", {"realized_pnl_percent": -300.0}, "loss_is_not_beyond_stake"),
     ("outcomes", {"time_in_market_seconds": -60}, "exit_is_not_before_entry"),
     ("outcomes", {"termination_reason": "end_of_data"}, "reason_is_one_of_ours"),
     ("outcomes", {"termination_reason": None}, "termination_reason_is_known"),
@@ -170,8 +170,9 @@ DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("market_scan", {"scans": NAN}, "scans_is_known"),
     ("trade_candidates", {"candidates": -1}, "candidates_are_counted"),
     ("research_snapshots", {"documents": 1}, "every_candidate_has_a_snapshot"),
-    ("executions", {"taken": NAN}, "taken_is_known"),
-    ("outcomes", {"outcomes": -1}, "outcomes_are_counted"),
+    ("executions", {"written": NAN}, "written_is_known"),
+    ("executions", {"written": 3}, "ledger_holds_what_the_session_wrote"),
+    ("outcomes", {"outcomes": 1}, "ledger_holds_what_the_session_wrote"),
 ]
 
 ALL_DEFECTS = [(asset, True, change, rule) for asset, change, rule in DEFECTS] + [
