@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from throughline.errors import SettingsError
-from throughline.experiment.config import Configuration
+from throughline.configuration import Configuration
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, score_text
 
 MODES = ("demo", "backtest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,10 +11,21 @@ from typing import Any
 from sqlalchemy import Engine
 
 from throughline.clock import Clock
+from throughline.configuration import ExitSettings
 from throughline.experiment.identity import Experiment
+from throughline.flow.market_view import MarketView
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
+
+
+SHADOW_PATIENCE_DAYS = 7
+"""Days beyond hold and halt limit that a shadow may wait for a bar with volume; after them it stays unresolved."""
+
+
+def shadow_reach_days(exits: ExitSettings) -> int:
+    """Return how many days after its decision a candidate's shadow can still resolve."""
+    return math.ceil((exits.max_hold_hours + exits.halt_hours) / 24) + SHADOW_PATIENCE_DAYS
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,23 @@ class FlowContext:
     artifacts: ArtifactStore
     gates: GateRunner
     clock: Clock
+    view: MarketView
     run_id: str | None = None
+
+
+def make_context(
+    experiment: Experiment,
+    provider: MarketDataProvider,
+    engine: Engine,
+    artifacts: ArtifactStore,
+    gates: GateRunner,
+    clock: Clock,
+    run_id: str | None = None,
+) -> FlowContext:
+    """Return a context with a fresh view of the provider's data."""
+    exits = experiment.configuration.exits
+    view = MarketView(provider, experiment.configuration, shadow_reach_days(exits))
+    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.experiment.config import StrategySettings
+from throughline.configuration import StrategySettings
 from throughline.market.panel import MarketPanel
 from throughline.strategy.windows import F64, last_row_with, round_sig10, shift, take_rows, trailing_sum
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from throughline.experiment.config import SizingSettings, StrategySettings
+from throughline.configuration import SizingSettings, StrategySettings
 from throughline.identity import sig10
 
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.experiment.config import RangeFilter, StrategySettings
+from throughline.configuration import RangeFilter, StrategySettings
 from throughline.strategy.features import FeatureGrids, window_rows
 
 Mask = NDArray[np.bool_]
@@ -34,7 +34,7 @@ class Verdict(IntEnum):
 
 
 RANGE_FILTERS = ("market_cap", "volume_24h", "volatility", "rug_risk", "sentiment")
-FUNNEL = ("history", *RANGE_FILTERS, "momentum", "rearm")
+FUNNEL = ("history", *RANGE_FILTERS, "size", "momentum", "rearm")
 """The order in which instruments with a bar are removed."""
 
 
@@ -68,8 +68,10 @@ def range_verdict(values: NDArray[np.float64], rule: RangeFilter) -> NDArray[np.
     return np.where(absent, when_missing, np.where(inside, Verdict.PASSED, Verdict.FAILED)).astype(np.int8)
 
 
-def screen(grids: FeatureGrids, settings: StrategySettings, interval_ms: int) -> Screen:
-    """Apply the filters of `settings` in the order of FUNNEL."""
+def screen(
+    grids: FeatureGrids, sizes: NDArray[np.float64], settings: StrategySettings, interval_ms: int
+) -> Screen:
+    """Apply the filters of `settings` in the order of FUNNEL. sizes: wished USD [T, N], zero = too small to trade."""
     alive = grids.has_bar.copy()
     removed: dict[str, Mask] = {}
     missing: dict[str, Mask] = {}
@@ -85,6 +87,8 @@ def screen(grids: FeatureGrids, settings: StrategySettings, interval_ms: int) ->
         removed[name] = alive & refuses
         missing[name] = alive & ((verdict == Verdict.MISSING_ADMITTED) | (verdict == Verdict.MISSING_REJECTED))
         alive &= ~refuses
+    removed["size"], missing["size"] = alive & ~(sizes > 0), np.zeros_like(alive)
+    alive &= sizes > 0
     eligible = alive.copy()
     with np.errstate(invalid="ignore"):
         rises = grids.values["momentum"] >= settings.momentum_minimum

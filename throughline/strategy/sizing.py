@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from throughline.experiment.config import SizingSettings
-from throughline.identity import sig10
+import numpy as np
+
+from throughline.configuration import SizingSettings
+from throughline.strategy.windows import F64, round_sig10
 
 
-def position_size(volatility: float | None, volume_24h: float | None, settings: SizingSettings) -> float:
-    """Return the wished notional in USD; zero where it would be below the minimum position.
+def position_size(volatility: F64, volume_24h: F64, settings: SizingSettings) -> F64:
+    """Return the wished notional in USD per cell; zero where it would be below the minimum position.
 
     fund / positions x min(1, target volatility / volatility) (Moreira & Muir 2017, as risk control, see
     reference/trading.md section 5), at most `max_volume_share` of the 24 h volume where that is known. Unknown
     volatility is not small: it gets half a position.
     """
-    share = settings.small_fund_usd / settings.max_positions
-    if volatility is None:
-        share *= 0.5
-    elif volatility > settings.target_volatility:
-        share *= settings.target_volatility / volatility
-    if volume_24h is not None:
-        share = min(share, settings.max_volume_share * volume_24h)
-    return sig10(share) if share >= settings.minimum_position_usd else 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.where(np.isnan(volatility), 0.5, np.minimum(1.0, settings.target_volatility / volatility))
+        wished = settings.small_fund_usd / settings.max_positions * scale
+        wished = np.fmin(wished, settings.max_volume_share * volume_24h)
+        return round_sig10(np.where(wished >= settings.minimum_position_usd, wished, 0.0))

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from throughline.identity import canonical_bytes, chain_uuid, content_hash, parse_time
-from throughline.storage.ledger import LedgerRow
+from throughline.storage.records import LedgerRow
 
 Body = Mapping[str, Any]
 

@@ -90,7 +90,6 @@ class CostSettings(_Frozen):
     impact_floor: float = Field(default=0.001, ge=0, lt=0.1)
     max_participation: float = Field(default=0.05, gt=0, le=1)
     halted_recovery: float = Field(default=0.5, ge=0, le=1)
-    attrition_48h: float = Field(default=0.0027, ge=0, lt=1)
 
 
 class GateSettings(_Frozen):

@@ -1,0 +1,1 @@
+"""Experiments: one complete configuration, its identity, and the experiments of a home."""

@@ -1,0 +1,165 @@
+"""The experiments of a home: recorded, active, continued, forked on revised data.
+
+A home remembers one active experiment per mode, with the inputs it was set up from (paths: not part of its identity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from throughline.errors import SettingsError
+from throughline.experiment.identity import Experiment, from_body, make_experiment
+from throughline.identity import hash_body
+from throughline.market.blocks import BlockDiff, day_blocks, diff_blocks
+from throughline.market.panel import MarketDataProvider
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.queries import (
+    get_active,
+    read_experiment,
+    read_experiments,
+    read_seals,
+    register_experiment,
+    set_active,
+)
+
+_CHUNK = 60
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Sealed days that read differently now: which, and how many facts were added, changed and removed."""
+
+    parent: str
+    days: tuple[date, ...]
+    added: int
+    changed: int
+    removed: int
+    instruments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ActiveSettings:
+    """The active experiment of a mode and the inputs it was set up from."""
+
+    experiment: Experiment
+    inputs: Mapping[str, Any]
+
+
+def register(engine: Engine, experiment: Experiment) -> bool:
+    """Record an experiment; return False where it is known."""
+    with engine.begin() as conn:
+        return register_experiment(
+            conn, experiment.id, experiment.mode, experiment.body, experiment.parent, experiment.data_revision
+        )
+
+
+def activate(engine: Engine, experiment: Experiment, inputs: Mapping[str, Any]) -> None:
+    """Make `experiment` the active one of its mode. It must be registered."""
+    with engine.begin() as conn:
+        set_active(conn, experiment.mode, experiment.id, inputs)
+
+
+def active(engine: Engine, mode: str) -> ActiveSettings:
+    """Return the active experiment of `mode`. Raises SettingsError that says how to set one."""
+    with engine.connect() as conn:
+        found = get_active(conn, mode)
+        stored = read_experiment(conn, found.experiment) if found else None
+    if found is None or stored is None:
+        command = "throughline demo" if mode == "demo" else "throughline backtest --archive FILE --data DIR --start D --end D"
+        raise SettingsError(f"mode '{mode}' has no active experiment in this home: run `{command}` once to set it")
+    return ActiveSettings(from_body(stored.body), found.inputs)
+
+
+def load(engine: Engine, experiment: str) -> Experiment:
+    """Return a recorded experiment by its id. Raises SettingsError for an unknown one."""
+    with engine.connect() as conn:
+        stored = read_experiment(conn, experiment)
+    if stored is None:
+        raise SettingsError(f"experiment {experiment} is not recorded in this home: see `throughline experiments`")
+    return from_body(stored.body)
+
+
+def resolve(
+    engine: Engine, base: Experiment, provider: MarketDataProvider, artifacts: ArtifactStore
+) -> tuple[Experiment, Revision | None]:
+    """Return the experiment that goes on with this data: `base`, a fork of it made before, or a new fork.
+
+    An experiment goes on if every day it has sealed reads the same now; new days extend it. If none does, the first
+    one (`base`) is forked: the child's `data_revision` is the hash of the days that read differently and their new
+    seals. The revision says what changed against the parent.
+    """
+    with engine.connect() as conn:
+        family = _family(conn, base)
+        sealed = {item.id: _sealed_roots(conn, item.id) for item in family}
+    days = sorted({day for roots in sealed.values() for day in roots})
+    now = _roots(provider, days)
+    for member in family:
+        if all(now[day] == root for day, root in sealed[member.id].items()):
+            return member, None if member.id == base.id else _revision(engine, base, provider, artifacts, now)
+    differing = [day for day, root in sealed[base.id].items() if now[day] != root]
+    revision = hash_body("data_revision", {"days": [[day, now[day]] for day in differing]})
+    fork = make_experiment(
+        base.mode,
+        base.epoch,
+        base.configuration,
+        base.source_hash,
+        base.seed,
+        lock=base.lock_hash,
+        code=base.code_hash,
+        parent=base.id,
+        data_revision=revision,
+    )
+    register(engine, base)
+    register(engine, fork)
+    return fork, _revision(engine, base, provider, artifacts, now)
+
+
+def _family(conn: Connection, base: Experiment) -> list[Experiment]:
+    """Return `base` and its recorded forks, oldest first."""
+    forks = [from_body(item.body) for item in read_experiments(conn) if item.parent == base.id]
+    return [base, *forks]
+
+
+def _sealed_roots(conn: Connection, experiment: str) -> dict[date, str]:
+    return {day: seal.root for day, seal in read_seals(conn, experiment, "market_bars").items()}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _roots(provider: MarketDataProvider, days: Sequence[date]) -> dict[date, str]:
+    """Return the seal of each day as it reads now, loading no more than `_CHUNK` days at a time."""
+    result: dict[date, str] = {}
+    for first in range(0, len(days), _CHUNK):
+        part = days[first : first + _CHUNK]
+        panel = provider.load(_midnight(part[0]), _midnight(part[-1] + timedelta(days=1)))
+        result |= {day: day_blocks(panel, day).root for day in part}
+    return result
+
+
+def _revision(
+    engine: Engine, parent: Experiment, provider: MarketDataProvider, artifacts: ArtifactStore, now: Mapping[date, str]
+) -> Revision:
+    with engine.connect() as conn:
+        seals = read_seals(conn, parent.id, "market_bars")
+    differing = [seal for seal in seals.values() if now[seal.partition] != seal.root]
+    diffs: list[BlockDiff] = []
+    for seal in differing:
+        before = artifacts.get(seal.artifact).splitlines() if seal.artifact else []
+        panel = provider.load(_midnight(seal.partition), _midnight(seal.partition + timedelta(days=1)))
+        diffs.append(diff_blocks(before, day_blocks(panel, seal.partition).lines))
+    names = sorted({name for diff in diffs for name in diff.instruments}, key=lambda name: name.encode())
+    return Revision(
+        parent=parent.id,
+        days=tuple(seal.partition for seal in differing),
+        added=sum(diff.added for diff in diffs),
+        changed=sum(diff.changed for diff in diffs),
+        removed=sum(diff.removed for diff in diffs),
+        instruments=tuple(names),
+    )

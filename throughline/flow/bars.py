@@ -1,0 +1,86 @@
+"""Stage `market_bars`: read a day's bars, store their canonical blocks, judge them, seal them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.market_view import DAY, artifact_bytes, day_ms
+from throughline.flow.sealing import DayDraft, require_days, seal_days
+from throughline.market.blocks import block_hashes
+from throughline.market.panel import MarketPanel
+
+
+def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Seal the bars that open in each of `days`. Raises ArchiveError for unusable input."""
+    wanted = require_days(ctx, days)
+    panel = ctx.view.panel(wanted[0], wanted[-1])
+    counts = _instrument_counts(panel)
+    drafts = []
+    for day in wanted:
+        blocks = ctx.view.blocks(day)
+        ref = ctx.artifacts.put(artifact_bytes(blocks), "market_bars", "application/jsonl")
+        rows = _slice(panel, day)
+        quarantined = sum(blocks.quarantined.values())
+        before = counts.get(day_ms(day - DAY), 0)
+        instruments = counts.get(day_ms(day), 0)
+        summary = {
+            "bars": blocks.bars,
+            "instruments": instruments,
+            "quarantined": quarantined,
+            "quarantined_share": quarantined / max(1, quarantined + blocks.bars),
+            "universe_ratio": instruments / before if before else np.nan,
+            "hours": int((~np.isnan(panel.close[rows])).any(axis=1).sum()),
+        }
+        drafts.append(
+            DayDraft(
+                day=day,
+                leaves=block_hashes(blocks.lines),
+                artifact=ref,
+                gate_day=summary,
+                gate_rows=_frame(panel, rows, day),
+                details={
+                    "bars": blocks.bars,
+                    "hours": summary["hours"],
+                    "instruments": instruments,
+                    "quarantined": dict(sorted(blocks.quarantined.items())),
+                },
+            )
+        )
+    return seal_days(ctx, "market_bars", drafts, blocked={})
+
+
+def _slice(panel: MarketPanel, day: date) -> slice:
+    first = int(np.searchsorted(panel.open_time, day_ms(day)))
+    return slice(first, int(np.searchsorted(panel.open_time, day_ms(day + DAY))))
+
+
+def _instrument_counts(panel: MarketPanel) -> dict[int, int]:
+    """Return per day (ms) how many instruments have at least one bar."""
+    has_bar = ~np.isnan(panel.close)
+    day_of = panel.open_time - panel.open_time % 86_400_000
+    return {int(day): int(has_bar[day_of == day].any(axis=0).sum()) for day in np.unique(day_of)}
+
+
+def _frame(panel: MarketPanel, rows: slice, day: date) -> pd.DataFrame:
+    time, column = np.nonzero(~np.isnan(panel.close[rows]))
+    names = np.asarray(panel.instruments, dtype=object)[column]
+    opened = panel.open_time[rows][time]
+    data: dict[str, Any] = {
+        "instrument": names,
+        "open_time": opened,
+        "open": panel.open[rows][time, column],
+        "high": panel.high[rows][time, column],
+        "low": panel.low[rows][time, column],
+        "close": panel.close[rows][time, column],
+        "volume": panel.volume[rows][time, column],
+    }
+    frame = pd.DataFrame(data)
+    frame["partition"] = day
+    frame["key"] = [f"{name}@{moment}" for name, moment in zip(names, opened, strict=True)]
+    return frame

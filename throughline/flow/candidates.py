@@ -1,0 +1,110 @@
+"""Stage `trade_candidates`: each admitted signal of a day's scans becomes the head of a chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from throughline.experiment.identity import configuration_pointer
+from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
+from throughline.identity import SCHEMA_VERSION, score_text
+from throughline.storage.queries import read_rows
+from throughline.storage.records import LedgerRow
+from throughline.strategy.score import score
+from throughline.tracking.records import make_row, reference
+
+RULE_MODEL = "rule"
+"""The model version of candidates that no model scored."""
+
+
+def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Write one candidate per admitted scan row, read from the sealed scans of each of `days`."""
+    wanted = require_days(ctx, days)
+    with ctx.engine.connect() as conn:
+        blocked = blocked_days(ctx, conn, ("market_scan",), wanted)
+        scans: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
+        for row in read_rows(conn, "market_scans", ctx.experiment.id, wanted[0], wanted[-1]):
+            scans[row.partition].append(row)
+    drafts = []
+    for day in wanted:
+        if day in blocked:
+            drafts.append(DayDraft(day))
+            continue
+        bodies = [body for scan in scans[day] for body in _bodies(ctx, scan, day)]
+        rows = [make_row("candidates", body, ctx.run_id) for body in bodies]
+        drafts.append(
+            DayDraft(
+                day=day,
+                rows={"candidates": rows},
+                leaves=[row.content_hash for row in rows],
+                gate_rows=_gate_rows(bodies, rows, day),
+                gate_day={"candidates": len(rows)},
+                details={"candidates": len(rows)},
+            )
+        )
+    return seal_days(ctx, "trade_candidates", drafts, blocked)
+
+
+def _bodies(ctx: FlowContext, scan: LedgerRow, day: date) -> list[dict[str, Any]]:
+    settings = ctx.experiment.configuration
+    body = json.loads(scan.body)
+    result = []
+    for line in body["rows"]:
+        if not line["admitted"]:
+            continue
+        features = {name: None if text is None else float(text) for name, text in line["features"].items()}
+        rated = score(features, settings.strategy, settings.sizing)
+        result.append(
+            {
+                "arm": "champion",
+                "confidence": score_text(rated.confidence),
+                "created_by": body["strategy"],
+                "data_seals": body["data_seals"],
+                "decision_time": body["decision_time"],
+                "experiment": ctx.experiment.id,
+                "features": line["features"],
+                "instrument": line["instrument"],
+                "missing": list(rated.missing),
+                "model_version": RULE_MODEL,
+                "notional_usd": line["notional_usd"],
+                "opportunity_score": score_text(rated.opportunity),
+                "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
+                "partition": day,
+                "scan": reference(scan),
+                "schema_version": SCHEMA_VERSION,
+                "scores": {name: score_text(value) for name, value in rated.parts.items()},
+                "segment": line["segment"],
+                "side": "buy",
+                "strategy": body["strategy"],
+                "verdicts": line["verdicts"],
+            }
+        )
+    return result
+
+
+def _number(text: str | None) -> float:
+    return float("nan") if text is None else float(text)
+
+
+def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], day: date) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "partition": [day] * len(rows),
+            "key": [str(row.uuid) for row in rows],
+            "instrument": [body["instrument"] for body in bodies],
+            "decision_time": [body["decision_time"] for body in bodies],
+            "decision_day": [date.fromisoformat(body["decision_time"][:10]) for body in bodies],
+            "confidence": [float(body["confidence"]) for body in bodies],
+            "opportunity_score": [float(body["opportunity_score"]) for body in bodies],
+            "momentum": [_number(body["features"]["momentum"]) for body in bodies],
+            "volatility": [_number(body["features"]["volatility"]) for body in bodies],
+            "market_cap": [_number(body["features"]["market_cap"]) for body in bodies],
+            "volume_24h": [_number(body["features"]["volume_24h"]) for body in bodies],
+            "notional_usd": [float(body["notional_usd"]) for body in bodies],
+        }
+    )

@@ -1,0 +1,74 @@
+"""Stages `executions` and `outcomes`: judge and seal the rows that the session wrote. Their gates are hard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days, seals_by_day
+from throughline.storage.queries import read_rows
+from throughline.storage.records import LedgerRow
+
+Frame = Callable[[Sequence[LedgerRow], Sequence[Mapping[str, Any]]], dict[str, list[Any]]]
+
+
+def check_executions(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Seal the executions whose fill bar opens in each of `days`. Raises GateClosed on the first day that fails."""
+    return _check(ctx, days, "executions", "executions", ("portfolio_state",), _execution_frame)
+
+
+def check_outcomes(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Seal the outcomes whose exit bar opens in each of `days`. Raises GateClosed on the first day that fails."""
+    return _check(ctx, days, "outcomes", "outcomes", ("portfolio_state", "executions"), _outcome_frame)
+
+
+def _check(
+    ctx: FlowContext, days: Sequence[date], asset: str, table: str, needs: Sequence[str], frame: Frame
+) -> list[DayResult]:
+    wanted = require_days(ctx, days)
+    with ctx.engine.connect() as conn:
+        blocked = blocked_days(ctx, conn, needs, wanted)
+        held: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
+        for row in read_rows(conn, table, ctx.experiment.id, wanted[0], wanted[-1]):
+            held[row.partition].append(row)
+        sessions = seals_by_day(ctx, conn, "portfolio_state", wanted)
+    drafts = []
+    for day in wanted:
+        rows = held[day]
+        bodies = [json.loads(row.body) for row in rows]
+        data = {"partition": [day] * len(rows), "key": [str(row.uuid) for row in rows], **frame(rows, bodies)}
+        told = json.loads(sessions[day].details)
+        drafts.append(
+            DayDraft(
+                day=day,
+                leaves=[row.content_hash for row in rows],
+                gate_rows=pd.DataFrame(data),
+                gate_day={asset: len(rows), "written": told[asset]},
+                details={asset: len(rows)},
+            )
+        )
+    return seal_days(ctx, asset, drafts, blocked, hard=True)
+
+
+def _execution_frame(rows: Sequence[LedgerRow], bodies: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    data: dict[str, list[Any]] = {
+        name: [float(body[name]) for body in bodies]
+        for name in ("entry_price", "quantity", "notional_usd", "fee_usd", "slippage")
+    }
+    shares = [body["participation"] for body in bodies]
+    data["participation"] = [float("nan") if share is None else float(share) for share in shares]
+    data["latency_ms"] = [body["latency_ms"] for body in bodies]
+    return data
+
+
+def _outcome_frame(rows: Sequence[LedgerRow], bodies: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = ("exit_price", "realized_pnl_percent", "realized_pnl_usd", "pnl_low_usd", "pnl_high_usd")
+    data: dict[str, list[Any]] = {name: [float(body[name]) for body in bodies] for name in names}
+    data["time_in_market_seconds"] = [body["time_in_market_seconds"] for body in bodies]
+    data["termination_reason"] = [body["termination_reason"] for body in bodies]
+    return data

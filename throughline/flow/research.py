@@ -1,0 +1,167 @@
+"""Stage `research_snapshots`: everything that was known about a candidate at its decision instant, frozen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from throughline.experiment.identity import configuration_pointer
+from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.market_view import ScreenedChunk, artifact_bytes, known_at
+from throughline.flow.scan import screened
+from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, time_text_ms, time_to_ms
+from throughline.storage.queries import read_rows
+from throughline.storage.records import LedgerRow
+from throughline.strategy.score import Score, rationale
+from throughline.tracking.records import make_row, reference
+
+_EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Write one research document per candidate of each of `days`."""
+    wanted = require_days(ctx, days)
+    with ctx.engine.connect() as conn:
+        blocked = blocked_days(ctx, conn, ("trade_candidates", "market_bars"), wanted)
+        candidates: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
+        for row in read_rows(conn, "candidates", ctx.experiment.id, wanted[0], wanted[-1]):
+            candidates[row.partition].append(row)
+        chunk = screened(ctx, conn, wanted)
+        require_unrevised(ctx, conn, ctx.view.read_days(wanted))
+    drafts = []
+    for day in wanted:
+        if day in blocked:
+            drafts.append(DayDraft(day))
+            continue
+        bodies = [_body(ctx, chunk, row, day) for row in candidates[day]]
+        rows = [make_row("research_docs", body, ctx.run_id) for body in bodies]
+        drafts.append(
+            DayDraft(
+                day=day,
+                rows={"research_docs": rows},
+                leaves=[row.content_hash for row in rows],
+                gate_rows=_gate_rows(bodies, rows, day),
+                gate_day={"candidates": len(candidates[day]), "documents": len(rows)},
+                details={"documents": len(rows)},
+            )
+        )
+    return seal_days(ctx, "research_snapshots", drafts, blocked)
+
+
+def _body(ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: date) -> dict[str, Any]:
+    told = json.loads(candidate.body)
+    decided = time_to_ms(parse_time(told["decision_time"]))
+    panel = chunk.panel
+    column = panel.instruments.index(told["instrument"])
+    row = int(np.searchsorted(panel.open_time, decided - panel.interval_ms))
+    features = {name: None if text is None else float(text) for name, text in told["features"].items()}
+    rated = Score(float(told["opportunity_score"]), float(told["confidence"]), {}, tuple(told["missing"]))
+    inputs, missing = _inputs(ctx, chunk, row, column)
+    rug = {name: told["features"][name] for name in ("rug_risk", "reserve_drop")}
+    return {
+        "candidate": reference(candidate),
+        "code_version": ctx.experiment.code_hash,
+        "configuration": configuration_pointer(ctx.experiment, "strategy"),
+        "contract_address": None,
+        "decision_time": told["decision_time"],
+        "experiment": ctx.experiment.id,
+        "initial_market_cap": _money(features["market_cap"]),
+        "inputs": inputs,
+        "instrument": told["instrument"],
+        "missing": missing,
+        "partition": day,
+        "rugpull_heuristic_scores": {name: text for name, text in rug.items() if text is not None},
+        "scan_row": {"features": told["features"], "scan": told["scan"], "segment": told["segment"]},
+        "schema_version": SCHEMA_VERSION,
+        "scores": {
+            "confidence": told["confidence"],
+            "opportunity": told["opportunity_score"],
+            "parts": told["scores"],
+        },
+        "social_sentiment_scores": {"sentiment": told["features"]["sentiment"]} if features["sentiment"] else {},
+        "trade_rationale": rationale(told["instrument"], features, rated, told["verdicts"]),
+        "verdicts": told["verdicts"],
+        "volume_24h": _money(features["volume_24h"]),
+    }
+
+
+def _money(value: float | None) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return every input of the decision with its times and artifact, and the names of those that were missing."""
+    panel, source = chunk.panel, ctx.provider.description
+    inputs: list[dict[str, Any]] = []
+    missing: list[str] = []
+
+    def add(name: str, value: float | None, origin: str, event: int, available: int, row_open: int) -> None:
+        if value is None or value != value:
+            missing.append(name)
+            return
+        inputs.append(
+            {
+                "artifact": _artifact(ctx, row_open),
+                "availability": source.availability,
+                "available_at": time_text_ms(available),
+                "event_time": time_text_ms(event),
+                "name": name,
+                "source": origin,
+                "value": decimal_text(value),
+            }
+        )
+
+    closes = [("close", row)]
+    before = int(chunk.features.reference_row[row, column])
+    if before >= 0:
+        closes.append(("momentum_reference_close", before))
+    for name, at in closes:
+        opened = int(panel.open_time[at])
+        known = opened + panel.interval_ms
+        add(name, float(panel.close[at, column]), f"{source.name}:close", opened, known, opened)
+    opened = int(panel.open_time[row])
+    volume = float(panel.volume[row, column])
+    add("bar_volume", volume, f"{source.name}:volume", opened, opened + panel.interval_ms, opened)
+    for name in sorted(panel.references):
+        item = panel.references[name]
+        value, event, available = known_at(item, row, column)
+        add(name, value, item.source, event, available, opened)
+    for name in ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment"):
+        if name not in panel.references:
+            missing.append(name)
+    return inputs, sorted(set(missing))
+
+
+def _artifact(ctx: FlowContext, row_open: int) -> str:
+    """Return the hash of the stored day of bars that holds the bar opening at `row_open` and what was known with it.
+
+    Days before the epoch are stored here: they are not partitions.
+    """
+    day = (_EPOCH_1970 + timedelta(milliseconds=row_open)).date()
+    if day < ctx.experiment.epoch:
+        ctx.artifacts.put(artifact_bytes(ctx.view.blocks(day)), "market_bars", "application/jsonl")
+    return ctx.view.artifact(day)
+
+
+def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], day: date) -> pd.DataFrame:
+    lags = []
+    for body in bodies:
+        latest = max(parse_time(item["available_at"]) for item in body["inputs"])
+        lags.append((parse_time(body["decision_time"]) - latest).total_seconds())
+    return pd.DataFrame(
+        {
+            "partition": [day] * len(rows),
+            "key": [str(row.uuid) for row in rows],
+            "candidate": [body["candidate"]["uuid"] for body in bodies],
+            "inputs": [len(body["inputs"]) for body in bodies],
+            "latest_available_lag_s": lags,
+            "missing": [len(body["missing"]) for body in bodies],
+            "rationale_length": [len(body["trade_rationale"]) for body in bodies],
+        }
+    )

@@ -1,0 +1,136 @@
+"""Stage `market_scan`: at every decision instant of a day, what the screen saw of the whole universe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
+from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.identity import SCHEMA_VERSION, decimal_text, score_text, time_text_ms
+from throughline.market.blocks import segment_name
+from throughline.strategy.screen import FUNNEL, RANGE_FILTERS, Verdict, funnel_row
+from throughline.tracking.records import make_row
+
+
+def scan_market(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Write one scan per decision instant (a bar's close) in each of `days`."""
+    wanted = require_days(ctx, days)
+    with ctx.engine.connect() as conn:
+        blocked = blocked_days(ctx, conn, ("market_bars",), wanted)
+        chunk = screened(ctx, conn, wanted)
+        read = ctx.view.read_days(wanted)
+        roots = require_unrevised(ctx, conn, read)
+    drafts = []
+    for day in wanted:
+        if day in blocked:
+            drafts.append(DayDraft(day))
+            continue
+        back = [day - k * DAY for k in range(ctx.view.lookback, -1, -1)]
+        seals = {item.isoformat(): roots[item] for item in back}
+        bodies = [_body(ctx, chunk, row, day, seals) for row in decision_rows(chunk, day)]
+        rows = [make_row("market_scans", body, ctx.run_id) for body in bodies]
+        drafts.append(
+            DayDraft(
+                day=day,
+                rows={"market_scans": rows},
+                leaves=[row.content_hash for row in rows],
+                gate_rows=_gate_rows(bodies, day),
+                gate_day={"scans": len(bodies)},
+                details={"funnel": add_funnels(body["funnel"] for body in bodies), "scans": len(bodies)},
+            )
+        )
+    return seal_days(ctx, "market_scan", drafts, blocked)
+
+
+def screened(ctx: FlowContext, conn: Any, days: Sequence[date]) -> ScreenedChunk:
+    """Return the screened chunk for `days`, with the bars of blocked days (back to the epoch) taken out as a gap."""
+    first = max(ctx.experiment.epoch, days[0] - ctx.view.lookback * DAY)
+    held = [first + k * DAY for k in range((days[-1] - first).days + 1)]
+    blocked = blocked_days(ctx, conn, ("market_bars",), held)
+    return ctx.view.screened(days[0], days[-1], frozenset(blocked))
+
+
+def decision_rows(chunk: ScreenedChunk, day: date) -> range:
+    """Return the panel rows whose bars close, and so decide, within the day."""
+    closes = chunk.panel.open_time + chunk.panel.interval_ms
+    return range(int(np.searchsorted(closes, day_ms(day))), int(np.searchsorted(closes, day_ms(day + DAY))))
+
+
+def features_at(chunk: ScreenedChunk, row: int, column: int) -> dict[str, float | None]:
+    """Return the features of one instrument at one row; None = missing."""
+    values = {name: float(grid[row, column]) for name, grid in chunk.features.values.items()}
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def features_text(features: Mapping[str, float | None]) -> dict[str, str | None]:
+    """Return features as they stand in records."""
+    return {name: None if value is None else score_text(value) for name, value in sorted(features.items())}
+
+
+def verdicts_at(chunk: ScreenedChunk, row: int, column: int) -> dict[str, str]:
+    """Return the words of every range filter for one instrument at one row."""
+    return {name: Verdict(int(chunk.screen.verdicts[name][row, column])).text for name in RANGE_FILTERS}
+
+
+def add_funnels(funnels: Any) -> list[dict[str, int | str]]:
+    """Return the sum of funnels, filter by filter."""
+    total = {name: {"filter": name, "missing": 0, "removed": 0, "seen": 0} for name in FUNNEL}
+    for funnel in funnels:
+        for line in funnel:
+            for key in ("missing", "removed", "seen"):
+                total[line["filter"]][key] += line[key]
+    return [total[name] for name in FUNNEL]
+
+
+def _body(
+    ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Mapping[str, str]
+) -> dict[str, Any]:
+    panel, result = chunk.panel, chunk.screen
+    lines = []
+    for column in np.flatnonzero(result.triggered[row]):
+        column = int(column)
+        ticker = panel.instruments[column]
+        lines.append(
+            {
+                "admitted": bool(result.signals[row, column]),
+                "features": features_text(features_at(chunk, row, column)),
+                "instrument": ticker,
+                "notional_usd": decimal_text(float(chunk.sizes[row, column])),
+                "segment": segment_name(ticker, int(panel.segment_start[row, column])),
+                "verdicts": verdicts_at(chunk, row, column),
+            }
+        )
+    return {
+        "admitted": int(result.signals[row].sum()),
+        "data_seals": dict(seals),
+        "decision_time": time_text_ms(int(panel.open_time[row]) + panel.interval_ms),
+        "eligible": int(result.eligible[row].sum()),
+        "experiment": ctx.experiment.id,
+        "funnel": funnel_row(result, row),
+        "instruments": int(chunk.features.has_bar[row].sum()),
+        "partition": day,
+        "rows": lines,
+        "schema_version": SCHEMA_VERSION,
+        "strategy": ctx.experiment.configuration.strategy.name,
+        "triggered": int(result.triggered[row].sum()),
+    }
+
+
+def _gate_rows(bodies: Sequence[Mapping[str, Any]], day: date) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "partition": [day] * len(bodies),
+            "key": [body["decision_time"] for body in bodies],
+            "instruments": [body["instruments"] for body in bodies],
+            "eligible": [body["eligible"] for body in bodies],
+            "triggered": [body["triggered"] for body in bodies],
+            "admitted": [body["admitted"] for body in bodies],
+            "removed_total": [sum(line["removed"] for line in body["funnel"][:-1]) for body in bodies],
+        }
+    )

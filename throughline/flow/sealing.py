@@ -1,0 +1,187 @@
+"""What all stages share: which inputs are sealed and open, and how a day is judged, written and sealed as one whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection
+
+from throughline.errors import GateClosed, MissingPredecessor, RevisedData, SettingsError
+from throughline.flow.context import DayResult, FlowContext
+from throughline.identity import seal_of
+from throughline.quality.gate import gate_states
+from throughline.quality.verdict import Verdict
+from throughline.storage.artifacts import ArtifactRef
+from throughline.storage.ledger import write_partition
+from throughline.storage.queries import read_seals
+from throughline.storage.records import LedgerRow, PartitionWrite, Seal
+
+GATED = (
+    "market_bars",
+    "market_scan",
+    "trade_candidates",
+    "research_snapshots",
+    "executions",
+    "outcomes",
+)
+"""Assets with a suite."""
+
+Blocked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DayDraft:
+    """A day before it is judged: rows by table, the hashes its seal is made of, and what its suite looks at."""
+
+    day: date
+    rows: Mapping[str, Sequence[LedgerRow]] = field(default_factory=dict)
+    leaves: Sequence[str] = ()
+    artifact: ArtifactRef | None = None
+    gate_rows: pd.DataFrame | None = None
+    gate_day: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def require_days(ctx: FlowContext, days: Sequence[date]) -> list[date]:
+    """Return the days in order. Raises SettingsError for none, for a hole, or for a day before the epoch."""
+    wanted = sorted(set(days))
+    if not wanted:
+        raise SettingsError("no day was asked for: choose at least one partition")
+    if wanted[0] < ctx.experiment.epoch:
+        raise SettingsError(
+            f"{wanted[0]} lies before the experiment's epoch {ctx.experiment.epoch}: choose partitions from the epoch on"
+        )
+    if (wanted[-1] - wanted[0]).days + 1 != len(wanted):
+        raise SettingsError(f"the days from {wanted[0]} to {wanted[-1]} have holes: ask for one unbroken range")
+    return wanted
+
+
+def seals_by_day(ctx: FlowContext, conn: Connection, asset: str, days: Sequence[date]) -> dict[date, Seal]:
+    """Return the seals of `asset` for those of `days` that are sealed."""
+    return read_seals(conn, ctx.experiment.id, asset, days[0], days[-1])
+
+
+def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days: Sequence[date]) -> dict[date, Blocked]:
+    """Return which of `days` are blocked by an input, and by what.
+
+    An input day that is not sealed raises MissingPredecessor; a verdict that is missing or stale raises GateClosed:
+    both fail closed. A failed verdict, or an input that is itself blocked, blocks the day.
+    """
+    result: dict[date, Blocked] = {}
+    for asset in needs:
+        seals = seals_by_day(ctx, conn, asset, days)
+        for day in days:
+            if day not in seals:
+                raise MissingPredecessor(
+                    f"{asset} of {day} is not sealed in experiment {ctx.experiment.id[:12]}: materialise it first"
+                )
+        open_days = []
+        for day in days:
+            if seals[day].status == "blocked":
+                result.setdefault(day, json.loads(seals[day].blocked_by or "{}"))
+            else:
+                open_days.append(day)
+        if asset in GATED and open_days:
+            _, suite_hash = ctx.gates.suite(asset)
+            roots = {day: seals[day].root for day in open_days}
+            for day, failures in gate_states(conn, ctx.experiment.id, asset, open_days, roots, suite_hash).items():
+                if failures:
+                    result.setdefault(day, {"asset": asset, "rows": failures[0].rows, "rule": failures[0].rule})
+    return result
+
+
+def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> dict[date, str]:
+    """Return the seals of the bars of `days` as they read now. Raises RevisedData if a sealed day reads differently."""
+    sealed = seals_by_day(ctx, conn, "market_bars", days)
+    roots = {day: ctx.view.root(day) for day in days}
+    for day, root in roots.items():
+        if day in sealed and sealed[day].root != root:
+            raise RevisedData(
+                f"market_bars of {day} reads differently from what was sealed ({root[:12]} instead of "
+                f"{sealed[day].root[:12]}): run `throughline backtest` on the revised files to fork the experiment"
+            )
+    return roots
+
+
+def seal_days(
+    ctx: FlowContext, asset: str, drafts: Sequence[DayDraft], blocked: Mapping[date, Blocked], *, hard: bool = False
+) -> list[DayResult]:
+    """Judge the drafts, then write each day whole: rows, verdict and seal in one transaction.
+
+    Blocked days get zero rows and the status 'blocked'. With `hard` a failed verdict is written, the days after it are
+    not, and GateClosed is raised.
+    """
+    started = time.perf_counter()
+    verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
+    shared = (time.perf_counter() - started) / max(1, len(drafts))
+    results = []
+    for draft in drafts:
+        begun = time.perf_counter()
+        cause = blocked.get(draft.day)
+        verdict = verdicts.get(draft.day)
+        root = seal_of(draft.leaves)
+        write_partition(
+            ctx.engine,
+            PartitionWrite(
+                experiment=ctx.experiment.id,
+                asset=asset,
+                partition=draft.day,
+                rows=draft.rows,
+                root=root,
+                leaves=len(draft.leaves),
+                status="blocked" if cause else "sealed",
+                blocked_by=json.dumps(dict(cause), sort_keys=True) if cause else None,
+                artifact=draft.artifact,
+                details=json.dumps(dict(draft.details), sort_keys=True),
+                verdicts=(verdict,) if verdict else (),
+                run_id=ctx.run_id,
+            ),
+        )
+        results.append(
+            DayResult(
+                asset=asset,
+                day=draft.day,
+                status="blocked" if cause else "sealed",
+                rows=len(draft.leaves),
+                seal=root,
+                verdict=verdict,
+                blocked_by=cause,
+                details=draft.details,
+                seconds=draft.seconds + shared + time.perf_counter() - begun,
+            )
+        )
+        if hard and verdict and not verdict.passed:
+            failure = verdict.failures[0]
+            raise GateClosed(
+                f"{asset} of {draft.day} broke the rule '{failure.rule}' in {failure.rows} row(s) "
+                f"({', '.join(failure.sample[:3])}): the days before it are sealed, nothing after it was written"
+            )
+    return results
+
+
+def _judge(ctx: FlowContext, asset: str, drafts: Sequence[DayDraft]) -> dict[date, Verdict]:
+    if asset not in GATED or not drafts:
+        return {}
+    suite, suite_hash = ctx.gates.suite(asset)
+    frames = [draft.gate_rows for draft in drafts if draft.gate_rows is not None and len(draft.gate_rows)]
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"partition": [], "key": []})
+    days = pd.DataFrame([{"partition": draft.day, **draft.gate_day} for draft in drafts])
+    failures = ctx.gates.evaluate(asset, rows, days, [draft.day for draft in drafts])
+    return {
+        draft.day: Verdict(
+            asset=asset,
+            day=draft.day,
+            seal=seal_of(draft.leaves),
+            suite=suite,
+            suite_hash=suite_hash,
+            failures=tuple(failures.get(draft.day, ())),
+        )
+        for draft in drafts
+    }

@@ -1,0 +1,83 @@
+"""From the engine's fills and trades to the bodies of executions and outcomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.storage.records import LedgerRow
+from throughline.tracking.records import reference
+from throughline.trading.types import REASONS, flag_names
+
+
+def execution_body(
+    fill: Mapping[str, Any], candidate: tuple[LedgerRow, Mapping[str, Any]], research: LedgerRow, day: date
+) -> dict[str, Any]:
+    """Return the body of the execution that filled `candidate` (its row and body) in the bar of `fill`.
+
+    The order id is the candidate's UUID with the leg: the same decision can never be two orders. slippage is the fill
+    price over the raw price, minus one; latency is from decision to fill on the market's clock.
+    """
+    row, told = candidate
+    price, raw = float(fill["price"]), float(fill["raw_price"])
+    participation = float(fill["participation"])
+    filled = int(fill["entry_time"])
+    return {
+        "candidate": reference(row),
+        "entry_price": decimal_text(price),
+        "experiment": row.experiment,
+        "fee_usd": decimal_text(float(fill["fee"])),
+        "fill_bar_open": time_text_ms(int(fill["bar_open_time"])),
+        "fill_time": time_text_ms(filled),
+        "impact_cost_usd": decimal_text(float(fill["impact_cost"])),
+        "instrument": told["instrument"],
+        "latency_ms": filled - time_to_ms(parse_time(told["decision_time"])),
+        "notional_usd": decimal_text(float(fill["notional"])),
+        "order_id": f"{row.uuid}-entry",
+        "partial": bool(fill["partial"]),
+        "participation": None if participation != participation else score_text(participation),
+        "partition": day,
+        "quantity": decimal_text(float(fill["quantity"])),
+        "raw_price": decimal_text(raw),
+        "research": reference(research),
+        "schema_version": SCHEMA_VERSION,
+        "segment": told["segment"],
+        "side": told["side"],
+        "slippage": score_text(price / raw - 1.0),
+        "spread_cost_usd": decimal_text(float(fill["spread_cost"])),
+    }
+
+
+def outcome_body(trade: Mapping[str, Any], execution: LedgerRow, day: date) -> dict[str, Any]:
+    """Return the body of the outcome that ended `execution`. The label interval is [fill, exit]."""
+    told = json.loads(execution.body)
+    entered = time_to_ms(parse_time(told["fill_time"]))
+    ended = int(trade["exit_time"])
+    return {
+        "ambiguous": bool(trade["ambiguous"]),
+        "attrition_usd": decimal_text(float(trade["attrition"])),
+        "candidate": told["candidate"],
+        "costs_usd": decimal_text(float(trade["costs"])),
+        "execution": reference(execution),
+        "exit_bar_open": time_text_ms(int(trade["exit_bar_open"])),
+        "exit_price": decimal_text(float(trade["exit_price"])),
+        "exit_time": time_text_ms(ended),
+        "experiment": execution.experiment,
+        "fees_usd": decimal_text(float(trade["fees"])),
+        "flags": sorted(flag_names(int(trade["flags"]))),
+        "gross_pnl_usd": decimal_text(float(trade["gross_pnl"])),
+        "instrument": told["instrument"],
+        "label": {"t0": told["fill_time"], "t1": time_text_ms(ended)},
+        "partition": day,
+        "pnl_high_usd": decimal_text(float(trade["pnl_high"])),
+        "pnl_low_usd": decimal_text(float(trade["pnl_low"])),
+        "realized_pnl_percent": score_text(float(trade["return_percent"])),
+        "realized_pnl_usd": decimal_text(float(trade["net_pnl"])),
+        "schema_version": SCHEMA_VERSION,
+        "segment": told["segment"],
+        "termination_reason": REASONS[int(trade["reason"])],
+        "time_in_market_seconds": (ended - entered) // 1000,
+    }
