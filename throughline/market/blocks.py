@@ -163,16 +163,16 @@ class _DayWriter:
 
     def __init__(self, panel: MarketPanel, rows: slice, day: date) -> None:
         self._panel, self._day = panel, day.isoformat()
-        present = ~np.isnan(panel.close[rows])
+        present: NDArray[np.bool_] = np.logical_not(np.isnan(panel.close[rows]))
         self.counts = present.sum(axis=0)
         self._full = ",".join(map(str, range(present.shape[0])))
-        self._present = np.ascontiguousarray(present.T)
+        self._present: NDArray[np.bool_] = np.ascontiguousarray(present.T)
         names = ("close",) if panel.close_only else ("close", "high", "low", "open")
         self._columns = {name: np.ascontiguousarray(getattr(panel, name)[rows].T) for name in (*names, "volume")}
         self._has_volume = (~np.isnan(panel.volume[rows])).any(axis=0).tolist()
-        segment = panel.segment_start[rows]
+        segment: NDArray[np.int64] = panel.segment_start[rows]
         self._segment = np.ascontiguousarray(segment.T)
-        self._one_segment = (segment == segment[0]).all(axis=0).tolist()
+        self._one_segment = np.equal(segment, segment[0]).all(axis=0).tolist()
         self._starts: dict[int, str] = {}
         self._references = [(name, _ReferenceDay(panel.references[name], rows)) for name in sorted(panel.references)]
 
