@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
+from resources.dagster_storage import URL_VARIABLE
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.storage.database import open_database
 from throughline.storage.home import HOME_VARIABLE, Home
@@ -32,7 +33,7 @@ STOP_SECONDS = 40.0  # what Dagster gets to end its services before it is killed
 
 # Waits for its standard input, which only the supervisor holds open, to end; then ends the group that it is told. So a
 # supervisor that is killed outright takes everything with it, on every system.
-_GUARD = 'trap "" INT TERM HUP; read -r _; kill -TERM -- "-$1" 2>/dev/null || exit 0; sleep 8; kill -KILL -- "-$1" 2>/dev/null'
+_GUARD = 'trap "" INT TERM HUP; read -r _; kill -TERM "-$1" 2>/dev/null || exit 0; sleep 8; kill -KILL "-$1" 2>/dev/null'
 
 
 def run_dev(home: Home, host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, url: str | None = None) -> int:
@@ -77,7 +78,9 @@ def require_free(host: str, port: int) -> None:
     if reason is not None:
         other = next((p for p in range(port + 1, min(port + 100, 65536)) if _refusal(host, p) is None), None)
         choice = f"--port {other} is free" if other else "choose another with --port"
-        raise SettingsError(f"Port {port} on {host} is not to be had ({reason}): {choice} (make dev PORT={other or '...'}).")
+        raise SettingsError(
+            f"Port {port} on {host} is not to be had ({reason}): {choice} (make dev PORT={other or '...'})."
+        )
 
 
 def write_dagster_home(home: Home) -> Path:
@@ -114,9 +117,12 @@ def _environment(home: Home, folder: Path, url: str | None) -> Mapping[str, str]
     from dotenv import dotenv_values
 
     shipped = {key: value for key, value in dotenv_values(REPO / ".env").items() if value is not None}
-    ours = {HOME_VARIABLE: str(home.path), "DAGSTER_HOME": str(folder)}
+    path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))  # found even where not installed
+    ours = {HOME_VARIABLE: str(home.path), "DAGSTER_HOME": str(folder), "PYTHONPATH": path}
+    quiet = "ignore:Function `dev_command` is superseded"  # advice to use another command than the one we are
+    ours["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     if url is not None:
-        ours["THROUGHLINE_DATABASE_URL"] = url
+        ours[URL_VARIABLE] = url
     return {**os.environ, **shipped, **ours}
 
 
@@ -125,7 +131,12 @@ def _supervise(command: list[str], environment: Mapping[str, str], folder: Path,
     with stopping.listening():
         # A session of its own: a Ctrl-C at the terminal reaches us alone, and we end the children in order.
         child = subprocess.Popen(
-            command, env=dict(environment), cwd=folder, start_new_session=True, preexec_fn=_default_signals, stdin=subprocess.DEVNULL
+            command,
+            env=dict(environment),
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=_default_signals,  # noqa: PLW1509 (no thread of ours runs yet)
+            stdin=subprocess.DEVNULL,
         )
         with _guarded(child.pid):
             try:

@@ -66,8 +66,8 @@ class SharedPool:
     def _dial(self) -> Any:
         arguments, options = self.engine.dialect.create_connect_args(sa.make_url(self._database.url(DATABASE)))
         connection = psycopg2.connect(*arguments, **options)
-        # Dagster's history is committed without waiting for the disk: a power cut may cost it the last half second,
-        # and the ledger nothing.
+        # Dagster's history is committed without waiting for the disk: a killed server or a power cut may cost it the
+        # last half second, and the ledger nothing.
         with connection, connection.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('timezone', 'UTC', false), set_config('synchronous_commit', 'off', false),"

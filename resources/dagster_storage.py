@@ -18,15 +18,22 @@ import sqlalchemy as sa
 from dagster import Field, StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.event_log import SqlEventLogStorageMetadata
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import RunStorageSqlMetadata
+from dagster._core.storage.schedules import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import stamp_alembic_rev
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
+from dagster_postgres.run_storage import run_storage
+from dagster_postgres.utils import pg_alembic_config
 
 from resources.dagster_pool import POOLS, SharedPool
 from throughline.storage.home import Home
 
 URL_VARIABLE = "THROUGHLINE_DATABASE_URL"
+_READY = "complete, by Throughline"
 _FIRST_START = 0x7468726F7567686C  # pg_advisory_lock key: two first starts create Dagster's tables in turn
 
 
@@ -159,31 +166,38 @@ class HomeFiles(LocalArtifactStorage):
 def _create_tables(
     engine: sa.Engine, runs: PooledRunStorage, events: PooledEventLogStorage, schedules: PooledScheduleStorage
 ) -> None:
-    """Create and stamp what is missing, as the stock classes do, but once for all three and one process at a time."""
-    if _is_complete(engine):
+    """Create, stamp and mark what is missing, as the stock classes do, but all or nothing and one process at a time.
+
+    The stock classes commit each table by itself and take the first one's presence for the whole; a first start that is
+    killed halfway leaves them broken for good. The mark comes last, so such a start is done again.
+    """
+    if _is_ready(engine):
         return
-    with engine.connect() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_lock(_FIRST_START)))
+    with engine.connect() as guard:
+        guard.execute(sa.select(sa.func.pg_advisory_lock(_FIRST_START)))
         try:
-            present = set(sa.inspect(connection).get_table_names())
-            if "event_logs" not in present:
-                events._init_db()
-                events.reindex_events()
-                events.reindex_assets()
-            if "runs" not in present:
-                runs._init_db()
-                runs.migrate()
-                runs.optimize()
-            if "jobs" not in present:
-                schedules._init_db()
+            if _is_ready(engine):
+                return
+            with engine.connect() as connection:
+                transaction = connection.execution_options(isolation_level="READ COMMITTED")
+                with transaction.begin():
+                    for metadata in (RunStorageSqlMetadata, SqlEventLogStorageMetadata, ScheduleStorageSqlMetadata):
+                        metadata.create_all(transaction)
+                    if not sa.inspect(transaction).has_table("alembic_version"):
+                        stamp_alembic_rev(pg_alembic_config(run_storage.__file__), transaction)
+            events.reindex_events()
+            events.reindex_assets()
+            for storage in (runs, schedules):
+                storage.migrate()
+                storage.optimize()
+            # Waits for the disk, and with it for everything before it.
+            guard.execute(sa.text(f"SET synchronous_commit = on; COMMENT ON TABLE runs IS '{_READY}'"))
+            guard.execute(sa.text("SET synchronous_commit = off"))
         finally:
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(_FIRST_START)))
+            guard.execute(sa.select(sa.func.pg_advisory_unlock(_FIRST_START)))
 
 
-def _is_complete(engine: sa.Engine) -> bool:
-    # to_regclass looks three names up; an inspection of the whole schema at each start of each process takes longer.
+def _is_ready(engine: sa.Engine) -> bool:
     with engine.connect() as connection:
-        found = connection.execute(
-            sa.select(*(sa.func.to_regclass(f"public.{table}") for table in ("event_logs", "runs", "jobs")))
-        ).one()
-    return all(found)
+        mark = sa.select(sa.func.obj_description(sa.func.to_regclass("runs"), "pg_class"))
+        return connection.execute(mark).scalar() == _READY

@@ -1,0 +1,141 @@
+"""The flow resource: hands a run the flow context of its experiment, and runs a stage on it.
+
+Belongs here: opening a home once per process (server lease, engine, provider, gates) and finding which experiment a run
+works on. Does not belong here: what a stage does (`throughline.flow`) and how Dagster shows it (`assets`).
+
+A run works on the experiment named by its tag `throughline/experiment`, else on the active one of its mode. The market
+data is that of the mode's active inputs; it must be the source that the experiment is identified by.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Protocol
+
+from resources.settings import Settings
+from throughline.clock import SystemClock
+from throughline.errors import SettingsError
+from throughline.experiment import registry
+from throughline.experiment.identity import Experiment
+from throughline.experiment.providers import make_provider
+from throughline.flow import STAGES, DayResult, FlowContext, make_context
+from throughline.quality.runner import GreatExpectationsRunner
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.database import Database, open_database
+
+EXPERIMENT_TAG = "throughline/experiment"
+"""Run tag: the experiment that a run works on."""
+
+
+class Flow(Protocol):
+    """What assets ask for. Tests put another in its place."""
+
+    def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
+        """Return the flow context of a run."""
+        ...
+
+    def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
+        """Run the stage behind `asset` for `days`."""
+        ...
+
+
+class HomeFlow:
+    """The flow of one mode in one home. Opened when first used; one open home per process and mode."""
+
+    def __init__(self, settings: Settings, mode: str) -> None:
+        self.settings = settings
+        self.mode = mode
+        self._database: Database | None = None
+        self._context: FlowContext | None = None
+        self._lock = threading.RLock()
+
+    def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
+        """Return the flow context of a run; the provider and its market view are kept from run to run.
+
+        Raises SettingsError where the mode has no active experiment (it says how to set one), where the tagged one
+        is unknown or of another mode, or where the active inputs are another source than the experiment's.
+        """
+        with self._lock:
+            experiment, inputs = self._experiment(tags.get(EXPERIMENT_TAG))
+            if self._context is None or self._context.experiment.id != experiment.id:
+                self._context = self._make(experiment, inputs)
+            return replace(self._context, run_id=run_id)
+
+    def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
+        """Run the stage behind `asset` for `days`, none of which may lie beyond the data."""
+        require_data(context, days)
+        return STAGES[asset](context, days)
+
+    def database(self) -> Database:
+        """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""
+        with self._lock:
+            if self._database is None:
+                self._database = open_database(self.settings.home, self.settings.database_url)
+            return self._database
+
+    def close(self) -> None:
+        """Close the database and let go of its server."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+            self._database = self._context = None
+
+    def _experiment(self, tagged: str | None) -> tuple[Experiment, Mapping[str, object]]:
+        engine = self.database().engine("writer")
+        found = registry.active(engine, self.mode)
+        if tagged is None or tagged == found.experiment.id:
+            return found.experiment, found.inputs
+        experiment = registry.load(engine, tagged)
+        if experiment.mode != self.mode:
+            raise SettingsError(
+                f"experiment {tagged[:12]} is of mode '{experiment.mode}': materialize the assets under {experiment.mode}/"
+            )
+        return experiment, found.inputs
+
+    def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
+        provider = make_provider(self.mode, {**inputs, "seed": experiment.seed})
+        if provider.description.source_hash != experiment.source_hash:
+            raise SettingsError(
+                f"experiment {experiment.id[:12]} was made from another source than the active inputs of mode "
+                f"'{self.mode}': run `throughline backtest` with its archive to make it active again"
+            )
+        return make_context(
+            experiment,
+            provider,
+            self.database().engine("writer"),
+            ArtifactStore(self.settings.artifacts or self.settings.home.artifacts),
+            GreatExpectationsRunner(experiment.configuration.gates),
+            SystemClock(),
+        )
+
+
+class GivenFlow:
+    """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned."""
+
+    def __init__(self, context: FlowContext) -> None:
+        self._context = context
+        self.results: list[DayResult] = []
+
+    def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
+        """Return the given context, for this run."""
+        return replace(self._context, run_id=run_id)
+
+    def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
+        """Run the stage behind `asset` for `days` and remember its results."""
+        require_data(context, days)
+        results = STAGES[asset](context, days)
+        self.results += results
+        return results
+
+
+def require_data(context: FlowContext, days: Sequence[date]) -> None:
+    """Raise SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes."""
+    source = context.provider.description
+    late = [day for day in days if day > source.last_day]
+    if late:
+        raise SettingsError(
+            f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
+        )
