@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.trading import kernel
+from throughline.trading import kernel, ordering
 from throughline.trading.results import fill_columns, open_positions, trade_columns
 from throughline.trading.types import (
     FLAGS,
@@ -105,35 +105,81 @@ def simulate(
     _check(bars, entries, max_positions, cash, keys, paths)
     state = state or {}
     names, starts = _all_instruments(bars, state)
-    arrays = _bar_arrays(bars, starts)
+    arrays = _bar_arrays(bars, len(names))
     if until is None:
-        until = int(bars.open_time.max()) + bars.interval_ms if len(bars.open_time) else kernel.LONG_AGO
-    kernel.find_stops(arrays.starts, arrays.open_time, until, bars.interval_ms, arrays.stops)
+        until = int(bars.open_time.max()) + bars.interval_ms if len(bars.open_time) else ordering.LONG_AGO
+    everywhere = np.arange(len(names))
+    ordering.find_rows(
+        starts, starts[1:], arrays.open_time, everywhere, np.full(len(names), until), bars.interval_ms, arrays.stops
+    )
     rank = np.empty(len(names), np.int64)
-    rank[sorted(range(len(names)), key=lambda k: names[k].encode())] = np.arange(len(names))
+    rank[sorted(range(len(names)), key=lambda k: names[k].encode())] = everywhere
     index = {name: k for k, name in enumerate(names)} if state else {}
     named = _Names(np.array(names, dtype=object), keys, len(entries.decision_time))
-    wished: dict[tuple[Waiting, ...], _Wished] = {}
+    space = _Space(len(names))
+    wishes: dict[tuple[Waiting, ...], _Wished] = {}
+    orders: dict[tuple[tuple[Waiting, ...], bool], kernel.Served] = {}
     results: dict[str, PathResult] = {}
     for path in paths:
         before = state.get(path) or PathState(cash=np.inf if cash is None else float(cash))
+        late = before.waiting
+        if late not in wishes:
+            wishes[late] = _wish(bars, starts, arrays, entries, late, index, rules, until, blocked)
+        independent = overlap or (max_positions is None and before.cash == np.inf)
+        if (late, independent) not in orders:
+            orders[late, independent] = wishes[late].served(rank, bars.interval_ms, independent)
         terms = _terms(bars, rules, costs, path, max_positions, until, end, overlap, blocked)
-        if before.waiting not in wished:
-            wished[before.waiting] = _wish(arrays, entries, before.waiting, index, rank, terms)
-        results[path] = _run(arrays, wished[before.waiting], rank, terms, before, index, named)
+        served = orders[late, independent]
+        results[path] = _run(
+            arrays, starts, wishes[late], served, independent, rank, terms, before, index, named, space
+        )
     return Simulation(results)
 
 
 @dataclass(frozen=True)
 class _Wished:
-    """Entries with those that waited put in front, where each fills, and in which order they are served."""
+    """Entries with those that waited put in front, and where each fills."""
 
-    arrays: kernel.EntryArrays
     waiting: tuple[Waiting, ...]
+    instrument: NDArray[np.int64]
+    decision_time: NDArray[np.int64]
+    score: NDArray[np.float64]
+    notional: NDArray[np.float64]
+    segment: NDArray[np.int64]
+    check_segment: NDArray[np.int8]
     fill_bar: NDArray[np.int64]
+    fill_time: NDArray[np.int64]
     disposition: NDArray[np.int8]
-    order: NDArray[np.int64]
-    served: int
+    in_order: bool
+
+    def served(self, rank: NDArray[np.int64], interval: int, independent: bool) -> kernel.Served:
+        """The entries that have a fill bar, by time, score and name; by instrument and time where nothing is shared
+        between instruments, because memory likes that better."""
+        order = np.flatnonzero(self.fill_bar >= 0)
+        if not (independent and self.in_order):
+            ordering.sort_by_time(order, self.fill_time, self.score, self.instrument, rank, interval)
+            if independent:
+                order = ordering.by_group(order, self.instrument, len(rank))
+        taken = (self.fill_bar[order], self.fill_time[order], self.instrument[order], self.notional[order])
+        return kernel.Served(_frozen(order, np.int64), *map(_read_only, taken))
+
+
+class _Space:
+    """Scratch memory of the core, used by one path after another; results are copied out of it."""
+
+    def __init__(self, instruments: int) -> None:
+        self.busy = np.empty(instruments, np.int64)
+        self._ints = np.empty((0, kernel.INT_COLUMNS), np.int64)
+        self._floats = np.empty((0, kernel.FLOAT_COLUMNS), np.float64)
+        self._heap = np.empty(0, np.int64)
+
+    def rows(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """Integer rows, float rows and a heap for `count` positions."""
+        if len(self._heap) < count:
+            self._ints = np.empty((count, kernel.INT_COLUMNS), np.int64)
+            self._floats = np.empty((count, kernel.FLOAT_COLUMNS), np.float64)
+            self._heap = np.empty(count, np.int64)
+        return self._ints[:count], self._floats[:count], self._heap
 
 
 class _Names:
@@ -147,14 +193,15 @@ class _Names:
             self._keys[:] = keys
 
     def keys_of(self, numbers: NDArray[np.int64]) -> NDArray[np.object_]:
-        """Keys of entries by number; the caller replaces those of negative numbers."""
+        """Keys of entries by number; of negative numbers None, which the caller replaces."""
+        keys = np.empty(len(numbers), dtype=object)
+        mine = np.flatnonzero(numbers >= 0)
+        wanted = numbers[mine]
         if not self._given:
-            values = self._keys[numbers] if len(self._keys) else np.empty(len(numbers), dtype=object)
-            fresh = numbers[np.equal(values, None) & (numbers >= 0)]
+            fresh = wanted[np.equal(self._keys[wanted], None)]
             self._keys[fresh] = list(map(str, fresh.tolist()))
-        if not len(self._keys):
-            return np.empty(len(numbers), dtype=object)
-        return self._keys[numbers]
+        keys[mine] = self._keys[wanted]
+        return keys
 
 
 def _check(
@@ -198,14 +245,18 @@ def _frozen(values: Any, dtype: type[Any]) -> NDArray[Any]:
     return array
 
 
-def _bar_arrays(bars: Bars, starts: NDArray[np.int64]) -> kernel.BarArrays:
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array
+
+
+def _bar_arrays(bars: Bars, instruments: int) -> kernel.BarArrays:
     floats = {
         name: _frozen(getattr(bars, name), np.float64)
         for name in ("open", "high", "low", "close", "volume", "liquidity", "volatility", "reserve")
     }
     return kernel.BarArrays(
-        starts=_frozen(starts, np.int64),
-        stops=np.empty(len(starts) - 1, np.int64),
+        stops=np.empty(instruments, np.int64),
         open_time=_frozen(bars.open_time, np.int64),
         rug=_frozen(bars.rug, np.int8),
         segment=_frozen(bars.segment, np.int64),
@@ -244,7 +295,6 @@ def _terms(
         multiplier=_SPREAD_AND_IMPACT[path],
         target_first=optimistic,
         gap_at_target=path == "pessimistic",
-        contiguous=bool(rules.contiguous),
         close_only=bool(bars.close_only),
         close_at_end=end == "close",
         blocked=bool(blocked),
@@ -254,78 +304,106 @@ def _terms(
 
 
 def _wish(
+    bars: Bars,
+    starts: NDArray[np.int64],
     arrays: kernel.BarArrays,
     entries: Entries,
     waiting: tuple[Waiting, ...],
     index: Mapping[str, int],
-    rank: NDArray[np.int64],
-    terms: kernel.Terms,
+    rules: ExitRules,
+    until: int,
+    blocked: bool,
 ) -> _Wished:
     def merged(late: list[Any], values: Any, dtype: type[Any]) -> NDArray[Any]:
         return _frozen(np.concatenate([np.array(late, dtype=dtype), values]) if late else values, dtype)
 
     count = len(entries.decision_time)
     has_segment = entries.segment is not None
-    wish = kernel.EntryArrays(
-        instrument=merged([index[w.instrument] for w in waiting], entries.instrument, np.int64),
-        decision_time=merged([w.decision_time for w in waiting], entries.decision_time, np.int64),
+    instrument = merged([index[w.instrument] for w in waiting], entries.instrument, np.int64)
+    decision_time = merged([w.decision_time for w in waiting], entries.decision_time, np.int64)
+    segment = merged(
+        [w.segment or 0 for w in waiting], entries.segment if has_segment else np.zeros(count, np.int64), np.int64
+    )
+    check_segment = merged([w.segment is not None for w in waiting], np.full(count, has_segment, np.int8), np.int8)
+    fill_bar, fill_time = np.empty((2, len(instrument)), np.int64)
+    disposition = np.empty(len(instrument), np.int8)
+    in_order = ordering.find_fill_bars(
+        starts,
+        arrays.stops,
+        arrays.open_time,
+        arrays.volume,
+        arrays.reserve,
+        arrays.segment,
+        instrument,
+        decision_time,
+        segment,
+        check_segment,
+        bars.interval_ms,
+        until,
+        bool(rules.contiguous),
+        blocked,
+        fill_bar,
+        fill_time,
+        disposition,
+    )
+    return _Wished(
+        waiting=waiting,
+        instrument=instrument,
+        decision_time=decision_time,
         score=merged([w.score for w in waiting], entries.score, np.float64),
         notional=merged([w.notional for w in waiting], entries.notional, np.float64),
-        segment=merged(
-            [w.segment or 0 for w in waiting], entries.segment if has_segment else np.zeros(count, np.int64), np.int64
-        ),
-        check_segment=merged(
-            [w.segment is not None for w in waiting], np.full(count, has_segment, dtype=np.int8), np.int8
-        ),
+        segment=segment,
+        check_segment=check_segment,
+        fill_bar=fill_bar,
+        fill_time=fill_time,
+        disposition=disposition,
+        in_order=bool(in_order),
     )
-    total = len(wish.decision_time)
-    fill_bar, disposition = np.empty(total, np.int64), np.empty(total, np.int8)
-    order = np.empty(total, np.int64)
-    served = kernel.prepare(arrays, wish, rank, terms, fill_bar, disposition, order)
-    return _Wished(wish, waiting, fill_bar, disposition, order, served)
 
 
 def _run(
     arrays: kernel.BarArrays,
+    starts: NDArray[np.int64],
     wished: _Wished,
+    served: kernel.Served,
+    by_instrument: bool,
     rank: NDArray[np.int64],
     terms: kernel.Terms,
     before: PathState,
     index: Mapping[str, int],
     named: _Names,
+    space: _Space,
 ) -> PathResult:
-    carried = len(before.positions)
-    ints = np.empty((carried + wished.served, kernel.INT_COLUMNS), np.int64)
-    floats = np.empty((carried + wished.served, kernel.FLOAT_COLUMNS), np.float64)
-    for r, position in enumerate(before.positions):
-        _load(position, index[position.instrument], ints[r], floats[r])
+    carried, late = len(before.positions), len(wished.waiting)
+    ints, floats, heap = space.rows(carried + len(served.entry))
+    for p, position in enumerate(before.positions):
+        _load(position, index[position.instrument], ints[p], floats[p])
+    if carried:
+        held, seen = ints[:carried, kernel.INSTRUMENT].copy(), ints[:carried, kernel.LAST_CLOSE].copy()
+        rows = np.empty(carried, np.int64)
+        ordering.find_rows(starts, arrays.stops, arrays.open_time, held, seen, terms.interval, rows)
+        ints[:carried, kernel.NEXT_ROW] = rows
     disposition = wished.disposition.copy()
-    rows, cash = kernel.run_path(
-        arrays,
-        wished.arrays,
-        rank,
-        terms,
-        wished.fill_bar,
-        wished.order,
-        wished.served,
-        disposition,
-        carried,
-        ints,
-        floats,
-        before.cash,
+    positions, cash = kernel.run_path(
+        arrays, served, rank, terms, disposition, carried, ints, floats, heap, space.busy, before.cash
     )
-    late = len(wished.waiting)
-    ints, floats = ints[:rows], floats[:rows]
+    ints, floats = ints[:positions], floats[:positions]
+    if by_instrument:
+        order = np.arange(carried, positions)
+        scores = np.zeros(positions)
+        scores[carried:] = wished.score[ints[carried:, kernel.ENTRY]]
+        times, which = ints[:, kernel.ENTRY_BAR].copy(), ints[:, kernel.INSTRUMENT].copy()
+        ordering.sort_by_time(order, times, scores, which, rank, terms.interval)
+        order = np.concatenate([np.arange(carried), order])
+        ints, floats = ints[order], floats[order]
     ints[carried:, kernel.ENTRY] -= late  # numbers of this call's entries; those that waited become negative
-    keys = named.keys_of(np.maximum(ints[:, kernel.ENTRY], 0)) if rows else np.empty(0, dtype=object)
-    for r in range(min(rows, carried)):
-        keys[r] = before.positions[r].key
-    for r in np.flatnonzero(ints[:, kernel.ENTRY] < 0)[carried:].tolist() if late else ():
-        keys[r] = wished.waiting[int(ints[r, kernel.ENTRY]) + late].key
+    keys = named.keys_of(ints[:, kernel.ENTRY])
+    for p in range(carried):
+        keys[p] = before.positions[p].key
+    for p in (np.flatnonzero(ints[carried:, kernel.ENTRY] < 0) + carried).tolist() if late else ():
+        keys[p] = wished.waiting[int(ints[p, kernel.ENTRY]) + late].key
     np.maximum(ints[:, kernel.ENTRY], -1, out=ints[:, kernel.ENTRY])
-    still = tuple(
-        _waiting_of(wished, i, named) for i in np.flatnonzero(disposition == kernel.WAITING).tolist()
-    )
+    still = tuple(_waiting_of(wished, i, named) for i in np.flatnonzero(disposition == ordering.WAITING).tolist())
     return PathResult(
         disposition=disposition[late:],
         fills=fill_columns(ints[carried:], floats[carried:], keys[carried:], named.instruments),
@@ -334,7 +412,7 @@ def _run(
         waited={
             w.key: int(code)
             for w, code in zip(wished.waiting, disposition[:late], strict=True)
-            if code != kernel.WAITING
+            if code != ordering.WAITING
         },
     )
 
@@ -343,7 +421,7 @@ def _waiting_of(wished: _Wished, i: int, named: _Names) -> Waiting:
     late = len(wished.waiting)
     if i < late:
         return wished.waiting[i]
-    a = wished.arrays
+    a = wished
     return Waiting(
         key=str(named.keys_of(np.array([i - late]))[0]),
         instrument=str(named.instruments[a.instrument[i]]),
@@ -361,7 +439,7 @@ def _load(p: Position, instrument: int, ints: NDArray[np.int64], floats: NDArray
     ints[[kernel.ENTRY, kernel.INSTRUMENT, kernel.SEGMENT]] = -1, instrument, p.segment
     ints[[kernel.ENTRY_TIME, kernel.ENTRY_BAR, kernel.LAST_CLOSE]] = p.entry_time, p.entry_bar, p.last_bar_close
     ints[[kernel.RESUME, kernel.REASON, kernel.AMBIGUOUS]] = p.resume_time, reason, p.ambiguous
-    ints[kernel.FLAGBITS] = sum(1 << FLAGS.index(name) for name in p.flags)
+    ints[kernel.FLAG_BITS] = sum(1 << FLAGS.index(name) for name in p.flags)
     floats[:] = 0.0
     floats[[kernel.PRICE, kernel.RAW_PRICE]] = p.entry_price, p.raw_entry_price
     floats[[kernel.QUANTITY, kernel.BOUGHT]] = p.quantity, p.initial_quantity

@@ -20,7 +20,7 @@ Objects = NDArray[np.object_]
 
 def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects) -> Columns:
     """Columns of the entry fills in the given rows, in their order."""
-    i, f = np.ascontiguousarray(ints.T), np.ascontiguousarray(floats.T)
+    i, f = ints.T.copy(), floats.T.copy()
     return {
         "entry": i[kernel.ENTRY],
         "key": keys,
@@ -36,7 +36,7 @@ def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects) ->
         "spread_cost": f[kernel.SPREAD],
         "impact_cost": f[kernel.IMPACT],
         "participation": f[kernel.PARTICIPATION],
-        "partial": i[kernel.FLAGBITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
+        "partial": i[kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
     }
 
 
@@ -77,7 +77,7 @@ def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects) -
         "pnl_low": np.minimum(net, other),
         "pnl_high": np.maximum(net, other),
         "hold_ms": i[kernel.EXIT_TIME] - i[kernel.ENTRY_TIME],
-        "flags": i[kernel.FLAGBITS],
+        "flags": i[kernel.FLAG_BITS],
     }
 
 
@@ -114,5 +114,5 @@ def _position(i: I64, f: F64, key: str, instrument: str) -> Position:
         attrition=float(f[kernel.ATTRITION]),
         ambiguous=bool(i[kernel.AMBIGUOUS]),
         alternative_gain=float(f[kernel.OTHER_GAIN]),
-        flags=flag_names(int(i[kernel.FLAGBITS])),
+        flags=flag_names(int(i[kernel.FLAG_BITS])),
     )
