@@ -61,7 +61,8 @@ class SizingSettings(_Frozen):
     """Position size from a small fund. USD, fractions.
 
     A position is `small_fund_usd` / `max_positions`, scaled down by target_volatility / volatility where that is below
-    one, and capped by `max_volume_share` of the 24 h volume where it is known.
+    one, and capped by `max_volume_share` of the 24 h volume where it is known. A path that has lost scales its sizes by
+    what is left of the fund; gains are not staked.
     """
 
     small_fund_usd: float = Field(default=10_000.0, gt=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from throughline.configuration import Configuration
+from throughline.configuration import Configuration, SizingSettings
 from throughline.identity import decimal_text, parse_time, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_name
 from throughline.market.panel import SourceDescription
@@ -60,6 +60,15 @@ _MONEY = (
     "alternative_gain",
 )
 _TIMES = ("entry_time", "entry_bar", "last_bar_close", "resume_time")
+
+
+def size_scale(state: PathState, sizing: SizingSettings) -> float:
+    """Return by what a path scales the wished sizes of a day: its equity at the day's start over the small fund.
+
+    At most one: losses shrink positions, so a path cannot run out of cash after a few stops; gains are not staked,
+    the small fund stays small. At least 1e-6, since a wish must be positive; below one dollar it is `no_cash`.
+    """
+    return max(1e-6, min(1.0, equity_usd(state) / sizing.small_fund_usd))
 
 
 def segment_ms(name: str) -> int:

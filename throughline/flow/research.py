@@ -12,7 +12,7 @@ import pandas as pd
 
 from throughline.experiment.identity import configuration_pointer
 from throughline.flow.context import DayResult, FlowContext
-from throughline.flow.market_view import ScreenedChunk, artifact_bytes, known_at
+from throughline.flow.market_view import ScreenedChunk, known_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
 from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, time_text_ms, time_to_ms
@@ -145,7 +145,7 @@ def _artifact(ctx: FlowContext, row_open: int) -> str:
     """
     day = (_EPOCH_1970 + timedelta(milliseconds=row_open)).date()
     if day < ctx.experiment.epoch:
-        ctx.artifacts.put(artifact_bytes(ctx.view.blocks(day)), "market_bars", "application/jsonl")
+        return ctx.view.keep(day, ctx.artifacts)
     return ctx.view.artifact(day)
 
 

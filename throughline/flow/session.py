@@ -10,7 +10,7 @@ import json
 import time
 import uuid as uuid_module
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -20,7 +20,7 @@ from throughline.errors import MissingPredecessor
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms, midnight
-from throughline.flow.paths import costs, exit_rules, segment_ms, state_body, state_from
+from throughline.flow.paths import costs, exit_rules, segment_ms, size_scale, state_body, state_from
 from throughline.flow.scan import screened
 from throughline.flow.sealing import Blocked, DayDraft, blocked_days, require_days, require_unrevised, seal_days, seals_by_day
 from throughline.flow.trades import execution_body, outcome_body
@@ -136,18 +136,22 @@ def _run_day(
         notional=np.array([float(body["notional_usd"]) for body in bodies], dtype=np.float64),
         segment=np.array([segment_ms(body["segment"]) for body in bodies], dtype=np.int64),
     )
-    result = simulate(
-        bars,
-        entries,
-        exit_rules(settings),
-        costs(settings, ctx.provider.description),
-        settings.sizing.max_positions,
-        state=states,
-        keys=keys,
-        until=day_ms(day + DAY),
-        blocked=inputs.bars_blocked,
-    )
-    base = result.paths["base"]
+    paths = {
+        path: simulate(
+            bars,
+            replace(entries, notional=entries.notional * size_scale(states[path], settings.sizing)),
+            exit_rules(settings),
+            costs(settings, ctx.provider.description),
+            settings.sizing.max_positions,
+            state={path: states[path]},
+            keys=keys,
+            until=day_ms(day + DAY),
+            paths=(path,),
+            blocked=inputs.bars_blocked,
+        ).paths[path]
+        for path in PATHS
+    }
+    base = paths["base"]
     rows: dict[str, list[LedgerRow]] = {"executions": [], "outcomes": [], "dispositions": []}
     for k in range(len(base.fills["key"])):
         key = str(base.fills["key"][k])
@@ -162,7 +166,7 @@ def _run_day(
             executions[key] = read_by_candidate(conn, "executions", uuid_module.UUID(key))
         rows["outcomes"].append(make_row("outcomes", outcome_body(trade, executions[key], day), ctx.run_id))
     rows["dispositions"] = _dispositions(ctx, told, keys, base, inputs.gate, day)
-    state = make_row("portfolio_states", _state(ctx, day, previous, result.paths, inputs), ctx.run_id)
+    state = make_row("portfolio_states", _state(ctx, day, previous, paths, inputs), ctx.run_id)
     draft = DayDraft(
         day=day,
         rows=rows | {"portfolio_states": [state]},
