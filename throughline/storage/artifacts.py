@@ -114,7 +114,11 @@ class ArtifactStore:
             self._remote.pipe_file(f"{self.root}/{place}", packed)
             return
         path = self._folder / place
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        changed = [path.parent]
+        for folder in (self._folder, path.parents[1], path.parent):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                changed.append(folder.parent)
         fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             with fresh.open("xb") as stream:
@@ -125,8 +129,13 @@ class ArtifactStore:
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        for folder in changed:
+            _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

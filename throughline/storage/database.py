@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -30,6 +31,8 @@ from throughline.storage.server import Server
 APPLICATION = "throughline"
 OLDEST = 150_000
 """Oldest server version that is supported."""
+RECONNECT = 10.0
+"""Seconds within which a lost embedded server must be back before a connection fails."""
 _DRIVER = "postgresql+psycopg2"
 
 
@@ -112,7 +115,8 @@ class Database:
         if self._address is not None:
             address = self._address.set(database=name)
             if database == APPLICATION and self.enforces_roles:
-                return address.update_query_dict({"options": f"-c role={role_name(role)}"})
+                given = address.query.get("options", "")
+                return address.update_query_dict({"options": f"{given} -c role={role_name(role)}".strip()})
             return address
         assert self._server is not None
         return self._embedded_url(name, role_name(role))
@@ -124,13 +128,15 @@ class Database:
 
     def _make_engine(self, database: str, role: str) -> Engine:
         def connect() -> Any:
-            try:
-                return _connect(self._url(database, role), role)
-            except psycopg2.OperationalError:
-                if self._server is None:
-                    raise
-                self._server.acquire()  # checks, and heals what a kill left behind
-                return _connect(self._url(database, role), role)
+            deadline = time.monotonic() + RECONNECT
+            while True:
+                try:
+                    return _connect(self._url(database, role), role)
+                except psycopg2.OperationalError:
+                    if self._server is None or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)  # a server that was just killed takes a moment to be gone
+                    self._server.acquire()  # checks, and heals what a kill left behind
 
         return create_engine(
             f"{_DRIVER}://",
@@ -243,16 +249,19 @@ def _connect(address: URL, role: str) -> Any:
 
 @contextmanager
 def _admin(address: URL) -> Iterator[Connection]:
-    """Yield a connection in autocommit mode, closed afterwards."""
+    """Yield a connection in autocommit mode, closed afterwards; one at a time on a database."""
     engine = create_engine(f"{_DRIVER}://", creator=lambda: _connect(address, "owner"), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": migrations.LOCK})
             yield connection
     finally:
         engine.dispose()
 
 
 def _create_database(connection: Connection, name: str, owner: str | None) -> None:
+    if connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": name}).scalar():
+        return
     quote = connection.dialect.identifier_preparer.quote_identifier
     try:
         connection.execute(

@@ -314,7 +314,7 @@ def _compare_verdicts(cursor: Any, write: PartitionWrite) -> None:
             before, now = ("failed", "passed") if verdict.passed else ("passed", "failed")
             raise LedgerConflict(
                 f"gate_verdicts {write.asset} {write.partition} of experiment {write.experiment}: "
-                f"suite {verdict.suite} ({verdict.suite_hash}) {before} for this very seal and {now} now. Nothing was written."
+                f"{verdict.suite} ({verdict.suite_hash}) {before} for this very seal and {now} now."
             )
 
 

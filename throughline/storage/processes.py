@@ -33,6 +33,14 @@ def birth_mark(pid: int) -> str | None:
         return None
 
 
+def pid_namespace() -> str:
+    """Return the name of this process's pid namespace (Linux), empty elsewhere: a pid means nothing in another one."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def is_postmaster(pid: int, data: Path) -> bool:
     """Return whether `pid` is a living PostgreSQL server on the data directory `data`.
 

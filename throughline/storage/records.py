@@ -123,7 +123,7 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """A gate verdict as stored, with the partition it is about. `failures`: JSON text, a list of {rows, rule, sample}."""
+    """A gate verdict as stored, with its partition. `failures`: JSON text, a list of {rows, rule, sample}."""
 
     experiment: str
     asset: str

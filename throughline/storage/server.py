@@ -31,7 +31,7 @@ from throughline.errors import StorageError
 from throughline.storage import cluster
 from throughline.storage.home import Home
 from throughline.storage.locks import exclusive, is_held, open_lock, try_lock, wait_until
-from throughline.storage.processes import birth_mark, is_postmaster, orphans_of
+from throughline.storage.processes import birth_mark, is_postmaster, orphans_of, pid_namespace
 
 PATIENCE = 60.0
 """Seconds that a start or a stop may take."""
@@ -46,11 +46,12 @@ _LOG_LIMIT = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Running:
-    """A running server: its pid and birth mark, and the folder of its socket."""
+    """A running server: its pid with birth mark and pid namespace, and the folder of its socket."""
 
     pid: int
     birth: str
     socket: str
+    namespace: str = ""
 
     @property
     def socket_path(self) -> Path:
@@ -147,6 +148,8 @@ class Server:
         atexit.unregister(self.release)
 
     def _is_ours(self, found: Running) -> bool:
+        if found.namespace != pid_namespace():
+            return False
         return birth_mark(found.pid) == found.birth and is_postmaster(found.pid, self._data)
 
     def _recorded(self) -> Running | None:
@@ -173,11 +176,13 @@ class Server:
         if not is_held(running):
             return None
         found = self._recorded()
-        if found and found.socket_path.exists() and (self._is_ours(found) or _answers(found.socket_path)):
+        if found and found.socket_path.exists() and self._is_ours(found):
             return found
         # started by a process that was killed before it could record it: the pid file says which it is
         if len(lines) > 4 and lines[0].isdigit() and is_postmaster(int(lines[0]), self._data):
             return self._record(int(lines[0]), lines[4])
+        if found and found.namespace != pid_namespace() and _answers(found.socket_path):
+            return found  # another container's server, alive; its pid means nothing here
         # children of a killed postmaster end by themselves; those in a long statement need a signal
         if not wait_until(lambda: not is_held(running), 2.0):
             for orphan in orphans_of(self._data):
@@ -243,7 +248,7 @@ class Server:
         birth = birth_mark(pid)
         if birth is None:
             raise StorageError(f"The database server of {self.home.path} ended at once: see {self._folder}/server.log.")
-        found = Running(pid, birth, folder)
+        found = Running(pid, birth, folder, pid_namespace())
         fresh = self._folder / "server.json.new"
         fresh.write_text(json.dumps(asdict(found)))
         fresh.replace(self._folder / "server.json")

@@ -1,0 +1,222 @@
+"""Opening databases: embedded or by URL, roles, separate databases, migrations, healing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from throughline.errors import StorageError
+from throughline.storage import database as module
+from throughline.storage import migrations
+from throughline.storage.cluster import ADMIN
+from throughline.storage.database import Database, open_database
+from throughline.storage.home import Home
+from throughline.storage.ledger import register_experiment
+from throughline.storage.locks import is_held, wait_until
+from throughline.storage.roles import ROLES, Role, grant_rights
+from throughline.storage.tables import APPEND_ONLY, LEDGER, metadata, view_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL (of its superuser, to the database postgres) of a second server, as a stranger's PostgreSQL."""
+    with open_database(tmp_path_factory.mktemp("other") / "home") as opened:
+        yield make_url(opened.url()).set(username=ADMIN, database="postgres").render_as_string()
+
+
+def run_sql(url: str, *statements: str) -> None:
+    """Run statements outside any transaction."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_connects_as_itself_and_in_utc(database: Database, role: Role) -> None:
+    with database.engine(role).connect() as connection:
+        found = connection.execute(text("SELECT current_user, current_setting('TimeZone'), current_database()")).one()
+    assert tuple(found) == (f"throughline_{role}", "UTC", "throughline")
+    assert database.engine(role) is database.engine(role)
+    assert database.engine(role).driver == "psycopg2"
+
+
+def test_an_unknown_role_is_refused(database: Database) -> None:
+    with pytest.raises(StorageError, match="no role 'root'"):
+        database.engine("root")  # type: ignore[arg-type]
+
+
+def test_dagster_has_a_database_of_its_own(database: Database) -> None:
+    url = database.url("dagster")
+    assert url.startswith("postgresql+psycopg2://")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT current_database()")).scalar() == "dagster"
+        connection.execute(text("CREATE TABLE mine (x int); DROP TABLE mine"))
+        assert connection.execute(text("SELECT to_regclass('candidates')")).scalar() is None
+    engine.dispose()
+    stranger = create_engine(make_url(url).set(database="throughline"))
+    with stranger.connect() as connection, pytest.raises(DBAPIError, match="permission denied"):
+        connection.execute(text("SELECT * FROM candidates"))
+    stranger.dispose()
+
+
+def test_head_is_exactly_what_the_tables_say(database: Database) -> None:
+    with database.engine("owner").connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+        )
+        assert compare_metadata(context, metadata) == []
+        views = connection.execute(text("SELECT viewname FROM pg_views WHERE schemaname = 'public'")).scalars()
+        assert set(views) == {view_name(table) for table in LEDGER}
+        triggers = connection.execute(
+            text("SELECT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'A'")
+        ).scalars()
+        assert set(triggers) == {table.name for table in APPEND_ONLY}
+        script = ScriptDirectory.from_config(migrations.config(connection))
+    assert script.get_heads() == [migrations.HEAD]
+
+
+def test_migrations_go_from_empty_to_head_and_back_and_again(database: Database) -> None:
+    address = make_url(database.url("migrated"))
+    engine = create_engine(address)
+
+    def names() -> set[str]:
+        with engine.connect() as connection:
+            found = connection.execute(
+                text(
+                    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
+                    " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+                )
+            )
+            return set(found.scalars())
+
+    assert names() == set()
+    assert migrations.upgrade(engine)
+    full = names()
+    assert not migrations.upgrade(engine)
+    migrations.downgrade(engine)
+    assert names() == {"alembic_version"}
+    assert migrations.upgrade(engine)
+    assert names() == full
+    engine.dispose()
+
+
+def test_a_database_at_head_is_ready_in_milliseconds(database: Database) -> None:
+    engine = database.engine("owner")
+    migrations.upgrade(engine)
+    started = time.perf_counter()
+    for _ in range(10):
+        assert not migrations.upgrade(engine)
+    assert (time.perf_counter() - started) / 10 < 0.02
+
+
+def test_a_killed_server_is_back_for_the_next_connection(tmp_path: Path) -> None:
+    with open_database(tmp_path / "home") as opened:
+        engine = opened.engine("writer")
+        with engine.begin() as connection:
+            register_experiment(connection, "e" * 64, "demo", b"{}")
+        assert opened._server is not None
+        os.kill(opened._server.pid, signal.SIGKILL)
+        lock = tmp_path / "home" / "database" / "running.lock"
+        assert wait_until(lambda: not is_held(lock), 10)
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT id FROM experiments")).scalar() == "e" * 64
+
+
+def test_first_openings_that_race_all_succeed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from throughline.storage.database import open_database\n"
+        "with open_database(sys.argv[1]) as d: d.url('dagster'); d.engine('reader').connect().close()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "home")]
+    racing = [subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) for _ in range(4)]
+    assert [process.wait(60) for process in racing] == [0, 0, 0, 0]
+
+
+def test_opening_does_not_import_what_is_heavy() -> None:
+    code = "import sys, throughline.storage.database, throughline.storage.ledger\n"
+    code += "print([m for m in ('alembic', 'pandas', 'fsspec') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_url_of_a_superuser_gets_databases_and_roles(other_server: str, tmp_path: Path) -> None:
+    plain = make_url(other_server).set(drivername="postgresql", database="shop").render_as_string()
+    for _ in range(2):
+        with open_database(Home(tmp_path / "unused"), plain) as opened:
+            assert not opened.embedded
+            assert opened.enforces_roles
+            with opened.engine("writer").begin() as connection:
+                assert connection.execute(text("SELECT current_user")).scalar() == "throughline_writer"
+                register_experiment(connection, "e" * 64, "demo", b"{}")
+                with pytest.raises(DBAPIError, match="permission denied"), connection.begin_nested():
+                    connection.execute(text("DELETE FROM experiments"))
+            assert make_url(opened.url("dagster")).database == "shop_dagster"
+            engine = create_engine(opened.url())
+            with engine.connect() as connection:
+                assert connection.execute(text("SELECT current_database(), current_user")).one() == (
+                    "shop",
+                    "throughline_writer",
+                )
+            engine.dispose()
+    assert not (tmp_path / "unused" / "database").exists()
+
+
+def test_a_url_whose_user_may_create_no_roles_is_still_refused_changes(other_server: str, tmp_path: Path) -> None:
+    run_sql(other_server, "CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain")
+    url = make_url(other_server).set(username="plain", database="plain").render_as_string()
+    with open_database(tmp_path / "unused", url) as opened:
+        assert not opened.enforces_roles
+        with opened.engine("writer").begin() as connection:
+            register_experiment(connection, "e" * 64, "demo", b"{}")
+            with pytest.raises(DBAPIError, match="records are never changed"), connection.begin_nested():
+                connection.execute(text("DELETE FROM experiments"))
+        with pytest.raises(
+            StorageError, match=r"database plain_dagster does not exist .*CREATE DATABASE plain_dagster"
+        ):
+            opened.url("dagster")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("mysql://user@host/x", "names mysql: only postgresql:// is supported"),
+        ("not a url", "cannot be read"),
+        (
+            "postgresql://user:secret@127.0.0.1:9/x",
+            r"at postgresql\+psycopg2://user:\*\*\*@127.0.0.1:9/x cannot be reached",
+        ),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path, url: str, sentence: str) -> None:
+    with pytest.raises(StorageError, match=sentence) as caught:
+        open_database(tmp_path / "unused", url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_old_server_is_refused(other_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OLDEST", 990_000)
+    with pytest.raises(StorageError, match="is version 18: version 99 or newer is needed"):
+        open_database(tmp_path / "unused", make_url(other_server).set(database="old").render_as_string())
+
+
+def test_grants_can_be_repeated(database: Database) -> None:
+    with database.engine("owner").begin() as connection:
+        grant_rights(connection)
