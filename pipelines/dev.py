@@ -1,8 +1,8 @@
 """`throughline dev`: the Dagster UI and daemon on this machine, as one thing that starts and stops.
 
-Belongs here: starting `dagster dev` with our settings and making sure that nothing of it outlives us. `dagster dev` alone
-ignores INT and TERM when a script started it in the background, and leaves children when it is killed. Does not belong
-here: what is shown (`pipelines/definitions.py`) and where it is kept (`dagster.yaml`).
+Belongs here: starting `dagster dev` with our settings and making sure that nothing of it outlives us. Alone, it ignores
+INT and TERM where a script started it in the background, and leaves children when it is killed. Does not belong here:
+what is shown (`pipelines/definitions.py`) and where it is kept (`dagster.yaml`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STOP_SECONDS = 40.0  # what Dagster gets to end its services before it is killed
 
 # Waits for its standard input, which only the supervisor holds open, to end; then ends the group that it is told. So a
 # supervisor that is killed outright takes everything with it, on every system.
-_GUARD = 'trap "" INT TERM HUP; read -r _; kill -TERM "-$1" 2>/dev/null || exit 0; sleep 8; kill -KILL "-$1" 2>/dev/null'
+_GUARD = 'trap "" INT TERM HUP; read -r _; kill -TERM "-$1" && sleep 8 && kill -KILL "-$1"'
 
 
 def run_dev(home: Home, host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, url: str | None = None) -> int:
@@ -84,7 +84,7 @@ def require_free(host: str, port: int) -> None:
 
 
 def write_dagster_home(home: Home) -> Path:
-    """Write Dagster's settings into the home's `dagster` folder and return it: its DAGSTER_HOME, kept between starts."""
+    """Write Dagster's settings into the home's `dagster` folder and return it: the DAGSTER_HOME of what we start."""
     if not (REPO / "dagster.yaml").is_file():
         raise SettingsError(f"dagster.yaml is not in {REPO}: install Throughline from a checkout of it (make setup).")
     folder = home.dagster
@@ -135,7 +135,7 @@ def _supervise(command: list[str], environment: Mapping[str, str], folder: Path,
             env=dict(environment),
             cwd=folder,
             start_new_session=True,
-            preexec_fn=_default_signals,  # noqa: PLW1509 (no thread of ours runs yet)
+            preexec_fn=_default_signals,  # noqa: PLW1509
             stdin=subprocess.DEVNULL,
         )
         with _guarded(child.pid):
@@ -187,7 +187,8 @@ def _signal_group(group: int, number: int) -> bool:
 
 @contextlib.contextmanager
 def _guarded(group: int) -> Iterator[None]:
-    guard = subprocess.Popen(["/bin/sh", "-c", _GUARD, "guard", str(group)], stdin=subprocess.PIPE, start_new_session=True)
+    command = ["/bin/sh", "-c", _GUARD, "guard", str(group)]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         yield
     finally:

@@ -40,14 +40,15 @@ def instance_settings(home: Home, url: str | None = None, capture_output: bool =
     """Return, as dagster.yaml would say it, where an instance on `home` keeps everything."""
     where = {"home": str(home.path)}
     database = where if url is None else {**where, "url": url}
-    logs = (
-        {"module": "resources.dagster_storage", "class": "HomeComputeLogs", "config": where}
-        if capture_output
-        else {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager", "config": {}}
-    )
+    kept = {"module": "resources.dagster_storage", "class": "HomeComputeLogs", "config": where}
+    none = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+        "config": {},
+    }
     return {
         "storage": {"custom": {"module": "resources.dagster_storage", "class": "HomeStorage", "config": database}},
         "local_artifact_storage": {"module": "resources.dagster_storage", "class": "HomeFiles", "config": where},
-        "compute_logs": logs,
+        "compute_logs": kept if capture_output else none,
         "telemetry": {"enabled": False},
     }

@@ -100,7 +100,7 @@ class HomeStorage(DagsterStorage[Any], ConfigurableClass):
         except BaseException:
             POOLS.give_back(pool)
             raise
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

@@ -164,7 +164,7 @@ def _first_start(folder: str, results: "multiprocessing.Queue[str]") -> None:
 
 def test_two_first_starts_on_one_home_both_succeed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    results: "multiprocessing.Queue[str]" = context.Queue()
+    results = context.Queue()
     processes = [context.Process(target=_first_start, args=(str(tmp_path / "home"), results)) for _ in range(2)]
     for process in processes:
         process.start()

@@ -1,4 +1,4 @@
-"""The Dagster UI and daemon, really started: they answer on loopback only, and nothing outlives the one who started them."""
+"""The Dagster UI and daemon, really started: they answer on loopback only, and nothing outlives who started them."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def listening(processes: list[psutil.Process], port: int) -> set[str]:
     return addresses
 
 
+def as_a_shell_does_in_the_background() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def started(
-    command: list[str], repo: Path, home: Path, log: Path, **environment: str
+    command: list[str], repo: Path, home: Path, log: Path, *, background: bool = True, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    def as_a_shell_does_in_the_background() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-
-    # HOME tells this test's processes apart, whether or not the home is named by the variable.
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DAGSTER_", "THROUGHLINE_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -97,7 +97,7 @@ def started(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=as_a_shell_does_in_the_background,
+            preexec_fn=as_a_shell_does_in_the_background if background else None,
         )
         try:
             yield process
@@ -141,25 +141,14 @@ def test_a_killed_dev_takes_everything_with_it(repo: Path, tmp_path: Path) -> No
 def test_plain_dagster_dev_with_nothing_exported_keeps_its_history_in_the_home(repo: Path, tmp_path: Path) -> None:
     home, log, port = tmp_path / ".throughline", tmp_path / "log", free_port()
     command = ["-m", "dagster", "dev", "--port", str(port)]
-    with started(command, repo, home, log, HOME=str(tmp_path)):
+    with started(command, repo, home, log, background=False, HOME=str(tmp_path)) as process:
         answer = wait_for(lambda: ask(port), 120, f"GraphQL answers\n{log.read_text()}")
         (location,) = answer["workspaceOrError"]["locationEntries"]
         assert location == {"name": "throughline", "locationOrLoadError": {"__typename": "RepositoryLocation"}}
         assert "DAGSTER_EVENT_BATCH_SIZE" in log.read_text()  # .env was read
-
-        def beats() -> list[str]:
-            with make_instance(Home(home)) as instance:
-                return sorted(instance.get_daemon_heartbeats())
-
-        assert "BACKFILL" in wait_for(beats, 60, "the daemon's heartbeat is in the home's database")
-        services = [p for p in of_home(home) if "dagster" in " ".join(p.cmdline())]
-        # Started as a script's background job, it ignores TERM itself: its services are asked, as `throughline dev` would.
-        for process in psutil.process_iter():
-            try:
-                if process.cwd() == str(repo) and process.environ().get("HOME") == str(tmp_path):
-                    services.append(process)
-            except psutil.Error:
-                continue
-        for process in services:
-            process.kill()
-    assert (home / "database").is_dir()
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        wait_for(lambda: not of_home(home), 20, "nothing is left")
+    assert list(repo.glob(".tmp_dagster_home_*")) == []
+    with make_instance(Home(home)) as instance:
+        assert "BACKFILL" in instance.get_daemon_heartbeats()

@@ -20,7 +20,7 @@ def test_loopback_addresses_are_served(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org", ""])
 def test_any_other_address_is_refused_with_the_remedy(host: str) -> None:
-    with pytest.raises(SettingsError, match="has no login.*leave --host at"):
+    with pytest.raises(SettingsError, match=r"has no login.*leave --host at"):
         require_loopback(host)
 
 
