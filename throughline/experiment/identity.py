@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from throughline.errors import SettingsError
 from throughline.configuration import Configuration
+from throughline.errors import SettingsError
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, score_text
 
 MODES = ("demo", "backtest")
@@ -66,7 +66,9 @@ def lock_hash(lock_file: Path | None = None) -> str:
     """Return the SHA-256 of the lock file that pins the environment. Raises SettingsError where it is missing."""
     path = lock_file or Path(str(files("throughline"))).parent / "requirements.lock"
     if not path.is_file():
-        raise SettingsError(f"{path}: the lock file is missing, so the environment has no identity; restore it from git")
+        raise SettingsError(
+            f"{path}: the lock file is missing, so the environment has no identity; restore it from git"
+        )
     return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 
 

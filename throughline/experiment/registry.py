@@ -70,7 +70,9 @@ def active(engine: Engine, mode: str) -> ActiveSettings:
         found = get_active(conn, mode)
         stored = read_experiment(conn, found.experiment) if found else None
     if found is None or stored is None:
-        command = "throughline demo" if mode == "demo" else "throughline backtest --archive FILE --data DIR --start D --end D"
+        command = (
+            "throughline demo" if mode == "demo" else "throughline backtest --archive FILE --data DIR --start D --end D"
+        )
         raise SettingsError(f"mode '{mode}' has no active experiment in this home: run `{command}` once to set it")
     return ActiveSettings(from_body(stored.body), found.inputs)
 

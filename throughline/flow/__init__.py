@@ -6,7 +6,6 @@ a signal is found (strategy), how a fill is priced (trading), how rows are store
 
 from __future__ import annotations
 
-
 from throughline.flow.bars import seal_market_bars
 from throughline.flow.candidates import create_candidates
 from throughline.flow.context import DayResult, FlowContext, Stage, make_context

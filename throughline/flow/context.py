@@ -18,7 +18,6 @@ from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
 
-
 SHADOW_PATIENCE_DAYS = 7
 """Days beyond hold and halt limit that a shadow may wait for a bar with volume; after them it stays unresolved."""
 

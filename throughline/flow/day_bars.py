@@ -16,9 +16,7 @@ _EVIDENCE_DROP = 0.5
 """A pool that lost half of its reserve within 24 h is rug evidence whatever the other scores say."""
 
 
-def day_bars(
-    chunk: ScreenedChunk, panel: MarketPanel, day: date, tickers: Iterable[str], threshold: float
-) -> Bars:
+def day_bars(chunk: ScreenedChunk, panel: MarketPanel, day: date, tickers: Iterable[str], threshold: float) -> Bars:
     """Return the bars of `day` for `tickers` (unknown ones have none), instruments ordered by their bytes.
 
     `panel` is the chunk's own, or the one before blocked days were taken out. Liquidity, volatility, pool reserve and

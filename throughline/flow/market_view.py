@@ -115,7 +115,9 @@ class MarketView:
     def blocks(self, day: date) -> DayBlocks:
         """Return the canonical blocks of one day."""
         held = self._panel
-        panel = held[2] if held and held[0] <= day <= held[1] else self._provider.load(midnight(day), midnight(day + DAY))
+        panel = (
+            held[2] if held and held[0] <= day <= held[1] else self._provider.load(midnight(day), midnight(day + DAY))
+        )
         blocks = day_blocks(panel, day)
         self._roots[day] = (blocks.root, sha256_hex(artifact_bytes(blocks)))
         return blocks

@@ -96,8 +96,8 @@ def position_body(position: Position) -> dict[str, Any]:
 
 def position_from(body: Mapping[str, Any]) -> Position:
     """Return the position that `position_body` wrote."""
-    money = {name: float(body[name]) for name in _MONEY}
-    times = {name: time_to_ms(parse_time(body[name])) for name in _TIMES}
+    money: dict[str, Any] = {name: float(body[name]) for name in _MONEY}
+    times: dict[str, Any] = {name: time_to_ms(parse_time(body[name])) for name in _TIMES}
     return Position(
         key=body["key"],
         instrument=body["instrument"],

@@ -24,6 +24,10 @@ from throughline.tracking.records import make_row, reference
 _EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_WANTED = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
+"""References that the strategy can use; a source that has one of them not at all leaves it missing."""
+
+
 def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one research document per candidate of each of `days`."""
     wanted = require_days(ctx, days)
@@ -132,9 +136,7 @@ def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tu
         item = panel.references[name]
         value, event, available = known_at(item, row, column)
         add(name, value, item.source, event, available, opened)
-    for name in ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment"):
-        if name not in panel.references:
-            missing.append(name)
+    missing.extend(name for name in _WANTED if name not in panel.references)
     return inputs, sorted(set(missing))
 
 

@@ -80,21 +80,19 @@ def verdicts_at(chunk: ScreenedChunk, row: int, column: int) -> dict[str, str]:
 
 def add_funnels(funnels: Any) -> list[dict[str, int | str]]:
     """Return the sum of funnels, filter by filter."""
-    total = {name: {"filter": name, "missing": 0, "removed": 0, "seen": 0} for name in FUNNEL}
+    counts = ("missing", "removed", "seen")
+    total = {name: dict.fromkeys(counts, 0) for name in FUNNEL}
     for funnel in funnels:
         for line in funnel:
-            for key in ("missing", "removed", "seen"):
+            for key in counts:
                 total[line["filter"]][key] += line[key]
-    return [total[name] for name in FUNNEL]
+    return [{"filter": name, **total[name]} for name in FUNNEL]
 
 
-def _body(
-    ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Mapping[str, str]
-) -> dict[str, Any]:
+def _body(ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Mapping[str, str]) -> dict[str, Any]:
     panel, result = chunk.panel, chunk.screen
     lines = []
-    for column in np.flatnonzero(result.triggered[row]):
-        column = int(column)
+    for column in np.flatnonzero(result.triggered[row]).tolist():
         ticker = panel.instruments[column]
         lines.append(
             {

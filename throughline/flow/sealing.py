@@ -56,7 +56,7 @@ def require_days(ctx: FlowContext, days: Sequence[date]) -> list[date]:
         raise SettingsError("no day was asked for: choose at least one partition")
     if wanted[0] < ctx.experiment.epoch:
         raise SettingsError(
-            f"{wanted[0]} lies before the experiment's epoch {ctx.experiment.epoch}: choose partitions from the epoch on"
+            f"{wanted[0]} lies before the experiment's epoch {ctx.experiment.epoch}: choose later partitions"
         )
     if (wanted[-1] - wanted[0]).days + 1 != len(wanted):
         raise SettingsError(f"the days from {wanted[0]} to {wanted[-1]} have holes: ask for one unbroken range")

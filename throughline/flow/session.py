@@ -22,7 +22,15 @@ from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms, midnight
 from throughline.flow.paths import costs, exit_rules, segment_ms, size_scale, state_body, state_from
 from throughline.flow.scan import screened
-from throughline.flow.sealing import Blocked, DayDraft, blocked_days, require_days, require_unrevised, seal_days, seals_by_day
+from throughline.flow.sealing import (
+    Blocked,
+    DayDraft,
+    blocked_days,
+    require_days,
+    require_unrevised,
+    seal_days,
+    seals_by_day,
+)
 from throughline.flow.trades import execution_body, outcome_body
 from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.storage.queries import advisory_lock, read_by_candidate, read_rows
@@ -122,7 +130,7 @@ def _run_day(
     states = _states(ctx, previous)
     told = {str(row.uuid): (row, json.loads(row.body)) for row in inputs.candidates}
     open_for_entry = {key: item for key, item in told.items() if inputs.gate is None}
-    held = [item.instrument for state in states.values() for item in (*state.positions, *state.waiting)]
+    held = [item.instrument for state in states.values() for item in state.positions]
     tickers = held + [body["instrument"] for _, body in open_for_entry.values()]
     settings = ctx.experiment.configuration
     panel = ctx.view.panel(day, day) if inputs.bars_blocked else chunk.panel

@@ -68,7 +68,7 @@ def _simulate(
     bars_blocked: Mapping[date, Blocked],
     reach: int,
 ) -> dict[date, list[dict[str, Any]]]:
-    """Return the bodies by the day they resolve. Days go one by one: a shadow never depends on where the span starts."""
+    """Return the bodies by the day they resolve. Days go one by one: no shadow depends on where the span starts."""
     settings = ctx.experiment.configuration
     rules = replace(exit_rules(settings), max_participation=None)
     prices = costs(settings, ctx.provider.description)

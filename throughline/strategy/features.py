@@ -86,7 +86,9 @@ def compute_features(panel: MarketPanel, settings: StrategySettings) -> FeatureG
 
         previous_row = np.where(shift(segment, 1, -1) == segment, shift(last, 1, -1), -1)
         returns = panel.close / take_rows(panel.close, previous_row, np.nan) - 1.0
-    volatility = _volatility(returns, window_rows(settings.volatility_window_hours, panel.interval_ms), panel.interval_ms)
+    volatility = _volatility(
+        returns, window_rows(settings.volatility_window_hours, panel.interval_ms), panel.interval_ms
+    )
 
     day_rows = window_rows(24, panel.interval_ms)
     volume = _volume_24h(panel, has_bar, day_rows)

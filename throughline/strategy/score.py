@@ -68,8 +68,8 @@ def rationale(instrument: str, features: Mapping[str, float | None], result: Sco
     words = (
         f"{instrument} rose {percent(features['momentum'])} on closed bars with a daily volatility of "
         f"{percent(features['volatility'])}, a 24 h volume of {usd(features['volume_24h'])} and a market cap of "
-        f"{usd(features['market_cap'])}; rug risk {percent(features['rug_risk'])}. Opportunity {result.opportunity:.3f}, "
-        f"confidence {result.confidence:.3f}."
+        f"{usd(features['market_cap'])}; rug risk {percent(features['rug_risk'])}. Opportunity "
+        f"{result.opportunity:.3f}, confidence {result.confidence:.3f}."
     )
     if admitted:
         words += f" Admitted without a value: {', '.join(admitted)}."

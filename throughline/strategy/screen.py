@@ -68,9 +68,7 @@ def range_verdict(values: NDArray[np.float64], rule: RangeFilter) -> NDArray[np.
     return np.where(absent, when_missing, np.where(inside, Verdict.PASSED, Verdict.FAILED)).astype(np.int8)
 
 
-def screen(
-    grids: FeatureGrids, sizes: NDArray[np.float64], settings: StrategySettings, interval_ms: int
-) -> Screen:
+def screen(grids: FeatureGrids, sizes: NDArray[np.float64], settings: StrategySettings, interval_ms: int) -> Screen:
     """Apply the filters of `settings` in the order of FUNNEL. sizes: wished USD [T, N], zero = too small to trade."""
     alive = grids.has_bar.copy()
     removed: dict[str, Mask] = {}

@@ -6,11 +6,14 @@ section 5). Running sums are not used: they would depend on where the grid start
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Cell = TypeVar("Cell", np.float64, np.int64)
 
 _POWERS = np.array([float(f"1e{k}") for k in range(-300, 301)])
 
@@ -33,7 +36,7 @@ def round_sig10(values: F64) -> F64:
     return result
 
 
-def shift(values: NDArray[np.generic], rows: int, fill: float | int) -> NDArray[np.generic]:
+def shift(values: NDArray[Cell], rows: int, fill: float | int) -> NDArray[Cell]:
     """Return the grid as it was `rows` rows earlier; rows before the start are `fill`."""
     if rows <= 0:
         return values
@@ -49,7 +52,7 @@ def last_row_with(valid: NDArray[np.bool_]) -> I64:
     return np.maximum.accumulate(rows, axis=0)
 
 
-def take_rows(values: NDArray[np.generic], rows: I64, fill: float | int) -> NDArray[np.generic]:
+def take_rows(values: F64, rows: I64, fill: float) -> F64:
     """Return ``values[rows[i, n], n]``, `fill` where rows is -1."""
     columns = np.arange(values.shape[1])[None, :]
     result = values[np.maximum(rows, 0), columns]
@@ -57,7 +60,7 @@ def take_rows(values: NDArray[np.generic], rows: I64, fill: float | int) -> NDAr
 
 
 def trailing_sum(values: F64, rows: int) -> F64:
-    """Return the sum over the last `rows` rows including this one, oldest first; rows before the start count as zero."""
+    """Return the sum over the last `rows` rows including this one, oldest first; rows before the start are zero."""
     total = np.zeros_like(values)
     for back in range(min(rows, len(values)) - 1, -1, -1):
         if back == 0:

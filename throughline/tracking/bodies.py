@@ -149,4 +149,3 @@ def outcome_body(execution: Mapping[str, Any], reference: Reference, outcome: Tr
         "termination_reason": TerminationReason(outcome.termination_reason).value,
         "time_in_market_seconds": int(outcome.time_in_market_seconds),
     }
-

@@ -29,7 +29,8 @@ def _row(table: Table, found: Mapping[Any, Any]) -> LedgerRow:
 def records_of(connection: Connection, name: str, candidate: uuid_module.UUID) -> list[LedgerRow]:
     """Return the records of one table that hang on a candidate: the first, then its corrections in order."""
     table = ledger_table(name)
-    rows = [_row(table, f) for f in connection.execute(select(table).where(table.c.candidate_uuid == candidate)).mappings()]
+    query = select(table).where(table.c.candidate_uuid == candidate)
+    rows = [_row(table, found) for found in connection.execute(query).mappings()]
     ordered: list[LedgerRow] = []
     follower: uuid_module.UUID | None = None
     while len(ordered) < len(rows):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import uuid as uuid_module
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select
 
@@ -80,18 +81,23 @@ class TradeTrackingSystem:
         created_by: str,
         *,
         side: str = "buy",
+        segment: str | None = None,
+        decided_at: datetime | None = None,
     ) -> TradeCandidate:
-        """Record a candidate decided now (by the clock). confidence in [0, 1], else ValueError."""
+        """Record a candidate. confidence in [0, 1], else ValueError.
+
+        segment: the instrument segment, None = the instrument; decided_at: aware UTC, None = now by the clock.
+        """
         if not 0.0 <= confidence <= 1.0:
             raise ValueError(f"confidence {confidence} is not in [0, 1]")
-        decided = self._clock.now()
-        told = {
+        decided = decided_at or self._clock.now()
+        told: dict[str, Any] = {
             "confidence": confidence,
             "created_by": created_by,
             "instrument": instrument,
             "model_version": model_version,
             "params_ptr": params_ptr,
-            "segment": instrument,
+            "segment": segment or instrument,
             "side": side,
             "strategy": created_by,
         }
@@ -100,14 +106,14 @@ class TradeTrackingSystem:
             append_record(conn, "candidates", row)
         return TradeCandidate(uuid=row.uuid, content_hash=row.content_hash, decision_time=decided, **told)
 
-    def store_research_document(self, research: ResearchDocument, *, supersedes: uuid_module.UUID | None = None) -> uuid_module.UUID:
+    def store_research_document(self, research: ResearchDocument, *, supersedes: UUID | None = None) -> UUID:
         """Record what was known about a candidate; return the document's UUID. Raises UnknownRecord without one."""
         with self._engine.begin() as conn:
             candidate = self._candidate(conn, research.uuid)
             body = bodies.research_body(json.loads(candidate.body), reference(candidate), research)
             return self._append(conn, "research_docs", body, supersedes)
 
-    def store_execution_record(self, execution: ExecutionRecord, *, supersedes: uuid_module.UUID | None = None) -> uuid_module.UUID:
+    def store_execution_record(self, execution: ExecutionRecord, *, supersedes: UUID | None = None) -> UUID:
         """Record an entry that was taken; return its UUID. Raises UnknownRecord without a research document."""
         filled = execution.fill_time or self._clock.now()
         with self._engine.begin() as conn:
@@ -117,7 +123,7 @@ class TradeTrackingSystem:
             body = bodies.execution_body(told, reference(candidate), reference(research), execution, filled)
             return self._append(conn, "executions", body, supersedes)
 
-    def store_outcome(self, outcome: TradeOutcome, *, supersedes: uuid_module.UUID | None = None) -> uuid_module.UUID:
+    def store_outcome(self, outcome: TradeOutcome, *, supersedes: UUID | None = None) -> UUID:
         """Record how a trade ended; return its UUID. Raises UnknownRecord without an execution."""
         with self._engine.begin() as conn:
             self._candidate(conn, outcome.uuid)
@@ -125,14 +131,14 @@ class TradeTrackingSystem:
             body = bodies.outcome_body(json.loads(execution.body), reference(execution), outcome)
             return self._append(conn, "outcomes", body, supersedes)
 
-    def get_complete_trade_record(self, uuid: uuid_module.UUID | str) -> dict[str, Any]:
+    def get_complete_trade_record(self, uuid: UUID | str) -> dict[str, Any]:
         """Return the whole story that any UUID of a chain belongs to, each stage as recorded, None where there is none.
 
         Keys: uuid (the candidate's), candidate, research, execution, outcome, disposition, shadow_outcome; each stage
         is its body with its own `uuid` and `content_hash`. Raises UnknownRecord.
         """
         with self._engine.connect() as conn:
-            name, row = find_record(conn, uuid_module.UUID(str(uuid)))
+            name, row = find_record(conn, UUID(str(uuid)))
             head = row.uuid if name == "candidates" else row.columns.get("candidate_uuid")
             if head is None:
                 raise UnknownRecord(f"{uuid} is a record of {name}, which belongs to no single trade")
@@ -177,21 +183,19 @@ class TradeTrackingSystem:
             "win_rate": wins / total if total else None,
         }
 
-    def _candidate(self, conn: Connection, uuid: uuid_module.UUID) -> LedgerRow:
+    def _candidate(self, conn: Connection, uuid: UUID) -> LedgerRow:
         name, row = find_record(conn, uuid)
         if name != "candidates":
             raise UnknownRecord(f"{uuid} is a record of {name}, not a candidate: give the candidate's uuid")
         return row
 
-    def _required(self, conn: Connection, table: str, candidate: uuid_module.UUID, remedy: str) -> LedgerRow:
+    def _required(self, conn: Connection, table: str, candidate: UUID, remedy: str) -> LedgerRow:
         row = current_record(conn, table, candidate)
         if row is None:
             raise UnknownRecord(f"candidate {candidate} has no record in {table}: {remedy}")
         return row
 
-    def _append(
-        self, conn: Connection, table: str, body: dict[str, Any], supersedes: uuid_module.UUID | None
-    ) -> uuid_module.UUID:
+    def _append(self, conn: Connection, table: str, body: dict[str, Any], supersedes: UUID | None) -> UUID:
         if supersedes is not None:
             _, before = find_record(conn, supersedes)
             # A correction stands in the partition of the day it is made, not of the day it corrects.
