@@ -1,25 +1,33 @@
-"""The stages in the order of the flow, by the name of their asset."""
+"""The stages in the order of the flow, by the name of their asset.
+
+Each is loaded when it first runs: with pandas and the compiled engine they would double what loading the Dagster code
+location costs (benchmarks/load.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib import import_module
+from typing import cast
 
-from throughline.flow.bars import seal_market_bars
-from throughline.flow.candidates import create_candidates
-from throughline.flow.context import Stage
-from throughline.flow.ledger_checks import check_executions, check_outcomes
-from throughline.flow.research import write_research
-from throughline.flow.scan import scan_market
-from throughline.flow.session import run_session
-from throughline.flow.shadows import resolve_shadows
+from throughline.flow.context import DayResult, FlowContext, Stage
+
+
+def _stage(module: str, function: str) -> Stage:
+    def run(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
+        return cast(Stage, getattr(import_module(f"throughline.flow.{module}"), function))(ctx, days)
+
+    return run
+
 
 STAGES: Mapping[str, Stage] = {
-    "market_bars": seal_market_bars,
-    "market_scan": scan_market,
-    "trade_candidates": create_candidates,
-    "research_snapshots": write_research,
-    "portfolio_state": run_session,
-    "executions": check_executions,
-    "outcomes": check_outcomes,
-    "shadow_outcomes": resolve_shadows,
+    "market_bars": _stage("bars", "seal_market_bars"),
+    "market_scan": _stage("scan", "scan_market"),
+    "trade_candidates": _stage("candidates", "create_candidates"),
+    "research_snapshots": _stage("research", "write_research"),
+    "portfolio_state": _stage("session", "run_session"),
+    "executions": _stage("ledger_checks", "check_executions"),
+    "outcomes": _stage("ledger_checks", "check_outcomes"),
+    "shadow_outcomes": _stage("shadows", "resolve_shadows"),
 }
