@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -135,6 +136,28 @@ def test_a_killed_client_that_was_the_last_leaves_no_server(fresh: Home, number:
     alone.send_signal(number)
     alone.wait()
     assert wait_until(lambda: birth_mark(pid) is None and not running(fresh), 20)
+
+
+def test_whoever_comes_between_the_last_death_and_the_stop_is_guarded_too(fresh: Home) -> None:
+    first = client(fresh, "hold")
+    told_pid(first)
+    first.kill()
+    second = client(fresh, "hold")
+    told_pid(second)
+    first.wait()
+    time.sleep(1)
+    assert running(fresh)
+    second.kill()
+    second.wait()
+    assert wait_until(lambda: not running(fresh), 20)
+
+
+def test_a_stopped_home_can_be_deleted_at_once_and_stays_deleted(fresh: Home) -> None:
+    with Server(fresh):
+        pass
+    shutil.rmtree(fresh.path)
+    time.sleep(0.6)
+    assert not fresh.path.exists()
 
 
 def test_a_client_that_just_ends_stops_the_server(fresh: Home) -> None:
@@ -361,8 +384,6 @@ def test_a_forked_child_neither_stops_nor_loses_the_server(fresh: Home) -> None:
 
 
 def test_a_home_that_is_deleted_under_its_server_does_not_keep_it_alive(tmp_path: Path) -> None:
-    import shutil
-
     home = Home(tmp_path / "home")
     server = Server(home)
     pid = server.acquire().pid

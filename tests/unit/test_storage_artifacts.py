@@ -95,3 +95,12 @@ def test_an_expired_artifact_can_be_removed_twice(store: ArtifactStore) -> None:
     store.delete(ref.hash)
     store.delete(ref.hash)
     assert not store.exists(ref.hash)
+
+
+def test_many_artifacts_at_once_equal_one_by_one(store: ArtifactStore) -> None:
+    items = [bytes([i]) * 50 for i in range(20)] + [b"twice", b"twice"]
+    before = store.put(items[3], "bars")
+    refs = store.put_many(items, "bars", "text/plain")
+    assert refs[3].hash == before.hash
+    assert refs[-1] == refs[-2]
+    assert [store.get(ref.hash) for ref in refs] == items

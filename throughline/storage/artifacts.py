@@ -13,6 +13,7 @@ import gzip
 import os
 import uuid
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,26 @@ class ArtifactStore:
 
         Raises StorageError naming the place where it cannot be written.
         """
-        digest = sha256_hex(data)
-        place = self.location(digest)
+        return self.put_many([data], kind, media_type)[0]
+
+    def put_many(
+        self, items: Sequence[bytes], kind: str, media_type: str = "application/octet-stream"
+    ) -> list[ArtifactRef]:
+        """Store many artifacts as `put` does, flushed to disk together: several times faster than one by one."""
+        refs = [self._reference(data, kind, media_type) for data in items]
+        missing = {ref.location: data for ref, data in zip(refs, items, strict=True) if not self.exists(ref.hash)}
         try:
-            if not self.exists(digest):
-                self._write(place, gzip.compress(data, compresslevel=1, mtime=0))
+            if self._folder is not None:
+                _write_local(self._folder, missing)
+            else:
+                self._write_remote(missing)
         except OSError as error:
-            raise StorageError(f"The artifact {self.root}/{place} cannot be written: {error}.") from error
-        return ArtifactRef(digest, kind, media_type, len(data), place)
+            raise StorageError(f"The artifact store {self.root} cannot be written: {error}.") from error
+        return refs
+
+    def _reference(self, data: bytes, kind: str, media_type: str) -> ArtifactRef:
+        digest = sha256_hex(data)
+        return ArtifactRef(digest, kind, media_type, len(data), self.location(digest))
 
     def get(self, digest: str) -> bytes:
         """Return the bytes of `digest`, verified. Raises StorageError naming the file where missing or different."""
@@ -108,33 +121,49 @@ class ArtifactStore:
             return (self._folder / place).read_bytes()
         return bytes(self._remote.cat_file(f"{self.root}/{place}"))
 
-    def _write(self, place: str, packed: bytes) -> None:
-        if self._folder is None:
+    def _write_remote(self, missing: Mapping[str, bytes]) -> None:
+        for place, data in missing.items():
             self._remote.makedirs(f"{self.root}/{place.rpartition('/')[0]}", exist_ok=True)
-            self._remote.pipe_file(f"{self.root}/{place}", packed)
-            return
-        path = self._folder / place
-        changed = [path.parent]
-        for folder in (self._folder, path.parents[1], path.parent):
-            if not folder.is_dir():
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                changed.append(folder.parent)
-        fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            with fresh.open("xb") as stream:
-                stream.write(packed)
-                stream.flush()
-                os.fsync(stream.fileno())
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        for folder in changed:
-            _sync_folder(folder)
+            self._remote.pipe_file(f"{self.root}/{place}", _pack(data))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _pack(data: bytes) -> bytes:
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
+def _write_local(root: Path, missing: Mapping[str, bytes]) -> None:
+    """Write files whole or not at all: all to temporary names, flushed, renamed, then their folders flushed.
+
+    Flushing follows all writing because one flush of the file system's journal serves every file before it.
+    """
+    changed: dict[Path, None] = {}
+    fresh: dict[Path, Path] = {}
+    try:
+        for place, data in missing.items():
+            path = root / place
+            for folder in (root, path.parents[1], path.parent):
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    changed[folder.parent] = None
+            changed[path.parent] = None
+            part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+            fresh[part] = path
+            with part.open("xb") as stream:
+                stream.write(_pack(data))
+        for part in fresh:
+            _sync(part)
+        for part, path in fresh.items():
+            part.replace(path)
+    except BaseException:
+        for part in fresh:
+            part.unlink(missing_ok=True)
+        raise
+    for folder in changed:
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def _become(task: dict[str, Any]) -> None:
     os.execv(task["command"][0], task["command"])
 
 
+def _is_running(lock: str) -> bool:
+    try:
+        probe = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:  # the home was deleted
+        return False
+    try:
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(probe)
+    return False
+
+
 def _serve(task: dict[str, Any]) -> None:
     if os.fork():
         os._exit(0)
@@ -92,6 +107,10 @@ def _serve(task: dict[str, Any]) -> None:
     leases = os.open(task["leases"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(leases, fcntl.LOCK_EX)  # returns when nobody holds a lease any more
     os.close(leases)
+    for _ in range(15):  # the last one out is stopping it, as a rule
+        if not _is_running(task["running"]):
+            os._exit(0)
+        time.sleep(0.02)
     # SIGCHLD stays ignored, so that the kernel reaps the server that this process stops
     os.execv(task["stop"][0], task["stop"])
 

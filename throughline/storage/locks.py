@@ -16,9 +16,12 @@ from pathlib import Path
 from throughline.errors import StorageError
 
 
-def open_lock(path: Path) -> int:
-    """Return a new descriptor on the lock file `path` (created 0600, closed in programs that are executed)."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def open_lock(path: Path, *, create: bool = True) -> int:
+    """Return a new descriptor on the lock file `path` (made 0600 where missing, closed in programs that are executed).
+
+    Without `create` a missing file raises FileNotFoundError: who only stops leaves nothing in a home that is deleted.
+    """
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
 
 
 def try_lock(descriptor: int, *, shared: bool = False) -> bool:
@@ -31,10 +34,13 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether anyone holds the lock `path`."""
-    descriptor = open_lock(path)
+    """Return whether anyone holds the lock `path` alone; asking disturbs nobody else who asks."""
     try:
-        return not try_lock(descriptor)
+        descriptor = open_lock(path, create=False)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
 
@@ -51,9 +57,9 @@ def wait_until(condition: object, seconds: float, pause: float = 0.005) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock `path` alone, waiting at most `seconds` (then StorageError)."""
-    descriptor = open_lock(path)
+def exclusive(path: Path, seconds: float, *, create: bool = True) -> Iterator[None]:
+    """Hold the lock `path` alone, waiting at most `seconds` (then StorageError). `create` as in `open_lock`."""
+    descriptor = open_lock(path, create=create)
     try:
         if not wait_until(lambda: try_lock(descriptor), seconds):
             raise StorageError(

@@ -124,27 +124,31 @@ class Server:
         with self._guard:
             if self._lease is None or self._owner_pid != os.getpid():
                 return
-            if not self._folder.exists():  # the home was deleted under the running server
+            if not (self._folder / "server.lock").exists():  # the home was deleted under the running server
+                gone = self._running
                 self._drop_lease()
-                if self._running and self._is_ours(self._running):
-                    os.kill(self._running.pid, signal.SIGQUIT)
+                if gone and self._is_ours(gone):
+                    os.kill(gone.pid, signal.SIGQUIT)
+                    wait_until(lambda: birth_mark(gone.pid) != gone.birth, PATIENCE)
+                    _remove_socket(gone)
                 return
-            with exclusive(self._folder / "server.lock", 1.5 * PATIENCE):
+            with exclusive(self._folder / "server.lock", 1.5 * PATIENCE, create=False):
                 self._drop_lease()
                 self._stop_if_idle()
 
     def stop_if_idle(self) -> bool:
         """Stop the server if nobody holds a lease; return whether none runs afterwards. (The guard calls this.)"""
-        if not self._folder.exists():
+        try:
+            with exclusive(self._folder / "server.lock", 1.5 * PATIENCE, create=False):
+                return self._stop_if_idle()
+        except FileNotFoundError:  # no such home (any more)
             return True
-        with exclusive(self._folder / "server.lock", 1.5 * PATIENCE):
-            return self._stop_if_idle()
 
     def _drop_lease(self) -> None:
         if self._lease is not None:
             os.close(self._lease)  # closed, never unlocked: a forked child may share it
             self._lease = None
-        self._running = None if self._folder.exists() else self._running
+        self._running = None
         atexit.unregister(self.release)
 
     def _is_ours(self, found: Running) -> bool:
@@ -263,7 +267,7 @@ class Server:
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _stop_if_idle(self) -> bool:
-        leases = open_lock(self._folder / "leases.lock")
+        leases = open_lock(self._folder / "leases.lock", create=False)
         try:
             # a waiting guard gets the lock first and lets go at once, hence not a single attempt
             if not wait_until(lambda: try_lock(leases), 0.02, 0.002):
@@ -280,7 +284,15 @@ class Server:
                 return False
             found = self._record(int(lines[0]), lines[4])
         os.kill(found.pid, signal.SIGINT)  # fast shutdown: ends sessions, writes a checkpoint
-        return wait_until(lambda: not is_held(running), PATIENCE)
+        stopped = wait_until(lambda: not is_held(running), PATIENCE)
+        if stopped:
+            _remove_socket(found)
+        return stopped
+
+
+def _remove_socket(found: Running) -> None:
+    with contextlib.suppress(OSError):  # never more than the empty folder of this home
+        Path(found.socket).rmdir()
 
 
 def _answers(path: Path) -> bool:
@@ -294,5 +306,8 @@ def _answers(path: Path) -> bool:
 
 
 def stop_idle(home: str) -> None:
-    """Stop the server of `home` if nobody uses it: what the guard becomes."""
-    Server(Home(home)).stop_if_idle()
+    """Stop the server of `home` once nobody uses it: what the guard becomes. Whoever came in between is waited for."""
+    leases = Path(home) / "database" / "leases.lock"
+    while not Server(Home(home)).stop_if_idle():
+        with contextlib.suppress(FileNotFoundError), exclusive(leases, float("inf"), create=False):
+            pass
