@@ -1,7 +1,7 @@
 """What loading the code location costs, against `import dagster` alone: ``python benchmarks/load.py [RUNS]``.
 
-Each run is a new process with warm files; the two are taken in turn, so that a busy moment meets both. Printed: the median
-of each and their ratio. Aim: below 1.5.
+Each run is a new process with warm files; the two are taken in turn, so that a busy moment meets both. Printed: the
+median of each and their ratio. Aim: below 1.5.
 """
 
 from __future__ import annotations

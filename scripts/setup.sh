@@ -113,14 +113,17 @@ if [ ! -e .venv ]; then
 fi
 
 install() {
+    remedy="$1" && shift
     if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off "$@" >.venv/setup.log 2>&1; then
-        tail -n 3 .venv/setup.log >&2
-        fail "installing failed (all of it in .venv/setup.log): check that pip reaches its package index and the disk has 2 GB free, then run make again."
+        grep -i error .venv/setup.log | tail -n 3 >&2 || true
+        fail "$remedy"
     fi
 }
 
-install --no-deps --require-hashes -r "$lock"
-install --no-deps --no-build-isolation -e .
+install "installing what $lock lists failed (all of it in .venv/setup.log): check that pip reaches its package index and the disk has 2 GB free, then run make again." \
+    --no-deps --require-hashes -r "$lock"
+install "installing the project itself failed (all of it in .venv/setup.log): check that this checkout is complete, then run make again." \
+    --no-deps --no-build-isolation -e .
 printf '%s\n' "$base" >.venv/.throughline-base
 printf '%s\n' "$want" >".venv/.throughline-$kind"
 if [ "$kind" = dev ]; then # the larger set holds the smaller

@@ -35,7 +35,7 @@ def set_up(checkout: Path, kind: str = "run", **environment: str) -> subprocess.
     # Only `sh` and the basic tools on the path: whatever Python this machine has is out of reach.
     tools = checkout / "tools"
     tools.mkdir(exist_ok=True)
-    for tool in ("sh", "cat", "cksum", "tr", "mkdir", "rm", "sleep", "tail", "dirname", "env"):
+    for tool in ("sh", "cat", "cksum", "tr", "mkdir", "rm", "sleep", "tail", "dirname", "env", "grep"):
         place = shutil.which(tool)
         if place and not (tools / tool).exists():
             (tools / tool).symlink_to(place)
@@ -119,6 +119,21 @@ def test_the_lock_is_installed_with_hashes_and_then_the_project_without_dependen
         lock.write("# another lock\n")
     assert set_up(checkout, "run").returncode == 0
     assert len((checkout / "calls").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_a_failed_installation_says_which_step_and_is_tried_again(checkout: Path) -> None:
+    makes_venv = 'mkdir -p .venv/bin; cat "$0" >.venv/bin/python; env chmod +x .venv/bin/python; exit 0'
+    then = f'if [ "$2" = venv ]; then {makes_venv}; fi; echo "ERROR: no route"; exit 1'
+    fake_python(checkout / "bin", "python3", "echo good 3.11.9", then)
+    (checkout / "tools").mkdir()
+    (checkout / "tools" / "chmod").symlink_to(shutil.which("chmod") or "/bin/chmod")
+    for _ in range(2):
+        done = set_up(checkout)
+        assert done.returncode == 1
+        *_, reason, sentence = done.stderr.splitlines()
+        assert reason == "ERROR: no route"
+        assert sentence.startswith("throughline: installing what requirements.lock lists failed")
+    assert not (checkout / ".setup.lock").exists()
 
 
 @pytest.mark.skipif(MAKE is None, reason="make is not installed")
