@@ -56,7 +56,8 @@ def simulate(
 
     Order within a bar (DESIGN section 7): time limit, emergency exit and gap at its open, then new entries, then stop,
     then target. A slot (and the cash) of a position that closes in a bar serves entries that fill on bars opening
-    strictly later. Competing entries of one bar: highest score, then instrument name by UTF-8 bytes, then number.
+    strictly later. Competing entries of one bar: highest score, then instrument name by UTF-8
+    bytes, then decision time, then number.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ def simulate(
     )
     rank = np.empty(len(names), np.int64)
     rank[sorted(range(len(names)), key=lambda k: names[k].encode())] = everywhere
+    rank = _read_only(rank)
     index = {name: k for k, name in enumerate(names)} if state else {}
     named = _Names(np.array(names, dtype=object), keys, len(entries.decision_time))
     space = _Space(len(names))
@@ -157,7 +159,9 @@ class _Wished:
         between instruments, because memory likes that better."""
         order = np.flatnonzero(self.fill_bar >= 0)
         if not (independent and self.in_order):
-            ordering.sort_by_time(order, self.fill_time, self.score, self.instrument, rank, interval)
+            ordering.sort_by_time(
+                order, self.fill_time, self.score, self.instrument, rank, self.decision_time, interval
+            )
             if independent:
                 order = ordering.by_group(order, self.instrument, len(rank))
         taken = (self.fill_bar[order], self.fill_time[order], self.instrument[order], self.notional[order])
@@ -187,8 +191,8 @@ class _Names:
 
     def __init__(self, instruments: NDArray[np.object_], keys: Keys | None, entries: int) -> None:
         self.instruments = instruments
-        self._given = keys is not None
         self._keys = np.empty(entries, dtype=object)
+        self._known = np.full(entries, keys is not None)
         if keys is not None:
             self._keys[:] = keys
 
@@ -197,9 +201,10 @@ class _Names:
         keys = np.empty(len(numbers), dtype=object)
         mine = np.flatnonzero(numbers >= 0)
         wanted = numbers[mine]
-        if not self._given:
-            fresh = wanted[np.equal(self._keys[wanted], None)]
+        fresh = wanted[~self._known[wanted]]
+        if len(fresh):
             self._keys[fresh] = list(map(str, fresh.tolist()))
+            self._known[fresh] = True
         keys[mine] = self._keys[wanted]
         return keys
 
@@ -355,7 +360,7 @@ def _wish(
         segment=segment,
         check_segment=check_segment,
         fill_bar=fill_bar,
-        fill_time=fill_time,
+        fill_time=_read_only(fill_time),
         disposition=disposition,
         in_order=bool(in_order),
     )
@@ -388,14 +393,12 @@ def _run(
         arrays, served, rank, terms, disposition, carried, ints, floats, heap, space.busy, before.cash
     )
     ints, floats = ints[:positions], floats[:positions]
+    order = np.arange(positions)
     if by_instrument:
-        order = np.arange(carried, positions)
         scores = np.zeros(positions)
         scores[carried:] = wished.score[ints[carried:, kernel.ENTRY]]
-        times, which = ints[:, kernel.ENTRY_BAR].copy(), ints[:, kernel.INSTRUMENT].copy()
-        ordering.sort_by_time(order, times, scores, which, rank, terms.interval)
-        order = np.concatenate([np.arange(carried), order])
-        ints, floats = ints[order], floats[order]
+        times, which = (_read_only(ints[:, column].copy()) for column in (kernel.ENTRY_BAR, kernel.INSTRUMENT))
+        ordering.sort_by_time(order[carried:], times, _read_only(scores), which, rank, times, terms.interval)
     ints[carried:, kernel.ENTRY] -= late  # numbers of this call's entries; those that waited become negative
     keys = named.keys_of(ints[:, kernel.ENTRY])
     for p in range(carried):
@@ -403,12 +406,14 @@ def _run(
     for p in (np.flatnonzero(ints[carried:, kernel.ENTRY] < 0) + carried).tolist() if late else ():
         keys[p] = wished.waiting[int(ints[p, kernel.ENTRY]) + late].key
     np.maximum(ints[:, kernel.ENTRY], -1, out=ints[:, kernel.ENTRY])
-    still = tuple(_waiting_of(wished, i, named) for i in np.flatnonzero(disposition == ordering.WAITING).tolist())
+    still = np.flatnonzero(disposition == ordering.WAITING)
+    still = still[np.argsort(wished.decision_time[still], kind="stable")]
+    left = tuple(_waiting_of(wished, i, named) for i in still.tolist())
     return PathResult(
         disposition=disposition[late:],
-        fills=fill_columns(ints[carried:], floats[carried:], keys[carried:], named.instruments),
-        trades=trade_columns(ints, floats, keys, named.instruments),
-        state=PathState(cash, open_positions(ints, floats, keys, named.instruments), still),
+        fills=fill_columns(ints, floats, keys, named.instruments, order[carried:]),
+        trades=trade_columns(ints, floats, keys, named.instruments, order),
+        state=PathState(cash, open_positions(ints, floats, keys, named.instruments, order), left),
         waited={
             w.key: int(code)
             for w, code in zip(wished.waiting, disposition[:late], strict=True)

@@ -312,6 +312,13 @@ def _first_eventful(
 ) -> int:
     """First row from `row` on whose bar may end a position; before it nothing happens. Only a faster way through."""
     has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
+    first = bars.open_time[row]
+    limit = min(end, row + (deadline - first + interval - 1) // interval)
+    if limit > row and first - last_close < halt and not has_segment and not has_rug:
+        if bars.open_time[limit - 1] - first == (limit - 1 - row) * interval:  # no gap, no deadline: only prices matter
+            while row < limit and bars.low[row] > stop and bars.high[row] < target:
+                row += 1
+            return row
     while row < end and bars.low[row] > stop and bars.high[row] < target:
         opens = bars.open_time[row]
         if opens >= deadline or opens - last_close >= halt:

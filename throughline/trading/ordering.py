@@ -59,24 +59,28 @@ def find_rows(starts: I64, ends: I64, open_time: I64, which: I64, instants: I64,
 
 
 @compiled
-def _before(time: I64, score: F64, group: I64, rank: I64, a: int, b: int) -> bool:
+def _before(time: I64, score: F64, group: I64, rank: I64, second: I64, a: int, b: int) -> bool:
     if time[a] != time[b]:
         return time[a] < time[b]
     if score[a] != score[b]:
         return score[a] > score[b]
     if rank[group[a]] != rank[group[b]]:
         return rank[group[a]] < rank[group[b]]
+    if second[a] != second[b]:
+        return second[a] < second[b]
     return a < b
 
 
 @compiled
-def _merge_sort(order: I64, spare: I64, lo: int, hi: int, time: I64, score: F64, group: I64, rank: I64) -> None:
+def _merge_sort(
+    order: I64, spare: I64, lo: int, hi: int, time: I64, score: F64, group: I64, rank: I64, second: I64
+) -> None:
     """Sort order[lo:hi] by `_before`: insertion sort of runs of 16, then bottom-up merges."""
     for start in range(lo, hi, 16):
         for i in range(start + 1, min(start + 16, hi)):
             item = order[i]
             j = i - 1
-            while j >= start and _before(time, score, group, rank, item, order[j]):
+            while j >= start and _before(time, score, group, rank, second, item, order[j]):
                 order[j + 1] = order[j]
                 j -= 1
             order[j + 1] = item
@@ -86,7 +90,7 @@ def _merge_sort(order: I64, spare: I64, lo: int, hi: int, time: I64, score: F64,
             middle, right = min(left + width, hi), min(left + 2 * width, hi)
             a, b = left, middle
             for k in range(left, right):
-                if b >= right or (a < middle and _before(time, score, group, rank, order[a], order[b])):
+                if b >= right or (a < middle and _before(time, score, group, rank, second, order[a], order[b])):
                     spare[k] = order[a]
                     a += 1
                 else:
@@ -98,8 +102,8 @@ def _merge_sort(order: I64, spare: I64, lo: int, hi: int, time: I64, score: F64,
 
 
 @compiled
-def sort_by_time(order: I64, time: I64, score: F64, group: I64, rank: I64, interval: int) -> None:
-    """Sort the numbers in `order` by time, highest score, rank of the group, number.
+def sort_by_time(order: I64, time: I64, score: F64, group: I64, rank: I64, second: I64, interval: int) -> None:
+    """Sort the numbers in `order` by time, highest score, rank of the group, second time, number.
 
     A counting sort over intervals of time, then a merge sort inside each; only the latter where times are sparse.
     """
@@ -112,7 +116,7 @@ def sort_by_time(order: I64, time: I64, score: F64, group: I64, rank: I64, inter
     spare = np.empty(n, np.int64)
     buckets = (last - first) // interval + 1
     if buckets > 4 * n + 65536:
-        _merge_sort(order, spare, 0, n, time, score, group, rank)
+        _merge_sort(order, spare, 0, n, time, score, group, rank, second)
         return
     place = np.zeros(buckets + 1, np.int64)
     for m in range(n):
@@ -127,7 +131,7 @@ def sort_by_time(order: I64, time: I64, score: F64, group: I64, rank: I64, inter
     start = 0
     for bucket in range(buckets):
         if place[bucket] - start > 1:
-            _merge_sort(order, spare, start, place[bucket], time, score, group, rank)
+            _merge_sort(order, spare, start, place[bucket], time, score, group, rank, second)
         start = place[bucket]
 
 

@@ -1,7 +1,7 @@
 """From the core's rows to named columns and carried positions.
 
-Belongs here: what a fill, a trade and an open position say, elementwise from the core's integer and float rows. Does not
-belong here: rules. Column names and meanings are documented in `engine.simulate`.
+Belongs here: what a fill, a trade and an open position say, elementwise from the core's rows. Does not belong here:
+rules. Column names and meanings are documented in `engine.simulate`.
 """
 
 from __future__ import annotations
@@ -18,74 +18,76 @@ Columns = Mapping[str, NDArray[np.generic]]
 Objects = NDArray[np.object_]
 
 
-def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects) -> Columns:
-    """Columns of the entry fills in the given rows, in their order."""
-    i, f = ints.T.copy(), floats.T.copy()
+def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, rows: I64) -> Columns:
+    """Columns of the entry fills of the positions `rows`, in their order."""
     return {
-        "entry": i[kernel.ENTRY],
-        "key": keys,
-        "instrument": instruments[i[kernel.INSTRUMENT]],
-        "segment": i[kernel.SEGMENT],
-        "entry_time": i[kernel.ENTRY_TIME],
-        "bar_open_time": i[kernel.ENTRY_BAR],
-        "raw_price": f[kernel.RAW_PRICE],
-        "price": f[kernel.PRICE],
-        "quantity": f[kernel.BOUGHT],
-        "notional": f[kernel.NOTIONAL],
-        "fee": f[kernel.FEE],
-        "spread_cost": f[kernel.SPREAD],
-        "impact_cost": f[kernel.IMPACT],
-        "participation": f[kernel.PARTICIPATION],
-        "partial": i[kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
+        "entry": ints[rows, kernel.ENTRY],
+        "key": keys[rows],
+        "instrument": instruments[ints[rows, kernel.INSTRUMENT]],
+        "segment": ints[rows, kernel.SEGMENT],
+        "entry_time": ints[rows, kernel.ENTRY_TIME],
+        "bar_open_time": ints[rows, kernel.ENTRY_BAR],
+        "raw_price": floats[rows, kernel.RAW_PRICE],
+        "price": floats[rows, kernel.PRICE],
+        "quantity": floats[rows, kernel.BOUGHT],
+        "notional": floats[rows, kernel.NOTIONAL],
+        "fee": floats[rows, kernel.FEE],
+        "spread_cost": floats[rows, kernel.SPREAD],
+        "impact_cost": floats[rows, kernel.IMPACT],
+        "participation": floats[rows, kernel.PARTICIPATION],
+        "partial": ints[rows, kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
     }
 
 
-def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects) -> Columns:
-    """Columns of the closed positions among the rows, by exit bar, then in order of entry."""
-    exit_bar = ints[:, kernel.EXIT_BAR]
-    closed = np.flatnonzero(exit_bar != kernel.NEVER)
-    closed = closed[np.argsort(exit_bar[closed], kind="stable")]
-    i, f = ints[closed].T.copy(), floats[closed].T.copy()
-    gross = f[kernel.SOLD_VALUE] - f[kernel.BOUGHT] * f[kernel.RAW_PRICE]
-    fees = f[kernel.FEE] + f[kernel.EXIT_FEES]
-    costs = f[kernel.ENTRY_COSTS] + (f[kernel.SOLD_VALUE] - f[kernel.EXIT_VALUE])
-    net = gross - fees - costs - f[kernel.ATTRITION]
-    other = net + f[kernel.OTHER_GAIN]
+def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, order: I64) -> Columns:
+    """Columns of the closed positions, by exit bar, then in `order`."""
+    exit_bar = ints[order, kernel.EXIT_BAR]
+    rows = order[np.argsort(exit_bar, kind="stable")]
+    rows = rows[: int(np.count_nonzero(exit_bar != kernel.NEVER))]  # NEVER sorts behind every time
+    bought, raw_price = floats[rows, kernel.BOUGHT], floats[rows, kernel.RAW_PRICE]
+    sold_value, exit_value = floats[rows, kernel.SOLD_VALUE], floats[rows, kernel.EXIT_VALUE]
+    notional, attrition = floats[rows, kernel.NOTIONAL], floats[rows, kernel.ATTRITION]
+    entry_time, exit_time = ints[rows, kernel.ENTRY_TIME], ints[rows, kernel.EXIT_TIME]
+    gross = sold_value - bought * raw_price
+    fees = floats[rows, kernel.FEE] + floats[rows, kernel.EXIT_FEES]
+    costs = floats[rows, kernel.ENTRY_COSTS] + (sold_value - exit_value)
+    net = gross - fees - costs - attrition
+    other = net + floats[rows, kernel.OTHER_GAIN]
     return {
-        "entry": i[kernel.ENTRY],
-        "key": keys[closed],
-        "instrument": instruments[i[kernel.INSTRUMENT]],
-        "segment": i[kernel.SEGMENT],
-        "entry_time": i[kernel.ENTRY_TIME],
-        "entry_bar_open": i[kernel.ENTRY_BAR],
-        "exit_time": i[kernel.EXIT_TIME],
-        "exit_bar_open": i[kernel.EXIT_BAR],
-        "entry_price": f[kernel.PRICE],
-        "exit_price": f[kernel.EXIT_VALUE] / f[kernel.BOUGHT],
-        "raw_entry_price": f[kernel.RAW_PRICE],
-        "raw_exit_price": f[kernel.SOLD_VALUE] / f[kernel.BOUGHT],
-        "quantity": f[kernel.BOUGHT],
-        "notional": f[kernel.NOTIONAL],
-        "reason": i[kernel.REASON].astype(np.int8),
+        "entry": ints[rows, kernel.ENTRY],
+        "key": keys[rows],
+        "instrument": instruments[ints[rows, kernel.INSTRUMENT]],
+        "segment": ints[rows, kernel.SEGMENT],
+        "entry_time": entry_time,
+        "entry_bar_open": ints[rows, kernel.ENTRY_BAR],
+        "exit_time": exit_time,
+        "exit_bar_open": ints[rows, kernel.EXIT_BAR],
+        "entry_price": floats[rows, kernel.PRICE],
+        "exit_price": exit_value / bought,
+        "raw_entry_price": raw_price,
+        "raw_exit_price": sold_value / bought,
+        "quantity": bought,
+        "notional": notional,
+        "reason": ints[rows, kernel.REASON].astype(np.int8),
         "gross_pnl": gross,
         "fees": fees,
         "costs": costs,
-        "attrition": f[kernel.ATTRITION],
+        "attrition": attrition,
         "net_pnl": net,
-        "return_percent": 100.0 * net / f[kernel.NOTIONAL],
-        "ambiguous": i[kernel.AMBIGUOUS] != 0,
+        "return_percent": 100.0 * net / notional,
+        "ambiguous": ints[rows, kernel.AMBIGUOUS] != 0,
         "pnl_low": np.minimum(net, other),
         "pnl_high": np.maximum(net, other),
-        "hold_ms": i[kernel.EXIT_TIME] - i[kernel.ENTRY_TIME],
-        "flags": i[kernel.FLAG_BITS],
+        "hold_ms": exit_time - entry_time,
+        "flags": ints[rows, kernel.FLAG_BITS],
     }
 
 
-def open_positions(ints: I64, floats: F64, keys: Objects, instruments: Objects) -> tuple[Position, ...]:
-    """The positions that are still open, in order of entry."""
+def open_positions(ints: I64, floats: F64, keys: Objects, instruments: Objects, order: I64) -> tuple[Position, ...]:
+    """The positions that are still open, in `order`."""
     return tuple(
-        _position(ints[r], floats[r], str(keys[r]), str(instruments[ints[r, kernel.INSTRUMENT]]))
-        for r in np.flatnonzero(ints[:, kernel.EXIT_BAR] == kernel.NEVER).tolist()
+        _position(ints[p], floats[p], str(keys[p]), str(instruments[ints[p, kernel.INSTRUMENT]]))
+        for p in order[ints[order, kernel.EXIT_BAR] == kernel.NEVER].tolist()
     )
 
 

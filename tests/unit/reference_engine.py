@@ -1,0 +1,368 @@
+"""A slow engine that is meant to be obviously correct: one step per bar time, plain dictionaries, no arrays.
+
+Written from DESIGN section 7, sharing no code with `throughline.trading`; tests compare the compiled engine with it. It
+walks time, not positions: at each instant exits at the open, then entries, then exits inside the bar. Only the
+order of arithmetic is the same, so that the results can be compared bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from throughline.trading import Bars, Costs, Entries, ExitRules
+
+MULTIPLIER = {"pessimistic": 2.0, "base": 1.0, "optimistic": 0.0}
+
+
+def grid(value: float) -> float:
+    """18 decimals, as the ledger stores them."""
+    return round(value * 1e18) / 1e18 if abs(value) < 2.0**-7 else value
+
+
+@dataclass
+class Bar:
+    opens: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+    liquidity: float | None
+    volatility: float | None
+    reserve: float | None
+    rug: bool
+    segment: int
+
+
+@dataclass(eq=False)
+class Held:
+    entry: int
+    instrument: int
+    segment: int
+    entry_time: int
+    entry_bar: int
+    raw: float
+    price: float
+    quantity: float
+    notional: float
+    fee: float
+    costs: float
+    left: float
+    last_close: int
+    last_price: float
+    spread: float = 0.0
+    impact: float = 0.0
+    partial: bool = False
+    reason: str | None = None
+    sold: float = 0.0
+    value: float = 0.0
+    fees: float = 0.0
+    attrition: float = 0.0
+    ambiguous: bool = False
+    gain: float = 0.0
+    exit_time: int = 0
+    exit_bar: int | None = None
+    flags: set[str] = field(default_factory=set)
+
+
+class Reference:
+    """One path of one simulation."""
+
+    def __init__(
+        self,
+        bars: Bars,
+        entries: Entries,
+        rules: ExitRules,
+        costs: Costs,
+        max_positions: int | None,
+        path: str,
+        cash: float | None = None,
+        overlap: bool = False,
+        until: int | None = None,
+    ) -> None:
+        self.rules, self.costs, self.path, self.slots = rules, costs, path, max_positions
+        self.interval, self.close_only, self.overlap = bars.interval_ms, bars.close_only, overlap
+        self.names, self.segmented = bars.instruments, bars.segment is not None
+        self.bars = [self._bars_of(bars, k) for k in range(len(self.names))]
+        ends = [max(b) + self.interval for b in self.bars if b]
+        self.until = until if until is not None else max(ends, default=-(2**62))
+        self.bars = [{t: bar for t, bar in b.items() if t < self.until} for b in self.bars]
+        self.entries = entries
+        self.cash = math.inf if cash is None else cash
+        self.held: list[Held] = []
+        self.taken: list[Held] = []
+        self.trades: list[Held] = []
+        self.disposition = ["expired"] * len(entries.decision_time)
+
+    @staticmethod
+    def _bars_of(bars: Bars, k: int) -> dict[int, Bar]:
+        def value(column: Any, row: int) -> float | None:
+            return None if column is None or math.isnan(column[row]) else float(column[row])
+
+        return {
+            int(bars.open_time[r]): Bar(
+                int(bars.open_time[r]),
+                float(bars.open[r]),
+                float(bars.high[r]),
+                float(bars.low[r]),
+                float(bars.close[r]),
+                value(bars.volume, r),
+                value(bars.liquidity, r),
+                value(bars.volatility, r),
+                value(bars.reserve, r),
+                bars.rug is not None and bool(bars.rug[r]),
+                0 if bars.segment is None else int(bars.segment[r]),
+            )
+            for r in range(int(bars.starts[k]), int(bars.starts[k + 1]))
+        }
+
+    def run(self) -> Reference:
+        wishes = self._wishes()
+        for now in sorted({t for b in self.bars for t in b}):
+            self._halts_before(now)
+            at_start = list(self.held)
+            closed: list[Held] = []
+            for p in at_start:
+                if self._halted_by(p, now):
+                    closed.append(p)
+            for p in at_start:
+                if p not in closed and now in self.bars[p.instrument] and self._open_of(p, self.bars[p.instrument][now]):
+                    closed.append(p)
+            newcomers = self._serve(wishes.get(now, []), now, len(at_start))
+            for p in at_start + newcomers:
+                bar = self.bars[p.instrument].get(now)
+                if p in closed or bar is None:
+                    continue
+                if not self.close_only and self._inside(p, bar):
+                    closed.append(p)
+                    continue
+                p.last_close, p.last_price = now + self.interval, grid(bar.close)
+            self._settle(closed)
+        self._halts_before(self.until)
+        return self
+
+    def _wishes(self) -> dict[int, list[int]]:
+        """Entries by the open of their fill bar, in order of service."""
+        wishes: dict[int, list[int]] = {}
+        e = self.entries
+        for i in range(len(e.decision_time)):
+            instant, bars = int(e.decision_time[i]), self.bars[int(e.instrument[i])]
+            if instant >= self.until:
+                self.disposition[i] = "waiting"
+                continue
+            if self.rules.contiguous:
+                fill = instant if instant in bars else None
+            else:
+                fill = min((t for t in bars if t >= instant), default=None)
+                if fill is None:
+                    self.disposition[i] = "waiting"
+            if fill is None or bars[fill].volume == 0.0 or bars[fill].reserve == 0.0:
+                continue
+            if self.segmented and e.segment is not None and bars[fill].segment != int(e.segment[i]):
+                continue
+            wishes.setdefault(fill, []).append(i)
+        for at in wishes.values():
+            at.sort(
+                key=lambda i: (-float(e.score[i]), self.names[int(e.instrument[i])].encode(), int(e.decision_time[i]), i)
+            )
+        return wishes
+
+    # exits -----------------------------------------------------------------------------------------------------------
+
+    def _halts_before(self, now: int) -> None:
+        gone = [p for p in self.held if p.last_close + self.rules.halt_ms < now]
+        gone.sort(key=lambda p: p.last_close)
+        for instant in sorted({p.last_close + self.rules.halt_ms for p in gone}):
+            group = [p for p in gone if p.last_close + self.rules.halt_ms == instant]
+            for p in group:
+                self._halt(p, instant)
+            self._settle(group)
+
+    def _halted_by(self, p: Held, now: int) -> bool:
+        limit = p.last_close + self.rules.halt_ms
+        bar = self.bars[p.instrument].get(now)
+        if limit == now or (bar is not None and bar.segment != p.segment):
+            self._halt(p, min(limit, now))
+            return True
+        return False
+
+    def _halt(self, p: Held, instant: int) -> None:
+        share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
+        raw = p.last_price * share
+        if p.left == p.quantity:
+            p.reason = "halted"
+        else:
+            p.flags.add("remainder_halted")
+        value = p.left * raw
+        fee = value * self.costs.fee
+        self._book(p, p.left, raw, value, fee, (value - fee) * self._lost(instant - p.entry_time))
+        p.exit_time = p.exit_bar = instant
+
+    def _barriers(self, p: Held) -> tuple[float, float]:
+        return p.raw * (1.0 - self.rules.stop_loss), p.raw * (1.0 + self.rules.take_profit)
+
+    def _open_of(self, p: Held, bar: Bar) -> bool:
+        """What happens at the open of a bar (close-only: at its close) to a position held before it."""
+        stop, target = self._barriers(p)
+        price, when = (bar.close, bar.opens + self.interval) if self.close_only else (bar.open, bar.opens)
+        if p.reason is None:
+            if when >= p.entry_time + self.rules.max_hold_ms:
+                p.reason = "time_limit"
+            elif bar.rug:
+                p.reason = "emergency_exit"
+            elif price <= stop:
+                p.reason = "stop_loss"
+            elif price >= target:
+                p.reason = "profit_target"
+                if self.path == "pessimistic" and not self.close_only:
+                    price = target
+            else:
+                return False
+        return self._sell(p, bar, price, when, None)
+
+    def _inside(self, p: Held, bar: Bar) -> bool:
+        if p.reason is not None:
+            return False
+        stop, target = self._barriers(p)
+        touched = [name for name, hit in (("stop", bar.low <= stop), ("target", bar.high >= target)) if hit]
+        if not touched:
+            return False
+        first = touched[-1] if self.path == "optimistic" else touched[0]
+        price, other = (stop, target) if first == "stop" else (target, stop)
+        p.reason = "stop_loss" if first == "stop" else "profit_target"
+        return self._sell(p, bar, price, bar.opens + self.interval, other if len(touched) == 2 else None)
+
+    def _sell(self, p: Held, bar: Bar, raw: float, when: int, other: float | None) -> bool:
+        p.exit_time, p.exit_bar = when, bar.opens
+        if other is not None:
+            p.ambiguous = True
+        if bar.reserve == 0.0:
+            if p.left == p.quantity:
+                p.reason = "rug_pull"
+            else:
+                p.flags.add("remainder_lost")
+            p.left = 0.0
+            return True
+        quantity = p.left
+        if bar.volume == 0.0:
+            p.flags.add("no_volume")
+            return False
+        if bar.volume is not None and self.rules.max_participation is not None:
+            limit = self.rules.max_participation * bar.volume
+            if quantity * raw > limit:
+                quantity = min(quantity, grid(limit / raw))
+        value, fee, attrition = self._sale(p, bar, quantity, raw, when)
+        if other is not None:
+            v, f, a = self._sale(p, bar, quantity, other, when)
+            p.gain = grid(p.gain + ((v - f - a) - (value - fee - attrition)))
+        self._book(p, quantity, raw, value, fee, attrition)
+        if p.left > 0.0:
+            p.flags.add("partial_exit")
+            return False
+        return True
+
+    def _sale(self, p: Held, bar: Bar, quantity: float, raw: float, when: int) -> tuple[float, float, float]:
+        share = MULTIPLIER[self.path] * (self.costs.half_spread + self._impact(bar, quantity * raw, True))
+        value = quantity * (raw * (1.0 - min(1.0, share)))
+        fee = value * self.costs.fee
+        return value, fee, (value - fee) * self._lost(when - p.entry_time)
+
+    def _lost(self, held_ms: int) -> float:
+        rate = 0.0 if self.path == "optimistic" else self.costs.attrition_48h
+        return min(1.0, rate * (held_ms / 3_600_000.0) / 48.0)
+
+    def _impact(self, bar: Bar, value: float, selling: bool) -> float:
+        if bar.reserve is not None:
+            return value / (bar.reserve + value) if selling else value / bar.reserve
+        traded = bar.liquidity
+        if traded == 0.0:
+            traded = bar.volume
+        if self.close_only or not traded or bar.volatility is None:
+            return self.costs.impact_floor
+        law = self.costs.impact_coefficient * bar.volatility * math.sqrt(value / traded)
+        return max(self.costs.impact_floor, law)
+
+    @staticmethod
+    def _book(p: Held, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
+        p.sold, p.value = grid(p.sold + quantity * raw), grid(p.value + value)
+        p.fees, p.attrition = grid(p.fees + fee), grid(p.attrition + attrition)
+        p.left = grid(p.left - quantity)
+
+    def _settle(self, closed: list[Held]) -> None:
+        for p in sorted(closed, key=lambda p: self.names[p.instrument].encode()):
+            if not self.overlap:
+                self.cash = grid(self.cash + (p.value - p.fees - p.attrition))
+        self.held = [p for p in self.held if p not in closed]
+        order = {id(p): n for n, p in enumerate(self.taken)}
+        self.trades += sorted(closed, key=lambda p: order[id(p)])
+
+    # entries ---------------------------------------------------------------------------------------------------------
+
+    def _serve(self, wished: list[int], now: int, occupied: int) -> list[Held]:
+        newcomers: list[Held] = []
+        for i in wished:
+            k = int(self.entries.instrument[i])
+            if not self.overlap:
+                if any(p.instrument == k for p in self.held):  # those that closed at this open are still in the list
+                    self.disposition[i] = "already_held"
+                    continue
+                if self.slots is not None and occupied + len(newcomers) >= self.slots:
+                    self.disposition[i] = "no_slot"
+                    continue
+            p = self._enter(i, k, self.bars[k][now])
+            if p is None:
+                self.disposition[i] = "no_cash"
+                continue
+            self.disposition[i] = "taken"
+            self.held.append(p)
+            self.taken.append(p)
+            newcomers.append(p)
+        return newcomers
+
+    def _enter(self, i: int, k: int, bar: Bar) -> Held | None:
+        notional, flags = grid(float(self.entries.notional[i])), set()
+        if bar.volume is not None and self.rules.max_participation is not None:
+            limit = self.rules.max_participation * bar.volume
+            if notional > limit:
+                notional = grid(limit)
+                flags.add("partial_entry")
+        fee_rate = self.costs.fee
+        if not self.overlap and notional + notional * fee_rate > self.cash:
+            affordable = self.cash / (1.0 + fee_rate)
+            while affordable + affordable * fee_rate > self.cash:
+                affordable -= affordable * 2.3e-16
+            if affordable < 1.0:
+                return None
+            notional = affordable
+            flags.add("cash_cut")
+        raw = grid(bar.close if self.close_only else bar.open)
+        spread = MULTIPLIER[self.path] * self.costs.half_spread
+        impact = MULTIPLIER[self.path] * self._impact(bar, notional, False)
+        price = grid(raw * (1.0 + (spread + impact)))
+        quantity = grid(notional / price)
+        fee = grid(notional * fee_rate)
+        if not self.overlap:
+            self.cash = grid(max(0.0, self.cash - (notional + fee)))
+        p = Held(
+            entry=i,
+            instrument=k,
+            segment=bar.segment,
+            entry_time=bar.opens + self.interval if self.close_only else bar.opens,
+            entry_bar=bar.opens,
+            raw=raw,
+            price=price,
+            quantity=quantity,
+            notional=notional,
+            fee=fee,
+            costs=grid(quantity * raw * spread + quantity * raw * impact),
+            left=quantity,
+            last_close=bar.opens + self.interval,
+            last_price=grid(bar.close),
+            spread=quantity * raw * spread,
+            impact=quantity * raw * impact,
+            partial=bool(flags),
+        )
+        p.flags |= flags
+        return p
