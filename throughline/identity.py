@@ -18,7 +18,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 import rfc8785
@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 """Version of the record bodies written by this code; inside every body."""
 
 _EIGHTEEN_PLACES = Decimal(1).scaleb(-18)
+_TOO_LARGE = Decimal("99999999999999999999.9999999999999999995")  # rounds to 10^20, which NUMERIC(38,18) has no room for
 _NUMERIC = Context(prec=38, rounding=ROUND_HALF_EVEN)
 _TEN_DIGITS = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _MAX_SAFE_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3: beyond it other languages read another number
@@ -43,13 +44,16 @@ def decimal_text(value: float | int | str | Decimal) -> str:
     """Return a money amount, price or quantity as canonical decimal text.
 
     The value is taken at its shortest exact reading (`repr` for floats), rounded half-even to 18 decimals and written
-    without exponent, trailing zeros or negative zero. Raises ValueError for NaN, infinities and anything that does
-    not fit NUMERIC(38,18).
+    without exponent, trailing zeros or negative zero. Raises ValueError for NaN, infinities, text that is no number and
+    anything that does not fit NUMERIC(38,18).
     """
-    number = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    try:
+        number = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    except InvalidOperation as error:
+        raise ValueError(f"{value!r} is no number: give digits, with a point for decimals") from error
     if not number.is_finite():
         raise ValueError(f"{value!r} has no decimal text: only finite numbers can be recorded")
-    if abs(number) >= Decimal(10) ** 20:
+    if number.copy_abs() >= _TOO_LARGE:  # abs() would round to 28 digits first
         raise ValueError(f"{value!r} does not fit NUMERIC(38,18): at most 20 digits before the point")
     return _plain(number.quantize(_EIGHTEEN_PLACES, context=_NUMERIC))
 
