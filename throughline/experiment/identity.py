@@ -18,7 +18,7 @@ from typing import Any
 
 from throughline.configuration import Configuration
 from throughline.errors import SettingsError
-from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, score_text
+from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 
 MODES = ("demo", "backtest")
 _DECISION_PACKAGES = ("features", "market", "signals", "strategy", "trading")
@@ -73,9 +73,9 @@ def lock_hash(lock_file: Path | None = None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of a configuration as text: canonical JSON holds integers only."""
+    """Numbers of a configuration as text, exactly: what is read back from the body must be what the first run used."""
     if isinstance(value, float):
-        return score_text(value)
+        return repr(value + 0.0)  # minus zero is zero
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value
