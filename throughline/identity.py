@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 """Version of the record bodies written by this code; inside every body."""
 
 _EIGHTEEN_PLACES = Decimal(1).scaleb(-18)
-_TOO_LARGE = Decimal("99999999999999999999.9999999999999999995")  # rounds to 10^20, which NUMERIC(38,18) has no room for
+_TOO_LARGE = Decimal("99999999999999999999.9999999999999999995")  # rounds to 10^20: NUMERIC(38,18) has no room for it
 _NUMERIC = Context(prec=38, rounding=ROUND_HALF_EVEN)
 _TEN_DIGITS = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _MAX_SAFE_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3: beyond it other languages read another number
