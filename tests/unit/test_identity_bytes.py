@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from throughline.identity import canonical_bytes, content_hash, hash_body, sha256_hex
@@ -25,10 +25,8 @@ PUBLISHED = [
         '{"":"empty","1":{"\\n":56,"f":{"F":5,"f":"hi"}},"10":{},"111":[{"E":"no","e":"yes"}],"A":{},"a":{}}',
     ),
     (
-        '{"peach":"This sorting order","péché":"is wrong according to French",'
-        '"pêche":"but canonicalization MUST","sin":"ignore locale"}',
-        '{"peach":"This sorting order","péché":"is wrong according to French",'
-        '"pêche":"but canonicalization MUST","sin":"ignore locale"}',
+        '{"sin":"ignore locale","pêche":"but canonicalization MUST","péché":"is wrong in French","peach":"This order"}',
+        '{"peach":"This order","péché":"is wrong in French","pêche":"but canonicalization MUST","sin":"ignore locale"}',
     ),
     ('{"v":[56,{"d":true,"10":null,"1":[]}]}', '{"v":[56,{"1":[],"10":null,"d":true}]}'),
     # RFC 8785 section 3.2.2 (its string, without the numbers)
@@ -129,23 +127,24 @@ def _nfc(value: Any) -> Any:
     return value
 
 
+def _count(value: Any) -> int:
+    """Return the number of values inside a value."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(_count(item) for item in inner)
+
+
 @given(st.dictionaries(json_text, json_value, max_size=5))
 def test_canonical_bytes_are_the_library_s_for_every_body(body: dict[str, Any]) -> None:
-    try:
-        ours = canonical_bytes(body)
-    except ValueError as error:
-        assert "same text after NFC" in str(error)
-        return
+    assume(_count(_nfc(body)) == _count(body))  # two keys that become one under NFC are refused, see above
+    ours = canonical_bytes(body)
     assert ours == rfc8785.dumps(_nfc(body))
     assert canonical_bytes(json.loads(ours)) == ours
 
 
 @given(st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=8), json_value, max_size=6))
 def test_the_quick_path_for_ascii_keys_gives_the_library_s_bytes(body: dict[str, Any]) -> None:
-    try:
-        assert canonical_bytes(body) == rfc8785.dumps(_nfc(body))
-    except ValueError as error:
-        assert "same text after NFC" in str(error)
+    assume(_count(_nfc(body)) == _count(body))
+    assert canonical_bytes(body) == rfc8785.dumps(_nfc(body))
 
 
 @given(st.dictionaries(json_text, json_leaf, max_size=6), st.randoms())
@@ -187,7 +186,6 @@ def test_times_dates_uuids_and_tuples_become_text_and_lists() -> None:
     eastern = datetime(2021, 2, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=-5)))
     body = {"d": date(2021, 2, 3), "t": eastern, "u": uuid.UUID(int=1), "x": (1, True)}
     assert canonical_bytes(body) == (
-        b'{"d":"2021-02-03","t":"2021-02-03T09:05:06.000007Z",'
-        b'"u":"00000000-0000-0000-0000-000000000001","x":[1,true]}'
+        b'{"d":"2021-02-03","t":"2021-02-03T09:05:06.000007Z","u":"00000000-0000-0000-0000-000000000001","x":[1,true]}'
     )
     assert canonical_bytes({"t": eastern}) == canonical_bytes({"t": eastern.astimezone(UTC)})

@@ -86,7 +86,9 @@ def test_decimal_text_and_score_text_refuse_what_is_not_finite(value: float | De
         score_text(value)
 
 
-@pytest.mark.parametrize("value", [1e20, "100000000000000000000", "99999999999999999999.9999999999999999995", "abc", ""])
+@pytest.mark.parametrize(
+    "value", [1e20, "100000000000000000000", "99999999999999999999.9999999999999999995", "abc", ""]
+)
 def test_decimal_text_refuses_what_does_not_fit_with_a_value_error(value: float | str) -> None:
     with pytest.raises(ValueError, match=r"does not fit|is no number"):
         decimal_text(value)

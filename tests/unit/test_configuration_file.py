@@ -1,0 +1,82 @@
+"""The one configuration file: defaults of the seed, frozen, and every mistake named with file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from throughline.configuration import Configuration, load_configuration
+from throughline.errors import SettingsError
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "my settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_are_the_seed_s_rules() -> None:
+    given = load_configuration(None)
+    strategy = given.strategy
+    assert (strategy.market_cap.minimum, strategy.market_cap.maximum) == (100_000, 50_000_000)
+    assert strategy.volume_24h.minimum == 100_000
+    assert (given.exits.stop_loss, given.exits.take_profit, given.exits.max_hold_hours) == (0.15, 0.30, 48)
+    assert given.sizing.max_positions == 5
+    assert (strategy.momentum_minimum, strategy.momentum_window_hours) == (0.10, 24)
+
+
+def test_costs_are_never_zero_by_default() -> None:
+    costs = load_configuration(None).costs
+    assert min(costs.fee, costs.half_spread, costs.impact_floor, costs.impact_coefficient) > 0
+
+
+def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
+    path = _written(tmp_path, "[strategy.market_cap]\nenabled = false\n[exits]\nmax_hold_hours = 24\n")
+    given = load_configuration(path)
+    assert not given.strategy.market_cap.enabled
+    assert given.exits.max_hold_hours == 24
+    assert given.costs == Configuration().costs
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("[exits]\nstop_los = 0.1\n", "exits.stop_los", "Extra inputs"),
+        ("[exits]\nstop_loss = 1.5\n", "exits.stop_loss", "less than 1"),
+        ("[exits]\nstop_loss = nan\n", "exits.stop_loss", "finite"),
+        ("[costs]\nfee = -0.1\n", "costs.fee", "greater than or equal to 0"),
+        ("[sizing]\nmax_positions = 0\n", "sizing.max_positions", "greater than or equal to 1"),
+        ("[sizing]\nmax_positions = 2.5\n", "sizing.max_positions", "integer"),
+        ("[strategy]\nmomentum_minimum = inf\n", "strategy.momentum_minimum", "finite"),
+        ("[strategy.volume_24h]\nminimum = 5\nmaximum = 4\n", "strategy.volume_24h", "is above maximum"),
+        ('[strategy.volume_24h]\non_missing = "ignore"\n', "strategy.volume_24h.on_missing", "admit_flagged"),
+        ("strategy = 3\n", "strategy", "dictionary"),
+        ('model_policy = "best"\n', "model_policy", "none"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file_and_key(tmp_path: Path, text: str, key: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_configuration(_written(tmp_path, text))
+    message = str(caught.value)
+    assert "my settings.toml" in message
+    assert f"'{key}'" in message
+    assert words in message
+
+
+def test_a_missing_file_and_a_file_that_is_no_toml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: there is no such configuration file"):
+        load_configuration(tmp_path / "nowhere.toml")
+    with pytest.raises(SettingsError, match=r"my settings\.toml: not valid TOML"):
+        load_configuration(_written(tmp_path, "exits = [\n"))
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b"# caf\xe9\n")
+    with pytest.raises(SettingsError, match=r"latin\.toml: not valid TOML"):
+        load_configuration(latin)
+
+
+def test_a_configuration_is_frozen() -> None:
+    given = Configuration()
+    with pytest.raises(ValidationError):
+        given.exits.stop_loss = 0.5  # type: ignore[misc]
