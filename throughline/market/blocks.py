@@ -169,7 +169,7 @@ class _DayWriter:
         self._present: NDArray[np.bool_] = np.ascontiguousarray(present.T)
         names = ("close",) if panel.close_only else ("close", "high", "low", "open")
         self._columns = {name: np.ascontiguousarray(getattr(panel, name)[rows].T) for name in (*names, "volume")}
-        self._has_volume = (~np.isnan(panel.volume[rows])).any(axis=0).tolist()
+        self._has_volume = np.asarray(np.logical_not(np.isnan(panel.volume[rows])).any(axis=0))
         segment: NDArray[np.int64] = panel.segment_start[rows]
         self._segment = np.ascontiguousarray(segment.T)
         self._one_segment = np.equal(segment, segment[0]).all(axis=0).tolist()

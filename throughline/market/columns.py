@@ -195,16 +195,15 @@ class Rows:
             return _as_int(pc.assume_timezone(values, zone, ambiguous="raise", nonexistent="raise"))
         except pa.ArrowInvalid as error:
             raise ArchiveError(
-                f"{self.file}: column {column!r} has a time that {zone} passes twice or never ({error}); use UTC stamps"
+                f"{self.file}: column {column!r} has a time that {zone} passes twice or never "
+                f"({' '.join(str(error).split())}); use UTC stamps"
             ) from None
 
     def _bad_number(self, column: str, texts: Sequence[str | None], whole: bool = False) -> ArchiveError:
         for row, text in enumerate(texts):
             try:
-                if text is not None:
-                    int(text) if whole else float(text)
-                    if text != text.strip() or "_" in text:
-                        raise ValueError
+                if text is not None and not _plain_number(text, whole):
+                    raise ValueError
             except ValueError:
                 what = "a whole number" if whole else "a plain number (no thousands separators, a point for decimals)"
                 return self._fail(column, row, f"({text!r}) is not {what}")
@@ -212,6 +211,14 @@ class Rows:
 
     def _fail(self, column: str, row: int, message: str) -> ArchiveError:
         return ArchiveError(f"{self.file}: row {row + 1}, column {column!r} {message}")
+
+
+def _plain_number(text: str, whole: bool) -> bool:
+    """Say whether a text is a number as files write it. Raises ValueError too if it is none at all."""
+    if whole and not -(2**63) <= int(text) < 2**63:
+        return False
+    float(text)
+    return text == text.strip() and "_" not in text
 
 
 def _first(mask: Any) -> int:
@@ -258,7 +265,10 @@ def read_rows(path: Path, form: str, columns: Sequence[str], delimiter: str = ",
 def _missing(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
     for column in columns:
         if column not in present:
-            raise ArchiveError(f"{path}: has no column {column!r}; its columns are {', '.join(map(repr, present))}")
+            hint = "; is the delimiter right?" if len(present) == 1 else ""
+            raise ArchiveError(
+                f"{path}: has no column {column!r}; its columns are {', '.join(map(repr, present))}{hint}"
+            )
 
 
 def _read_parquet(path: Path, columns: list[str]) -> Any:

@@ -102,7 +102,7 @@ def _paths(world: World, first: int, last: int, noise: F64, u: F64) -> _Grids:
     wick = lives.volatility[index] * 0.25
     high = eight_digits(np.maximum(opened, closed) * (1.0 + wick * u[:, :, 0] * u[:, :, 0]))
     low = eight_digits(np.minimum(opened, closed) * (1.0 - wick * u[:, :, 1] * u[:, :, 1]))
-    volume = _volume(world, first, last, index, u, gone)
+    volume = _volume(world, first, last, index, u, gone, falling)
     quiet = volume == 0
     high, low, closed = np.where(quiet, opened, high), np.where(quiet, opened, low), np.where(quiet, opened, closed)
     return _Grids(hour, life, listed, opened, high, low, closed, volume)
@@ -123,7 +123,7 @@ def _redenomination(world: World, index: NDArray[np.int32], hour: I64) -> F64:
     return np.where(after, world.lives.factor[index], 1.0)
 
 
-def _volume(world: World, first: int, last: int, index: NDArray[np.int32], u: F64, gone: Mask) -> F64:
+def _volume(world: World, first: int, last: int, index: NDArray[np.int32], u: F64, gone: Mask, falling: Mask) -> F64:
     lives = world.lives
     cap = np.repeat(world.anchor[first:last], 24, axis=0) * lives.base[index] * lives.supply[index]
     hour_of_day = np.tile(np.arange(24), last - first)[:, None]
@@ -133,7 +133,7 @@ def _volume(world: World, first: int, last: int, index: NDArray[np.int32], u: F6
     bursting &= hour_of_day < begin + hours
     volume = cap * lives.turnover[index] / 24.0 * (0.3 + 1.4 * u[:, :, 2])
     volume = volume * np.where(bursting, 4.0 + 12.0 * u[:, :, 3], 1.0) * np.where(gone, 0.01, 1.0)
-    silent = (lives.turnover[index] < 0.1) & (u[:, :, 4] < 0.04)
+    silent = (lives.turnover[index] < 0.1) & (u[:, :, 4] < 0.04) & ~falling
     return decimals(np.where(silent, 0.0, volume), 2)
 
 
@@ -184,7 +184,9 @@ def _dirt(world: World, grids: _Grids, published: dict[str, F64], first: int, la
             kind = KINDS[world.events.kind[block, column]]
             start = int(world.events.start[block, column]) - first * 24
             stop = start + int(world.events.length[block, column])
-            if stop > 0 and start < len(grids.hour):
+            # A spike in the first bar after maintenance would pass for a jump across a gap: another instrument.
+            unclear = kind == "spike" and world.closed[start + first * 24 - 1]
+            if stop > 0 and start < len(grids.hour) and not unclear:
                 number = float(world.events.number[block, column])
                 _befall(grids, published, extra, kind, column, start, stop, number)
     return extra

@@ -78,12 +78,15 @@ class Lives:
     burst: F64
 
 
-def draw_lives(seed: int, days: int) -> Lives:
-    """Return every life of every ticker in a calendar of `days` days."""
+def draw_lives(seed: int, days: int, closed: NDArray[np.bool_]) -> Lives:
+    """Return every life of every ticker in a calendar of `days` days; `closed`: hours of maintenance.
+
+    A rug pull waits until the exchange is open and has been for an hour, so that the fall is seen in a bar.
+    """
     rows: list[dict[str, float]] = []
     for number, ticker in enumerate(TICKERS):
         if ticker in SMALL:
-            rows.extend(_small_lives(seed, number, ticker, days))
+            rows.extend(_small_lives(seed, number, ticker, days, closed))
         else:
             rows.append(_large_life(seed, number, ticker, days))
     columns: dict[str, Any] = {name: np.array([int(row[name]) for row in rows], np.int64) for name in _WHOLE}
@@ -119,7 +122,7 @@ def _large_life(seed: int, number: int, ticker: str, days: int) -> dict[str, flo
     }
 
 
-def _small_lives(seed: int, number: int, ticker: str, days: int) -> list[dict[str, float]]:
+def _small_lives(seed: int, number: int, ticker: str, days: int, closed: NDArray[np.bool_]) -> list[dict[str, float]]:
     result: list[dict[str, float]] = []
     draws = uniform(words(seed, ticker, "lives", 0, 2 + days // 60, 32))
     day = -round(480 * float(draws[0][0])) if draws[0][1] < 0.88 else round(200 * float(draws[0][0]))
@@ -134,6 +137,8 @@ def _small_lives(seed: int, number: int, ticker: str, days: int) -> list[dict[st
         listed = max(listed, 0)
         rugged = u[6] < 0.5 and ended < days * 24
         rug = ended - 20 - round(40 * u[7]) if rugged else -1
+        while rugged and (closed[rug] or closed[rug - 1]):
+            rug += 1
         evidence = rug - 6 - round(60 * u[8]) if rugged and u[9] < 0.6 else -1
         # A redenomination needs room for its gap: it is placed in the middle third of a long life.
         block = (listed // 24 + (ended - listed) // 72 + round(u[11] * (ended - listed) / 72)) // BLOCK_DAYS

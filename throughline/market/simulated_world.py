@@ -61,10 +61,10 @@ class World:
 
 def build_world(seed: int, days: int) -> World:
     """Return the world of a seed for the days from the calendar's start."""
-    lives = draw_lives(seed, days)
+    closed = _maintenance(seed, days)
+    lives = draw_lives(seed, days, closed)
     life = life_by_day(lives, days)
     events = _events(seed, days, lives, life)
-    closed = _maintenance(seed, days)
     anchor, drift, burst, begin, hours = _daily_path(seed, days, lives, life)
     segments = _segments(lives, events, closed)
     return World(days, lives, life, anchor, drift, burst, begin, hours, events, closed, segments)
