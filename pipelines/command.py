@@ -1,0 +1,76 @@
+"""The entry point of the `throughline` command: the domain's commands with Dagster handed in.
+
+Belongs here: wiring, and what only a process of our own may do (environment, signals). Does not belong here: what a
+command does (`throughline.cli`). Dagster is imported by the commands that run days or the UI, and by no other: `trade`,
+`verify` and `experiments` answer without it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from throughline.cli import run
+from throughline.cli.options import Options
+from throughline.cli.wiring import Progress
+
+if TYPE_CHECKING:
+    from resources.settings import Settings
+    from throughline.flow.context import FlowContext
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+class DagsterWiring:
+    """Runs days as runs of the mode's Dagster job, and the UI as `dagster dev`."""
+
+    def chunk_days(self) -> int:
+        """Return the days per run."""
+        from resources.settings import load_settings
+
+        return load_settings().chunk_days
+
+    def run_range(
+        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
+    ) -> Mapping[str, float]:
+        """Materialize every daily asset of the experiment's mode over [start, end]; return asset -> seconds."""
+        from pipelines.backfill import materialize_range
+
+        return materialize_range(_settings(options), context, start, end, progress=progress).seconds
+
+    def dev(self, options: Options, host: str, port: int) -> int:
+        """Run the UI until it is stopped."""
+        from pipelines.dev import run_dev
+
+        settings = _settings(options)
+        return run_dev(settings.home, host, port, url=settings.database_url)
+
+
+def _settings(options: Options) -> Settings:
+    from resources.settings import load_settings
+
+    settings = load_settings()
+    return replace(settings, home=options.home, database_url=options.database or settings.database_url)
+
+
+def _interrupted(number: int, _: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    from dotenv import load_dotenv
+
+    load_dotenv(REPO / ".env")  # telemetry off; what is exported already wins
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupted)  # a polite stop is an interrupt: the database is given back
+    sys.exit(run(sys.argv[1:], DagsterWiring()))
+
+
+if __name__ == "__main__":
+    main()

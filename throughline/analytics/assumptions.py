@@ -1,0 +1,78 @@
+"""What a backtest took for granted, in sentences: from the source, the settings and what the data did not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from throughline.configuration import Configuration
+from throughline.market.panel import SourceDescription
+
+RUG_INPUTS = frozenset({"pool_reserve", "top10_share", "lp_locked_share"})
+_INPUTS = {
+    "market_cap": frozenset({"market_cap"}),
+    "volume_24h": frozenset({"volume", "volume_24h"}),
+    "rug_risk": RUG_INPUTS,
+    "sentiment": frozenset({"sentiment"}),
+}
+_NAMES = {"market_cap": "market cap", "volume_24h": "volume", "rug_risk": "rug risk", "sentiment": "sentiment"}
+
+
+def assumptions(
+    source: SourceDescription, settings: Configuration, funnel: Sequence[Mapping[str, Any]], ambiguous: int
+) -> list[str]:
+    """Return the sentences in a fixed order. funnel: the range's sums; ambiguous: trades that met both barriers."""
+    told = list(source.assumptions)
+    if source.availability == "assumed":
+        told.append("When each row became known is assumed, not observed.")
+    told += _absent(source, settings, funnel)
+    told += _fills(source, settings, ambiguous)
+    if source.survivors_only:
+        lost = source.attrition_per_48h
+        told.append(
+            "The universe holds survivors only: the pessimistic and base paths are charged an expected total loss of "
+            f"{lost * 100:.2f} % per 48 h held."
+        )
+    told.append(
+        "Returns are marked to market: open positions are valued at their last price and never closed by the end."
+    )
+    told.append("The equal-weight and benchmark baselines are charged no costs; random entries pay the same as trades.")
+    return told
+
+
+def _absent(source: SourceDescription, settings: Configuration, funnel: Sequence[Mapping[str, Any]]) -> list[str]:
+    told = []
+    missing = {str(row["filter"]): int(row["missing"]) for row in funnel}
+    for name, inputs in _INPUTS.items():
+        rule = getattr(settings.strategy, name)
+        has = bool(inputs & source.capabilities)
+        if not rule.enabled:
+            told.append(f"The {_NAMES[name]} filter is switched off" + ("." if has else ": the data has none."))
+        elif not has:
+            done = "admitted, flagged" if rule.on_missing == "admit_flagged" else "rejected"
+            told.append(f"The data has no {_NAMES[name]}: every instrument is {done} at that filter.")
+        elif missing.get(name):
+            done = "admitted, flagged" if rule.on_missing == "admit_flagged" else "rejected"
+            told.append(f"{missing[name]:,} times an instrument had no {_NAMES[name]}; it was {done} there.")
+    if not RUG_INPUTS & source.capabilities:
+        told.append("No claim is made about rug pulls: the data holds no holders, liquidity locks or pool reserves.")
+    return told
+
+
+def _fills(source: SourceDescription, settings: Configuration, ambiguous: int) -> list[str]:
+    costs = settings.costs
+    impact = f"{costs.impact_coefficient:g} x daily volatility x sqrt(share of 24 h volume)"
+    told = [
+        (
+            f"Costs a side on the base path: fee {costs.fee * 100:.2f} %, half spread {costs.half_spread * 100:.2f} %, "
+            f"impact {impact}, at least {costs.impact_floor * 100:.2f} % where that is unknown."
+        )
+    ]
+    if source.close_only:
+        told.append("The data has closes only: barriers are tested on closes and every fill is at a close.")
+    if ambiguous:
+        told.append(
+            f"{ambiguous:,} trade(s) touched stop and target in one bar; the order inside a bar is unknown and booked "
+            "as the stop (base), each with its interval."
+        )
+    return told

@@ -1,0 +1,146 @@
+"""What the market and chance would have given over the same days: the figures that stand beside every return.
+
+Three baselines (DESIGN section 7): the equal-weight eligible universe, the source's benchmark, and random entries with
+the same exits. Most of a momentum rule's profit in a bull market is the market; these say how much.
+Belongs here: arithmetic on a panel and the random draws. Does not belong here: the fills (throughline.trading) and who
+is eligible (throughline.strategy).
+
+Randomness is Philox (Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3), keyed by (experiment seed,
+draw): the same numbers on every machine, and draw k does not depend on how many draws there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.analytics.performance import percentile_reached, quantile
+from throughline.market.panel import FloatGrid, TimeGrid
+
+Mask = NDArray[np.bool_]
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class DailyCloses:
+    """Last known closes at day ends, one row per day end.
+
+    close: float64 [D, N], the last believed close of the instrument at or before the day's end, NaN before the first
+    bar. segment: int64 [D, N], the segment of that close, -1 where none.
+    """
+
+    close: FloatGrid
+    segment: TimeGrid
+
+
+def day_end_closes(open_time: TimeGrid, close: FloatGrid, segment_start: TimeGrid, ends: Sequence[int]) -> DailyCloses:
+    """Return the last close of each instrument at each instant of `ends` (Unix ms; bars that open before it count)."""
+    rows = np.where(~np.isnan(close), np.arange(len(close))[:, None], -1)
+    last = np.maximum.accumulate(rows, axis=0) if len(rows) else rows
+    at = np.searchsorted(open_time, np.asarray(ends, dtype=np.int64), side="left") - 1
+    columns = np.arange(close.shape[1])[None, :]
+    picked = np.where((at >= 0)[:, None], last[np.maximum(at, 0)], -1)
+    found = picked >= 0
+    safe = np.maximum(picked, 0)
+    return DailyCloses(
+        close=np.where(found, close[safe, columns], np.nan),
+        segment=np.where(found, segment_start[safe, columns], -1),
+    )
+
+
+def segment_returns(before: DailyCloses, after: DailyCloses) -> FloatGrid:
+    """Return simple returns [D, N] between day ends, within one instrument segment.
+
+    Where a segment ended in between (a gap, a redenomination, a re-used ticker) the return is 0 from the last close:
+    a gap never creates profit or loss. NaN where the instrument had no close before.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = after.close / before.close - 1.0
+    return np.where(np.isnan(before.close), np.nan, np.where(before.segment == after.segment, change, 0.0))
+
+
+def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
+    """Return one return per day of the equal-weight portfolio of the instruments eligible at the day's start.
+
+    returns: [D, N] of the day. eligible: [D, N] at its start. Rebalanced daily, before costs. A day without an eligible
+    instrument is a day in cash (0).
+    """
+    held = eligible & ~np.isnan(returns)
+    result = []
+    for row, mask in zip(returns, held, strict=True):
+        count = int(mask.sum())
+        result.append(math.fsum(row[mask]) / count if count else 0.0)
+    return result
+
+
+def compound(returns: Sequence[float]) -> float:
+    """Return the product of (1 + r) minus one, in the order given."""
+    growth = 1.0
+    for value in returns:
+        growth *= 1.0 + value
+    return growth - 1.0
+
+
+@dataclass(frozen=True)
+class DrawnEntries:
+    """Random entries of one draw, in time order. rows: panel rows whose close is the decision; columns: instruments."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    notional: NDArray[np.float64]
+
+
+def draw_entries(eligible: Mask, notional: Sequence[float], seed: int, draw: int) -> DrawnEntries:
+    """Draw as many entries as there are notionals, each on a random instant and a random instrument eligible then.
+
+    The instant is uniform over rows with at least one eligible instrument, the instrument uniform among those eligible
+    on that row; entry i keeps the wished size i. Where nothing was ever eligible the result is empty. Equal
+    (instant, instrument) pairs may be drawn twice: the second finds the instrument held already, as a real one would.
+    """
+    count = eligible.sum(axis=1)
+    rows = np.flatnonzero(count)
+    wanted = len(notional)
+    if not len(rows) or not wanted:
+        empty = np.zeros(0, dtype=np.int64)
+        return DrawnEntries(empty, empty, np.zeros(0))
+    numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, wanted))
+    row = rows[np.floor(numbers[0] * len(rows)).astype(np.int64)]
+    nth = np.floor(numbers[1] * count[row]).astype(np.int64)
+    position = np.cumsum(eligible[row], axis=1)
+    column = (position > nth[:, None]).argmax(axis=1)
+    order = np.lexsort((column, row))
+    return DrawnEntries(row[order], column[order], np.asarray(notional, dtype=np.float64)[order])
+
+
+@dataclass(frozen=True)
+class RandomEntries:
+    """What `draws` portfolios of random entries with the same exits, costs, slots and cash came to (base path).
+
+    entries: wished entries per draw; trades: median of closed trades; returns are fractions; percentile: share of draws
+    (0 to 100) that the strategy beat, ties by half, None without draws.
+    """
+
+    draws: int
+    entries: int
+    trades: float | None
+    return_p05: float | None
+    return_median: float | None
+    return_p95: float | None
+    percentile: float | None
+
+
+def summarise_random(reached: float, returns: Sequence[float], trades: Sequence[int], entries: int) -> RandomEntries:
+    """Return the summary of the random draws' total returns beside the strategy's own (`reached`)."""
+    return RandomEntries(
+        draws=len(returns),
+        entries=entries,
+        trades=quantile([float(value) for value in trades], 0.5),
+        return_p05=quantile(returns, 0.05),
+        return_median=quantile(returns, 0.5),
+        return_p95=quantile(returns, 0.95),
+        percentile=percentile_reached(reached, returns),
+    )

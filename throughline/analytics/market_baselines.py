@@ -1,0 +1,256 @@
+"""The baselines of a range, measured on the provider's data in chunks of bounded memory.
+
+Two passes where the range is longer than one chunk: the first finds who was eligible when and the day-end closes, the
+second runs the random entries through the engine. One engine, the same exits, costs, slots and cash as the strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.analytics.baselines import (
+    DRAWS,
+    DailyCloses,
+    DrawnEntries,
+    compound,
+    day_end_closes,
+    draw_entries,
+    equal_weight_returns,
+    segment_returns,
+    summarise_random,
+)
+from throughline.configuration import Configuration
+from throughline.flow.market_view import DAY, MarketView, day_ms
+from throughline.flow.paths import costs, exit_rules
+from throughline.market.panel import MarketDataProvider, MarketPanel
+from throughline.strategy.features import FeatureGrids
+from throughline.trading import simulate
+from throughline.trading.types import Bars, Entries, PathState
+
+CHUNK_DAYS = 190
+"""Half a year of hourly bars of a few hundred instruments at once."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """figures: what ``backtest --json`` shows. curves: daily worth of the starting cash in each market baseline.
+    instruments: how many had at least one believed bar in the range."""
+
+    figures: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]]
+    instruments: int
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Bars that open in [first, end) of `panel` (the rows before warm the features up)."""
+
+    panel: MarketPanel
+    features: FeatureGrids
+    eligible: NDArray[np.bool_]
+    first: int
+
+
+def measure_baselines(
+    provider: MarketDataProvider,
+    configuration: Configuration,
+    start: date,
+    end: date,
+    notional: Sequence[float],
+    reached: float,
+    seed: int,
+    blocked: frozenset[date] = frozenset(),
+    draws: int = DRAWS,
+    chunk_days: int = CHUNK_DAYS,
+) -> Baselines:
+    """Return the three baselines over [start, end].
+
+    notional: wished USD of each candidate of the range (the random entries keep them); reached: the strategy's own
+    total return on the base path, as a fraction; blocked: days whose bars failed their gate, taken out as gaps.
+    """
+    spans = _spans(start, end, chunk_days)
+    held = _Held(provider, configuration, blocked)
+    market = _market(held, spans)
+    cash = configuration.sizing.small_fund_usd
+    finals, trades, drawn = _random(held, spans, market.eligible, notional, seed, draws)
+    returns = [value / cash - 1.0 for value in finals]
+    summary = asdict(summarise_random(reached, returns, trades, drawn))
+    if not drawn:
+        summary = {"draws": 0, "entries": 0, "reason": "no candidate to compare with, or nothing was eligible"}
+    equal = {"return": compound(market.equal), "instruments": market.breadth, "costs": "none charged"}
+    figures: dict[str, Any] = {"equal_weight": equal, "random_entries": summary}
+    curves = {"equal_weight": _worth(cash, market.equal)}
+    name = provider.description.benchmark
+    if name is None:
+        figures["benchmark"] = {"name": None, "return": None, "reason": "the source names no benchmark"}
+    elif market.benchmark is None:
+        figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price before and in this range"}
+    else:
+        figures["benchmark"] = {"name": name, "return": compound(market.benchmark), "costs": "none charged"}
+        curves["benchmark"] = _worth(cash, market.benchmark)
+    return Baselines(figures, curves, market.instruments)
+
+
+def _worth(cash: float, returns: Sequence[float]) -> list[float]:
+    curve, value = [], cash
+    for change in returns:
+        value *= 1.0 + change
+        curve.append(value)
+    return curve
+
+
+def _spans(start: date, end: date, days: int) -> list[tuple[date, date]]:
+    spans = []
+    first = start
+    while first <= end:
+        spans.append((first, min(first + timedelta(days=days - 1), end)))
+        first += timedelta(days=days)
+    return spans
+
+
+class _Held:
+    """Loads chunks through the view that the stages use; the last one is kept, so one chunk is loaded once."""
+
+    def __init__(self, provider: MarketDataProvider, configuration: Configuration, blocked: frozenset[date]) -> None:
+        self.provider, self.configuration, self.blocked = provider, configuration, blocked
+        self._view = MarketView(provider, configuration)
+
+    def chunks(self, spans: Sequence[tuple[date, date]]) -> Iterator[_Chunk]:
+        """Yield the chunks of spans in order."""
+        for span in spans:
+            seen = self._view.screened(*span, self.blocked)
+            first = int(np.searchsorted(seen.panel.open_time, day_ms(span[0])))
+            yield _Chunk(seen.panel, seen.features, seen.screen.eligible, first)
+
+
+@dataclass(frozen=True)
+class _Market:
+    """equal, benchmark: a return per day; breadth: mean of eligible instruments; eligible: per chunk the mask of rows
+    whose close is a decision instant within the span, packed."""
+
+    equal: list[float]
+    benchmark: list[float] | None
+    breadth: float
+    instruments: int
+    eligible: list[NDArray[np.bool_]]
+
+
+def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
+    equal: list[float] = []
+    benchmark: list[float] = []
+    counts: list[int] = []
+    traded: set[str] = set()
+    masks = []
+    name = held.provider.description.benchmark
+    for span, chunk in zip(spans, held.chunks(spans), strict=True):
+        panel = chunk.panel
+        days = (span[1] - span[0]).days + 1
+        edges = [day_ms(span[0] + k * DAY) for k in range(days + 1)]
+        closes = day_end_closes(panel.open_time, panel.close, panel.segment_start, edges)
+        before = DailyCloses(closes.close[:-1], closes.segment[:-1])
+        returns = segment_returns(before, DailyCloses(closes.close[1:], closes.segment[1:]))
+        at_start = np.searchsorted(panel.open_time, np.array(edges[:-1])) - 1
+        open_set = np.where((at_start >= 0)[:, None], chunk.eligible[np.maximum(at_start, 0)], False)
+        equal += equal_weight_returns(returns, open_set)
+        counts += [int(row.sum()) for row in open_set]
+        seen = (~np.isnan(panel.close[chunk.first :])).any(axis=0)
+        traded |= {panel.instruments[k] for k in np.flatnonzero(seen)}
+        if name in panel.instruments:
+            column = panel.instruments.index(name)
+            benchmark += [0.0 if value != value else float(value) for value in returns[:, column]]
+        # A decision is a close; those that fall on the span's first instant belong to the bar before it.
+        rows = chunk.eligible[chunk.first - 1 if chunk.first else 0 : -1 if len(chunk.eligible) > 1 else None]
+        masks.append(rows.copy())
+    known = len(benchmark) == len(equal) and any(benchmark)
+    return _Market(equal, benchmark if known else None, sum(counts) / max(1, len(counts)), len(traded), masks)
+
+
+def _random(
+    held: _Held,
+    spans: Sequence[tuple[date, date]],
+    eligible: Sequence[NDArray[np.bool_]],
+    notional: Sequence[float],
+    seed: int,
+    draws: int,
+) -> tuple[list[float], list[int], int]:
+    """Return final equity and closed trades of each draw on the base path, and how many entries a draw wishes."""
+    widest = max((mask.shape[1] for mask in eligible), default=0)
+    whole = np.concatenate([np.pad(mask, ((0, 0), (0, widest - mask.shape[1]))) for mask in eligible])
+    wishes = [draw_entries(whole, notional, seed, draw) for draw in range(draws)]
+    if not len(wishes) or not len(wishes[0].rows):
+        return [], [], 0
+    rules, prices = exit_rules(held.configuration), costs(held.configuration, held.provider.description)
+    slots = held.configuration.sizing.max_positions
+    states = [PathState(cash=held.configuration.sizing.small_fund_usd)] * draws
+    trades = [0] * draws
+    offset = 0
+    for span, mask, chunk in zip(spans, eligible, held.chunks(spans), strict=True):
+        bars = _bars(chunk, held.configuration.strategy.emergency_rug_risk)
+        shift = (chunk.first - 1 if chunk.first else 0) - offset
+        until = day_ms(span[1] + DAY)
+        for draw, wish in enumerate(wishes):
+            entries = _entries(wish, offset, len(mask), shift, chunk.panel)
+            state = {"base": states[draw]}
+            path = simulate(bars, entries, rules, prices, slots, state=state, until=until, paths=("base",)).paths[
+                "base"
+            ]
+            states[draw] = path.state
+            trades[draw] += len(path.trades["entry"])
+        offset += len(mask)
+    return [_equity(state) for state in states], trades, len(wishes[0].rows)
+
+
+def _equity(state: PathState) -> float:
+    return state.cash + sum(item.quantity * item.last_price + item.proceeds for item in state.positions)
+
+
+def _entries(wish: DrawnEntries, offset: int, rows: int, shift: int, panel: MarketPanel) -> Entries:
+    """Return the entries of a draw that fall into a chunk: mask row r is panel row r + shift."""
+    low, high = np.searchsorted(wish.rows, [offset, offset + rows])
+    row = wish.rows[low:high] + shift
+    return Entries(
+        instrument=wish.columns[low:high].astype(np.int32),
+        decision_time=panel.open_time[row] + panel.interval_ms,
+        score=np.zeros(high - low),
+        notional=wish.notional[low:high],
+    )
+
+
+def _bars(chunk: _Chunk, threshold: float) -> Bars:
+    """Return the engine's bars of a chunk; what is known at a bar's open is the row before, as in the session."""
+    panel = chunk.panel
+    present = ~np.isnan(panel.close[chunk.first :].T)
+    column, row = np.nonzero(present)
+    row = row + chunk.first
+    before = row - 1
+
+    def known(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(before >= 0, grid[before, column], np.nan)
+
+    values = chunk.features.values
+    with np.errstate(invalid="ignore"):
+        evidence = (known(values["rug_risk"]) >= threshold) | (known(values["reserve_drop"]) >= 0.5)
+    reserve = panel.references.get("pool_reserve")
+    return Bars(
+        instruments=panel.instruments,
+        starts=np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int64),
+        open_time=panel.open_time[row],
+        open=panel.open[row, column],
+        high=panel.high[row, column],
+        low=panel.low[row, column],
+        close=panel.close[row, column],
+        interval_ms=panel.interval_ms,
+        volume=panel.volume[row, column],
+        liquidity=known(values["volume_24h"]),
+        volatility=known(values["volatility"]),
+        reserve=known(reserve.values) if reserve is not None else None,
+        rug=evidence.astype(np.int8),
+        segment=panel.segment_start[row, column],
+        close_only=panel.close_only,
+    )

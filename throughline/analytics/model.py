@@ -1,0 +1,106 @@
+"""The report of a backtest as plain data: what ``backtest --json`` prints and the tear sheet draws.
+
+Belongs here: names, units and the JSON form. Does not belong here: how the figures are found (report) or shown
+(tearsheet, text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+from throughline.analytics.performance import Performance
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Daily curves, one value per day end, USD. dates: the days; equity: path -> marked-to-market equity; cash: path ->
+    cash; market: baseline name -> what the starting cash would be worth in it. start: equity at the start of the first
+    day (the same on every curve of `market`), per path in `starting`."""
+
+    dates: Sequence[date]
+    equity: Mapping[str, Sequence[float]]
+    cash: Mapping[str, Sequence[float]]
+    starting: Mapping[str, float]
+    market: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def with_start(self, path: str) -> list[float]:
+        """Return the path's equity with its starting value in front (days + 1 values)."""
+        return [self.starting[path], *self.equity[path]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a range of an experiment came to.
+
+    Fractions unless said otherwise. `trades`, `win_rate`, `sharpe`, `max_drawdown`, `termination_reasons` and
+    `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed, missing}]
+    summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days: [{day, asset, rule,
+    rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds: stage -> seconds, as
+    handed in. revision: what changed in the data where this experiment is a fork, else None.
+    """
+
+    experiment: str
+    mode: str
+    start: date
+    end: date
+    instruments: int
+    bars: int
+    funnel: Sequence[Mapping[str, Any]]
+    candidates: int
+    trades: int
+    paths: Mapping[str, Performance]
+    termination_reasons: Mapping[str, int]
+    dispositions: Mapping[str, int]
+    blocked_days: Sequence[Mapping[str, Any]]
+    baselines: Mapping[str, Any]
+    open_positions: Sequence[Mapping[str, Any]]
+    assumptions: Sequence[str]
+    quarantined: Mapping[str, Any]
+    seals: Mapping[str, str]
+    chain: Mapping[str, int]
+    seconds: Mapping[str, float]
+    sign_flips: bool
+    curves: Curves
+    revision: Mapping[str, Any] | None = None
+    tear_sheet: str | None = None
+
+    @property
+    def returns(self) -> dict[str, float]:
+        """Total return by path."""
+        return {name: figures.total_return for name, figures in self.paths.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``backtest --json`` prints (curves left out: they are in the tear sheet)."""
+        base = self.paths["base"]
+        return {
+            "experiment": self.experiment,
+            "mode": self.mode,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "instruments": self.instruments,
+            "bars": self.bars,
+            "funnel": [dict(row) for row in self.funnel],
+            "candidates": self.candidates,
+            "trades": self.trades,
+            "win_rate": base.win_rate,
+            "returns": self.returns,
+            "sign_flips": self.sign_flips,
+            "sharpe": base.sharpe,
+            "max_drawdown": base.max_drawdown,
+            "paths": {name: asdict(figures) for name, figures in self.paths.items()},
+            "termination_reasons": dict(self.termination_reasons),
+            "dispositions": dict(self.dispositions),
+            "blocked_days": [dict(row) for row in self.blocked_days],
+            "baselines": dict(self.baselines),
+            "open_positions": [dict(row) for row in self.open_positions],
+            "assumptions": list(self.assumptions),
+            "quarantined": dict(self.quarantined),
+            "seals": dict(self.seals),
+            "chain": dict(self.chain),
+            "seconds": dict(self.seconds),
+            "revision": dict(self.revision) if self.revision else None,
+            "tear_sheet": self.tear_sheet,
+        }

@@ -1,0 +1,121 @@
+"""`build_report`: what a range of an experiment came to, with its baselines and everything it took for granted.
+
+Belongs here: putting the parts together. Reads the ledger and the provider, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Engine
+
+from throughline.analytics.assumptions import assumptions
+from throughline.analytics.ledger import LedgerRange, read_range
+from throughline.analytics.market_baselines import measure_baselines
+from throughline.analytics.model import Curves, Report
+from throughline.analytics.performance import performance, signs_flip
+from throughline.errors import SettingsError
+from throughline.experiment.identity import Experiment
+from throughline.market.panel import MarketDataProvider
+from throughline.storage.artifacts import ArtifactStore
+from throughline.verification import verify
+
+
+def build_report(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    provider: MarketDataProvider,
+    experiment: Experiment,
+    start: date,
+    end: date,
+    *,
+    seconds: Mapping[str, float] | None = None,
+    revision: Mapping[str, Any] | None = None,
+    check_chain: bool = True,
+) -> Report:
+    """Return the report of [start, end], both days included.
+
+    engine: may read. provider: the experiment's market data, for the baselines. seconds: stage -> seconds, passed
+    through. revision: what changed against the parent where the experiment is a fork, passed through. check_chain:
+    recompute every record of the experiment (without reading artifacts again); else `chain` says 0 checked.
+    Raises SettingsError for a range outside the experiment, MissingPredecessor for a day without a session.
+    """
+    if start < experiment.epoch or end < start:
+        raise SettingsError(
+            f"a report from {start} to {end} is not possible: the experiment starts at {experiment.epoch} and a range "
+            "ends no earlier than it starts"
+        )
+    settings = experiment.configuration
+    with engine.connect() as connection:
+        told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
+    curves = Curves(
+        dates=told.days,
+        equity={path: item.equity for path, item in told.paths.items()},
+        cash={path: item.cash for path, item in told.paths.items()},
+        starting={path: item.starting for path, item in told.paths.items()},
+    )
+    paths = {path: performance(curves.with_start(path), item.cash, item.pnl) for path, item in told.paths.items()}
+    market = measure_baselines(
+        provider,
+        settings,
+        start,
+        end,
+        told.notional,
+        paths["base"].total_return,
+        experiment.seed,
+        told.bars_blocked,
+    )
+    checked, broken = 0, 0
+    if check_chain:
+        result = verify(engine, None, experiments=[experiment.id])
+        checked, broken = result.rows, result.broken
+    return Report(
+        experiment=experiment.id,
+        mode=experiment.mode,
+        start=start,
+        end=end,
+        instruments=market.instruments,
+        bars=told.bars,
+        funnel=told.funnel,
+        candidates=len(told.notional),
+        trades=paths["base"].trades,
+        paths=paths,
+        termination_reasons=told.reasons,
+        dispositions=told.dispositions,
+        blocked_days=told.blocked,
+        baselines=market.figures,
+        open_positions=_open_positions(told),
+        assumptions=assumptions(provider.description, settings, told.funnel, told.ambiguous),
+        quarantined={"rules": told.quarantined, "total": sum(told.quarantined.values())},
+        seals=told.seals,
+        chain={"checked": checked, "broken": broken},
+        seconds=dict(seconds or {}),
+        sign_flips=signs_flip([item.total_return for item in paths.values()]),
+        curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
+        revision=revision,
+    )
+
+
+def _open_positions(told: LedgerRange) -> Sequence[Mapping[str, Any]]:
+    """Positions of the base path at the end of the last day, marked at their last price, before exit costs."""
+    rows = []
+    for item in told.last["paths"]["base"]["positions"]:
+        sold = float(item["exit_value"]) - float(item["exit_fees"]) - float(item["attrition"])
+        value = float(item["quantity"]) * float(item["last_price"]) + sold
+        rows.append(
+            {
+                "candidate": item["key"],
+                "instrument": item["instrument"],
+                "segment": item["segment"],
+                "entry_time": item["entry_time"],
+                "entry_price": item["entry_price"],
+                "last_price": item["last_price"],
+                "quantity": item["quantity"],
+                "notional_usd": item["notional"],
+                "value_usd": value,
+                "unrealized_pnl_usd": value - float(item["notional"]) - float(item["entry_fee"]),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["entry_time"], row["candidate"]))

@@ -1,0 +1,207 @@
+"""The tear sheet of a backtest: one static HTML file that needs no network and no other file.
+
+Belongs here: the page. Does not belong here: the figures (report), the sentences (words) and where it is kept
+(`write_tear_sheet` writes the file and hands the bytes to the artifact store).
+Our own part says what was assumed and what chance would have given; the library part (quantstats) gives the usual
+statistics and charts of the base path's daily returns. The same report gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from throughline.analytics.baselines import compound
+from throughline.analytics.library_charts import Section, library_sections
+from throughline.analytics.model import Report
+from throughline.analytics.performance import daily_returns
+from throughline.analytics.pictures import equity_png, funnel_png
+from throughline.analytics.words import (
+    INVENTED,
+    baseline_rows,
+    blocked_sentence,
+    counts_text,
+    path_rows,
+    percent,
+    ratio,
+    sign_sentence,
+    usd,
+)
+from throughline.errors import StorageError
+from throughline.storage.artifacts import ArtifactRef, ArtifactStore
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _table(rows: Sequence[Sequence[object]], text_columns: Iterable[int] = ()) -> str:
+    """Return a table; the first row is its header."""
+    left = set(text_columns)
+
+    def row(cells: Sequence[object], tag: str) -> str:
+        parts = []
+        for k, cell in enumerate(cells):
+            kind = ' class="text"' if k in left else ""
+            parts.append(f"<{tag}{kind}>{_text(cell)}</{tag}>")
+        return "<tr>" + "".join(parts) + "</tr>"
+
+    head, *rest = rows
+    body = "".join(row(cells, "td") for cells in rest)
+    return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def _image(png: bytes, what: str) -> str:
+    return f'<img alt="{_text(what)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _header(report: Report) -> str:
+    base = report.paths["base"]
+    days = (report.end - report.start).days + 1
+    tiles = [
+        (percent(base.total_return), "return, base path"),
+        (ratio(base.sharpe), "Sharpe (daily, √365)"),
+        (percent(-base.max_drawdown), "max drawdown"),
+        (str(report.trades), "closed trades"),
+        (percent(base.win_rate, signed=False), "win rate"),
+        (str(len(report.open_positions)), "open at the end"),
+    ]
+    tile_html = "".join(
+        f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>' for big, small in tiles
+    )
+    warnings = [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
+    if report.mode == "demo":
+        warnings.insert(0, INVENTED)
+    if report.revision:
+        warnings.append(f"The data was revised, so this experiment is a fork: {counts_text(report.revision)}.")
+    return (
+        f"<h1>Backtest {report.start} to {report.end}</h1>"
+        f'<p class="sub">{days:,} day{"s" if days > 1 else ""}, {report.instruments:,} instruments, '
+        f"{report.bars:,} bars, "
+        f"{report.candidates:,} candidates</p>"
+        f'<p class="sub id">experiment {_text(report.experiment)}</p>'
+        f'<div class="tiles">{tile_html}</div>' + "".join(f'<p class="warn">{_text(item)}</p>' for item in warnings)
+    )
+
+
+def _own_sections(report: Report) -> list[Section]:
+    curves = {**report.curves.equity, **report.curves.market}
+    sections: list[Section] = [
+        (
+            "Equity, and what the market gave",
+            _image(
+                equity_png(report.curves.dates, curves, width=9.5), "daily equity of the three paths and the market"
+            ),
+        ),
+        (
+            "Three fill models side by side",
+            _table(path_rows(report))
+            + '<p class="sub">Pessimistic: ambiguous bars stop first, costs twice base, halted positions lost. '
+            "Optimistic: fee only, ambiguous bars at the target. Each path has its own slots and cash.</p>",
+        ),
+        ("Month by month", _months(report)),
+        ("Baselines", _table([("baseline", "return"), *baseline_rows(report)])),
+        ("Funnel", _image(funnel_png(report.funnel, width=9.5), "how many instruments each filter removed")),
+        (
+            "What happened",
+            _table(
+                [
+                    ("", "counts"),
+                    ("why trades ended", counts_text(report.termination_reasons)),
+                    ("what became of candidates", counts_text(report.dispositions)),
+                    ("rows read but not believed", counts_text(report.quarantined.get("rules", {}))),
+                ],
+                text_columns=(1,),
+            ),
+        ),
+    ]
+    if report.open_positions:
+        sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
+    items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)
+    sections.append(("Assumptions, and what the data did not hold", f"<ul>{items}</ul>"))
+    return sections
+
+
+def _months(report: Report) -> str:
+    """Return a table of monthly returns by path; the first and last month may be cut by the range."""
+    months: dict[str, dict[str, list[float]]] = {}
+    for path in report.paths:
+        for day, value in zip(report.curves.dates, daily_returns(report.curves.with_start(path)), strict=True):
+            months.setdefault(f"{day:%Y-%m}", {}).setdefault(path, []).append(value)
+    rows: list[Sequence[object]] = [("month", "days", *report.paths)]
+    for month, values in months.items():
+        days = len(next(iter(values.values())))
+        rows.append((month, days, *(percent(compound(values[path])) for path in report.paths)))
+    return _table(rows)
+
+
+def _positions(report: Report) -> str:
+    rows: list[Sequence[object]] = [("instrument", "entry (UTC)", "entry price", "last price", "value", "unrealised")]
+    rows += [
+        (
+            item["instrument"],
+            str(item["entry_time"])[:16].replace("T", " "),
+            f"{float(item['entry_price']):.8g}",
+            f"{float(item['last_price']):.8g}",
+            usd(float(item["value_usd"])),
+            usd(float(item["unrealized_pnl_usd"])),
+        )
+        for item in report.open_positions
+    ]
+    return _table(rows)
+
+
+def _seals(report: Report) -> str:
+    rows = [("asset", "root over the range"), *report.seals.items()]
+    checked = f"{report.chain['checked']:,} records of the chain recomputed, {report.chain['broken']:,} broken."
+    return f'<p class="sub">{_text(checked)}</p><div class="id">{_table(rows, text_columns=(1,))}</div>'
+
+
+def tear_sheet_html(report: Report) -> str:
+    """Return the page. Needs at least one day."""
+    benchmark = report.curves.market.get("benchmark")
+    start = report.curves.starting["base"]
+    parts = _own_sections(report)
+    parts += library_sections(
+        report.curves.dates,
+        daily_returns(report.curves.with_start("base")),
+        daily_returns([start, *benchmark]) if benchmark else None,
+        str((report.baselines.get("benchmark") or {}).get("name", "benchmark")),
+    )
+    parts.append(("Seals", _seals(report)))
+    body = _header(report) + "".join(f"<h2>{_text(title)}</h2>{content}" for title, content in parts)
+    body += "<footer>Written by Throughline; statistics and charts of daily returns by quantstats.</footer>"
+    template = files("throughline.analytics").joinpath("tearsheet.html").read_text(encoding="utf-8")
+    title = f"Throughline {report.mode} {report.start} to {report.end}"
+    return template.replace("{{title}}", _text(title)).replace("{{body}}", body)
+
+
+def write_tear_sheet(report: Report, folder: Path, artifacts: ArtifactStore) -> tuple[Path, ArtifactRef]:
+    """Write the page to ``folder/<mode>-<start>-<end>-<experiment>.html`` and into the artifact store.
+
+    The file appears whole or not at all (written beside it, then renamed). Returns its path and the artifact. Raises
+    StorageError where the folder cannot be written.
+    """
+    content = tear_sheet_html(report).encode("utf-8")
+    target = folder / f"{report.mode}-{report.start}-{report.end}-{report.experiment[:12]}.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tearsheet-", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StorageError(
+            f"the tear sheet cannot be written to {folder} ({error.strerror}): choose another --home"
+        ) from error
+    return target, artifacts.put(content, "tear_sheet", "text/html")

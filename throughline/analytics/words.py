@@ -1,0 +1,103 @@
+"""Figures in words: how numbers are written for people, and the sentences that must stand beside a return.
+
+Shared by the terminal summary and the tear sheet, so that the two never say different things.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from throughline.analytics.model import Report
+from throughline.trading.types import PATHS
+
+INVENTED = "The market of demo mode is invented: nothing here says anything about a real one."
+
+
+def percent(value: float | None, signed: bool = True) -> str:
+    """Return a fraction as percent text; 'n/a' for None."""
+    if value is None:
+        return "n/a"
+    return f"{value * 100:+.2f} %" if signed else f"{value * 100:.2f} %"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio with two digits; 'n/a' for None."""
+    return "n/a" if value is None else f"{value:.2f}"
+
+
+def usd(value: float) -> str:
+    """Return an amount in USD with sign before the dollar."""
+    return f"-${-value:,.2f}" if value < 0 else f"${value:,.2f}"
+
+
+def sign_sentence(report: Report) -> str | None:
+    """Return the sentence about a result whose sign depends on the fill model, or None where it does not."""
+    if not report.sign_flips:
+        return None
+    parts = ", ".join(f"{name} {percent(report.returns[name])}" for name in PATHS if name in report.returns)
+    return (
+        f"The sign of the return depends on how fills are assumed ({parts}): "
+        "this backtest shows neither a profit nor a loss that would survive another fill model."
+    )
+
+
+def blocked_sentence(report: Report) -> str | None:
+    """Return one sentence on blocked days, or None without any."""
+    days = sorted({str(row["day"]) for row in report.blocked_days})
+    if not days:
+        return None
+    shown = ", ".join(days[:5]) + (f" and {len(days) - 5} more" if len(days) > 5 else "")
+    return f"{len(days)} day(s) failed a data gate and are blocked: {shown}. No entries were taken on them."
+
+
+def baseline_rows(report: Report) -> list[tuple[str, str]]:
+    """Return (name, what it gave) of every baseline."""
+    rows = []
+    equal = report.baselines.get("equal_weight")
+    if equal:
+        rows.append(
+            (f"equal-weight eligible universe ({equal['instruments']:.0f} on average)", percent(equal["return"]))
+        )
+    market = report.baselines.get("benchmark")
+    if market and market.get("return") is not None:
+        rows.append((f"holding {market['name']}", percent(market["return"])))
+    elif market:
+        rows.append(("benchmark", market["reason"]))
+    drawn = report.baselines.get("random_entries")
+    if drawn and drawn["draws"]:
+        spread = f"{percent(drawn['return_p05'])} to {percent(drawn['return_p95'])}"
+        rows.append((f"random entries, same exits, median of {drawn['draws']} draws", percent(drawn["return_median"])))
+        rows.append(("random entries, 5th to 95th percentile", spread))
+        rows.append(("percentile the strategy reached among them", f"{drawn['percentile']:.1f}"))
+    elif drawn:
+        rows.append(("random entries, same exits", drawn.get("reason", "n/a")))
+    return rows
+
+
+def path_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the header and one row per path: return, Sharpe, drawdown, trades, win rate, profit factor, exposure."""
+    rows: list[tuple[str, ...]] = [
+        ("path", "return", "Sharpe", "max drawdown", "trades", "win rate", "profit factor", "exposure")
+    ]
+    for name in PATHS:
+        figures = report.paths.get(name)
+        if figures is not None:
+            rows.append(
+                (
+                    name,
+                    percent(figures.total_return),
+                    ratio(figures.sharpe),
+                    percent(-figures.max_drawdown) if figures.max_drawdown else "0.00 %",
+                    str(figures.trades),
+                    percent(figures.win_rate, signed=False),
+                    ratio(figures.profit_factor),
+                    percent(figures.exposure, signed=False),
+                )
+            )
+    return rows
+
+
+def counts_text(counts: Any) -> str:
+    """Return 'name n, name n' in falling order of n; 'none' where empty."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{str(name).replace('_', ' ')} {count:,}" for name, count in ordered if count) or "none"

@@ -1,0 +1,259 @@
+"""`throughline backtest` and `throughline demo`: run a range of days, verify it, report it.
+
+Belongs here: the steps from the command line to the summary. Does not belong here: the stages (flow), the figures
+(analytics), Dagster (wiring).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from throughline.cli.options import Options, common
+from throughline.cli.screen import Bar, note, out_json
+from throughline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from throughline.analytics.model import Report
+    from throughline.configuration import Configuration
+    from throughline.experiment.identity import Experiment
+    from throughline.experiment.registry import Revision
+    from throughline.market.panel import MarketDataProvider
+
+BLOCKED = 3
+"""Exit code where days are blocked and --allow-blocked was not given."""
+SEED = 7
+DEMO_END = date(2024, 3, 31)
+DEMO_DAYS = 30
+
+
+class Day(click.ParamType[date]):
+    """A day written as 2021-01-31."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day. Fails with a usage error for anything else."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"'{value}' is not a day: write it as 2021-01-31", param, ctx)
+
+
+@click.command()
+@click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
+)
+@click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
+@click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, costs, gates.")
+@click.option(
+    "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of random baselines."
+)
+@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@common
+def backtest(
+    options: Options,
+    archive: Path,
+    data: Path,
+    start: date,
+    end: date,
+    config: Path | None,
+    seed: int,
+    allow_blocked: bool,
+) -> int:
+    """Run the strategy on an archive of real data, day by day, and report what it came to."""
+    from throughline.configuration import load_configuration
+    from throughline.experiment.providers import make_provider
+
+    inputs = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    configuration = load_configuration(config)
+    provider = make_provider("backtest", inputs)
+    require_inside(provider, start, end)
+    task = Task("backtest", provider, configuration, inputs, start, end, seed)
+    return _perform(options, task, allow_blocked)
+
+
+@click.command()
+@click.option(
+    "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Which invented market."
+)
+@click.option(
+    "--days", default=DEMO_DAYS, show_default=True, type=click.IntRange(1, 1500), help=f"Days up to {DEMO_END}."
+)
+@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@common
+def demo(options: Options, seed: int, days: int, allow_blocked: bool) -> int:
+    """Run the whole chain on an invented market: nothing to download, nothing to configure."""
+    from throughline.configuration import Configuration
+    from throughline.experiment.providers import make_provider
+
+    inputs = {"seed": seed}
+    provider = make_provider("demo", inputs)
+    start = DEMO_END - timedelta(days=days - 1)
+    return _perform(options, Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed), allow_blocked)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be run: a mode, its market data and settings, and the days from the epoch to the last."""
+
+    mode: str
+    provider: MarketDataProvider
+    configuration: Configuration
+    inputs: Mapping[str, Any]
+    start: date
+    end: date
+    seed: int
+
+
+def require_inside(provider: MarketDataProvider, start: date, end: date) -> None:
+    """Raise SettingsError unless [start, end] lies within the source's days and is not empty."""
+    source = provider.description
+    if end < start:
+        raise SettingsError(f"--end {end} lies before --start {start}: the range needs at least one day")
+    for name, day in (("--start", start), ("--end", end)):
+        if not source.first_day <= day <= source.last_day:
+            raise SettingsError(
+                f"{name} {day} lies outside the archive '{source.name}', which holds {source.first_day} to "
+                f"{source.last_day}"
+            )
+
+
+def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
+    from throughline.analytics.report import build_report
+    from throughline.analytics.tearsheet import write_tear_sheet
+    from throughline.storage.queries import record_artifact
+
+    with options.open() as (database, artifacts):
+        engine = database.engine("writer")
+        experiment, revision = _experiment(engine, artifacts, task)
+        if revision is not None:
+            note(revision_sentence(revision, experiment.id), options.json)
+        seconds = _run_days(options, engine, artifacts, task, experiment)
+        report = build_report(
+            engine,
+            artifacts,
+            task.provider,
+            experiment,
+            task.start,
+            task.end,
+            seconds=seconds,
+            revision=_revision_figures(revision),
+        )
+        path, ref = write_tear_sheet(report, options.home.reports, artifacts)
+        with engine.begin() as connection:
+            record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
+        report = replace(report, tear_sheet=str(path))
+    return _answer(options, task, report, allow_blocked)
+
+
+def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment, Revision | None]:
+    """Return the experiment to go on with, recorded and active, and the revision if it is a fork."""
+    from throughline.experiment.identity import lock_hash, make_experiment
+    from throughline.experiment.registry import activate, register, resolve
+
+    source = task.provider.description.source_hash
+    base = make_experiment(task.mode, task.start, task.configuration, source, task.seed, lock=lock_hash())
+    experiment, revision = resolve(engine, base, task.provider, artifacts)
+    register(engine, experiment)
+    activate(engine, experiment, task.inputs)
+    return experiment, revision
+
+
+def _run_days(options: Options, engine: Engine, artifacts: Any, task: Task, experiment: Experiment) -> dict[str, float]:
+    """Run what is not sealed yet of [start, end]; return asset -> seconds (zeros where nothing was left to do)."""
+    from throughline.clock import SystemClock
+    from throughline.flow import STAGES, make_context
+    from throughline.quality.runner import GreatExpectationsRunner
+
+    first = _first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
+    if first is None:
+        note(f"All days to {task.end} are sealed already; nothing was run.", options.json)
+        return dict.fromkeys(STAGES, 0.0)
+    if first > task.start:
+        note(f"Sealed up to {first - timedelta(days=1)} already; going on from {first}.", options.json)
+    gates = GreatExpectationsRunner(experiment.configuration.gates)
+    context = make_context(experiment, task.provider, engine, artifacts, gates, SystemClock())
+    days = (task.end - first).days + 1
+    parts = -(-days // options.wiring.chunk_days()) * len(STAGES)
+    with Bar(parts, task.mode, options.json) as bar:
+        ran = options.wiring.run_range(
+            options, context, first, task.end, lambda asset, _, last: bar.step(1, f"{asset} to {last}")
+        )
+    return dict(ran)
+
+
+def _first_unsealed(engine: Engine, experiment: str, assets: Sequence[str], start: date, end: date) -> date | None:
+    """Return the first day that some asset has not sealed; None where every asset has sealed every day."""
+    from throughline.storage.queries import sealed_days
+
+    with engine.connect() as connection:
+        sealed = [set(sealed_days(connection, experiment, asset)) for asset in assets]
+    day = start
+    while day <= end:
+        if not all(day in days for days in sealed):
+            return day
+        day += timedelta(days=1)
+    return None
+
+
+def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
+    if revision is None:
+        return None
+    return {
+        "parent": revision.parent,
+        "days": [day.isoformat() for day in revision.days],
+        "added": revision.added,
+        "changed": revision.changed,
+        "removed": revision.removed,
+        "instruments": list(revision.instruments),
+    }
+
+
+def revision_sentence(revision: Revision, experiment: str) -> str:
+    """Return what changed in data that was sealed before, and that the experiment was forked for it."""
+    names = ", ".join(revision.instruments[:5])
+    if len(revision.instruments) > 5:
+        names += f" and {len(revision.instruments) - 5} more"
+    return (
+        f"{len(revision.days)} day(s) that {revision.parent[:12]} has sealed read differently now: {revision.added} "
+        f"fact(s) added, {revision.changed} changed, {revision.removed} removed ({names}), first on {revision.days[0]}."
+        f" The experiment is forked as {experiment[:12]}; nothing of {revision.parent[:12]} was touched."
+    )
+
+
+def _answer(options: Options, task: Task, report: Report, allow_blocked: bool) -> int:
+    from throughline.cli.summary import summary
+
+    if options.json:
+        out_json(report.as_json())
+    else:
+        click.echo(summary(report))
+        if task.mode == "demo":
+            home = "" if options.home_path is None else f" --home {options.home_path}"
+            click.echo(
+                f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000"
+            )
+    if report.chain["broken"]:
+        note(f"throughline: {report.chain['broken']} record(s) of the chain do not verify: see `throughline verify`")
+        return 1
+    days = sorted({str(row["day"]) for row in report.blocked_days})
+    if days and not allow_blocked:
+        causes = [f"{row['day']} {row['asset']}: {row['rule']} ({row['rows']} rows)" for row in report.blocked_days]
+        note(
+            f"throughline: {len(days)} day(s) are blocked by a data gate ({'; '.join(causes[:20])}"
+            f"{'; ...' if len(causes) > 20 else ''}): accept them with --allow-blocked or mend the data"
+        )
+        return BLOCKED
+    return 0

@@ -1,0 +1,72 @@
+"""The group of commands, and how each failure becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from throughline.cli.backtest import backtest, demo
+from throughline.cli.dev import dev
+from throughline.cli.experiments import experiments
+from throughline.cli.options import Options, common
+from throughline.cli.trade import trade
+from throughline.cli.verify import verify
+from throughline.cli.wiring import Wiring
+from throughline.errors import ThroughlineError
+
+DEBUG_VARIABLE = "THROUGHLINE_DEBUG"
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="throughline", prog_name="throughline")
+@common
+def cli(options: Options) -> None:
+    """Systematic crypto trading from research to outcome, in which every trade can be traced and proved."""
+
+
+for _command in (demo, backtest, trade, verify, experiments, dev):
+    cli.add_command(_command)
+
+
+def run(arguments: Sequence[str], wiring: Wiring) -> int:
+    """Run the command line `arguments`; return its exit code. Nothing but a bug ever prints a traceback."""
+    try:
+        code = cli.main(args=list(arguments), prog_name="throughline", standalone_mode=False, obj=wiring)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted: what was sealed so far stays; the same command goes on from there", INTERRUPTED)
+    except click.ClickException as error:
+        return _fail(_usage(error), 2)
+    except ThroughlineError as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        # The reader of stdout has gone (`| head`): nothing is left to say, and Python must not say it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        text = " ".join(str(error).split()) or "no further words"
+        return _fail(
+            f"this should not have happened ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where", 1
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" (see `{context.command_path} --help`)" if context is not None else ""
+    return error.format_message().rstrip(".") + hint
+
+
+def _fail(sentence: str, code: int) -> int:
+    click.echo(f"throughline: {' '.join(sentence.split())}", err=True)
+    return code

@@ -1,0 +1,132 @@
+"""Each kind of record in words, for the story of a trade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from throughline.cli.screen import table
+
+Body = Mapping[str, Any]
+
+
+def describe(name: str, body: Body) -> list[str]:
+    """Return the lines that say what a body of table `name` says; one line where it cannot be read."""
+    try:
+        return _WORDS[name](body)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ["its body cannot be read"]
+
+
+def _when(text: str | None) -> str:
+    return "-" if text is None else text[:19].replace("T", " ") + " UTC"
+
+
+def _usd(text: str, sign: str = "") -> str:
+    return f"{float(text):{sign},.2f} USD"
+
+
+def _scan(body: Body) -> list[str]:
+    gone = ", ".join(f"{row['filter']} {row['removed']}" for row in body["funnel"] if row["removed"]) or "none"
+    seen = f"{body['instruments']} instruments, {body['eligible']} eligible"
+    return [
+        f"at {_when(body['decision_time'])}: {seen}, {body['triggered']} triggered, {body['admitted']} admitted",
+        f"removed by filter: {gone}",
+    ]
+
+
+def _candidate(body: Body) -> list[str]:
+    scores = f"opportunity {body['opportunity_score']}, confidence {body['confidence']}"
+    return [
+        f"{body['side']} {body['instrument']} (segment {body['segment']}) by {body['strategy']}",
+        f"{scores}, wished {_usd(body['notional_usd'])}",
+        f"decided by model {body['model_version']}, arm {body['arm']}",
+        f"without a value: {', '.join(body['missing']) or 'nothing'}",
+    ]
+
+
+def _research(body: Body) -> list[str]:
+    rows: list[tuple[str, ...]] = [("input", "value", "known at", "availability", "source")]
+    rows += [
+        (item["name"], item["value"], _when(item["available_at"]), item["availability"], item["source"])
+        for item in body["inputs"]
+    ]
+    return [
+        body["trade_rationale"],
+        f"code {body['code_version'][:12]}, settings {body['configuration'].split('#')[-1]}",
+        *table(rows, left=(0, 2, 3, 4), indent="").splitlines(),
+        f"missing: {', '.join(body['missing']) or 'nothing'}",
+    ]
+
+
+def _disposition(body: Body) -> list[str]:
+    return [f"{body['disposition']}: {body['reason']}"]
+
+
+def _execution(body: Body) -> list[str]:
+    part = "unknown share" if body["participation"] is None else f"{float(body['participation']) * 100:.3f} %"
+    filled = f"bought {float(body['quantity']):,.8g} at {float(body['entry_price']):.8g}"
+    charged = (
+        f"spread {_usd(body['spread_cost_usd'])}, impact {_usd(body['impact_cost_usd'])}, fee {_usd(body['fee_usd'])}"
+    )
+    partly = ", partly" if body["partial"] else ""
+    return [
+        f"{filled} on {_when(body['fill_time'])} ({_usd(body['notional_usd'])}{partly})",
+        f"market price {float(body['raw_price']):.8g}, {charged}, {part} of the bar's volume",
+    ]
+
+
+def _outcome(body: Body) -> list[str]:
+    why = body["termination_reason"].replace("_", " ")
+    held = body["time_in_market_seconds"] / 3600
+    taken = f"fees {_usd(body['fees_usd'])}, costs {_usd(body['costs_usd'])}, attrition {_usd(body['attrition_usd'])}"
+    net = f"net {_usd(body['realized_pnl_usd'], '+')} ({float(body['realized_pnl_percent']):+.2f} %)"
+    lines = [
+        f"{why} at {float(body['exit_price']):.8g} on {_when(body['exit_time'])}, after {held:.1f} h",
+        f"{net}: gross {_usd(body['gross_pnl_usd'], '+')}, {taken}",
+    ]
+    if body["ambiguous"]:
+        low, high = _usd(body["pnl_low_usd"], "+"), _usd(body["pnl_high_usd"], "+")
+        lines.append(f"both barriers in one bar: between {low} and {high}")
+    if body["flags"]:
+        lines.append(f"flags: {', '.join(body['flags'])}")
+    return lines
+
+
+def _shadow(body: Body) -> list[str]:
+    why = body["termination_reason"].replace("_", " ")
+    if body["return_percent"] is None:
+        return [f"{why}: no fill at the reference size"]
+    size = _usd(body["reference_notional_usd"])
+    gave = f"{float(body['return_percent']):+.2f} % by {why} on {_when(body['exit_time'])}"
+    return [f"at the reference size of {size}: {gave} (never counted as profit)"]
+
+
+def _state(body: Body) -> list[str]:
+    return [
+        f"{name}: equity {_usd(path['equity_usd'])}, cash {_usd(path['cash_usd'])}, {len(path['positions'])} open, "
+        f"{len(path['closed'])} closed this day"
+        for name, path in body["paths"].items()
+    ]
+
+
+TITLES: Mapping[str, str] = {
+    "market_scans": "Scan",
+    "candidates": "Candidate",
+    "research_docs": "Research snapshot",
+    "dispositions": "Disposition",
+    "executions": "Execution",
+    "outcomes": "Outcome",
+    "shadow_outcomes": "Shadow outcome",
+    "portfolio_states": "Portfolio state",
+}
+_WORDS: Mapping[str, Callable[[Body], list[str]]] = {
+    "market_scans": _scan,
+    "candidates": _candidate,
+    "research_docs": _research,
+    "dispositions": _disposition,
+    "executions": _execution,
+    "outcomes": _outcome,
+    "shadow_outcomes": _shadow,
+    "portfolio_states": _state,
+}

@@ -1,0 +1,78 @@
+"""The summary of a backtest as text for the terminal."""
+
+from __future__ import annotations
+
+from throughline.analytics.model import Report
+from throughline.analytics.words import (
+    INVENTED,
+    baseline_rows,
+    blocked_sentence,
+    counts_text,
+    path_rows,
+    sign_sentence,
+    usd,
+)
+from throughline.cli.screen import table
+
+_OPEN_SHOWN = 10
+
+
+def summary(report: Report) -> str:
+    """Return the whole text, one section after the other."""
+    days = (report.end - report.start).days + 1
+    head = (
+        f"{report.mode} {report.start} to {report.end} ({days:,} day{'s' if days > 1 else ''}), experiment "
+        f"{report.experiment[:12]}\n{report.instruments:,} instruments, {report.bars:,} bars, "
+        f"{report.candidates:,} candidates, {report.trades:,} closed trades"
+    )
+    parts = [head]
+    if report.mode == "demo":
+        parts.append(INVENTED)
+    parts += [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
+    parts.append("Three fill models side by side\n" + table(path_rows(report)))
+    parts.append("What the market and chance gave\n" + table([("baseline", "return"), *baseline_rows(report)]))
+    parts.append("Funnel, over all scans\n" + _funnel(report))
+    parts.append(
+        f"Why trades ended:  {counts_text(report.termination_reasons)}\n"
+        f"Candidates became: {counts_text(report.dispositions)}\n"
+        f"Rows not believed: {counts_text(report.quarantined['rules'])}"
+    )
+    parts.append(_open(report))
+    parts.append("Taken for granted\n" + "\n".join(f"  - {item}" for item in report.assumptions))
+    chain = f"{report.chain['checked']:,} records recomputed, {report.chain['broken']:,} broken."
+    seconds = sum(report.seconds.values())
+    parts.append(f"Chain: {chain}  Stages took {seconds:.1f} s.\nTear sheet: {report.tear_sheet}")
+    return "\n\n".join(parts)
+
+
+def _funnel(report: Report) -> str:
+    rows: list[tuple[object, ...]] = [("filter", "seen", "removed", "left", "without a value")]
+    rows += [
+        (
+            str(row["filter"]).replace("_", " "),
+            f"{row['seen']:,}",
+            f"{row['removed']:,}",
+            f"{row['seen'] - row['removed']:,}",
+            f"{row['missing']:,}",
+        )
+        for row in report.funnel
+    ]
+    return table(rows)
+
+
+def _open(report: Report) -> str:
+    held = report.open_positions
+    if not held:
+        return "No position is open at the end."
+    rows: list[tuple[object, ...]] = [("instrument", "entry (UTC)", "value", "unrealised")]
+    rows += [
+        (
+            item["instrument"],
+            str(item["entry_time"])[:16].replace("T", " "),
+            usd(float(item["value_usd"])),
+            usd(float(item["unrealized_pnl_usd"])),
+        )
+        for item in held[:_OPEN_SHOWN]
+    ]
+    more = f"\n  and {len(held) - _OPEN_SHOWN} more" if len(held) > _OPEN_SHOWN else ""
+    return "Open at the end, marked to market and not closed\n" + table(rows) + more

@@ -1,0 +1,63 @@
+"""What commands are handed from outside: how a range of days is run, and how the UI is started.
+
+``pipelines/command.py`` hands in Dagster; `DirectWiring` runs the stages without it (tests, scripts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Protocol
+
+from throughline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from throughline.cli.options import Options
+    from throughline.flow.context import FlowContext
+
+Progress = Callable[[str, date, date], None]
+"""Called after each stage of each chunk with the asset and the chunk's first and last day."""
+
+
+class Wiring(Protocol):
+    """How commands reach what lies above the domain."""
+
+    def chunk_days(self) -> int:
+        """Return the days per chunk, for the progress bar."""
+        ...
+
+    def run_range(
+        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
+    ) -> Mapping[str, float]:
+        """Run every stage over [start, end]; return asset -> seconds. Raises what the stages raise."""
+        ...
+
+    def dev(self, options: Options, host: str, port: int) -> int:
+        """Run the UI until it is stopped; return its exit code."""
+        ...
+
+
+class DirectWiring:
+    """Runs the stages in this process without an orchestrator; has no UI."""
+
+    def __init__(self, days: int = 60) -> None:
+        self._days = days
+
+    def chunk_days(self) -> int:
+        """Return the days per chunk."""
+        return self._days
+
+    def run_range(
+        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
+    ) -> Mapping[str, float]:
+        """Run every stage over [start, end], chunk by chunk."""
+        from throughline.flow import run_range
+
+        seconds: dict[str, float] = {}
+        for day in run_range(context, start, end, chunk_days=self._days, progress=progress):
+            seconds[day.asset] = seconds.get(day.asset, 0.0) + day.seconds
+        return seconds
+
+    def dev(self, options: Options, host: str, port: int) -> int:
+        """Refuse: there is no UI without Dagster."""
+        raise SettingsError("the UI needs Dagster: start it with the installed command `throughline dev`")

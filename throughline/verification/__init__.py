@@ -1,0 +1,14 @@
+"""Verification: has anything in a home been changed since it was written?
+
+Belongs here: recomputing every hash, UUID, link, seal, sum and artifact from what is stored, and naming what does not
+hold. Reads only. Does not belong here: deciding or writing anything.
+
+What it proves: the stored bodies, columns, links, seals, verdicts and artifacts agree with each other and with their
+hashes. Whoever owns the database and rewrites *everything* consistently (bodies, hashes, UUIDs, children, seals) leaves
+no trace inside it; compare the seals with a copy kept elsewhere (``verify --json``) to see that too.
+"""
+
+from throughline.verification.result import Finding, VerifyResult
+from throughline.verification.verify import verify
+
+__all__ = ["Finding", "VerifyResult", "verify"]

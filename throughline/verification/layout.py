@@ -1,0 +1,50 @@
+"""Which asset seals which tables, what each asset stands on, and which records name which others. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ASSET_TABLES: Mapping[str, tuple[str, ...]] = {
+    "market_scan": ("market_scans",),
+    "trade_candidates": ("candidates",),
+    "research_snapshots": ("research_docs",),
+    "portfolio_state": ("dispositions", "portfolio_states"),
+    "executions": ("executions",),
+    "outcomes": ("outcomes",),
+    "shadow_outcomes": ("shadow_outcomes",),
+}
+"""Asset -> ledger tables whose rows its seal is made of. `market_bars` seals the lines of an artifact instead."""
+
+BARS = "market_bars"
+SESSION = "portfolio_state"
+UPSTREAM: Mapping[str, tuple[str, ...]] = {
+    BARS: (),
+    "market_scan": (BARS,),
+    "trade_candidates": ("market_scan",),
+    "research_snapshots": ("trade_candidates", BARS),
+    SESSION: (BARS, "trade_candidates", "research_snapshots"),
+    "executions": (SESSION,),
+    "outcomes": (SESSION, "executions"),
+    "shadow_outcomes": (SESSION,),
+}
+"""Asset -> assets whose same day must be sealed before."""
+
+BLOCKABLE = ("market_scan", "trade_candidates", "research_snapshots")
+"""Assets whose day is blocked (zero rows) where an asset upstream failed its gate or is itself blocked."""
+
+WRITTEN_BY_SESSION = ("executions", "outcomes")
+"""Assets whose rows the session writes before they seal them."""
+
+LINKS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "market_scans": (),
+    "candidates": (("scan", "market_scans"),),
+    "research_docs": (("candidate", "candidates"),),
+    "dispositions": (("candidate", "candidates"),),
+    "executions": (("candidate", "candidates"), ("research", "research_docs")),
+    "outcomes": (("candidate", "candidates"), ("execution", "executions")),
+    "shadow_outcomes": (("candidate", "candidates"),),
+    "portfolio_states": (("previous", "portfolio_states"),),
+}
+"""Table -> (body key of a {uuid, hash} reference, table it points to)."""
+
+TABLE_ASSET: Mapping[str, str] = {table: asset for asset, tables in ASSET_TABLES.items() for table in tables}

@@ -1,0 +1,183 @@
+"""The rows of one experiment: each by itself, its links, its sums, and the leaves they give to their day's seal."""
+
+from __future__ import annotations
+
+import json
+import uuid as uuid_module
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection
+
+from throughline.tracking.records import KINDS
+from throughline.verification.arithmetic import outcome_problems, state_problems
+from throughline.verification.layout import LINKS
+from throughline.verification.reading import parents, stream
+from throughline.verification.result import Finding
+from throughline.verification.rows import CheckedRow, check_row
+
+Progress = Callable[[str, int], None]
+"""Called with the table (or what else is read) and how many rows more were checked."""
+
+
+@dataclass
+class Ledger:
+    """What the rows of an experiment gave. leaves: table -> day -> content hashes recomputed from the bodies; counted:
+    table -> day -> what a seal's details repeat of the rows (funnel sums, dispositions)."""
+
+    rows: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    leaves: dict[str, dict[date, list[str]]] = field(default_factory=dict)
+    funnels: dict[date, dict[str, list[int]]] = field(default_factory=dict)
+    data_seals: dict[str, dict[str, str]] = field(default_factory=dict)
+    closed: dict[date, dict[str, str]] = field(default_factory=dict)
+    booked: dict[date, dict[str, str]] = field(default_factory=dict)
+
+
+def check_ledger(connection: Connection, experiment: str, epoch: date, progress: Progress) -> Ledger:
+    """Check every row of the experiment, parents before children."""
+    ledger = Ledger()
+    for table in KINDS:
+        days = ledger.leaves.setdefault(table, {})
+        for batch in stream(connection, table, experiment):
+            checked = []
+            for row in batch:
+                item, problems = check_row(table, row)
+                days.setdefault(item.partition, []).append(item.hash)
+                ledger.findings += [Finding(table, str(item.uuid), problem) for problem in problems]
+                if item.body is not None:
+                    checked.append(item)
+            _links(connection, table, checked, experiment, ledger)
+            _contents(connection, table, checked, epoch, ledger)
+            ledger.rows += len(batch)
+            progress(table, len(batch))
+    return ledger
+
+
+def _reference(item: CheckedRow, key: str) -> tuple[uuid_module.UUID, str] | None:
+    told = (item.body or {}).get(key)
+    if not isinstance(told, Mapping):
+        return None
+    try:
+        return uuid_module.UUID(str(told["uuid"])), str(told["hash"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _links(connection: Connection, table: str, rows: list[CheckedRow], experiment: str, ledger: Ledger) -> None:
+    """Every {uuid, hash} in the bodies names a record that exists, has that hash, and is of the same chain."""
+    for key, target in (*LINKS[table], ("supersedes", table)):
+        told = [(item, reference) for item in rows if (reference := _reference(item, key)) is not None]
+        known = parents(connection, target, [uuid for _, (uuid, _) in told]) if told else {}
+        for item, (uuid, claimed) in told:
+            parent = known.get(uuid)
+            problem = _link_problem(item, key, target, uuid, claimed, parent, experiment)
+            if problem:
+                ledger.findings.append(Finding(table, str(item.uuid), problem))
+
+
+def _link_problem(
+    item: CheckedRow,
+    key: str,
+    target: str,
+    uuid: uuid_module.UUID,
+    claimed: str,
+    parent: Mapping[str, Any] | None,
+    experiment: str,
+) -> str | None:
+    if parent is None:
+        return f"{key} names {target} {uuid}, which does not exist"
+    if parent["content_hash"] != claimed:
+        return f"{key} names {target} {uuid} with hash {claimed[:16]}..., which has {parent['content_hash'][:16]}..."
+    if parent["experiment"] != experiment:
+        return f"{key} names {target} {uuid} of another experiment ({parent['experiment'][:12]})"
+    if parent["partition"] > item.partition:
+        return f"{key} names {target} {uuid} of a later day ({parent['partition']})"
+    own = _reference(item, "candidate")
+    if own is not None and parent.get("candidate_uuid") not in (None, own[0]):
+        return f"{key} names {target} {uuid}, which belongs to candidate {parent['candidate_uuid']}"
+    return None
+
+
+def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch: date, ledger: Ledger) -> None:
+    """Sums within and between bodies, and what is compared with other tables later."""
+    check = _CONTENTS.get(table)
+    if check is None or not rows:
+        return
+    known: dict[uuid_module.UUID, Mapping[str, Any]] = {}
+    key = {"outcomes": "execution", "portfolio_states": "previous"}.get(table)
+    if key is not None:
+        wanted = [reference[0] for item in rows if (reference := _reference(item, key)) is not None]
+        known = parents(connection, dict(LINKS[table])[key], wanted, with_body=True)
+    for item in rows:
+        assert item.body is not None
+        try:
+            parent = _body(known, _reference(item, key)) if key else None
+            problems = check(item, parent, epoch, ledger)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            problems = [f"body lacks or garbles a field ({type(error).__name__}: {error})"]
+        ledger.findings += [Finding(table, str(item.uuid), problem) for problem in problems]
+
+
+def _body(
+    known: Mapping[uuid_module.UUID, Mapping[str, Any]], reference: tuple[uuid_module.UUID, str] | None
+) -> Mapping[str, Any] | None:
+    found = known.get(reference[0]) if reference else None
+    if found is None:
+        return None
+    try:
+        body = json.loads(bytes(found["body"]))
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _check_scan(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    total = ledger.funnels.setdefault(item.partition, {})
+    for line in body["funnel"]:
+        counts = total.setdefault(line["filter"], [0, 0, 0])
+        for k, name in enumerate(("seen", "removed", "missing")):
+            counts[k] += line[name]
+    return _note_seals(item, ledger)
+
+
+def _check_candidate(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
+    return _note_seals(item, ledger)
+
+
+def _note_seals(item: CheckedRow, ledger: Ledger) -> list[str]:
+    """Remember which bars a record says it read; two records that disagree on a day are named at once."""
+    problems = []
+    known = ledger.data_seals.setdefault("market_bars", {})
+    for day, root in (item.body or {})["data_seals"].items():
+        if known.setdefault(day, root) != root:
+            problems.append(
+                f"read market_bars of {day} with seal {root[:16]}..., other records with {known[day][:16]}..."
+            )
+    return problems
+
+
+def _check_outcome(item: CheckedRow, execution: Mapping[str, Any] | None, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    if not body.get("supersedes"):
+        ledger.booked.setdefault(item.partition, {})[body["candidate"]["uuid"]] = body["realized_pnl_usd"]
+    return outcome_problems(body, execution) if execution is not None else []
+
+
+def _check_state(item: CheckedRow, previous: Mapping[str, Any] | None, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    closed = body["paths"]["base"].get("closed", ())
+    ledger.closed[item.partition] = {line["candidate"]: line["net_pnl_usd"] for line in closed}
+    named = previous is None and body.get("previous") is not None  # named, but not there: the link says so
+    return [] if named else state_problems(body, previous, epoch)
+
+
+_CONTENTS: Mapping[str, Callable[[CheckedRow, Any, date, Ledger], list[str]]] = {
+    "market_scans": _check_scan,
+    "candidates": _check_candidate,
+    "outcomes": _check_outcome,
+    "portfolio_states": _check_state,
+}

@@ -1,0 +1,211 @@
+"""The seals of one experiment: recomputed from rows, complete, in order, and in step with the gates' verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from throughline.identity import seal_of
+from throughline.quality.suite import GATED_ASSETS
+from throughline.verification.layout import (
+    ASSET_TABLES,
+    BARS,
+    BLOCKABLE,
+    SESSION,
+    TABLE_ASSET,
+    UPSTREAM,
+    WRITTEN_BY_SESSION,
+)
+from throughline.verification.ledger import Ledger
+from throughline.verification.result import Finding
+
+Row = Mapping[str, Any]
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Sealing:
+    """by_asset: asset -> day -> seal row. pending: rows written by a session and not sealed by their own asset yet."""
+
+    by_asset: dict[str, dict[date, Row]]
+    findings: list[Finding] = field(default_factory=list)
+    pending: int = 0
+
+    def find(self, asset: str, day: date, problem: str) -> None:
+        """Add a finding on a seal."""
+        self.findings.append(Finding("partition_seals", f"{asset}/{day}", problem))
+
+
+def check_seals(seals: Sequence[Row], verdicts: Sequence[Row], ledger: Ledger, epoch: date) -> Sealing:
+    """Return what does not hold between seals, rows, verdicts and the order of the flow (bars are checked apart)."""
+    by_asset: dict[str, dict[date, Row]] = {}
+    for seal in seals:
+        by_asset.setdefault(seal["asset"], {})[seal["partition"]] = seal
+    result = Sealing(by_asset)
+    for asset in by_asset.keys() - UPSTREAM.keys():
+        result.find(asset, min(by_asset[asset]), "no asset of the flow has this name")
+    for asset in UPSTREAM:
+        held = by_asset.get(asset, {})
+        _check_states(result, asset, held.values())
+        _check_order(result, asset, sorted(held), epoch)
+        if asset in ASSET_TABLES:
+            _check_roots(result, asset, held, ledger)
+    _check_unsealed(result, ledger)
+    _check_details(result, ledger)
+    _check_bars_read(result, ledger)
+    _check_booked(result, ledger)
+    _check_verdicts(result, verdicts)
+    return result
+
+
+def _check_states(result: Sealing, asset: str, seals: Iterable[Row]) -> None:
+    for seal in seals:
+        day, status = seal["partition"], seal["status"]
+        if status not in ("sealed", "blocked"):
+            result.find(asset, day, f"status is '{status}', which is neither sealed nor blocked")
+        elif (status == "blocked") != (seal["blocked_by"] is not None):
+            result.find(asset, day, f"status is {status} but blocked_by is {seal['blocked_by']}")
+        elif status == "blocked" and seal["leaves"]:
+            result.find(asset, day, f"is blocked but has {seal['leaves']} rows")
+        if not isinstance(seal["details"], dict):
+            result.find(asset, day, "details are not readable")
+
+
+def _check_order(result: Sealing, asset: str, days: Sequence[date], epoch: date) -> None:
+    for day in days:
+        if day < epoch:
+            result.find(asset, day, f"lies before the epoch {epoch}")
+        for above in UPSTREAM[asset]:
+            if day not in result.by_asset.get(above, {}):
+                result.findings.append(
+                    Finding(
+                        "partition_seals", f"{above}/{day}", f"seal is missing, though {asset} of that day is sealed"
+                    )
+                )
+    if asset == SESSION and days and days[0] > epoch:
+        result.find(asset, epoch, f"seal is missing: sessions are sealed from {days[0]} on, the epoch is {epoch}")
+    if asset == SESSION or SESSION in UPSTREAM[asset]:
+        for before, after in pairwise(days):
+            for k in range(1, (after - before).days):
+                result.find(asset, before + k * DAY, f"seal is missing between {before} and {after}")
+
+
+def _check_roots(result: Sealing, asset: str, held: Mapping[date, Row], ledger: Ledger) -> None:
+    tables = ASSET_TABLES[asset]
+    for day, seal in held.items():
+        hashes = [item for table in tables for item in ledger.leaves.get(table, {}).get(day, ())]
+        if len(hashes) != seal["leaves"]:
+            missing = seal["leaves"] - len(hashes)
+            word = f"{missing} row(s) are missing" if missing > 0 else f"{-missing} row(s) too many"
+            result.find(asset, day, f"seals {seal['leaves']} rows, {' + '.join(tables)} hold {len(hashes)}: {word}")
+        root = seal_of(hashes)
+        if root != seal["root"]:
+            result.find(asset, day, f"root is {seal['root'][:16]}..., the rows give {root[:16]}...")
+
+
+def _check_unsealed(result: Sealing, ledger: Ledger) -> None:
+    """Rows of a day without a seal: findings, but for what a session wrote and its assets have not reached yet."""
+    for table, days in ledger.leaves.items():
+        asset = TABLE_ASSET[table]
+        held = result.by_asset.get(asset, {})
+        last = max(held, default=date.min)
+        for day, hashes in days.items():
+            if day in held:
+                continue
+            if asset in WRITTEN_BY_SESSION and day > last and day in result.by_asset.get(SESSION, {}):
+                result.pending += len(hashes)
+            else:
+                result.findings.append(
+                    Finding(table, f"{asset}/{day}", f"{len(hashes)} row(s) are under no seal of {asset} of {day}")
+                )
+
+
+def _check_details(result: Sealing, ledger: Ledger) -> None:
+    """What a seal's details repeat of the rows (reports read it there) is what the rows say."""
+    for day, seal in result.by_asset.get("market_scan", {}).items():
+        lines = _details(seal).get("funnel", ())
+        told = {line["filter"]: [line["seen"], line["removed"], line["missing"]] for line in lines}
+        summed = ledger.funnels.get(day) or {key: [0, 0, 0] for key in told}
+        if seal["status"] == "sealed" and summed != told:
+            result.find("market_scan", day, "the funnel in its details is not the sum of the scans' funnels")
+    counts = {"trade_candidates": "candidates", "research_snapshots": "documents", "shadow_outcomes": "resolved"}
+    for asset, name in (counts | {"executions": "executions", "outcomes": "outcomes"}).items():
+        for day, seal in result.by_asset.get(asset, {}).items():
+            count = _details(seal).get(name)
+            if count not in (None, seal["leaves"]):
+                result.find(asset, day, f"details say {count} {name}, the seal covers {seal['leaves']} rows")
+
+
+def _details(seal: Row) -> Mapping[str, Any]:
+    return seal["details"] if isinstance(seal["details"], dict) else {}
+
+
+def _check_bars_read(result: Sealing, ledger: Ledger) -> None:
+    """The seals of bars that scans and candidates say they read are the seals of those days."""
+    for day, root in sorted(ledger.data_seals.get(BARS, {}).items()):
+        seal = result.by_asset.get(BARS, {}).get(date.fromisoformat(day))
+        if seal is not None and seal["root"] != root:
+            result.find(BARS, seal["partition"], f"root is {seal['root'][:16]}..., scans read it as {root[:16]}...")
+
+
+def _check_booked(result: Sealing, ledger: Ledger) -> None:
+    """What a portfolio state closed on its base path is what the outcomes of the day say."""
+    for day, closed in ledger.closed.items():
+        booked = ledger.booked.get(day, {})
+        for candidate in sorted(closed.keys() | booked.keys()):
+            ours, theirs = booked.get(candidate), closed.get(candidate)
+            if ours != theirs:
+                problem = f"outcome of {day} says {ours} USD, the portfolio state {theirs}"
+                result.findings.append(Finding("outcomes", f"candidate {candidate}", problem))
+
+
+def _check_verdicts(result: Sealing, verdicts: Sequence[Row]) -> None:
+    failed: set[tuple[str, date]] = set()
+    judged: set[tuple[str, date]] = set()
+    for verdict in verdicts:
+        asset, day = verdict["asset"], verdict["partition"]
+        where = f"{asset}/{day}"
+        seal = result.by_asset.get(asset, {}).get(day)
+        if not isinstance(verdict["failures"], list):
+            result.findings.append(Finding("gate_verdicts", where, "failures are not readable"))
+        elif verdict["passed"] != (not verdict["failures"]):
+            word = "passed" if verdict["passed"] else "failed"
+            result.findings.append(
+                Finding("gate_verdicts", where, f"says {word} with {len(verdict['failures'])} broken rule(s)")
+            )
+        if seal is None or seal["root"] != verdict["seal"]:
+            result.findings.append(
+                Finding("gate_verdicts", where, f"judges seal {verdict['seal'][:16]}..., which is not the day's")
+            )
+            continue
+        judged.add((asset, day))
+        if not verdict["passed"]:
+            failed.add((asset, day))
+    for asset in GATED_ASSETS:
+        for day, seal in result.by_asset.get(asset, {}).items():
+            if seal["status"] == "sealed" and (asset, day) not in judged:
+                result.findings.append(
+                    Finding("gate_verdicts", f"{asset}/{day}", "verdict on the sealed rows is missing")
+                )
+    _check_blocked(result, failed)
+
+
+def _check_blocked(result: Sealing, failed: set[tuple[str, date]]) -> None:
+    """A day is blocked exactly where something upstream failed its gate or is blocked."""
+
+    def shut(asset: str, day: date) -> bool:
+        seal = result.by_asset.get(asset, {}).get(day)
+        return (asset, day) in failed or (seal is not None and seal["status"] == "blocked")
+
+    for asset in BLOCKABLE:
+        for day, seal in result.by_asset.get(asset, {}).items():
+            closed = [above for above in UPSTREAM[asset] if shut(above, day)]
+            if closed and seal["status"] != "blocked":
+                result.find(asset, day, f"is not blocked, though {closed[0]} of that day failed its gate or is blocked")
+            elif seal["status"] == "blocked" and not closed:
+                result.findings.append(
+                    Finding("gate_verdicts", f"{asset}/{day}", "is blocked, but nothing upstream failed its gate")
+                )

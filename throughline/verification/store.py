@@ -1,0 +1,105 @@
+"""What lies outside the rows: the artifacts, and among them the days of bars that `market_bars` seals."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from throughline.errors import StorageError
+from throughline.identity import seal_of
+from throughline.market.blocks import block_hashes
+from throughline.storage import tables
+from throughline.storage.artifacts import ArtifactStore
+from throughline.verification.result import Finding
+
+Row = Mapping[str, Any]
+Progress = Callable[[str, int], None]
+
+
+class Artifacts:
+    """The artifacts of a home as they are read, each at most once."""
+
+    def __init__(self, connection: Connection, store: ArtifactStore) -> None:
+        statement = select(tables.artifacts).order_by(tables.artifacts.c.hash.collate("C"))
+        self.rows: dict[str, Row] = {row["hash"]: dict(row) for row in connection.execute(statement).mappings()}
+        self.expired = set(connection.execute(select(tables.artifact_tombstones.c.hash)).scalars())
+        self.findings: list[Finding] = []
+        self._store = store
+        self._read: set[str] = set()
+
+    def read(self, digest: str) -> bytes | None:
+        """Return the bytes of `digest`; None (with a finding, but for an expired one) where they are not to be had."""
+        self._read.add(digest)
+        if digest in self.expired:
+            return None
+        row = self.rows.get(digest)
+        if row is None:
+            self.findings.append(Finding("artifacts", digest, "is named by a seal, but has no row"))
+            return None
+        try:
+            data = self._store.get(digest)
+            place = self._store.location(digest)
+        except StorageError as error:
+            self.findings.append(Finding("artifacts", digest, str(error)))
+            return None
+        if len(data) != row["bytes"]:
+            self.findings.append(Finding("artifacts", digest, f"row says {row['bytes']} bytes, there are {len(data)}"))
+        if row["location"] != place:
+            self.findings.append(Finding("artifacts", digest, f"row says it lies at {row['location']}, not at {place}"))
+        return data
+
+    def read_the_rest(self, progress: Progress) -> None:
+        """Read every artifact that no seal named."""
+        for digest in self.rows:
+            if digest not in self._read:
+                self.read(digest)
+                progress("artifacts", 1)
+
+
+def check_bars(seals: Mapping[date, Row], artifacts: Artifacts, progress: Progress) -> list[Finding]:
+    """Read each sealed day of bars again: every line hashed, root and counts compared with the seal.
+
+    A day whose artifact has expired keeps its root; there is nothing left to compare it with.
+    """
+    findings: list[Finding] = []
+    for day, seal in sorted(seals.items()):
+        where = f"market_bars/{day}"
+        progress("market_bars", 1)
+        if seal["artifact"] is None:
+            findings.append(Finding("partition_seals", where, "names no artifact with the day's bars"))
+            continue
+        data = artifacts.read(seal["artifact"])
+        if data is None:
+            continue
+        lines = data.split(b"\n")
+        if lines and lines[-1] == b"":
+            lines.pop()
+        problems = _bar_problems(seal, lines)
+        findings += [Finding("partition_seals", where, problem) for problem in problems]
+    return findings
+
+
+def _bar_problems(seal: Row, lines: list[bytes]) -> list[str]:
+    problems = []
+    if len(lines) != seal["leaves"]:
+        problems.append(f"seals {seal['leaves']} lines of bars, the artifact holds {len(lines)}")
+    root = seal_of(block_hashes(lines))
+    if root != seal["root"]:
+        problems.append(f"root is {seal['root'][:16]}..., the bars in its artifact give {root[:16]}...")
+    try:
+        bodies = [json.loads(line) for line in lines]
+        bars = sum(len(body["bars"]["slots"]) for body in bodies)
+        refused = Counter(row["rule"] for body in bodies for row in body["quarantined"])
+    except (ValueError, KeyError, TypeError) as error:
+        return [*problems, f"the bars in its artifact are not readable ({error})"]
+    told = seal["details"] if isinstance(seal["details"], dict) else {}
+    if told.get("bars", bars) != bars:
+        problems.append(f"details say {told['bars']} bars, the artifact holds {bars}")
+    if told.get("quarantined", dict(refused)) != dict(refused):
+        problems.append(f"details say {told['quarantined']} quarantined, the artifact holds {dict(refused)}")
+    return problems

@@ -1,0 +1,124 @@
+"""Recompute a whole home, or some experiments of it, and name every row that does not hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from throughline.identity import content_hash
+from throughline.storage import tables
+from throughline.storage.artifacts import ArtifactStore
+from throughline.verification import reading
+from throughline.verification.layout import BARS, SESSION
+from throughline.verification.ledger import Progress, check_ledger
+from throughline.verification.result import Finding, VerifyResult
+from throughline.verification.sealing import check_seals
+from throughline.verification.store import Artifacts, check_bars
+
+
+def _silent(_: str, __: int) -> None:
+    return
+
+
+def verify(
+    engine: Engine,
+    artifacts: ArtifactStore | None,
+    progress: Progress | None = None,
+    experiments: Sequence[str] | None = None,
+) -> VerifyResult:
+    """Recompute every hash, UUID, link, sum, seal, verdict and artifact.
+
+    engine: may read everything (reader or auditor). artifacts: the home's store; None leaves artifacts unread (the
+    bars' roots are then not recomputed). progress: called with what is read and how many rows more were checked.
+    experiments: ids to check; None = all, and with them every artifact and rows without an experiment.
+    """
+    report = progress or _silent
+    findings: list[Finding] = []
+    roots: dict[str, dict[str, dict[str, str]]] = {}
+    rows = pending = 0
+    with engine.connect() as connection:
+        # One snapshot for all questions: a run that writes meanwhile is either wholly there or not at all.
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        known = list(
+            connection.execute(select(tables.experiments).order_by(tables.experiments.c.id.collate("C"))).mappings()
+        )
+        ids = {row["id"] for row in known}
+        held = Artifacts(connection, artifacts) if artifacts is not None else None
+        for row in known:
+            if experiments is not None and row["id"] not in experiments:
+                continue
+            epoch = _check_experiment(row, ids, findings)
+            rows += 1
+            if epoch is None:
+                continue
+            ledger = check_ledger(connection, row["id"], epoch, report)
+            seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
+            sealing = check_seals(seals, verdicts, ledger, epoch)
+            findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
+            if held is not None:
+                findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)
+            rows += ledger.rows + len(seals) + len(verdicts)
+            pending += sealing.pending
+            report("partition_seals", len(seals) + len(verdicts))
+            roots[row["id"]] = {
+                asset: {day.isoformat(): seal["root"] for day, seal in days.items()}
+                for asset, days in sealing.by_asset.items()
+            }
+        if experiments is None:
+            for table, name in reading.unknown_experiments(connection):
+                findings.append(Finding(table, name, "rows of an experiment that is not recorded"))
+            if held is not None:
+                held.read_the_rest(report)
+                rows += len(held.rows)
+        findings += held.findings if held is not None else []
+        active = _active(connection, list(roots))
+    ordered = sorted(set(findings), key=lambda item: (item.table, item.row, item.problem))
+    return VerifyResult(rows=rows, findings=ordered, seals=roots, pending=pending, active=active)
+
+
+def _active(connection: Connection, checked: Sequence[str]) -> str | None:
+    table = tables.active_experiments
+    found = connection.execute(select(table.c.experiment).order_by(table.c.set_at.desc(), table.c.mode)).scalars()
+    return next((item for item in found if item in checked), checked[-1] if checked else None)
+
+
+def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> date | None:
+    """Return the epoch that the experiment's body gives, None where the body says none."""
+
+    def find(problem: str) -> None:
+        findings.append(Finding("experiments", row["id"], problem))
+
+    body = bytes(row["body"])
+    expected = content_hash("experiment", body)
+    if expected != row["id"]:
+        find(f"id is not the hash of its body, which is {expected[:16]}...")
+    try:
+        told = json.loads(body)
+        epoch = date.fromisoformat(told["epoch"])
+        for name in ("mode", "parent", "data_revision"):
+            if row[name] != told[name]:
+                find(f"column {name} is {row[name]}, the body says {told[name]}")
+    except (ValueError, KeyError, TypeError) as error:
+        find(f"body is not readable ({type(error).__name__}: {error})")
+        return None
+    if row["parent"] is not None and row["parent"] not in known:
+        find(f"parent {row['parent'][:16]}... is not recorded")
+    return epoch
+
+
+def _one_each(connection: Connection, experiment: str) -> list[Finding]:
+    findings = []
+    for table, asset in (("dispositions", SESSION), ("research_docs", "research_snapshots")):
+        for uuid, day, count in reading.candidates_without_one(connection, experiment, table, asset):
+            findings.append(
+                Finding(table, f"candidate {uuid}", f"candidate of {day} has {count} {table}, it must have exactly one")
+            )
+    for uuid, word, count in reading.taken_without_execution(connection, experiment):
+        findings.append(
+            Finding("executions", f"candidate {uuid}", f"disposition is '{word}', but it has {count} execution(s)")
+        )
+    return findings
