@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,9 +45,17 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
-def wait_until(condition: object, seconds: float, pause: float = 0.005) -> bool:
-    """Return True as soon as the callable `condition` is true, False after `seconds`."""
-    assert callable(condition)
+def wait_for(path: Path) -> None:
+    """Sleep until nobody holds the lock `path`. Raises FileNotFoundError where there is none."""
+    descriptor = open_lock(path, create=False)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.005) -> bool:
+    """Return True as soon as `condition` is true, False after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:

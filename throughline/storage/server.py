@@ -30,14 +30,14 @@ from types import TracebackType
 from throughline.errors import StorageError
 from throughline.storage import cluster
 from throughline.storage.home import Home
-from throughline.storage.locks import exclusive, is_held, open_lock, try_lock, wait_until
+from throughline.storage.locks import exclusive, is_held, open_lock, try_lock, wait_for, wait_until
 from throughline.storage.processes import birth_mark, is_postmaster, orphans_of, pid_namespace
 
 PATIENCE = 60.0
 """Seconds that a start or a stop may take."""
 _STOP = """
-import sys
-sys.path.insert(0, sys.argv[1])
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
 from throughline.storage.server import stop_idle
 stop_idle(sys.argv[2])
 """
@@ -102,6 +102,8 @@ class Server:
         with self._guard:
             self._folder = self.home.database
             with exclusive(self._folder / "server.lock", 1.5 * PATIENCE):
+                if self._lease is not None and os.fstat(self._lease).st_nlink == 0:
+                    self._drop_lease()  # of a home that was deleted and is made again now
                 if self._lease is None or self._owner_pid != os.getpid():
                     lease = open_lock(self._folder / "leases.lock")
                     # the guard of a stopping server may hold it for a moment
@@ -211,19 +213,19 @@ class Server:
         if log.exists() and log.stat().st_size > _LOG_LIMIT:
             log.write_bytes(b"")
         before = log.stat().st_size if log.exists() else 0
-        root = str(Path(__file__).resolve().parents[2])
+        importable = json.dumps([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
         task = cluster.launch_task(
             user,
             [str(cluster.program("postgres")), "-D", str(self._data)],
             running=str(self._folder / "running.lock"),
             leases=str(self._folder / "leases.lock"),
             log=str(log),
-            stop=[sys.executable, "-c", _STOP, root, str(self.home.path)],
+            stop=[sys.executable, "-c", _STOP, importable, str(self.home.path)],
         )
         # stderr must not be a pipe: the guard would keep it open
         launched = subprocess.run(
             cluster.launcher("serve", task),
-            env=cluster.environment() | {key: os.environ[key] for key in ("PYTHONPATH", "HOME") if key in os.environ},
+            env=cluster.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -309,5 +311,5 @@ def stop_idle(home: str) -> None:
     """Stop the server of `home` once nobody uses it: what the guard becomes. Whoever came in between is waited for."""
     leases = Path(home) / "database" / "leases.lock"
     while not Server(Home(home)).stop_if_idle():
-        with contextlib.suppress(FileNotFoundError), exclusive(leases, float("inf"), create=False):
-            pass
+        with contextlib.suppress(FileNotFoundError):
+            wait_for(leases)
