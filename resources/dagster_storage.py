@@ -11,14 +11,15 @@ event. Here the three storages share one engine whose connections are kept (`res
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import sqlalchemy as sa
-from dagster import Field, StringSource
+from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import RunStorageSqlMetadata
@@ -65,6 +66,24 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         """Use `pool`; its tables exist already."""
         super().__init__(pool.url, should_autocreate_tables=False)
         self._engine = pool.engine
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store many events; those that announce materializations in one statement, not one by one as the stock class.
+
+        A range announces each of its partitions: without this the announcements take longer than all else that Dagster
+        does for a partition.
+        """
+        announced = [e for e in events if e.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED]
+        if announced:
+            statement = self.prepare_insert_event_batch(announced).returning(SqlEventLogStorageTable.c.id)
+            with self.index_transaction() as connection:
+                ids = connection.execute(statement).scalars().all()
+                last = {e.get_dagster_event().asset_key: (e, int(i)) for e, i in zip(announced, ids, strict=True)}
+                for event, number in last.values():
+                    self._store_asset_event(connection, event, number)
+        others = [e for e in events if e.dagster_event_type is not DagsterEventType.ASSET_MATERIALIZATION_PLANNED]
+        if others:
+            super().store_event_batch(others)
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
         """Do nothing: the run storage has bounded the shared pool."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from resources.settings import Settings
@@ -25,9 +26,14 @@ from throughline.flow import STAGES, DayResult, FlowContext, make_context
 from throughline.quality.runner import GreatExpectationsRunner
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
+from throughline.storage.home import Home
+from throughline.storage.queries import sealed_days
 
 EXPERIMENT_TAG = "throughline/experiment"
 """Run tag: the experiment that a run works on."""
+
+
+LAST_STAGE = list(STAGES)[-1]
 
 
 class Flow(Protocol):
@@ -35,6 +41,10 @@ class Flow(Protocol):
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the flow context of a run."""
+        ...
+
+    def reports_folder(self) -> Path:
+        """Return the folder that tear sheets are written to."""
         ...
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -69,6 +79,21 @@ class HomeFlow:
         require_data(context, days)
         return STAGES[asset](context, days)
 
+    def reports_folder(self) -> Path:
+        """Return the home's folder of reports."""
+        return self.settings.home.reports
+
+    def next_day(self) -> date:
+        """Return the first day of the mode's active experiment whose chain is not sealed to its end yet."""
+        engine = self.database().engine("writer")
+        experiment = registry.active(engine, self.mode).experiment
+        with engine.connect() as conn:
+            sealed = set(sealed_days(conn, experiment.id, LAST_STAGE))
+        day = experiment.epoch
+        while day in sealed:
+            day += timedelta(days=1)
+        return day
+
     def database(self) -> Database:
         """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""
         with self._lock:
@@ -91,7 +116,8 @@ class HomeFlow:
         experiment = registry.load(engine, tagged)
         if experiment.mode != self.mode:
             raise SettingsError(
-                f"experiment {tagged[:12]} is of mode '{experiment.mode}': materialize the assets under {experiment.mode}/"
+                f"experiment {tagged[:12]} is of mode '{experiment.mode}': "
+                f"materialize the assets under {experiment.mode}/"
             )
         return experiment, found.inputs
 
@@ -115,9 +141,14 @@ class HomeFlow:
 class GivenFlow:
     """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned."""
 
-    def __init__(self, context: FlowContext) -> None:
+    def __init__(self, context: FlowContext, home: Home) -> None:
         self._context = context
+        self._home = home
         self.results: list[DayResult] = []
+
+    def reports_folder(self) -> Path:
+        """Return the home's folder of reports."""
+        return self._home.reports
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the given context, for this run."""
@@ -132,7 +163,7 @@ class GivenFlow:
 
 
 def require_data(context: FlowContext, days: Sequence[date]) -> None:
-    """Raise SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes."""
+    """Raise SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision later."""
     source = context.provider.description
     late = [day for day in days if day > source.last_day]
     if late:

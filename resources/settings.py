@@ -1,7 +1,7 @@
 """Settings of this machine: from the environment, validated once, with one clear error.
 
-Belongs here: where the home is, which database, how long a chunk is, whom to notify. Does not belong here: anything that
-decides a trade (the experiment's configuration file) and anything secret in a place that the UI shows.
+Belongs here: where the home is, which database, how long a chunk is, whom to notify. Does not belong here: anything
+that decides a trade (the experiment's configuration file).
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def checked_address(host: str, port: int, *, allow_private: bool) -> str:
     for text in addresses:
         if not _is_allowed(text, allow_private):
             raise WebhookError(
-                f"the webhook's host {host} is {text}, an address that is not public; set THROUGHLINE_WEBHOOK_PRIVATE=1 "
-                "if it is a server of yours (link-local addresses are always refused)"
+                f"the webhook's host {host} is {text}, an address that is not public; set "
+                "THROUGHLINE_WEBHOOK_PRIVATE=1 if it is a server of yours (link-local addresses are always refused)"
             )
     return addresses[0]
 

@@ -1,0 +1,104 @@
+"""The check of a gated asset: each sealed day of the experiment passes the current suite.
+
+Belongs here: turning verdicts into one check result. Does not belong here: the verdicts (`throughline.quality`).
+
+One unpartitioned check over all sealed days, not partitioned checks: those are a preview feature, and in a ranged run
+Dagster stores one verdict for every day of the range, so that one bad day marks a whole chunk. A check about the run's
+own days alone would flip with whichever range ran last; this one says the same whatever ran last, and names the days.
+It never blocks: a failed day is data (DESIGN section 4), and every consumer asks the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import Connection, and_, select
+
+from throughline.flow import FlowContext
+from throughline.quality.gate import failures_of
+from throughline.quality.verdict import Failure
+from throughline.storage.tables import gate_verdicts, partition_seals
+
+CHECK_NAME = "every_day_passes_its_suite"
+NAMED_DAYS = 50
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the sealed days of an asset stand: how many were judged by the current suite, and which of them failed."""
+
+    judged: int
+    failed: dict[date, tuple[Failure, ...]]
+
+
+def gate_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return the spec of the check."""
+    return dg.AssetCheckSpec(
+        CHECK_NAME,
+        asset=key,
+        description="Every sealed day of the run's experiment passes the current quality suite. A day that does not is "
+        "blocked downstream; the rest of the range goes on.",
+        blocking=False,
+    )
+
+
+def gate_standing(connection: Connection, experiment: str, asset: str, suite_hash: str) -> Standing:
+    """Return how the asset's sealed days stand under the suite `suite_hash`."""
+    verdicts, seals = gate_verdicts.c, partition_seals.c
+    same = and_(
+        verdicts.experiment == seals.experiment,
+        verdicts.asset == seals.asset,
+        verdicts.partition == seals.partition,
+        verdicts.seal == seals.root,
+    )
+    rows = connection.execute(
+        select(verdicts.partition, verdicts.passed, verdicts.failures)
+        .join_from(gate_verdicts, partition_seals, same)
+        .where(verdicts.experiment == experiment, verdicts.asset == asset, verdicts.suite_hash == suite_hash)
+        .order_by(verdicts.partition)
+    ).all()
+    return Standing(len(rows), {day: failures_of(text) for day, passed, text in rows if not passed})
+
+
+def gate_result(ctx: FlowContext, key: dg.AssetKey, asset: str) -> dg.AssetCheckResult:
+    """Return the check result for the experiment of a run."""
+    suite, suite_hash = ctx.gates.suite(asset)
+    with ctx.engine.connect() as conn:
+        standing = gate_standing(conn, ctx.experiment.id, asset, suite_hash)
+    metadata: dict[str, object] = {
+        "days_judged": standing.judged,
+        "days_failed": len(standing.failed),
+        "suite": suite,
+        "suite_hash": suite_hash,
+        "experiment": ctx.experiment.id,
+    }
+    if standing.failed:
+        metadata["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {"day": str(day), "rule": item.rule, "rows": item.rows, "such_as": ", ".join(item.sample)}
+                )
+                for day, failures in list(standing.failed.items())[:NAMED_DAYS]
+                for item in failures
+            ]
+        )
+    return dg.AssetCheckResult(
+        passed=not standing.failed,
+        check_name=CHECK_NAME,
+        asset_key=key,
+        description=_sentence(standing),
+        metadata=metadata,  # type: ignore[arg-type]
+    )
+
+
+def _sentence(standing: Standing) -> str:
+    if not standing.failed:
+        return f"all {standing.judged} sealed days pass"
+    day, failures = next(iter(standing.failed.items()))
+    rule = failures[0]
+    return (
+        f"{len(standing.failed)} of {standing.judged} sealed days fail, the first {day}: "
+        f"{rule.rule} is broken by {rule.rows} rows ({', '.join(rule.sample)})"
+    )

@@ -1,0 +1,103 @@
+"""Report assets: what an experiment came to over all its sealed days.
+
+Belongs here: when a report is made and what the UI shows of it. Does not belong here: any figure
+(`throughline.analytics`).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the type of `context` at run time and refuses text.
+
+import base64
+from pathlib import Path
+
+import dagster as dg
+
+from assets.shell import OWNERS, Graph, remember_experiment, run_tags
+from throughline.analytics.model import Report
+from throughline.errors import MissingPredecessor, ThroughlineError
+from throughline.experiment.identity import current_code_hash
+from throughline.flow import FlowContext
+from throughline.flow.stages import STAGES
+from throughline.storage.queries import sealed_days
+
+
+def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Return `backtest_report` of a mode: unpartitioned, over the days from the epoch that are sealed throughout."""
+
+    @dg.asset(
+        key=graph.key("backtest_report"),
+        description="Figures, baselines, assumptions and a tear sheet over all sealed days of the active experiment.",
+        deps=[graph.key(name) for name in ("outcomes", "shadow_outcomes", "portfolio_state")],
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=graph.mode,
+        kinds={"python", "html"},
+        owners=OWNERS,
+        tags={"stage": "reports"},
+    )
+    def backtest_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run_id)
+            remember_experiment(context, ctx.experiment.id)
+            return _report_result(ctx, flow.reports_folder())
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return [backtest_report]
+
+
+def _report_result(ctx: FlowContext, folder: Path) -> dg.MaterializeResult:
+    # Imported here: the report's libraries take seconds, which only this asset should pay.
+    from throughline.analytics.pictures import equity_png, funnel_png
+    from throughline.analytics.report import build_report
+    from throughline.analytics.tearsheet import write_tear_sheet
+
+    experiment = ctx.experiment
+    with ctx.engine.connect() as conn:
+        sealed = set.intersection(*(set(sealed_days(conn, experiment.id, name)) for name in STAGES))
+    if not sealed:
+        raise MissingPredecessor(
+            f"no day of experiment {experiment.id[:12]} is sealed throughout: materialize its assets from "
+            f"{experiment.epoch} on, then the report"
+        )
+    report = build_report(ctx.engine, ctx.artifacts, ctx.provider, experiment, experiment.epoch, max(sealed))
+    page, artifact = write_tear_sheet(report, folder, ctx.artifacts)
+    pictures = (
+        ("equity", equity_png(report.curves.dates, report.curves.equity)),
+        ("funnel", funnel_png(report.funnel)),
+    )
+    shown = "\n\n".join(
+        f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})" for title, png in pictures
+    )
+    base = report.paths["base"]
+    return dg.MaterializeResult(
+        metadata={
+            "preview": dg.MetadataValue.md(f"{_figures(report)}\n\n{shown}"),
+            "tear_sheet": dg.MetadataValue.path(page),
+            "tear_sheet_hash": artifact.hash,
+            "experiment": experiment.id,
+            "start": str(report.start),
+            "end": str(report.end),
+            "candidates": report.candidates,
+            "trades": report.trades,
+            "return_base": float(base.total_return),
+            "max_drawdown": float(base.max_drawdown),
+            "blocked_days": len(report.blocked_days),
+            "records_checked": report.chain["checked"],
+            "records_broken": report.chain["broken"],
+        }
+    )
+
+
+def _figures(report: Report) -> str:
+    """Return the figures by fill path as a markdown table, with the assumptions below."""
+    rows = ["| fill path | return | trades | win rate | max drawdown |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, figures in report.paths.items():
+        wins = "" if figures.win_rate is None else f"{figures.win_rate:.1%}"
+        rows.append(
+            f"| {name} | {figures.total_return:+.2%} | {figures.trades} | {wins} | {figures.max_drawdown:.2%} |"
+        )
+    heading = f"**{report.mode} {report.start} to {report.end}**"
+    warning = "\n\nThe sign of the return depends on the fill path." if report.sign_flips else ""
+    assumptions = "\n".join(f"- {sentence}" for sentence in report.assumptions)
+    return f"{heading}\n\n" + "\n".join(rows) + warning + f"\n\n{assumptions}"

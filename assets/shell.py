@@ -1,0 +1,114 @@
+"""The shell around a stage: from a Dagster range of partitions to a call of the flow, and back to what Dagster shows.
+
+Belongs here: what all partitioned assets share. Does not belong here: which assets there are (`market`, `decisions`,
+`trading`), and anything that decides.
+
+Every asset takes a time range, hands its days to its stage in order, and returns a result with zero rows too. A day
+that fails its gate is data: the run stays green and the check is red. Where a stage raises, the days that it had sealed
+by then are shown as materialized before the run fails, with the sentence of the error.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the type of `context` at run time and refuses text.
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from assets.checks.gates import gate_check, gate_result
+from assets.presentation import day_metadata, preview, sealed_before
+from resources.flow import EXPERIMENT_TAG
+from throughline.errors import ThroughlineError
+from throughline.experiment.identity import current_code_hash
+from throughline.flow import DayResult, FlowContext
+from throughline.quality.suite import GATED_ASSETS
+
+OWNERS = ["team:throughline"]
+
+Picture = Callable[[FlowContext, Sequence[DayResult]], str]
+"""Makes markdown with a picture for the last day of a range."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the assets of one mode share. chunk_days: days per run of a backfill."""
+
+    mode: str
+    partitions: dg.TimeWindowPartitionsDefinition
+    chunk_days: int
+
+    def key(self, name: str) -> dg.AssetKey:
+        """Return the key of an asset of this mode."""
+        return dg.AssetKey([self.mode, name])
+
+    @property
+    def flow_key(self) -> str:
+        """Name of the resource that opens the home."""
+        return f"flow_{self.mode}"
+
+
+def stage_asset(
+    graph: Graph,
+    name: str,
+    description: str,
+    *,
+    stage: str,
+    kinds: set[str],
+    deps: Sequence[dg.AssetDep | str] = (),
+    picture: Picture | None = None,
+) -> dg.AssetsDefinition:
+    """Return the partitioned asset over the stage `name`. deps: names of assets of this mode, or made edges."""
+    key = graph.key(name)
+    gated = name in GATED_ASSETS
+
+    @dg.asset(
+        key=key,
+        description=description,
+        deps=[graph.key(item) if isinstance(item, str) else item for item in deps],
+        partitions_def=graph.partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(graph.chunk_days),
+        check_specs=[gate_check(key)] if gated else None,
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=graph.mode,
+        kinds=kinds,
+        owners=OWNERS,
+        tags={"stage": stage, **({"tier": "gate"} if gated else {})},
+    )
+    def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        flow = getattr(context.resources, graph.flow_key)
+        days = [date.fromisoformat(text) for text in context.partition_keys]
+        try:
+            ctx = flow.context(run_tags(context), context.run_id)
+            remember_experiment(context, ctx.experiment.id)
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        try:
+            results = flow.run_stage(name, ctx, days)
+        except ThroughlineError as error:
+            for day, metadata in sealed_before(ctx, name, days):
+                context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=day.isoformat()))
+            if gated:
+                yield gate_result(ctx, key, name)
+            raise dg.Failure(str(error), allow_retries=False) from error
+        for result in results:
+            context.add_asset_metadata(day_metadata(result), partition_key=result.day.isoformat())
+        shown: dict[str, Any] = {"preview": dg.MetadataValue.md(preview(results, picture and picture(ctx, results)))}
+        context.add_asset_metadata(shown, partition_key=results[-1].day.isoformat())
+        yield dg.MaterializeResult(check_results=[gate_result(ctx, key, name)] if gated else None)
+
+    return run
+
+
+def run_tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """Return the run's tags as they are now: the first step of a run may have added the experiment."""
+    run = context.instance.get_run_by_id(context.run_id)
+    return run.tags if run is not None else context.run.tags
+
+
+def remember_experiment(context: dg.AssetExecutionContext, experiment: str) -> None:
+    """Tag the run with its experiment, so that later steps use the same whatever becomes active meanwhile."""
+    if EXPERIMENT_TAG not in run_tags(context):
+        context.instance.add_run_tags(context.run_id, {EXPERIMENT_TAG: experiment})

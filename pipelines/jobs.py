@@ -1,0 +1,38 @@
+"""Jobs: named selections of assets. One per mode, for its schedule and for a day at a time by hand.
+
+Does not belong here: backfills of history. A backfill of a *job* ignores that the session depends on its own yesterday
+(a chunk ran beside its predecessor), so history is backfilled by selecting the assets, or by `throughline backtest`.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from throughline.flow import STAGES
+
+
+def pipeline_job_name(mode: str) -> str:
+    """Return the name of a mode's pipeline job."""
+    return f"run_{mode}_pipeline_job"
+
+
+def pipeline_job(mode: str, partitions: dg.TimeWindowPartitionsDefinition) -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that takes a mode's daily assets from bars to outcomes, for a day or an unbroken range."""
+    return dg.define_asset_job(
+        pipeline_job_name(mode),
+        selection=dg.AssetSelection.assets(*(dg.AssetKey([mode, name]) for name in STAGES)),
+        partitions_def=partitions,
+        description=f"All daily assets of mode '{mode}', in order. For history, backfill the assets and not this job: "
+        "a backfill of the job would run a chunk beside the one before it.",
+        tags={"throughline/mode": mode},
+    )
+
+
+def report_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that writes a mode's report over all days sealed so far."""
+    return dg.define_asset_job(
+        f"write_{mode}_report_job",
+        selection=dg.AssetSelection.assets(dg.AssetKey([mode, "backtest_report"])),
+        description=f"The tear sheet of the active experiment of mode '{mode}' over all its sealed days.",
+        tags={"throughline/mode": mode},
+    )

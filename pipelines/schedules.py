@@ -1,0 +1,51 @@
+"""Schedules: the daily pipeline of each mode. Stopped until someone starts them.
+
+A tick asks for every day that is not yet sealed, from the first gap to yesterday, as one range: a machine that slept
+through a tick catches up by itself, and a session never lacks its predecessor. No more than one chunk per tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import dagster as dg
+
+from pipelines.jobs import pipeline_job_name
+from throughline.errors import ThroughlineError
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+NextDay = Callable[[], date]
+"""Returns the first day that is not sealed yet. Raises ThroughlineError where the mode has no experiment."""
+
+
+def range_tags(first: date, last: date) -> dict[str, str]:
+    """Return the run tags that make a run cover the partitions of [first, last]."""
+    return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+
+
+def daily_schedule(mode: str, next_day: NextDay, chunk_days: int) -> dg.ScheduleDefinition:
+    """Return the schedule that brings a mode's assets up to yesterday, at 00:15 UTC."""
+
+    @dg.schedule(
+        name=f"{mode}_daily",
+        job_name=pipeline_job_name(mode),
+        cron_schedule="15 0 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Every unsealed day of the active experiment of mode '{mode}' up to yesterday, as one range.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        yesterday = context.scheduled_execution_time.date() - timedelta(days=1)
+        try:
+            first = next_day()
+        except ThroughlineError as error:
+            return dg.SkipReason(str(error))
+        if first > yesterday:
+            return dg.SkipReason(f"all days up to {yesterday} are sealed")
+        last = min(yesterday, first + timedelta(days=chunk_days - 1))
+        return dg.RunRequest(run_key=f"{first}..{last}@{yesterday}", tags=range_tags(first, last))
+
+    return tick

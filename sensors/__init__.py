@@ -1,0 +1,1 @@
+"""Sensors: reactions to events. They notify; they do not control."""
