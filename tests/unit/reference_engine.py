@@ -123,12 +123,10 @@ class Reference:
         for now in sorted({t for b in self.bars for t in b}):
             self._halts_before(now)
             at_start = list(self.held)
-            closed: list[Held] = []
+            closed = [p for p in at_start if self._halted_by(p, now)]
             for p in at_start:
-                if self._halted_by(p, now):
-                    closed.append(p)
-            for p in at_start:
-                if p not in closed and now in self.bars[p.instrument] and self._open_of(p, self.bars[p.instrument][now]):
+                bar = self.bars[p.instrument].get(now)
+                if p not in closed and bar is not None and self._open_of(p, bar):
                     closed.append(p)
             newcomers = self._serve(wishes.get(now, []), now, len(at_start))
             for p in at_start + newcomers:
@@ -164,9 +162,7 @@ class Reference:
                 continue
             wishes.setdefault(fill, []).append(i)
         for at in wishes.values():
-            at.sort(
-                key=lambda i: (-float(e.score[i]), self.names[int(e.instrument[i])].encode(), int(e.decision_time[i]), i)
-            )
+            at.sort(key=lambda i: (-e.score[i], self.names[e.instrument[i]].encode(), e.decision_time[i], i))
         return wishes
 
     # exits -----------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.unit.reference_engine import Reference
 from tests.unit.trading_random import HOUR, START, Case, random_case, some_bars
-
 from throughline.identity import decimal_text
 from throughline.trading import DISPOSITIONS, PATHS, REASONS, Entries, PathState, flag_names, simulate
 from throughline.trading.state import equity_usd, rounded_state
@@ -90,7 +90,7 @@ def compare(case: Case) -> int:
     return trades
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=max(300, settings().max_examples))
 @given(SEEDS)
 def test_the_engine_agrees_bit_for_bit_with_a_slow_reference(seed: int) -> None:
     compare(random_case(seed))
@@ -119,12 +119,10 @@ def through_text(state: PathState) -> PathState:
     def copy(record: Any) -> Any:
         return replace(record, **{f.name: read(getattr(record, f.name)) for f in fields(record)})
 
-    return PathState(
-        read(state.cash), tuple(copy(p) for p in state.positions), tuple(copy(w) for w in state.waiting)
-    )
+    return PathState(read(state.cash), tuple(copy(p) for p in state.positions), tuple(copy(w) for w in state.waiting))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=max(200, settings().max_examples))
 @given(SEEDS, st.lists(st.integers(1, 45), max_size=6, unique=True), st.booleans(), st.booleans())
 def test_call_by_call_with_the_state_gives_exactly_what_one_call_gives(
     seed: int, hours: list[int], early: bool, whole_bars: bool

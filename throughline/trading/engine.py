@@ -94,9 +94,9 @@ def simulate(
 
     Fills and exits: a fill takes at most max_participation of its bar's volume; what an entry lacks is cancelled, what
     an exit lacks is sold at the opens (close-only: closes) of the following bars; the reason is that of the first
-    trigger. A bar of zero volume fills nothing: an entry expires, an exit waits. A reserve of 0 at an exit is a total loss
-    (`rug_pull`), on an entry it expires. A halt (no bar of the segment for halt_ms after the last close, or a bar of
-    another segment before that) closes at the path's share of the last close with the fee alone.
+    trigger. A bar of zero volume fills nothing: an entry expires, an exit waits. A reserve of 0 at an exit is a total
+    loss (`rug_pull`), on an entry it expires. A halt (no bar of the segment for halt_ms after the last close, or a bar
+    of another segment before that) closes at the path's share of the last close with the fee alone.
     Costs of a fill of value v: fee x v; price moved by multiplier x (half_spread + impact), multiplier 2, 1, 0 on the
     three paths, a sale's price never below 0; impact as in `Costs`. Attrition is taken from the exit value after its
     fee: x attrition_48h x hours held / 48 (not on the optimistic path).
@@ -222,7 +222,7 @@ def _check(
     if keys is not None and len(keys) != len(entries.decision_time):
         raise SimulationInputError(f"{len(keys)} keys for {len(entries.decision_time)} entries; give one per entry")
     k = entries.instrument
-    if len(k) and not (0 <= int(k.min()) and int(k.max()) < len(bars.instruments)):
+    if len(k) and (int(k.min()) < 0 or int(k.max()) >= len(bars.instruments)):
         row = int(np.flatnonzero((k < 0) | (k >= len(bars.instruments)))[0])
         raise SimulationInputError(
             f"Entries.instrument, row {row}, is {int(k[row])}; the bars have instruments 0..{len(bars.instruments) - 1}"
@@ -234,10 +234,11 @@ def _all_instruments(bars: Bars, state: Mapping[str, PathState]) -> tuple[list[s
     names = list(bars.instruments)
     known = set(names)
     for path in sorted(state):
-        for held in (*state[path].positions, *state[path].waiting):
-            if held.instrument not in known:
-                known.add(held.instrument)
-                names.append(held.instrument)
+        carried = state[path]
+        for name in [p.instrument for p in carried.positions] + [w.instrument for w in carried.waiting]:
+            if name not in known:
+                known.add(name)
+                names.append(name)
     starts = np.full(len(names) + 1, len(bars.open_time), dtype=np.int64)
     starts[: len(bars.starts)] = bars.starts
     return names, starts

@@ -111,7 +111,7 @@ def compiled(function: F) -> F:
     Without numba's reference counts (`_nrt`): the core makes no arrays, and counting the dozen arrays of `BarArrays`
     at each inner call took three quarters of the time.
     """
-    options = {"error_model": "numpy", "_nrt": False, "forceinline": function.__name__.startswith("_")}
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "forceinline": function.__name__.startswith("_")}
     try:
         return cast(F, numba.njit(cache=True, **options)(function))
     except RuntimeError:  # "no locator available": neither the package folder nor a user cache folder is writable
@@ -123,7 +123,7 @@ def _q18(value: float) -> float:
     """`state.round18` for numbers."""
     if value >= 0.0078125 or value <= -0.0078125:
         return value
-    return np.rint(value * 1e18) / 1e18  # type: ignore[no-any-return]
+    return float(np.rint(value * 1e18) / 1e18)
 
 
 @compiled
@@ -134,7 +134,7 @@ def _impact(bars: BarArrays, terms: Terms, row: int, value: float, selling: bool
     if bars.reserve.size > 0:
         reserve = bars.reserve[row]
         if reserve > 0.0:
-            return value / (reserve + value) if selling else value / reserve
+            return float(value / (reserve + value) if selling else value / reserve)
     if terms.close_only or bars.liquidity.size == 0 or bars.volatility.size == 0:
         return terms.floor
     traded, volatility = bars.liquidity[row], bars.volatility[row]
@@ -142,12 +142,12 @@ def _impact(bars: BarArrays, terms: Terms, row: int, value: float, selling: bool
         traded = bars.volume[row]
     if not (traded > 0.0 and volatility >= 0.0):
         return terms.floor
-    return max(terms.floor, terms.coefficient * volatility * math.sqrt(value / traded))
+    return float(max(terms.floor, terms.coefficient * volatility * math.sqrt(value / traded)))
 
 
 @compiled
 def _lost_share(terms: Terms, held_ms: int) -> float:
-    return min(1.0, terms.attrition * (held_ms / 3_600_000.0) / 48.0)
+    return float(min(1.0, terms.attrition * (held_ms / 3_600_000.0) / 48.0))
 
 
 @compiled
@@ -314,11 +314,11 @@ def _first_eventful(
     has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
     first = bars.open_time[row]
     limit = min(end, row + (deadline - first + interval - 1) // interval)
-    if limit > row and first - last_close < halt and not has_segment and not has_rug:
-        if bars.open_time[limit - 1] - first == (limit - 1 - row) * interval:  # no gap, no deadline: only prices matter
-            while row < limit and bars.low[row] > stop and bars.high[row] < target:
-                row += 1
-            return row
+    plain = limit > row and first - last_close < halt and not has_segment and not has_rug
+    if plain and bars.open_time[limit - 1] - first == (limit - 1 - row) * interval:  # no gap: only prices matter
+        while row < limit and bars.low[row] > stop and bars.high[row] < target:
+            row += 1
+        return row
     while row < end and bars.low[row] > stop and bars.high[row] < target:
         opens = bars.open_time[row]
         if opens >= deadline or opens - last_close >= halt:
@@ -348,7 +348,9 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
     row = begin
     while row < end:
         if pending == NOTHING and not terms.close_only:
-            quiet = _first_eventful(bars, row, end, last_close, segment, stop, target, deadline, terms.halt, terms.interval)
+            quiet = _first_eventful(
+                bars, row, end, last_close, segment, stop, target, deadline, terms.halt, terms.interval
+            )
             if quiet > row:
                 row, entry_bar = quiet, False
                 last_close = bars.open_time[row - 1] + terms.interval
@@ -429,9 +431,7 @@ def _follow(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, entry
 
 
 @compiled
-def _enter(
-    bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, ints: I64, floats: F64, p: int
-) -> bool:
+def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, ints: I64, floats: F64, p: int) -> bool:
     """Fill the m-th entry as position p; False if the cash is short of the smallest notional."""
     row, opens = served.row[m], served.time[m]
     notional = _q18(served.notional[m])
@@ -476,8 +476,8 @@ def _enter(
 @compiled
 def _earlier(ints: I64, rank: I64, a: int, b: int) -> bool:
     if ints[a, EXIT_BAR] != ints[b, EXIT_BAR]:
-        return ints[a, EXIT_BAR] < ints[b, EXIT_BAR]
-    return rank[ints[a, INSTRUMENT]] < rank[ints[b, INSTRUMENT]]
+        return bool(ints[a, EXIT_BAR] < ints[b, EXIT_BAR])
+    return bool(rank[ints[a, INSTRUMENT]] < rank[ints[b, INSTRUMENT]])
 
 
 @compiled

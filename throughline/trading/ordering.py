@@ -61,13 +61,13 @@ def find_rows(starts: I64, ends: I64, open_time: I64, which: I64, instants: I64,
 @compiled
 def _before(time: I64, score: F64, group: I64, rank: I64, second: I64, a: int, b: int) -> bool:
     if time[a] != time[b]:
-        return time[a] < time[b]
+        return bool(time[a] < time[b])
     if score[a] != score[b]:
-        return score[a] > score[b]
+        return bool(score[a] > score[b])
     if rank[group[a]] != rank[group[b]]:
-        return rank[group[a]] < rank[group[b]]
+        return bool(rank[group[a]] < rank[group[b]])
     if second[a] != second[b]:
-        return second[a] < second[b]
+        return bool(second[a] < second[b])
     return a < b
 
 
@@ -174,9 +174,9 @@ def find_fill_bars(
     """Find the bar on which every entry fills; the same for every path.
 
     Writes fill_bar and fill_time (-1: none) and disposition: `taken` where there is a fill bar, else `waiting` (decided
-    at or after `until`, or, without `contiguous`, no bar yet), `gate_closed` (blocked) or `expired` (no bar opens at the
-    decision instant, or it has no volume, a drained pool, or another segment). Returns whether the entries with a fill
-    bar already stand by instrument and time, no two alike.
+    at or after `until`, or, without `contiguous`, no bar yet), `gate_closed` (blocked) or `expired` (no bar opens at
+    the decision instant, or it has no volume, a drained pool, or another segment). Returns whether the entries with a
+    fill bar already stand by instrument and time, no two alike.
     """
     in_order = True
     last_instrument, last_time = -1, LONG_AGO

@@ -7,6 +7,7 @@ state may be stored as NUMERIC(38,18) or decimal text and read back without chan
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 from throughline.trading.types import PathState, Position, Waiting
 
@@ -35,8 +36,9 @@ def rounded_state(state: PathState) -> PathState:
 
 
 def _rounded_position(position: Position) -> Position:
-    floats = {f.name: getattr(position, f.name) for f in fields(position)}
-    return replace(position, **{k: round18(v) for k, v in floats.items() if isinstance(v, float)})
+    values = {f.name: getattr(position, f.name) for f in fields(position)}
+    rounded: dict[str, Any] = {k: round18(v) for k, v in values.items() if isinstance(v, float)}
+    return replace(position, **rounded)
 
 
 def _rounded_waiting(entry: Waiting) -> Waiting:

@@ -122,8 +122,8 @@ class Bars:
     def _refuse(self, column: str, row: int, what: str) -> None:
         name = self.instruments[int(np.searchsorted(self.starts, row, side="right")) - 1]
         raise SimulationInputError(
-            f"Bars.{column} of {name}, row {row} (open time {int(self.open_time[row])}), is {getattr(self, column)[row]}: "
-            f"{what}; clean the bars before simulating"
+            f"Bars.{column} of {name}, row {row} (open time {int(self.open_time[row])}), is "
+            f"{getattr(self, column)[row]}: {what}; clean the bars before simulating"
         )
 
 
