@@ -22,9 +22,9 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     panel = ctx.view.panel(wanted[0], wanted[-1])
     counts = _instrument_counts(panel)
     drafts = []
-    for day in wanted:
-        blocks = ctx.view.blocks(day)
-        ref = ctx.artifacts.put(artifact_bytes(blocks), "market_bars", "application/jsonl")
+    read = [ctx.view.blocks(day) for day in wanted]
+    refs = ctx.artifacts.put_many([artifact_bytes(blocks) for blocks in read], "market_bars", "application/jsonl")
+    for day, blocks, ref in zip(wanted, read, refs, strict=True):
         rows = _slice(panel, day)
         quarantined = sum(blocks.quarantined.values())
         before = counts.get(day_ms(day - DAY), 0)

