@@ -86,15 +86,14 @@ def compute_features(panel: MarketPanel, settings: StrategySettings) -> FeatureG
 
         previous_row = np.where(shift(segment, 1, -1) == segment, shift(last, 1, -1), -1)
         returns = panel.close / take_rows(panel.close, previous_row, np.nan) - 1.0
-    volatility = _volatility(
-        returns, window_rows(settings.volatility_window_hours, panel.interval_ms), panel.interval_ms
-    )
+    volatility = _volatility(returns, window_rows(settings.volatility_window_hours, panel.interval_ms), panel)
 
     day_rows = window_rows(24, panel.interval_ms)
     volume = _volume_24h(panel, has_bar, day_rows)
     reserve = _reference(panel, "pool_reserve")
     with np.errstate(invalid="ignore", divide="ignore"):
-        reserve_drop = 1.0 - reserve / shift(reserve, day_rows, np.nan)
+        day_before = np.where(shift(segment, day_rows, -1) == segment, shift(reserve, day_rows, np.nan), np.nan)
+        reserve_drop = 1.0 - reserve / day_before
     values = {
         "momentum": momentum,
         "volatility": volatility,
@@ -107,23 +106,23 @@ def compute_features(panel: MarketPanel, settings: StrategySettings) -> FeatureG
     return FeatureGrids({name: round_sig10(grid) for name, grid in values.items()}, has_bar, reference_row)
 
 
-def _volatility(returns: F64, rows: int, interval_ms: int) -> F64:
+def _volatility(returns: F64, rows: int, panel: MarketPanel) -> F64:
     """Daily standard deviation (n - 1) of simple bar returns in the window; NaN below half of a full window."""
     known = ~np.isnan(returns)
     filled = np.where(known, returns, 0.0)
-    count = trailing_sum(known.astype(np.float64), rows)
-    total = trailing_sum(filled, rows)
-    squares = trailing_sum(filled * filled, rows)
+    count = trailing_sum(known.astype(np.float64), rows, panel.segment_start)
+    total = trailing_sum(filled, rows, panel.segment_start)
+    squares = trailing_sum(filled * filled, rows, panel.segment_start)
     needed = max(2, rows // 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = (squares - total * total / count) / (count - 1.0)
-    daily = np.sqrt(np.maximum(variance, 0.0) * (DAY_MS / interval_ms))
+    daily = np.sqrt(np.maximum(variance, 0.0) * (DAY_MS / panel.interval_ms))
     return np.where(count >= needed, daily, np.nan)
 
 
 def _volume_24h(panel: MarketPanel, has_bar: NDArray[np.bool_], rows: int) -> F64:
     """Quote volume of the bars of the last 24 h, NaN where one of them has no volume; else what a source reports."""
-    unknown = trailing_sum((has_bar & np.isnan(panel.volume)).astype(np.float64), rows)
-    total = trailing_sum(np.where(np.isnan(panel.volume), 0.0, panel.volume), rows)
+    unknown = trailing_sum((has_bar & np.isnan(panel.volume)).astype(np.float64), rows, panel.segment_start)
+    total = trailing_sum(np.where(np.isnan(panel.volume), 0.0, panel.volume), rows, panel.segment_start)
     own = np.where((unknown > 0) | ~has_bar, np.nan, total)
     return np.where(np.isnan(own), _reference(panel, "volume_24h"), own)
