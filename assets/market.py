@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.pictures import funnel_svg, image
 from assets.shell import Graph, stage_asset
-from throughline.flow import DayResult, FlowContext
+
+if TYPE_CHECKING:
+    from throughline.flow import DayResult, FlowContext
 
 
 def funnel_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:

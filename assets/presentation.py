@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from throughline.flow import DayResult, FlowContext
-from throughline.quality.gate import gate_standings
 from throughline.quality.suite import GATED_ASSETS
-from throughline.storage.queries import read_seals
+
+if TYPE_CHECKING:
+    from throughline.flow import DayResult, FlowContext
 
 PREVIEW_DAYS = 14
 """How many days the preview of a range lists: the last ones."""
@@ -75,6 +75,9 @@ def sealed_before(ctx: FlowContext, asset: str, days: Sequence[date]) -> Iterato
 
     A day that is sealed but failed the ledger's own gate is not among them.
     """
+    from throughline.quality.gate import gate_standings
+    from throughline.storage.queries import read_seals
+
     with ctx.engine.connect() as conn:
         seals = read_seals(conn, ctx.experiment.id, asset, days[0], days[-1])
         roots = {day: seal.root for day, seal in seals.items() if seal.status == "sealed"}

@@ -8,16 +8,17 @@ Belongs here: when a report is made and what the UI shows of it. Does not belong
 
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.shell import OWNERS, Graph, remember_experiment, run_tags
-from throughline.analytics.model import Report
+from assets.shell import DAILY_ASSETS, OWNERS, Graph, remember_experiment, run_tags
 from throughline.errors import MissingPredecessor, ThroughlineError
 from throughline.experiment.identity import current_code_hash
-from throughline.flow import FlowContext
-from throughline.flow.stages import STAGES
-from throughline.storage.queries import sealed_days
+
+if TYPE_CHECKING:
+    from throughline.analytics.model import Report
+    from throughline.flow import FlowContext
 
 
 def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -46,15 +47,16 @@ def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     return [backtest_report]
 
 
-def _report_result(ctx: FlowContext, folder: Path) -> dg.MaterializeResult:
+def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the report's libraries take seconds, which only this asset should pay.
     from throughline.analytics.pictures import equity_png, funnel_png
     from throughline.analytics.report import build_report
     from throughline.analytics.tearsheet import write_tear_sheet
+    from throughline.storage.queries import sealed_days
 
     experiment = ctx.experiment
     with ctx.engine.connect() as conn:
-        sealed = set.intersection(*(set(sealed_days(conn, experiment.id, name)) for name in STAGES))
+        sealed = set.intersection(*(set(sealed_days(conn, experiment.id, name)) for name in DAILY_ASSETS))
     if not sealed:
         raise MissingPredecessor(
             f"no day of experiment {experiment.id[:12]} is sealed throughout: materialize its assets from "
@@ -89,7 +91,7 @@ def _report_result(ctx: FlowContext, folder: Path) -> dg.MaterializeResult:
     )
 
 
-def _figures(report: Report) -> str:
+def _figures(report: "Report") -> str:
     """Return the figures by fill path as a markdown table, with the assumptions below."""
     rows = ["| fill path | return | trades | win rate | max drawdown |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, figures in report.paths.items():

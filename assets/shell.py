@@ -13,7 +13,7 @@ by then are shown as materialized before the run fails, with the sentence of the
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -22,12 +22,26 @@ from assets.presentation import day_metadata, preview, sealed_before
 from resources.flow import EXPERIMENT_TAG
 from throughline.errors import ThroughlineError
 from throughline.experiment.identity import current_code_hash
-from throughline.flow import DayResult, FlowContext
 from throughline.quality.suite import GATED_ASSETS
+
+if TYPE_CHECKING:
+    from throughline.flow import DayResult, FlowContext
 
 OWNERS = ["team:throughline"]
 
-Picture = Callable[[FlowContext, Sequence[DayResult]], str]
+DAILY_ASSETS = (
+    "market_bars",
+    "market_scan",
+    "trade_candidates",
+    "research_snapshots",
+    "portfolio_state",
+    "executions",
+    "outcomes",
+    "shadow_outcomes",
+)
+"""The partitioned assets of a mode: the stages of the flow, named here so that loading needs no part of it."""
+
+Picture = Callable[["FlowContext", Sequence["DayResult"]], str]
 """Makes markdown with a picture for the last day of a range."""
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.pictures import equity_svg, image
 from assets.shell import Graph, stage_asset
-from throughline.flow import DayResult, FlowContext
-from throughline.storage.queries import read_seals
+
+if TYPE_CHECKING:
+    from throughline.flow import DayResult, FlowContext
 
 CURVE_DAYS = 365
 """How far back the equity curve of a day reaches."""
@@ -24,6 +26,8 @@ CURVE_DAYS = 365
 
 def equity_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:
     """Return the equity curves of the year up to the last day of a range, as markdown."""
+    from throughline.storage.queries import read_seals
+
     last = results[-1].day
     with ctx.engine.connect() as conn:
         seals = read_seals(conn, ctx.experiment.id, "portfolio_state", last - timedelta(days=CURVE_DAYS), last)

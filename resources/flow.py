@@ -7,6 +7,8 @@ A run works on the experiment named by its tag `throughline/experiment`, else on
 data is that of the mode's active inputs; it must be the source that the experiment is identified by.
 """
 
+# The domain is imported where it is used: definitions import this module, and loading them must stay quick.
+
 from __future__ import annotations
 
 import threading
@@ -14,26 +16,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from resources.settings import Settings
 from throughline.clock import SystemClock
 from throughline.errors import SettingsError
-from throughline.experiment import registry
-from throughline.experiment.identity import Experiment
-from throughline.experiment.providers import make_provider
-from throughline.flow import STAGES, DayResult, FlowContext, make_context
-from throughline.quality.runner import GreatExpectationsRunner
-from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
-from throughline.storage.queries import sealed_days
+
+if TYPE_CHECKING:
+    from throughline.experiment.identity import Experiment
+    from throughline.flow import DayResult, FlowContext
+    from throughline.storage.database import Database
 
 EXPERIMENT_TAG = "throughline/experiment"
 """Run tag: the experiment that a run works on."""
-
-
-LAST_STAGE = list(STAGES)[-1]
 
 
 class Flow(Protocol):
@@ -76,8 +72,7 @@ class HomeFlow:
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
         """Run the stage behind `asset` for `days`, none of which may lie beyond the data."""
-        require_data(context, days)
-        return STAGES[asset](context, days)
+        return run_stage(asset, context, days)
 
     def reports_folder(self) -> Path:
         """Return the home's folder of reports."""
@@ -85,10 +80,14 @@ class HomeFlow:
 
     def next_day(self) -> date:
         """Return the first day of the mode's active experiment whose chain is not sealed to its end yet."""
+        from throughline.experiment import registry
+        from throughline.flow import STAGES
+        from throughline.storage.queries import sealed_days
+
         engine = self.database().engine("writer")
         experiment = registry.active(engine, self.mode).experiment
         with engine.connect() as conn:
-            sealed = set(sealed_days(conn, experiment.id, LAST_STAGE))
+            sealed = set(sealed_days(conn, experiment.id, list(STAGES)[-1]))
         day = experiment.epoch
         while day in sealed:
             day += timedelta(days=1)
@@ -96,6 +95,8 @@ class HomeFlow:
 
     def database(self) -> Database:
         """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""
+        from throughline.storage.database import open_database
+
         with self._lock:
             if self._database is None:
                 self._database = open_database(self.settings.home, self.settings.database_url)
@@ -109,6 +110,8 @@ class HomeFlow:
             self._database = self._context = None
 
     def _experiment(self, tagged: str | None) -> tuple[Experiment, Mapping[str, object]]:
+        from throughline.experiment import registry
+
         engine = self.database().engine("writer")
         found = registry.active(engine, self.mode)
         if tagged is None or tagged == found.experiment.id:
@@ -122,6 +125,11 @@ class HomeFlow:
         return experiment, found.inputs
 
     def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
+        from throughline.experiment.providers import make_provider
+        from throughline.flow import make_context
+        from throughline.quality.runner import GreatExpectationsRunner
+        from throughline.storage.artifacts import ArtifactStore
+
         provider = make_provider(self.mode, {**inputs, "seed": experiment.seed})
         if provider.description.source_hash != experiment.source_hash:
             raise SettingsError(
@@ -156,17 +164,22 @@ class GivenFlow:
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
         """Run the stage behind `asset` for `days` and remember its results."""
-        require_data(context, days)
-        results = STAGES[asset](context, days)
+        results = run_stage(asset, context, days)
         self.results += results
         return results
 
 
-def require_data(context: FlowContext, days: Sequence[date]) -> None:
-    """Raise SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision later."""
+def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
+    """Run the stage behind `asset` for `days`.
+
+    Raises SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes.
+    """
+    from throughline.flow import STAGES
+
     source = context.provider.description
     late = [day for day in days if day > source.last_day]
     if late:
         raise SettingsError(
             f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
         )
+    return STAGES[asset](context, days)

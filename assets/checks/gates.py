@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from sqlalchemy import Connection, and_, select
 
-from throughline.flow import FlowContext
-from throughline.quality.gate import failures_of
 from throughline.quality.verdict import Failure
-from throughline.storage.tables import gate_verdicts, partition_seals
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from throughline.flow import FlowContext
 
 CHECK_NAME = "every_day_passes_its_suite"
 NAMED_DAYS = 50
@@ -46,6 +48,11 @@ def gate_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
 
 def gate_standing(connection: Connection, experiment: str, asset: str, suite_hash: str) -> Standing:
     """Return how the asset's sealed days stand under the suite `suite_hash`."""
+    from sqlalchemy import and_, select  # here, as in all assets: loading the code location must stay quick
+
+    from throughline.quality.gate import failures_of
+    from throughline.storage.tables import gate_verdicts, partition_seals
+
     verdicts, seals = gate_verdicts.c, partition_seals.c
     same = and_(
         verdicts.experiment == seals.experiment,
