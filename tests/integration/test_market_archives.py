@@ -159,9 +159,9 @@ def test_caps_of_binance_begin_in_2021_and_stand_at_midnight(archives: dict[str,
     panel = whole(archives["binance-hourly-2021"])
     cap = panel.references["market_cap"]
     january = int(np.searchsorted(panel.open_time, 1_609_459_200_000))
-    assert np.isnan(cap.values[: january - 1]).all()
-    # The bar that closes at midnight of 1 January is the first that may see the value stamped then.
-    assert not np.isnan(cap.values[january - 1]).all()
+    # The bar that closes at midnight belongs to 31 December; the value stamped then belongs to 1 January.
+    assert np.isnan(cap.values[:january]).all()
+    assert not np.isnan(cap.values[january]).all()
     known = ~np.isnan(cap.values)
     assert (cap.event_time[known] % 86_400_000 == 0).all()
     assert (cap.available_at[known] == cap.event_time[known]).all()

@@ -252,6 +252,9 @@ def _series(
     refuse(np.flatnonzero(early & good), f"{item.name}_known_before_its_event")
     rows = np.flatnonzero(good & ~early)
     tidy = believed_to_eighteen_places(value[rows])
-    series, conflicts = build_series(code[rows], tidy, event[rows], available[rows], item.max_age_ms, source)
+    own_row = item.table is None
+    series, conflicts = build_series(
+        code[rows], tidy, event[rows], available[rows], item.max_age_ms, source, own_row=own_row
+    )
     refuse(rows[conflicts], f"conflicting_{item.name}")
     return series, refused

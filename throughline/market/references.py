@@ -1,7 +1,8 @@
 """References: what was known beside the bars (caps, reported volumes), joined as of each bar's close.
 
 Belongs here: the as-of join and the rules for reference rows. The join is strict: at close t it takes the row with the
-latest event time among those with ``available_at <= t``, and nothing older than `max_age`. Does not belong here: files.
+latest event time among those with ``available_at <= t`` (before t, where t is midnight and the row is not the bar's
+own), and nothing older than `max_age`. Does not belong here: files.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
+_DAY_MS = 86_400_000
 _SHIFT = 42  # Unix ms stay below 2**42 until the year 2109, so (code, time) fits one int64 that sorts like the pair
 
 
@@ -37,13 +39,19 @@ class Series:
     available_at: I64
     max_age_ms: int
     source: str
+    own_row: bool
 
     def as_of(self, codes: I32, closes: I64) -> tuple[F64, I64, I64]:
-        """Return (value, event_time, available_at) as grids [closes, codes]; NaN and -1 where nothing is known."""
+        """Return (value, event_time, available_at) as grids [closes, codes]; NaN and -1 where nothing is known.
+
+        At a close at midnight UTC, a value of another table must have been known before that instant: what appears at
+        midnight belongs to the new day, and the old day's seal must not change when the new day's file comes.
+        """
         shape = (len(closes), len(codes))
         if len(self.key) == 0:
             return np.full(shape, np.nan), np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
-        wanted = (codes.astype(np.int64) << _SHIFT)[None, :] + closes[:, None]
+        latest = closes if self.own_row else np.where(closes % _DAY_MS == 0, closes - 1, closes)
+        wanted = (codes.astype(np.int64) << _SHIFT)[None, :] + latest[:, None]
         place = np.searchsorted(self.key, wanted.ravel(), "right") - 1
         row = np.maximum(place, 0).reshape(shape)
         event = self.event_time[row]
@@ -70,9 +78,11 @@ def value_faults(name: str, value: F64, may_be_negative: bool, others: list[tupl
 
 
 def build_series(
-    code: I32, value: F64, event_time: I64, available_at: I64, max_age_ms: int, source: str
+    code: I32, value: F64, event_time: I64, available_at: I64, max_age_ms: int, source: str, *, own_row: bool
 ) -> tuple[Series, NDArray[np.intp]]:
     """Order believed rows and return (the series, numbers of rows that conflict and are left out).
+
+    own_row: the values stand in the bars' own rows.
 
     Rows equal in code, event time, availability and value are one row. Rows equal in the first three that differ in
     value are both left out. A row that tells of an earlier event than one already known is never looked at (causal).
@@ -94,4 +104,4 @@ def build_series(
     latest = np.maximum.accumulate(pair_key(c, e)) if len(c) else pair_key(c, e)
     fresh = latest == pair_key(c, e)
     c, e, a, v = c[fresh], e[fresh], a[fresh], v[fresh]
-    return Series(pair_key(c, a), c, v, e, a, max_age_ms, source), refused
+    return Series(pair_key(c, a), c, v, e, a, max_age_ms, source, own_row), refused

@@ -164,10 +164,12 @@ class SimulatedProvider:
                 refused.append(QuarantinedRow(ticker, int(closes[row]), f"negative_{name}", detail))
             good = np.flatnonzero(~np.isnan(value) & ~bad)
             code, time = hours.ticker[rows][good], closes[good]
-            result[name], _ = build_series(code, value[good], time, time, _MAX_AGE_MS, f"simulated:{name}")
+            result[name], _ = build_series(
+                code, value[good], time, time, _MAX_AGE_MS, f"simulated:{name}", own_row=True
+            )
         day_end = self._epoch + (hours.daily_day + 1) * 24 * HOUR_MS
         result["volume_24h"], _ = build_series(
-            hours.daily_ticker, hours.daily_volume, day_end, day_end, _MAX_AGE_MS, "simulated:volume_24h"
+            hours.daily_ticker, hours.daily_volume, day_end, day_end, _MAX_AGE_MS, "simulated:volume_24h", own_row=True
         )
         return result, refused
 
