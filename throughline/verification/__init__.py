@@ -9,6 +9,6 @@ no trace inside it; compare the seals with a copy kept elsewhere (``verify --jso
 """
 
 from throughline.verification.result import Finding, VerifyResult
-from throughline.verification.verify import verify
+from throughline.verification.verify import verify, verify_connection
 
-__all__ = ["Finding", "VerifyResult", "verify"]
+__all__ = ["Finding", "VerifyResult", "verify", "verify_connection"]

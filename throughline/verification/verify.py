@@ -36,47 +36,56 @@ def verify(
     bars' roots are then not recomputed). progress: called with what is read and how many rows more were checked.
     experiments: ids to check; None = all, and with them every artifact and rows without an experiment.
     """
+    with engine.connect() as connection:
+        # One snapshot for all questions: a run that writes meanwhile is either wholly there or not at all.
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        return verify_connection(connection, artifacts, progress, experiments)
+
+
+def verify_connection(
+    connection: Connection,
+    artifacts: ArtifactStore | None,
+    progress: Progress | None = None,
+    experiments: Sequence[str] | None = None,
+) -> VerifyResult:
+    """Do what `verify` does on an open connection, in its transaction."""
     report = progress or _silent
     findings: list[Finding] = []
     roots: dict[str, dict[str, dict[str, str]]] = {}
     rows = pending = 0
-    with engine.connect() as connection:
-        # One snapshot for all questions: a run that writes meanwhile is either wholly there or not at all.
-        connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        known = list(
-            connection.execute(select(tables.experiments).order_by(tables.experiments.c.id.collate("C"))).mappings()
-        )
-        ids = {row["id"] for row in known}
-        held = Artifacts(connection, artifacts) if artifacts is not None else None
-        for row in known:
-            if experiments is not None and row["id"] not in experiments:
-                continue
-            epoch = _check_experiment(row, ids, findings)
-            rows += 1
-            if epoch is None:
-                continue
-            ledger = check_ledger(connection, row["id"], epoch, report)
-            seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
-            sealing = check_seals(seals, verdicts, ledger, epoch)
-            findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
-            if held is not None:
-                findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)
-            rows += ledger.rows + len(seals) + len(verdicts)
-            pending += sealing.pending
-            report("partition_seals", len(seals) + len(verdicts))
-            roots[row["id"]] = {
-                asset: {day.isoformat(): seal["root"] for day, seal in days.items()}
-                for asset, days in sealing.by_asset.items()
-            }
-        if experiments is None:
-            for table, name in reading.unknown_experiments(connection):
-                findings.append(Finding(table, name, "rows of an experiment that is not recorded"))
-            if held is not None:
-                held.read_the_rest(report)
-                rows += len(held.rows)
-        findings += held.findings if held is not None else []
-        active = _active(connection, list(roots))
+    statement = select(tables.experiments).order_by(tables.experiments.c.id.collate("C"))
+    known = list(connection.execute(statement).mappings())
+    ids = {row["id"] for row in known}
+    held = Artifacts(connection, artifacts) if artifacts is not None else None
+    for row in known:
+        if experiments is not None and row["id"] not in experiments:
+            continue
+        rows += 1
+        epoch = _check_experiment(row, ids, findings)
+        if epoch is None:
+            continue
+        ledger = check_ledger(connection, row["id"], epoch, report)
+        seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
+        sealing = check_seals(seals, verdicts, ledger, epoch)
+        findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
+        if held is not None:
+            findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)
+        rows += ledger.rows + len(seals) + len(verdicts)
+        pending += sealing.pending
+        report("partition_seals", len(seals) + len(verdicts))
+        roots[row["id"]] = {
+            asset: {day.isoformat(): seal["root"] for day, seal in days.items()}
+            for asset, days in sealing.by_asset.items()
+        }
+    if experiments is None:
+        for table, name in reading.unknown_experiments(connection):
+            findings.append(Finding(table, name, "rows of an experiment that is not recorded"))
+        if held is not None:
+            held.read_the_rest(report)
+            rows += len(held.rows)
+    findings += held.findings if held is not None else []
     ordered = sorted(set(findings), key=lambda item: (item.table, item.row, item.problem))
+    active = _active(connection, list(roots))
     return VerifyResult(rows=rows, findings=ordered, seals=roots, pending=pending, active=active)
 
 
