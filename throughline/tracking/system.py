@@ -197,7 +197,12 @@ class TradeTrackingSystem:
 
     def _append(self, conn: Connection, table: str, body: dict[str, Any], supersedes: UUID | None) -> UUID:
         if supersedes is not None:
-            _, before = find_record(conn, supersedes)
+            name, before = find_record(conn, supersedes)
+            if (name, str(before.columns.get("candidate_uuid"))) != (table, body["candidate"]["uuid"]):
+                raise UnknownRecord(
+                    f"{supersedes} is a record of {name} that does not belong to the {table} of candidate "
+                    f"{body['candidate']['uuid']}: a correction supersedes a record of its own table and trade"
+                )
             # A correction stands in the partition of the day it is made, not of the day it corrects.
             body |= {"partition": self._clock.now().date().isoformat(), "supersedes": reference(before)}
         row = make_row(table, body)
