@@ -61,7 +61,7 @@ def equity_png(dates: Sequence[date], curves: Mapping[str, Sequence[float]], wid
             marker="o" if len(dates) == 1 else None,
             zorder=3 if name == "base" else 2,
         )
-    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=8)  # type: ignore[no-untyped-call]
     if len(dates) == 1:
         axes.set_xlim(places[0] - 1.0, places[0] + 1.0)
     axes.xaxis.set_major_locator(locator)

@@ -29,6 +29,7 @@ from throughline.analytics.words import (
     path_rows,
     percent,
     ratio,
+    revision_sentence,
     sign_sentence,
     usd,
 )
@@ -78,7 +79,7 @@ def _header(report: Report) -> str:
     if report.mode == "demo":
         warnings.insert(0, INVENTED)
     if report.revision:
-        warnings.append(f"The data was revised, so this experiment is a fork: {counts_text(report.revision)}.")
+        warnings.append(revision_sentence(report.revision, report.experiment))
     return (
         f"<h1>Backtest {report.start} to {report.end}</h1>"
         f'<p class="sub">{days:,} day{"s" if days > 1 else ""}, {report.instruments:,} instruments, '

@@ -5,6 +5,7 @@ Shared by the terminal summary and the tear sheet, so that the two never say dif
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from throughline.analytics.model import Report
@@ -48,6 +49,22 @@ def blocked_sentence(report: Report) -> str | None:
         return None
     shown = ", ".join(days[:5]) + (f" and {len(days) - 5} more" if len(days) > 5 else "")
     return f"{len(days)} day(s) failed a data gate and are blocked: {shown}. No entries were taken on them."
+
+
+def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
+    """Return what changed in data that was sealed before, and that the experiment was forked for it.
+
+    revision: parent, days (ISO dates), added, changed, removed, instruments.
+    """
+    names = ", ".join(revision["instruments"][:5])
+    if len(revision["instruments"]) > 5:
+        names += f" and {len(revision['instruments']) - 5} more"
+    days, parent = revision["days"], revision["parent"][:12]
+    return (
+        f"{len(days)} day(s) that {parent} has sealed read differently now: {revision['added']} fact(s) added, "
+        f"{revision['changed']} changed, {revision['removed']} removed ({names}), first on {days[0]}. "
+        f"The experiment is forked as {experiment[:12]}; nothing of {parent} was touched."
+    )
 
 
 def baseline_rows(report: Report) -> list[tuple[str, str]]:

@@ -133,13 +133,15 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
 def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
     from throughline.analytics.report import build_report
     from throughline.analytics.tearsheet import write_tear_sheet
+    from throughline.analytics.words import revision_sentence
     from throughline.storage.queries import record_artifact
 
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
         experiment, revision = _experiment(engine, artifacts, task)
-        if revision is not None:
-            note(revision_sentence(revision, experiment.id), options.json)
+        changed = _revision_figures(revision)
+        if changed is not None:
+            note(revision_sentence(changed, experiment.id), options.json)
         seconds = _run_days(options, engine, artifacts, task, experiment)
         report = build_report(
             engine,
@@ -149,7 +151,7 @@ def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
             task.start,
             task.end,
             seconds=seconds,
-            revision=_revision_figures(revision),
+            revision=changed,
         )
         path, ref = write_tear_sheet(report, options.home.reports, artifacts)
         with engine.begin() as connection:
@@ -219,18 +221,6 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
         "removed": revision.removed,
         "instruments": list(revision.instruments),
     }
-
-
-def revision_sentence(revision: Revision, experiment: str) -> str:
-    """Return what changed in data that was sealed before, and that the experiment was forked for it."""
-    names = ", ".join(revision.instruments[:5])
-    if len(revision.instruments) > 5:
-        names += f" and {len(revision.instruments) - 5} more"
-    return (
-        f"{len(revision.days)} day(s) that {revision.parent[:12]} has sealed read differently now: {revision.added} "
-        f"fact(s) added, {revision.changed} changed, {revision.removed} removed ({names}), first on {revision.days[0]}."
-        f" The experiment is forked as {experiment[:12]}; nothing of {revision.parent[:12]} was touched."
-    )
 
 
 def _answer(options: Options, task: Task, report: Report, allow_blocked: bool) -> int:

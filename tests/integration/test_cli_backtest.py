@@ -1,0 +1,359 @@
+"""The commands on a small archive of a person's own: CSV files and a description, an embedded server, no Dagster."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from throughline.cli import DirectWiring, run
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.database import Database, open_database
+from throughline.storage.home import Home
+
+FIRST = date(2021, 1, 1)
+DAYS = 40
+START, MIDDLE, END = "2021-01-08", "2021-01-18", "2021-01-24"
+COINS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "BTC")
+
+DESCRIPTION = """
+schema = 1
+name = "my-coins"
+benchmark = "BTC"
+availability = "assumed"
+survivors_only = false
+[bars]
+file = "bars.csv"
+instrument = "coin"
+time = "day"
+time_unit = "date"
+stamp = "open"
+interval = "1d"
+known = "close"
+open = "open"
+high = "high"
+low = "low"
+close = "close"
+volume = "volume"
+volume_unit = "quote"
+[references.market_cap]
+value = "cap"
+known = "close"
+max_age = "36h"
+"""
+
+ISSUE_KEYS = [
+    "experiment",
+    "start",
+    "end",
+    "instruments",
+    "bars",
+    "funnel",
+    "candidates",
+    "trades",
+    "win_rate",
+    "returns",
+    "sharpe",
+    "max_drawdown",
+    "termination_reasons",
+    "dispositions",
+    "blocked_days",
+    "baselines",
+    "open_positions",
+    "assumptions",
+    "quarantined",
+    "seals",
+    "chain",
+    "seconds",
+]
+
+
+def csv_lines(change: Callable[[str, date, float], float | None] = lambda coin, day, price: price) -> str:
+    """Eight coins on waves of different length; `change` may alter a price or drop a row (None)."""
+    lines = ["coin,day,open,high,low,close,volume,cap"]
+    for number, coin in enumerate(COINS):
+        last = 1.0 + number
+        for k in range(DAYS):
+            day = FIRST + timedelta(days=k)
+            price: float | None = (1.0 + number) * (1.0 + 0.3 * math.sin(k / (2.0 + number / 3.0)))
+            price = change(coin, day, price or 0.0)
+            if price is None:
+                continue
+            opened, price = last, round(price, 6)
+            high, low = round(max(opened, price) * 1.01, 6), round(min(opened, price) * 0.99, 6)
+            lines.append(f"{coin},{day},{opened},{high},{low},{price},{2_000_000 + 1000 * number},{20_000_000}")
+            last = price
+    return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Shell:
+    """Runs commands against one home and one archive."""
+
+    home: Path
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self.capsys.readouterr()
+        code = run([*arguments, "--home", str(self.home)], DirectWiring(days=10))
+        said = self.capsys.readouterr()
+        return code, said.out, said.err
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        found, out, err = self(*arguments, "--json")
+        assert found == code, err
+        return json.loads(out)
+
+    def backtest(self, end: str = END, start: str = START, *more: str) -> tuple[str, ...]:
+        archive = ("--archive", str(self.folder / "archive.toml"), "--data", str(self.folder))
+        return ("backtest", *archive, "--start", start, "--end", end, *more)
+
+
+def write_archive(folder: Path, lines: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "archive.toml").write_text(DESCRIPTION)
+    (folder / "bars.csv").write_text(lines)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The module's home, its server held so that commands need not start it each time."""
+    with open_database(Home(tmp_path_factory.mktemp("cli") / "home")) as database:
+        yield database
+
+
+@pytest.fixture
+def shell(opened: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    write_archive(tmp_path / "data", csv_lines())
+    return Shell(opened.home.path, tmp_path / "data", capsys)
+
+
+def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(shell: Shell) -> None:
+    told = shell.json(*shell.backtest(MIDDLE))
+    assert set(ISSUE_KEYS) <= told.keys()
+    assert told["start"], told["end"] == (START, MIDDLE)
+    assert told["instruments"] == len(COINS)
+    assert told["bars"] == len(COINS) * 11
+    assert told["candidates"] > 0
+    assert told["trades"] > 0
+    assert set(told["returns"]) == {"pessimistic", "base", "optimistic"}
+    assert told["returns"]["pessimistic"] <= told["returns"]["base"] <= told["returns"]["optimistic"]
+    assert told["chain"]["checked"] > 100
+    assert told["chain"]["broken"] == 0
+    assert sum(told["dispositions"].values()) == told["candidates"]
+    assert sum(told["termination_reasons"].values()) == told["trades"]
+    assert told["baselines"]["benchmark"]["name"] == "BTC"
+    assert told["baselines"]["random_entries"]["draws"] == 200
+    assert set(told["seals"]) == set(told["seconds"])
+    assert any("No claim is made about rug pulls" in item for item in told["assumptions"])
+    page = Path(told["tear_sheet"]).read_text()
+    assert told["experiment"] in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_what_is_sealed(shell: Shell) -> None:
+    first = shell.json(*shell.backtest(MIDDLE))
+    before = shell.json("verify")["experiments"][first["experiment"]]
+    again = shell.json(*shell.backtest(MIDDLE))
+    assert {key: again[key] for key in ("experiment", "seals", "returns")} == {
+        key: first[key] for key in ("experiment", "seals", "returns")
+    }
+    assert set(again["seconds"].values()) == {0.0}
+    longer = shell.json(*shell.backtest(END))
+    assert longer["experiment"] == first["experiment"]
+    after = shell.json("verify")["experiments"][first["experiment"]]
+    for asset, days in before.items():
+        assert {day: after[asset][day] for day in days} == days
+        assert END in after[asset]
+
+
+def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell) -> None:
+    first = shell.json(*shell.backtest(MIDDLE))
+    sealed = shell.json("verify")["experiments"][first["experiment"]]
+    day = date(2021, 1, 12)
+    write_archive(
+        shell.folder, csv_lines(lambda coin, at, price: price * 1.02 if (coin, at) == ("BBB", day) else price)
+    )
+    code, out, err = shell(*shell.backtest(MIDDLE))
+    assert code == 0, err
+    assert "read differently now" in err
+    assert "BBB" in err
+    assert "forked" in err
+    fork = shell.json(*shell.backtest(MIDDLE))
+    assert fork["experiment"] != first["experiment"]
+    assert fork["revision"]["parent"] == first["experiment"]
+    assert fork["revision"]["changed"] > 0
+    assert fork["revision"]["instruments"] == ["BBB"]
+    listed = {row["id"]: row for row in shell.json("experiments")["experiments"]}
+    assert listed[fork["experiment"]]["parent"] == first["experiment"]
+    assert listed[fork["experiment"]]["active"]
+    assert not listed[first["experiment"]]["active"]
+    assert shell.json("verify")["experiments"][first["experiment"]] == sealed
+    assert "forked" not in shell(*shell.backtest(MIDDLE, "2021-01-09"))[2]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "sentence"),
+    [
+        ("2019-01-01", END, "2019-01-01 lies outside the archive 'my-coins', which holds 2021-01-01 to 2021-02-09"),
+        (START, "2022-01-01", "2022-01-01 lies outside the archive"),
+        (END, START, "lies before --start"),
+    ],
+)
+def test_a_range_that_the_archive_does_not_hold_is_one_sentence_with_its_range(
+    shell: Shell, start: str, end: str, sentence: str
+) -> None:
+    code, out, err = shell(*shell.backtest(end, start))
+    assert code == 1
+    assert out == ""
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+
+
+def test_blocked_days_are_listed_and_exit_with_three_unless_they_are_accepted(shell: Shell) -> None:
+    gone = date(2021, 1, 15)
+    write_archive(shell.folder, csv_lines(lambda coin, at, price: None if at == gone and coin != "BTC" else price))
+    code, out, err = shell(*shell.backtest(MIDDLE, "2021-01-10"))
+    assert code == 3
+    assert "2021-01-15 market_bars" in err
+    assert "--allow-blocked" in err
+    accepted = shell.json(*shell.backtest(MIDDLE, "2021-01-10", "--allow-blocked"))
+    assert {row["day"] for row in accepted["blocked_days"]} == {"2021-01-15"}
+    assert shell.json("verify")["ok"]
+
+
+def test_the_summary_in_words_has_the_paths_the_baselines_and_the_tear_sheet(shell: Shell) -> None:
+    code, out, err = shell(*shell.backtest(MIDDLE))
+    assert code == 0, err
+    for words in (
+        "pessimistic",
+        "optimistic",
+        "random entries",
+        "Funnel",
+        "Why trades ended",
+        "Tear sheet:",
+        "market cap",
+    ):
+        assert words in out
+    assert "\x1b" not in err
+
+
+def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell) -> None:
+    path = shell.folder / "config.toml"
+    path.write_text("[exits]\nstop_loss = 2\n")
+    code, _, err = shell(*shell.backtest(MIDDLE, START, "--config", str(path)))
+    assert code == 1
+    assert "exits.stop_loss" in err
+    assert len(err.splitlines()) == 1
+
+
+def uuids(database: Database) -> dict[str, str]:
+    """A UUID of every kind of record, of one chain that has an outcome."""
+    with database.engine("reader").connect() as connection:
+        chain = connection.execute(text("SELECT candidate_uuid FROM outcomes ORDER BY uuid LIMIT 1")).scalar_one()
+        tables = ("research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
+        found = {
+            name: str(
+                connection.execute(text(f"SELECT uuid FROM {name} WHERE candidate_uuid = :c"), {"c": chain}).scalar()
+            )
+            for name in tables
+        }
+        scan = connection.execute(text("SELECT scan_uuid FROM candidates WHERE uuid = :c"), {"c": chain}).scalar_one()
+    return found | {"candidates": str(chain), "market_scans": str(scan)}
+
+
+def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(shell: Shell, opened: Database) -> None:
+    shell.json(*shell.backtest(MIDDLE))
+    chain = uuids(opened)
+    whole = ["market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes"]
+    for table, uuid in chain.items():
+        story = shell.json("trade", uuid)
+        assert story["found_in"] == table
+        assert story["ok"]
+        if table != "market_scans":
+            assert story["candidate"] == chain["candidates"]
+            assert [step["table"] for step in story["steps"]] == whole
+    code, out, _ = shell("trade", chain["outcomes"])
+    assert code == 0
+    for words in (
+        "Scan  OK",
+        "Research snapshot  OK",
+        "Execution  OK",
+        "Outcome  OK",
+        "known at",
+        "nothing in it has been changed",
+    ):
+        assert words in out
+
+
+def test_a_changed_record_is_broken_in_its_story_and_in_verify(shell: Shell, opened: Database) -> None:
+    shell.json(*shell.backtest(MIDDLE))
+    outcome = uuids(opened)["outcomes"]
+    change = text("UPDATE outcomes SET realized_pnl_usd = realized_pnl_usd + :d WHERE uuid = :u")
+    with opened.engine("owner").begin() as connection:
+        connection.execute(change, {"d": 1, "u": outcome})
+    try:
+        code, out, _ = shell("trade", outcome)
+        assert code == 1
+        assert "Outcome  BROKEN" in out
+        code, out, _ = shell("verify")
+        assert code == 1
+        assert f"BROKEN  outcomes  {outcome}" in out
+        told = shell.json("verify", code=1)
+        assert not told["ok"]
+        assert {(item["table"], item["row"]) for item in told["findings"]} == {("outcomes", outcome)}
+        assert shell.json(*shell.backtest(MIDDLE), code=1)["chain"]["broken"] == 1
+    finally:
+        with opened.engine("owner").begin() as connection:
+            connection.execute(change, {"d": -1, "u": outcome})
+    assert shell("verify")[0] == 0
+
+
+def test_an_id_that_no_record_has_is_one_sentence(shell: Shell) -> None:
+    code, _, err = shell("trade", "0177b7cc-fa80-8f22-a377-54fb3f72a7a4")
+    assert code == 1
+    assert "no record of this home" in err
+
+
+def test_verify_can_be_asked_about_one_experiment_by_its_beginning(shell: Shell) -> None:
+    told = shell.json(*shell.backtest(MIDDLE))
+    only = shell.json("verify", "--experiment", told["experiment"][:10])
+    assert list(only["experiments"]) == [told["experiment"]]
+    assert only["seals"] == only["experiments"][told["experiment"]]
+    code, _, err = shell("verify", "--experiment", "zz")
+    assert code == 1
+    assert "throughline experiments" in err
+
+
+def test_an_empty_home_has_no_experiment_and_nothing_to_find(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = Shell(tmp_path / "empty", tmp_path, capsys)
+    assert "No experiment yet" in empty("experiments")[1]
+    assert empty.json("verify") == {
+        "ok": True,
+        "rows": 0,
+        "pending": 0,
+        "findings": [],
+        "experiment": None,
+        "seals": {},
+        "experiments": {},
+    }
+
+
+def test_the_tear_sheet_is_an_artifact_of_the_home(shell: Shell, opened: Database) -> None:
+    told = shell.json(*shell.backtest(MIDDLE))
+    page = Path(told["tear_sheet"]).read_bytes()
+    with opened.engine("reader").connect() as connection:
+        rows = connection.execute(text("SELECT hash, media_type FROM artifacts WHERE kind = 'tear_sheet'")).all()
+    store = ArtifactStore(opened.home.artifacts)
+    assert page in [store.get(digest) for digest, _ in rows]
+    assert {media for _, media in rows} == {"text/html"}

@@ -1,0 +1,101 @@
+"""The market's and chance's returns, against hand-worked panels."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from throughline.analytics.baselines import (
+    DailyCloses,
+    compound,
+    day_end_closes,
+    draw_entries,
+    equal_weight_returns,
+    segment_returns,
+    summarise_random,
+)
+from throughline.analytics.market_baselines import measure_baselines
+from throughline.configuration import Configuration
+from throughline.market.simulated import SimulatedProvider
+
+NAN = float("nan")
+
+
+def test_a_day_ends_at_the_last_close_before_it_even_where_bars_are_missing() -> None:
+    times = np.array([0, 10, 20, 30])
+    close = np.array([[1.0, NAN], [2.0, 5.0], [NAN, NAN], [4.0, 6.0]])
+    segment = np.array([[0, -1], [0, 10], [0, 10], [0, 30]])
+    ends = day_end_closes(times, close, segment, [0, 20, 30, 40])
+    np.testing.assert_array_equal(ends.close, [[NAN, NAN], [2.0, 5.0], [2.0, 5.0], [4.0, 6.0]])
+    np.testing.assert_array_equal(ends.segment, [[-1, -1], [0, 10], [0, 10], [0, 30]])
+
+
+def test_a_new_segment_never_gives_a_return() -> None:
+    before = DailyCloses(np.array([[0.000695, 10.0, NAN]]), np.array([[1, 1, -1]]))
+    after = DailyCloses(np.array([[0.695, 11.0, 3.0]]), np.array([[2, 1, 5]]))
+    np.testing.assert_allclose(segment_returns(before, after), [[0.0, 0.1, NAN]])
+
+
+def test_equal_weights_hold_only_what_was_eligible_at_the_days_start() -> None:
+    returns = np.array([[0.1, 0.3, -0.5], [0.2, NAN, 0.0], [9.0, 9.0, 9.0]])
+    eligible = np.array([[True, True, False], [True, True, False], [False, False, False]])
+    assert equal_weight_returns(returns, eligible) == pytest.approx([0.2, 0.2, 0.0])
+    assert compound([0.2, 0.2, 0.0]) == pytest.approx(0.44)
+
+
+def test_random_entries_are_eligible_in_time_order_and_the_same_for_the_same_seed() -> None:
+    eligible = np.zeros((50, 6), dtype=bool)
+    eligible[10:20, 2] = True
+    eligible[15, 5] = True
+    drawn = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    assert eligible[drawn.rows, drawn.columns].all()
+    assert (np.diff(drawn.rows) >= 0).all()
+    assert sorted(drawn.notional) == sorted([100.0, 200.0, 300.0] * 20)
+    again = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    np.testing.assert_array_equal(drawn.rows, again.rows)
+    np.testing.assert_array_equal(drawn.columns, again.columns)
+    other = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=4)
+    assert not np.array_equal(drawn.rows, other.rows)
+
+
+def test_the_numbers_of_a_draw_are_these_on_every_machine() -> None:
+    eligible = np.ones((100, 10), dtype=bool)
+    drawn = draw_entries(eligible, [1.0] * 5, seed=7, draw=0)
+    assert drawn.rows.tolist() == [8, 29, 40, 42, 87]
+    assert drawn.columns.tolist() == [7, 2, 0, 6, 6]
+
+
+def test_nothing_is_drawn_where_nothing_was_ever_eligible() -> None:
+    assert len(draw_entries(np.zeros((5, 3), dtype=bool), [1.0], 7, 0).rows) == 0
+    assert len(draw_entries(np.ones((5, 3), dtype=bool), [], 7, 0).rows) == 0
+
+
+def test_the_summary_places_the_strategy_among_the_draws() -> None:
+    told = summarise_random(0.25, [0.1, 0.2, 0.3, 0.4], [10, 12, 14, 16], 20)
+    assert told.percentile == 50.0
+    assert told.return_median == pytest.approx(0.25)
+    assert told.trades == 13.0
+    assert (told.draws, told.entries) == (4, 20)
+
+
+def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in() -> None:
+    provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
+    whole = measure_baselines(provider, Configuration(), start, end, [1000.0] * 60, 0.0, 7, draws=10)
+    parts = measure_baselines(provider, Configuration(), start, end, [1000.0] * 60, 0.0, 7, draws=10, chunk_days=7)
+    assert whole == parts
+    assert len(whole.curves["equal_weight"]) == len(whole.curves["benchmark"]) == 30
+    assert whole.figures["random_entries"]["trades"] > 0
+
+
+def test_the_benchmark_is_what_holding_it_gave() -> None:
+    provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 20)
+    told = measure_baselines(provider, Configuration(), start, end, [], 0.0, 7)
+    at = datetime(2024, 3, 1, tzinfo=UTC)
+    panel = provider.load(at, at + timedelta(days=20))
+    column = panel.instruments.index(str(provider.description.benchmark))
+    close = panel.close[:, column]
+    assert told.figures["benchmark"]["return"] == pytest.approx(close[-1] / close[23] - 1.0)
+    assert told.figures["random_entries"]["draws"] == 0
+    assert "no candidate" in told.figures["random_entries"]["reason"]

@@ -1,0 +1,158 @@
+"""The tear sheet, the pictures and the sentences, from a report made by hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from throughline.analytics.baselines import summarise_random
+from throughline.analytics.model import Curves, Report
+from throughline.analytics.performance import performance, signs_flip
+from throughline.analytics.pictures import equity_png, funnel_png
+from throughline.analytics.tearsheet import tear_sheet_html, write_tear_sheet
+from throughline.analytics.words import percent, sign_sentence, usd
+from throughline.errors import StorageError
+from throughline.storage.artifacts import ArtifactStore
+from throughline.trading.types import PATHS
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def make_report(
+    days: int = 40, drifts: tuple[float, float, float] = (-0.002, 0.001, 0.002), market: bool = True
+) -> Report:
+    dates = [date(2021, 1, 1) + timedelta(days=k) for k in range(days)]
+
+    def curve(drift: float) -> list[float]:
+        return [10_000.0 * (1.0 + drift * (k + 1) + 0.004 * ((k * 7) % 5 - 2)) for k in range(days)]
+
+    equity = {path: curve(drift) for path, drift in zip(PATHS, drifts, strict=True)}
+    cash = {path: [value * 0.4 for value in values] for path, values in equity.items()}
+    worth = {"equal_weight": curve(0.003), "benchmark": curve(0.002)} if market else {}
+    curves = Curves(dates, equity, cash, dict.fromkeys(PATHS, 10_000.0), worth)
+    paths = {path: performance(curves.with_start(path), cash[path], [10.0, -5.0, 3.0]) for path in PATHS}
+    funnel = [
+        {"filter": "market_cap", "seen": 1000, "removed": 700, "missing": 90},
+        {"filter": "momentum", "seen": 300, "removed": 280, "missing": 0},
+    ]
+    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], 20))
+    return Report(
+        experiment="ab" * 32,
+        mode="backtest",
+        start=dates[0],
+        end=dates[-1],
+        instruments=8,
+        bars=1234,
+        funnel=funnel,
+        candidates=20,
+        trades=3,
+        paths=paths,
+        termination_reasons={"stop_loss": 1, "profit_target": 2},
+        dispositions={"taken": 3, "no_slot": 17},
+        blocked_days=[],
+        baselines={
+            "equal_weight": {"return": 0.1, "instruments": 4.0},
+            "benchmark": {"name": "BTC", "return": 0.05}
+            if market
+            else {"name": None, "return": None, "reason": "none"},
+            "random_entries": drawn,
+        },
+        open_positions=[
+            {
+                "instrument": "<b>X</b>",
+                "entry_time": "2021-01-30T12:00:00.000000Z",
+                "entry_price": "0.00000012",
+                "last_price": "0.00000013",
+                "value_usd": 12.5,
+                "unrealized_pnl_usd": -1.0,
+            }
+        ],
+        assumptions=["Everything was assumed."],
+        quarantined={"rules": {"jump_up": 2}, "total": 2},
+        seals={"executions": "cd" * 32},
+        chain={"checked": 100, "broken": 0},
+        seconds={"executions": 0.5},
+        sign_flips=signs_flip([item.total_return for item in paths.values()]),
+        curves=curves,
+    )
+
+
+def test_the_page_says_first_that_the_sign_depends_on_the_fill_model() -> None:
+    page = tear_sheet_html(make_report())
+    assert "sign of the return depends on how fills are assumed" in page
+    assert page.index("sign of the return") < page.index("Equity, and what the market gave")
+    assert "sign of the return" not in tear_sheet_html(make_report(drifts=(0.001, 0.002, 0.003)))
+
+
+def test_the_page_needs_nothing_from_outside_and_escapes_what_it_is_given() -> None:
+    page = tear_sheet_html(make_report())
+    assert "http" not in page
+    assert "<script" not in page
+    assert "<b>X</b>" not in page
+    assert "&lt;b&gt;X&lt;/b&gt;" in page
+
+
+def test_the_same_report_gives_the_same_bytes() -> None:
+    assert tear_sheet_html(make_report()) == tear_sheet_html(make_report())
+
+
+@pytest.mark.parametrize("days", [1, 2, 4, 5, 8, 400])
+def test_any_length_of_range_gives_a_page(days: int) -> None:
+    page = tear_sheet_html(make_report(days=days, market=days != 8))
+    assert page.startswith("<!DOCTYPE html>")
+    assert ("No statistics of daily returns" in page) == (days < 5)
+
+
+def test_the_page_imports_nothing_that_could_fetch() -> None:
+    code = (
+        "import sys; from tests.unit.test_analytics_pages import *; tear_sheet_html(make_report());"
+        "assert 'quantstats' in sys.modules; assert 'yfinance' not in sys.modules; assert 'curl_cffi' not in sys.modules"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+
+
+def test_the_file_appears_whole_and_as_an_artifact(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "artifacts")
+    path, ref = write_tear_sheet(make_report(), tmp_path / "reports", store)
+    assert path.name == "backtest-2021-01-01-2021-02-09-abababababab.html"
+    assert store.get(ref.hash) == path.read_bytes()
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    with pytest.raises(StorageError, match="choose another --home"):
+        write_tear_sheet(make_report(), tmp_path / "reports", ArtifactStore(tmp_path / "artifacts"))
+
+
+def test_pictures_are_small_and_the_same_each_time() -> None:
+    report = make_report()
+    picture = equity_png(report.curves.dates, report.curves.equity)
+    assert picture.startswith(PNG)
+    assert len(picture) < 100_000
+    assert picture == equity_png(report.curves.dates, report.curves.equity)
+    assert funnel_png(report.funnel).startswith(PNG)
+    assert funnel_png([]).startswith(PNG)
+    assert equity_png(report.curves.dates[:1], {"base": [1.0]}).startswith(PNG)
+
+
+def test_figures_are_written_for_people() -> None:
+    assert percent(0.12345) == "+12.35 %"
+    assert percent(None) == "n/a"
+    assert usd(-3.2) == "-$3.20"
+    assert sign_sentence(replace(make_report(), sign_flips=False)) is None
+
+
+def test_the_object_printed_as_json_has_the_base_path_in_front() -> None:
+    told = make_report().as_json()
+    assert told["returns"].keys() == set(PATHS)
+    assert told["sharpe"] == told["paths"]["base"]["sharpe"]
+    assert told["sign_flips"] is True
+    assert told["start"] == "2021-01-01"
