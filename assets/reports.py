@@ -38,7 +38,7 @@ def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     def backtest_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         flow = getattr(context.resources, graph.flow_key)
         try:
-            ctx = flow.context(run_tags(context), context.run_id)
+            ctx = flow.context(run_tags(context), context.run.run_id)
             remember_experiment(context, ctx.experiment.id)
             return _report_result(ctx, flow.reports_folder())
         except ThroughlineError as error:

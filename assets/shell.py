@@ -95,7 +95,7 @@ def stage_asset(
         flow = getattr(context.resources, graph.flow_key)
         days = [date.fromisoformat(text) for text in context.partition_keys]
         try:
-            ctx = flow.context(run_tags(context), context.run_id)
+            ctx = flow.context(run_tags(context), context.run.run_id)
             remember_experiment(context, ctx.experiment.id)
         except ThroughlineError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -118,11 +118,11 @@ def stage_asset(
 
 def run_tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
     """Return the run's tags as they are now: the first step of a run may have added the experiment."""
-    run = context.instance.get_run_by_id(context.run_id)
+    run = context.instance.get_run_by_id(context.run.run_id)
     return run.tags if run is not None else context.run.tags
 
 
 def remember_experiment(context: dg.AssetExecutionContext, experiment: str) -> None:
     """Tag the run with its experiment, so that later steps use the same whatever becomes active meanwhile."""
     if EXPERIMENT_TAG not in run_tags(context):
-        context.instance.add_run_tags(context.run_id, {EXPERIMENT_TAG: experiment})
+        context.instance.add_run_tags(context.run.run_id, {EXPERIMENT_TAG: experiment})

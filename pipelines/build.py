@@ -49,7 +49,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
             for build in (market_assets, decision_assets, trading_assets, report_assets)
             for asset in build(graph)
         ],
-        jobs=[job for mode in MODES for job in (pipeline_job(mode, partitions), report_job(mode))],
+        jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode))],
         schedules=[daily_schedule(mode, flows[f"flow_{mode}"].next_day, settings.chunk_days) for mode in MODES],
         sensors=[run_failure_notifier(settings.webhook_url, allow_private=settings.webhook_private)],
         resources=resources,

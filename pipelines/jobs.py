@@ -16,12 +16,11 @@ def pipeline_job_name(mode: str) -> str:
     return f"run_{mode}_pipeline_job"
 
 
-def pipeline_job(mode: str, partitions: dg.TimeWindowPartitionsDefinition) -> dg.UnresolvedAssetJobDefinition:
+def pipeline_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
     """Return the job that takes a mode's daily assets from bars to outcomes, for a day or an unbroken range."""
     return dg.define_asset_job(
         pipeline_job_name(mode),
         selection=dg.AssetSelection.assets(*(dg.AssetKey([mode, name]) for name in DAILY_ASSETS)),
-        partitions_def=partitions,
         description=f"All daily assets of mode '{mode}', in order. For history, backfill the assets and not this job: "
         "a backfill of the job would run a chunk beside the one before it.",
         tags={"throughline/mode": mode},

@@ -122,7 +122,7 @@ class HomeFlow:
                 f"experiment {tagged[:12]} is of mode '{experiment.mode}': "
                 f"materialize the assets under {experiment.mode}/"
             )
-        return experiment, found.inputs
+        return experiment, {**found.inputs, "seed": experiment.seed}
 
     def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
         from throughline.experiment.providers import make_provider
@@ -130,7 +130,7 @@ class HomeFlow:
         from throughline.quality.runner import GreatExpectationsRunner
         from throughline.storage.artifacts import ArtifactStore
 
-        provider = make_provider(self.mode, {**inputs, "seed": experiment.seed})
+        provider = make_provider(self.mode, inputs)
         if provider.description.source_hash != experiment.source_hash:
             raise SettingsError(
                 f"experiment {experiment.id[:12]} was made from another source than the active inputs of mode "
