@@ -85,7 +85,7 @@ def words(path: Any) -> list[str]:
     return [DISPOSITIONS[code] for code in path.disposition]
 
 
-# rules: name -> (rows after a quiet first hour, {path: (reason, raw exit price, hour of exit, ambiguous)}) -------------
+# rules: name -> (rows after a quiet first hour, {path: (reason, raw exit price, hour of exit, ambiguous)}) ------------
 TABLE: dict[str, tuple[list[Row], dict[str, tuple[str, float, float, bool]]]] = {
     "a stop inside a bar fills at the stop, at the bar's close": (
         [(1, 100, 101, 84, 90)],
@@ -191,7 +191,7 @@ def test_an_entry_into_another_segment_expires() -> None:
     assert words(run(bars, e)[BASE])[1] == "expired"
 
 
-# slots -----------------------------------------------------------------------------------------------------------------
+# slots ----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_slot_freed_in_a_bar_serves_entries_from_the_next_bar_on() -> None:
@@ -218,7 +218,7 @@ def test_each_path_has_its_own_slots() -> None:
     rows = [(0, *QUIET), (1, 100, 140, 80, 100), (2, 100, 101, 90, 91), (3, 100, 101, 99, 100)]
     bars = market({"A": rows, "B": hours(0, 4)})
     paths = run(bars, wishes((0, 0), (1, 2)), slots=1)
-    assert {p: words(paths[p]) for p in paths} == dict.fromkeys(paths, ["taken", "taken"])
+    assert {p: words(paths[p]) for p in paths} == {p: ["taken", "taken"] for p in paths}
     gap = market({"A": [(0, *QUIET), (1, *QUIET)], "B": hours(0, 30), "C": hours(0, 30)})
     assert words(run(gap, wishes((0, 0), (1, 26)), slots=1)[BASE]) == ["taken", "no_slot"]  # halted at 26, free after
     assert words(run(gap, wishes((0, 0), (1, 27)), slots=1)[BASE]) == ["taken", "taken"]
@@ -235,7 +235,7 @@ def test_overlapping_entries_are_independent_of_each_other_and_of_cash() -> None
     assert path.state.cash == 10.0
 
 
-# cash and costs --------------------------------------------------------------------------------------------------------
+# cash and costs -------------------------------------------------------------------------------------------------------
 
 
 def test_cash_cuts_an_entry_and_below_one_dollar_refuses_it() -> None:
@@ -313,7 +313,7 @@ def test_attrition_is_charged_by_the_hours_held_but_not_on_the_optimistic_path()
     assert only(early[BASE])["attrition"] == pytest.approx(800 * 0.0027 * 12 / 48)
 
 
-# volume ----------------------------------------------------------------------------------------------------------------
+# volume ---------------------------------------------------------------------------------------------------------------
 
 
 def test_zero_volume_fills_neither_way() -> None:
@@ -351,7 +351,7 @@ def test_a_partial_exit_is_carried_to_the_following_opens_and_frees_the_slot_at_
     assert words(path) == ["taken", "no_slot", "taken"]
 
 
-# ends ------------------------------------------------------------------------------------------------------------------
+# ends -----------------------------------------------------------------------------------------------------------------
 
 HALT_VALUES = {PESSIMISTIC: -1000.0, BASE: -520.0, OPTIMISTIC: -40.0}
 
@@ -428,7 +428,7 @@ def test_the_end_closes_nothing_unless_asked_to() -> None:
     assert trade["net_pnl"] == pytest.approx(40)
 
 
-# close-only data -------------------------------------------------------------------------------------------------------
+# close-only data ------------------------------------------------------------------------------------------------------
 
 
 def closes(*prices: float) -> Bars:
@@ -464,7 +464,7 @@ def test_a_decision_whose_bar_lies_beyond_the_call_waits_and_fills_in_the_next()
     assert second.fills["raw_price"].tolist() == [102.0]
 
 
-# blocked days ----------------------------------------------------------------------------------------------------------
+# blocked days ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_blocked_stretch_trades_nothing_and_is_not_a_halt() -> None:
@@ -490,7 +490,7 @@ def test_a_halt_that_falls_into_a_blocked_stretch_is_booked_at_its_end() -> None
     assert (only(third[BASE])["reason"], only(third[BASE])["hour"]) == ("halted", 48)
 
 
-# the boundary ----------------------------------------------------------------------------------------------------------
+# the boundary ---------------------------------------------------------------------------------------------------------
 
 GOOD = {"A": [(0, *QUIET), (1, *QUIET)]}
 

@@ -152,6 +152,17 @@ def by_group(order: I64, group: I64, groups: int) -> I64:
 
 
 @compiled
+def columns_of(ints: I64, floats: F64, rows: I64, int_columns: I64, float_columns: F64) -> None:
+    """Write ints[rows].T and floats[rows].T, reading each row once."""
+    for m in range(len(rows)):
+        p = rows[m]
+        for column in range(ints.shape[1]):
+            int_columns[column, m] = ints[p, column]
+        for column in range(floats.shape[1]):
+            float_columns[column, m] = floats[p, column]
+
+
+@compiled
 def find_fill_bars(
     starts: I64,
     stops: I64,

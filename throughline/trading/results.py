@@ -11,31 +11,38 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.trading import kernel
+from throughline.trading import kernel, ordering
 from throughline.trading.types import F64, I64, REASONS, Position, flag_names
 
 Columns = Mapping[str, NDArray[np.generic]]
 Objects = NDArray[np.object_]
 
 
+def _columns(ints: I64, floats: F64, rows: I64) -> tuple[I64, F64]:
+    i, f = np.empty((ints.shape[1], len(rows)), np.int64), np.empty((floats.shape[1], len(rows)), np.float64)
+    ordering.columns_of(ints, floats, rows, i, f)
+    return i, f
+
+
 def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, rows: I64) -> Columns:
     """Columns of the entry fills of the positions `rows`, in their order."""
+    i, f = _columns(ints, floats, rows)
     return {
-        "entry": ints[rows, kernel.ENTRY],
+        "entry": i[kernel.ENTRY],
         "key": keys[rows],
-        "instrument": instruments[ints[rows, kernel.INSTRUMENT]],
-        "segment": ints[rows, kernel.SEGMENT],
-        "entry_time": ints[rows, kernel.ENTRY_TIME],
-        "bar_open_time": ints[rows, kernel.ENTRY_BAR],
-        "raw_price": floats[rows, kernel.RAW_PRICE],
-        "price": floats[rows, kernel.PRICE],
-        "quantity": floats[rows, kernel.BOUGHT],
-        "notional": floats[rows, kernel.NOTIONAL],
-        "fee": floats[rows, kernel.FEE],
-        "spread_cost": floats[rows, kernel.SPREAD],
-        "impact_cost": floats[rows, kernel.IMPACT],
-        "participation": floats[rows, kernel.PARTICIPATION],
-        "partial": ints[rows, kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
+        "instrument": instruments[i[kernel.INSTRUMENT]],
+        "segment": i[kernel.SEGMENT],
+        "entry_time": i[kernel.ENTRY_TIME],
+        "bar_open_time": i[kernel.ENTRY_BAR],
+        "raw_price": f[kernel.RAW_PRICE],
+        "price": f[kernel.PRICE],
+        "quantity": f[kernel.BOUGHT],
+        "notional": f[kernel.NOTIONAL],
+        "fee": f[kernel.FEE],
+        "spread_cost": f[kernel.SPREAD],
+        "impact_cost": f[kernel.IMPACT],
+        "participation": f[kernel.PARTICIPATION],
+        "partial": i[kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
     }
 
 
@@ -44,42 +51,43 @@ def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, o
     exit_bar = ints[order, kernel.EXIT_BAR]
     rows = order[np.argsort(exit_bar, kind="stable")]
     rows = rows[: int(np.count_nonzero(exit_bar != kernel.NEVER))]  # NEVER sorts behind every time
-    bought, raw_price = floats[rows, kernel.BOUGHT], floats[rows, kernel.RAW_PRICE]
-    sold_value, exit_value = floats[rows, kernel.SOLD_VALUE], floats[rows, kernel.EXIT_VALUE]
-    notional, attrition = floats[rows, kernel.NOTIONAL], floats[rows, kernel.ATTRITION]
-    entry_time, exit_time = ints[rows, kernel.ENTRY_TIME], ints[rows, kernel.EXIT_TIME]
+    i, f = _columns(ints, floats, rows)
+    bought, raw_price = f[kernel.BOUGHT], f[kernel.RAW_PRICE]
+    sold_value, exit_value = f[kernel.SOLD_VALUE], f[kernel.EXIT_VALUE]
+    notional, attrition = f[kernel.NOTIONAL], f[kernel.ATTRITION]
+    entry_time, exit_time = i[kernel.ENTRY_TIME], i[kernel.EXIT_TIME]
     gross = sold_value - bought * raw_price
-    fees = floats[rows, kernel.FEE] + floats[rows, kernel.EXIT_FEES]
-    costs = floats[rows, kernel.ENTRY_COSTS] + (sold_value - exit_value)
+    fees = f[kernel.FEE] + f[kernel.EXIT_FEES]
+    costs = f[kernel.ENTRY_COSTS] + (sold_value - exit_value)
     net = gross - fees - costs - attrition
-    other = net + floats[rows, kernel.OTHER_GAIN]
+    other = net + f[kernel.OTHER_GAIN]
     return {
-        "entry": ints[rows, kernel.ENTRY],
+        "entry": i[kernel.ENTRY],
         "key": keys[rows],
-        "instrument": instruments[ints[rows, kernel.INSTRUMENT]],
-        "segment": ints[rows, kernel.SEGMENT],
+        "instrument": instruments[i[kernel.INSTRUMENT]],
+        "segment": i[kernel.SEGMENT],
         "entry_time": entry_time,
-        "entry_bar_open": ints[rows, kernel.ENTRY_BAR],
+        "entry_bar_open": i[kernel.ENTRY_BAR],
         "exit_time": exit_time,
-        "exit_bar_open": ints[rows, kernel.EXIT_BAR],
-        "entry_price": floats[rows, kernel.PRICE],
+        "exit_bar_open": i[kernel.EXIT_BAR],
+        "entry_price": f[kernel.PRICE],
         "exit_price": exit_value / bought,
         "raw_entry_price": raw_price,
         "raw_exit_price": sold_value / bought,
         "quantity": bought,
         "notional": notional,
-        "reason": ints[rows, kernel.REASON].astype(np.int8),
+        "reason": i[kernel.REASON].astype(np.int8),
         "gross_pnl": gross,
         "fees": fees,
         "costs": costs,
         "attrition": attrition,
         "net_pnl": net,
         "return_percent": 100.0 * net / notional,
-        "ambiguous": ints[rows, kernel.AMBIGUOUS] != 0,
+        "ambiguous": i[kernel.AMBIGUOUS] != 0,
         "pnl_low": np.minimum(net, other),
         "pnl_high": np.maximum(net, other),
         "hold_ms": exit_time - entry_time,
-        "flags": ints[rows, kernel.FLAG_BITS],
+        "flags": i[kernel.FLAG_BITS],
     }
 
 
