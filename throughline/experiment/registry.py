@@ -5,6 +5,7 @@ A home remembers one active experiment per mode, with the inputs it was set up f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,7 @@ from throughline.storage.queries import (
     register_experiment,
     set_active,
 )
+from throughline.storage.records import Seal
 
 _CHUNK = 60
 
@@ -91,7 +93,8 @@ def resolve(
 ) -> tuple[Experiment, Revision | None]:
     """Return the experiment that goes on with this data: `base`, a fork of it made before, or a new fork.
 
-    An experiment goes on if every day it has sealed reads the same now; new days extend it. If none does, the first
+    An experiment goes on if every day it has sealed reads the same now, and every day before its epoch that warmed up
+    its signals; new days extend it (a fork that has sealed nothing yet has no say). If none does, the first
     one (`base`) is forked: the child's `data_revision` is the hash of the days that read differently and their new
     seals. The revision says what changed against the parent.
     """
@@ -101,9 +104,10 @@ def resolve(
     days = sorted({day for roots in sealed.values() for day in roots})
     now = _roots(provider, days)
     for member in family:
-        if all(now[day] == root for day, root in sealed[member.id].items()):
+        known = sealed[member.id]
+        if (known or member.id == base.id) and all(now[day] == root for day, (root, _) in known.items()):
             return member, None if member.id == base.id else _revision(engine, base, provider, artifacts, now)
-    differing = [day for day, root in sealed[base.id].items() if now[day] != root]
+    differing = [day for day, (root, _) in sealed[base.id].items() if now[day] != root]
     revision = hash_body("data_revision", {"days": [[day, now[day]] for day in differing]})
     fork = make_experiment(
         base.mode,
@@ -127,8 +131,19 @@ def _family(conn: Connection, base: Experiment) -> list[Experiment]:
     return [base, *forks]
 
 
-def _sealed_roots(conn: Connection, experiment: str) -> dict[date, str]:
-    return {day: seal.root for day, seal in read_seals(conn, experiment, "market_bars").items()}
+def _sealed_roots(conn: Connection, experiment: str) -> dict[date, tuple[str, str | None]]:
+    """Return (seal, artifact) of every day that the experiment read, ascending: before its epoch and from it on."""
+    seals = read_seals(conn, experiment, "market_bars")
+    told: dict[date, tuple[str, str | None]] = {}
+    for seal in seals.values():
+        told |= warm_up(seal)
+    return dict(sorted((told | {day: (seal.root, seal.artifact) for day, seal in seals.items()}).items()))
+
+
+def warm_up(seal: Seal) -> dict[date, tuple[str, str]]:
+    """Return (seal, artifact) of the days before the epoch, from the seal of the epoch's bars; nothing from others."""
+    told = json.loads(seal.details).get("warm_up", {})
+    return {date.fromisoformat(day): (item["root"], item["artifact"]) for day, item in told.items()}
 
 
 def _midnight(day: date) -> datetime:
@@ -149,17 +164,18 @@ def _revision(
     engine: Engine, parent: Experiment, provider: MarketDataProvider, artifacts: ArtifactStore, now: Mapping[date, str]
 ) -> Revision:
     with engine.connect() as conn:
-        seals = read_seals(conn, parent.id, "market_bars")
-    differing = [seal for seal in seals.values() if now[seal.partition] != seal.root]
+        known = _sealed_roots(conn, parent.id)
+    differing = [day for day, (root, _) in known.items() if now[day] != root]
     diffs: list[BlockDiff] = []
-    for seal in differing:
-        before = artifacts.get(seal.artifact).splitlines() if seal.artifact else []
-        panel = provider.load(_midnight(seal.partition), _midnight(seal.partition + timedelta(days=1)))
-        diffs.append(diff_blocks(before, day_blocks(panel, seal.partition).lines))
+    for day in differing:
+        artifact = known[day][1]
+        before = artifacts.get(artifact).splitlines() if artifact else []
+        panel = provider.load(_midnight(day), _midnight(day + timedelta(days=1)))
+        diffs.append(diff_blocks(before, day_blocks(panel, day).lines))
     names = sorted({name for diff in diffs for name in diff.instruments}, key=lambda name: name.encode())
     return Revision(
         parent=parent.id,
-        days=tuple(seal.partition for seal in differing),
+        days=tuple(differing),
         added=sum(diff.added for diff in diffs),
         changed=sum(diff.changed for diff in diffs),
         removed=sum(diff.removed for diff in diffs),

@@ -49,10 +49,23 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
                     "hours": summary["hours"],
                     "instruments": instruments,
                     "quarantined": dict(sorted(blocks.quarantined.items())),
-                },
+                }
+                | (_warm_up(ctx) if day == ctx.experiment.epoch else {}),
             )
         )
     return seal_days(ctx, "market_bars", drafts, blocked={})
+
+
+def _warm_up(ctx: FlowContext) -> dict[str, Any]:
+    """Return what the days before the epoch are, which warm up the signals and are no partition, and store their bars.
+
+    With it a revision of them is noticed, and what changed can be said.
+    """
+    days = ctx.view.read_days([ctx.experiment.epoch])[:-1]
+    told = {
+        day.isoformat(): {"artifact": ctx.view.keep(day, ctx.artifacts), "root": ctx.view.root(day)} for day in days
+    }
+    return {"warm_up": told}
 
 
 def _slice(panel: MarketPanel, day: date) -> slice:

@@ -13,6 +13,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from throughline.errors import GateClosed, MissingPredecessor, RevisedData, SettingsError
+from throughline.experiment.registry import warm_up
 from throughline.flow.context import DayResult, FlowContext
 from throughline.identity import seal_of
 from throughline.quality.gate import gate_states
@@ -101,14 +102,21 @@ def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days:
 
 
 def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> dict[date, str]:
-    """Return the seals of the bars of `days` as they read now. Raises RevisedData if a sealed day reads differently."""
-    sealed = seals_by_day(ctx, conn, "market_bars", days)
+    """Return the seals of the bars of `days` as they read now. Raises RevisedData if a sealed day reads differently.
+
+    Days before the epoch are no partition; what they were stands in the details of the epoch's seal.
+    """
+    epoch = ctx.experiment.epoch
+    sealed = {day: seal.root for day, seal in seals_by_day(ctx, conn, "market_bars", days).items()}
+    if days[0] < epoch:
+        first = read_seals(conn, ctx.experiment.id, "market_bars", epoch, epoch).get(epoch)
+        sealed |= {day: root for day, (root, _) in warm_up(first).items()} if first else {}
     roots = {day: ctx.view.root(day) for day in days}
     for day, root in roots.items():
-        if day in sealed and sealed[day].root != root:
+        if day in sealed and sealed[day] != root:
             raise RevisedData(
                 f"market_bars of {day} reads differently from what was sealed ({root[:12]} instead of "
-                f"{sealed[day].root[:12]}): run `throughline backtest` on the revised files to fork the experiment"
+                f"{sealed[day][:12]}): run `throughline backtest` on the revised files to fork the experiment"
             )
     return roots
 
