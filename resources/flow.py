@@ -172,6 +172,10 @@ class GivenFlow:
 def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Run the stage behind `asset` for `days`.
 
+    The scan reads bars of a few days before its own, which Dagster does not know of (edges are same-day): chunks of a
+    backfill run side by side, and the neighbour that seals those days may not have come to it. They are sealed here
+    then; whoever comes second finds the very same and writes nothing.
+
     Raises SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes.
     """
     from throughline.flow import STAGES
@@ -182,4 +186,22 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
         raise SettingsError(
             f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
         )
+    if asset == "market_scan":
+        missing = unsealed_look_back(context, days)
+        if missing:
+            STAGES["market_bars"](context, missing)
     return STAGES[asset](context, days)
+
+
+def unsealed_look_back(context: FlowContext, days: Sequence[date]) -> list[date]:
+    """Return, as one unbroken range, the days of the scan's look-back from the epoch on whose bars are not sealed."""
+    from throughline.storage.queries import read_seals
+
+    first = max(context.experiment.epoch, min(days) - timedelta(days=context.view.lookback))
+    before = [first + timedelta(days=k) for k in range((min(days) - first).days)]
+    if not before:
+        return []
+    with context.engine.connect() as conn:
+        sealed = read_seals(conn, context.experiment.id, "market_bars", before[0], before[-1])
+    missing = [day for day in before if day not in sealed]
+    return [day for day in before if missing and missing[0] <= day <= missing[-1]]

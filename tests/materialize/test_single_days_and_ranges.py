@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,7 +15,7 @@ from pipelines.build import build_defs
 from pipelines.jobs import pipeline_job_name
 from resources.flow import EXPERIMENT_TAG, GivenFlow
 from resources.settings import Settings
-from tests.materialize.homes import FIRST, FailingGates, context_of, seals_of
+from tests.materialize.homes import FIRST, FailingGates, context_of, opened, seals_of
 from throughline.errors import GateClosed, MissingPredecessor, SettingsError, ThroughlineError
 from throughline.flow import STAGES, FlowContext
 from throughline.storage.database import Database
@@ -156,6 +157,22 @@ def test_a_session_without_its_yesterday_names_the_missing_day(
         STAGES[name](context, [day(k) for k in range(4)])
     with pytest.raises(MissingPredecessor, match="portfolio_state of 2021-03-02 is not sealed"):
         materialize_range(settings, context, day(2), day(3), instance=instance)
+
+
+def test_chunks_up_to_research_may_run_in_any_order(
+    database: Database, settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    upstream = ("market_bars", "market_scan", "trade_candidates", "research_snapshots")
+    context = context_of(database, seed=14)
+    materialize_range(settings, context, day(0), day(8), instance=instance)
+    in_order = {key: value for key, value in seals_of(context).items() if key[0] in upstream}
+    with opened(tmp_path / "other") as other:
+        overtaken = context_of(other, seed=14)
+        flow = GivenFlow(overtaken, other.home)
+        for first in (6, 0, 3):  # as when the runs of a backfill overtake one another
+            for name in upstream:
+                flow.run_stage(name, overtaken, [day(first + k) for k in range(3)])
+        assert seals_of(overtaken) == in_order
 
 
 class Torn(GivenFlow):
