@@ -39,9 +39,14 @@ class DagsterWiring:
         self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
     ) -> Mapping[str, float]:
         """Materialize every daily asset of the experiment's mode over [start, end]; return asset -> seconds."""
+        from dagster import DagsterExecutionInterruptedError
+
         from pipelines.backfill import materialize_range
 
-        return materialize_range(_settings(options), context, start, end, progress=progress).seconds
+        try:
+            return materialize_range(_settings(options), context, start, end, progress=progress).seconds
+        except DagsterExecutionInterruptedError as stop:
+            raise KeyboardInterrupt from stop
 
     def dev(self, options: Options, host: str, port: int) -> int:
         """Run the UI until it is stopped."""
@@ -67,8 +72,9 @@ def main() -> None:
     from dotenv import load_dotenv
 
     load_dotenv(REPO / ".env")  # telemetry off; what is exported already wins
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _interrupted)  # a polite stop is an interrupt: the database is given back
+    # A shell starts background jobs with INT ignored, and TERM would end us without giving the database back.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     sys.exit(run(sys.argv[1:], DagsterWiring()))
 
 

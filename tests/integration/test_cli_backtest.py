@@ -182,7 +182,7 @@ def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell) 
     write_archive(
         shell.folder, csv_lines(lambda coin, at, price: price * 1.02 if (coin, at) == ("BBB", day) else price)
     )
-    code, out, err = shell(*shell.backtest(MIDDLE))
+    code, _, err = shell(*shell.backtest(MIDDLE))
     assert code == 0, err
     assert "read differently now" in err
     assert "BBB" in err
@@ -221,7 +221,7 @@ def test_a_range_that_the_archive_does_not_hold_is_one_sentence_with_its_range(
 def test_blocked_days_are_listed_and_exit_with_three_unless_they_are_accepted(shell: Shell) -> None:
     gone = date(2021, 1, 15)
     write_archive(shell.folder, csv_lines(lambda coin, at, price: None if at == gone and coin != "BTC" else price))
-    code, out, err = shell(*shell.backtest(MIDDLE, "2021-01-10"))
+    code, _, err = shell(*shell.backtest(MIDDLE, "2021-01-10"))
     assert code == 3
     assert "2021-01-15 market_bars" in err
     assert "--allow-blocked" in err

@@ -22,6 +22,7 @@ COLOURS = {
     "equal_weight": "#5f6b76",
     "benchmark": "#c9771a",
 }
+_LOG_FROM = 5.0  # a curve that grew more than this would press all others flat on a linear scale
 LABELS = {"equal_weight": "equal-weight universe", "benchmark": "benchmark"}
 
 
@@ -66,6 +67,14 @@ def equity_png(dates: Sequence[date], curves: Mapping[str, Sequence[float]], wid
         axes.set_xlim(places[0] - 1.0, places[0] + 1.0)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    values = [value for curve in curves.values() for value in curve]
+    if values and min(values) > 0 and max(values) > _LOG_FROM * min(values):
+        from matplotlib.ticker import LogLocator, NullFormatter
+
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel("log scale", fontsize=8, color="#66727f")
     axes.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}")
     axes.grid(axis="y", alpha=0.25)
     axes.margins(x=0.01)
