@@ -50,7 +50,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
             for asset in build(graph)
         ],
         jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode))],
-        schedules=[daily_schedule(mode, flows[f"flow_{mode}"].next_day, settings.chunk_days) for mode in MODES],
+        schedules=[daily_schedule(mode, flows[f"flow_{mode}"].unsealed_days, settings.chunk_days) for mode in MODES],
         sensors=[run_failure_notifier(settings.webhook_url, allow_private=settings.webhook_private)],
         resources=resources,
         # Steps are short and share one process's provider and server lease; a process a step costs 20 times as much.

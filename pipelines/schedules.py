@@ -17,8 +17,9 @@ from throughline.errors import ThroughlineError
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
-NextDay = Callable[[], date]
-"""Returns the first day that is not sealed yet. Raises ThroughlineError where the mode has no experiment."""
+Unsealed = Callable[[date], tuple[date, date] | None]
+"""Returns first and last unsealed day up to a day, None where there is none. Raises ThroughlineError for a mode without
+an experiment."""
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
@@ -26,7 +27,7 @@ def range_tags(first: date, last: date) -> dict[str, str]:
     return {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
 
 
-def daily_schedule(mode: str, next_day: NextDay, chunk_days: int) -> dg.ScheduleDefinition:
+def daily_schedule(mode: str, unsealed: Unsealed, chunk_days: int) -> dg.ScheduleDefinition:
     """Return the schedule that brings a mode's assets up to yesterday, at 00:15 UTC."""
 
     @dg.schedule(
@@ -40,12 +41,12 @@ def daily_schedule(mode: str, next_day: NextDay, chunk_days: int) -> dg.Schedule
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         yesterday = context.scheduled_execution_time.date() - timedelta(days=1)
         try:
-            first = next_day()
+            days = unsealed(yesterday)
         except ThroughlineError as error:
             return dg.SkipReason(str(error))
-        if first > yesterday:
-            return dg.SkipReason(f"all days up to {yesterday} are sealed")
-        last = min(yesterday, first + timedelta(days=chunk_days - 1))
+        if days is None:
+            return dg.SkipReason(f"all days up to {yesterday} for which there is data are sealed")
+        first, last = days[0], min(days[1], days[0] + timedelta(days=chunk_days - 1))
         return dg.RunRequest(run_key=f"{first}..{last}@{yesterday}", tags=range_tags(first, last))
 
     return tick

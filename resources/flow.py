@@ -78,20 +78,26 @@ class HomeFlow:
         """Return the home's folder of reports."""
         return self.settings.home.reports
 
-    def next_day(self) -> date:
-        """Return the first day of the mode's active experiment whose chain is not sealed to its end yet."""
+    def unsealed_days(self, until: date) -> tuple[date, date] | None:
+        """Return first and last day of the active experiment that is not sealed to its end yet, up to `until`.
+
+        None where there is none, or where the data ends before it. Raises SettingsError without an active experiment.
+        """
         from throughline.experiment import registry
+        from throughline.experiment.providers import make_provider
         from throughline.flow import STAGES
         from throughline.storage.queries import sealed_days
 
         engine = self.database().engine("writer")
-        experiment = registry.active(engine, self.mode).experiment
+        found = registry.active(engine, self.mode)
         with engine.connect() as conn:
-            sealed = set(sealed_days(conn, experiment.id, list(STAGES)[-1]))
-        day = experiment.epoch
-        while day in sealed:
-            day += timedelta(days=1)
-        return day
+            sealed = set(sealed_days(conn, found.experiment.id, list(STAGES)[-1]))
+        first = found.experiment.epoch
+        while first in sealed:
+            first += timedelta(days=1)
+        # A fresh provider: this process may be weeks old, and files grow.
+        last = min(until, make_provider(self.mode, found.inputs).description.last_day)
+        return None if first > last else (first, last)
 
     def database(self) -> Database:
         """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -47,7 +47,7 @@ def test_a_run_uses_the_active_experiment_and_a_tag_names_another(database: Data
         assert flow.context({}, "b").view is flow.context({}, "c").view, "market data is read once per process"
         with pytest.raises(SettingsError, match="made from another source"):
             flow.context({EXPERIMENT_TAG: other.id}, "d")
-        assert flow.next_day() == FIRST
+        assert flow.unsealed_days(FIRST) == (FIRST, FIRST)
     finally:
         flow.close()
 
@@ -61,12 +61,16 @@ def test_the_home_shows_what_the_command_materialized(database: Database, settin
             assert {str(FIRST + timedelta(days=k)) for k in range(5)} <= found
 
 
-def test_the_next_unsealed_day_follows_the_last_sealed_one(database: Database, settings: Settings) -> None:
+def test_what_is_unsealed_starts_after_the_last_sealed_day_and_ends_with_the_data(
+    database: Database, settings: Settings
+) -> None:
     context = context_of(database, seed=23)
     materialize_range(settings, context, FIRST, FIRST + timedelta(days=1))
     flow = HomeFlow(settings, "demo")
     try:
-        assert flow.next_day() == FIRST + timedelta(days=2)
+        assert flow.unsealed_days(FIRST + timedelta(days=4)) == (FIRST + timedelta(days=2), FIRST + timedelta(days=4))
+        assert flow.unsealed_days(FIRST + timedelta(days=1)) is None
+        assert flow.unsealed_days(date(2040, 1, 1)) == (FIRST + timedelta(days=2), date(2029, 12, 31))
     finally:
         flow.close()
 

@@ -18,18 +18,18 @@ TICK = dg.build_schedule_context(scheduled_execution_time=datetime(2021, 3, 10, 
     [(date(2021, 3, 9), "2021-03-09"), (date(2021, 3, 7), "2021-03-09"), (date(2021, 1, 1), "2021-01-30")],
 )
 def test_a_tick_asks_for_every_unsealed_day_up_to_yesterday_but_no_more_than_a_chunk(first: date, last: str) -> None:
-    data = daily_schedule("demo", lambda: first, 30).evaluate_tick(TICK)
+    data = daily_schedule("demo", lambda until: (first, until), 30).evaluate_tick(TICK)
     (request,) = data.run_requests or []
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (first.isoformat(), last)
 
 
 def test_a_tick_skips_where_all_days_are_sealed() -> None:
-    data = daily_schedule("demo", lambda: date(2021, 3, 10), 30).evaluate_tick(TICK)
-    assert data.skip_message == "all days up to 2021-03-09 are sealed"
+    data = daily_schedule("demo", lambda until: None, 30).evaluate_tick(TICK)
+    assert data.skip_message == "all days up to 2021-03-09 for which there is data are sealed"
 
 
 def test_a_tick_without_an_experiment_says_how_to_set_one() -> None:
-    def none() -> date:
+    def none(until: date) -> tuple[date, date]:
         raise SettingsError("mode 'demo' has no active experiment")
 
     data = daily_schedule("demo", none, 30).evaluate_tick(TICK)
