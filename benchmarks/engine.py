@@ -1,9 +1,9 @@
-"""The engine on 115 hourly pairs against vectorbt and a bare compiled loop: ``python benchmarks/engine.py [--data DIR]``.
+"""The engine on 115 hourly pairs against vectorbt and a bare loop: ``python benchmarks/engine.py [--data DIR]``.
 
-Rules: 24-bar momentum >= 10 % and 24-bar quote volume >= $100,000 on closed bars, entry at the open of the next bar there
-is, stop 15 %, target 30 %, time exit at the open of the first bar at or after 48 h, 0.1 % fee a side and no other costs;
-raw bars, segmentation and halts off; what is open at the end closes at the last close. (A) pairs independent; (B) five
-slots, highest momentum first, then name. Expected: 5,315 and 867 trades.
+Rules: 24-bar momentum >= 10 % and 24-bar quote volume >= $100,000 on closed bars, entry at the open of the next bar
+there is, stop 15 %, target 30 %, time exit at the open of the first bar at or after 48 h, 0.1 % fee a side and no other
+costs; raw bars, segmentation and halts off; what is open at the end closes at the last close. (A) pairs independent;
+(B) five slots, highest momentum first, then name. Expected: 5,315 and 867 trades.
 
 Ours is `simulate` with everything it records (three paths, costs, ambiguity, dispositions), the others do one path.
 vectorbt runs in its own environment: ``--vectorbt PYTHON`` names the interpreter of one, otherwise a throw-away one is
@@ -38,8 +38,10 @@ REPEATS = 21
 
 def load(folder: Path) -> dict[str, Any]:
     """Read the bars and find the signals: flat arrays by pair, starts, and (pair, decision time, momentum)."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    pa.set_memory_pool(pa.system_memory_pool())  # gives back what reading took
     file = folder / "binance_spot_ohlcv_2020_2021" / "ohlcv_1h.parquet"
     table = pq.ParquetFile(file, memory_map=True, read_dictionary=["pair"]).read(use_threads=False).combine_chunks()
     pairs = table["pair"].chunk(0)
@@ -118,7 +120,7 @@ def trade_list(data: dict[str, Any], result: Any) -> list[tuple[int, int, int, f
     return sorted(zip(*columns, strict=True))
 
 
-# the other two ---------------------------------------------------------------------------------------------------------
+# the other two --------------------------------------------------------------------------------------------------------
 
 
 def grid_of(data: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def measure_bare(data: dict[str, Any]) -> tuple[int, float]:
     return count, timed(lambda: loop(*arguments))[0]
 
 
-def run_vectorbt(file: str) -> None:
+def run_vectorbt(file: str) -> None:  # noqa: C901 - the order function must be one, and compiled
     """In vectorbt's own environment: time both rules on the grid in `file` and print JSON."""
     import vectorbt as vbt
     from numba import njit
@@ -196,13 +198,12 @@ def run_vectorbt(file: str) -> None:
 
     grid = np.load(file)
     times, close = grid["time"], grid["close"]
-    fields = [np.ascontiguousarray(grid[name]) for name in ("open", "high", "low")]
+    fields = tuple(np.ascontiguousarray(grid[name]) for name in ("open", "high", "low"))
 
     @njit
-    def order(
-        c: Any, t: Any, open_: Any, high: Any, low: Any, wish: Any, start: Any, price: Any, since: Any, held: Any, at: Any
-    ) -> Any:
+    def order(c: Any, t: Any, bars: Any, wish: Any, start: Any, price: Any, since: Any, held: Any, at: Any) -> Any:
         i = c.i
+        open_, high, low = bars
         if c.call_idx == 0:  # at: phase, cursor, positions, free slots, slots
             at[0], at[1], at[3] = 0, 0, at[4] - at[2]
         while at[0] == 0 and at[1] < at[2]:
@@ -249,7 +250,8 @@ def run_vectorbt(file: str) -> None:
         n = close.shape[1]
         held, at = np.zeros(n, np.int64), np.zeros(5, np.int64)
         at[4] = SLOTS[rules] or n
-        arguments = (times, *fields, grid["wish"], grid["wish_start"], np.zeros(n), np.zeros(n, np.int64), held, at)
+        price, since = np.zeros(n), np.zeros(n, np.int64)
+        arguments = (times, fields, grid["wish"], grid["wish_start"], price, since, held, at)
         return vbt.Portfolio.from_order_func(
             close,
             order,
@@ -280,7 +282,7 @@ def run_vectorbt(file: str) -> None:
     print(json.dumps(answer))
 
 
-# the measurements ------------------------------------------------------------------------------------------------------
+# the measurements -----------------------------------------------------------------------------------------------------
 
 
 def vectorbt_answer(data: dict[str, Any], python: str | None, scratch: Path) -> dict[str, Any] | str:
@@ -290,12 +292,14 @@ def vectorbt_answer(data: dict[str, Any], python: str | None, scratch: Path) -> 
         print("making a throw-away environment with vectorbt (pip) ...", flush=True)
         venv.create(home, with_pip=True)
         python = str(home / ("Scripts" if os.name == "nt" else "bin") / "python")
-        made = subprocess.run([python, "-m", "pip", "install", "-q", "vectorbt"], capture_output=True, text=True)
+        install = [python, "-m", "pip", "install", "-q", "vectorbt"]
+        made = subprocess.run(install, capture_output=True, text=True, check=False)
         if made.returncode:
             return f"vectorbt cannot be installed on Python {sys.version.split()[0]}: {made.stderr.strip()[-200:]}"
     file = scratch / "grid.npz"
     np.savez(file, **grid_of(data))
-    done = subprocess.run([python, __file__, "--inside-vectorbt", str(file)], capture_output=True, text=True)
+    inside = [python, __file__, "--inside-vectorbt", str(file)]
+    done = subprocess.run(inside, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"vectorbt did not run: {done.stderr.strip()[-300:]}"
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -327,7 +331,8 @@ def peak_megabytes() -> float:
     """Peak memory of this process; where /proc is, not the parent's, which ru_maxrss may start from."""
     status = Path("/proc/self/status")
     if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
@@ -357,7 +362,9 @@ def main() -> int:
         whole(options.data, options.whole)
         return 0
     data, good = load(options.data), True
-    print(f"{len(data['names'])} pairs, {len(data['time']):,} bars, {len(data['pair']):,} signals; {os.cpu_count()} cores")
+    print(
+        f"{len(data['names'])} pairs, {len(data['time']):,} bars, {len(data['pair']):,} signals, {os.cpu_count()} cores"
+    )
     bare_trades, bare = measure_bare(data)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -381,11 +388,15 @@ def main() -> int:
             if not isinstance(other, str):
                 theirs, wrong = other[rules], same(ours[rules], [tuple(row) for row in other[rules]["trades"]])
                 good &= wrong == 0
-                print(f"  vectorbt {other['version']:<8}       {theirs['fastest'] * 1e3:8.2f} ms fastest for one path,", end="")
+                print(
+                    f"  vectorbt {other['version']:<14} {theirs['fastest'] * 1e3:8.2f} ms fastest for one path,", end=""
+                )
                 print(f" {theirs['median'] * 1e3:.2f} median, first call {theirs['first']:.1f} s")
                 print(f"  vectorbt / ours         {theirs['fastest'] / fastest:8.2f}   trades that differ: {wrong}")
         fresh = {**os.environ, "NUMBA_CACHE_DIR": str(scratch / "cache")}
-        print(f"\nwhole process, empty compiler cache: {whole_process(options.data, 'B', fresh)[0]:.1f} s (compiles once)")
+        print(
+            f"\nwhole process, empty compiler cache: {whole_process(options.data, 'B', fresh)[0]:.1f} s (compiles once)"
+        )
         for rules in SLOTS:
             seconds, megabytes = min(whole_process(options.data, rules, fresh) for _ in range(5))
             good &= seconds <= 1.5 and megabytes <= 300

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from tests.unit.reference_engine import Reference
 from tests.unit.trading_random import HOUR, START, Case, random_case, some_bars
 from throughline.identity import decimal_text
-from throughline.trading import DISPOSITIONS, PATHS, REASONS, Entries, PathState, flag_names, simulate
+from throughline.trading import DISPOSITIONS, PATHS, REASONS, Entries, PathState, flag_names, passes, simulate
 from throughline.trading.state import equity_usd, rounded_state
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 def run(case: Case, **options: Any) -> Any:
+    passes.ROWS_AT_ONCE = 7  # so that small markets are served in several portions too
     return simulate(
         case.bars,
         case.entries,

@@ -527,33 +527,37 @@ def run_path(
     rank: I64,
     terms: Terms,
     disposition: I8,
-    carried: int,
+    begin: int,
+    stop: int,
+    positions: int,
     ints: I64,
     floats: F64,
     heap: I64,
+    size: int,
     busy: I64,
     cash: float,
-) -> tuple[int, float]:
-    """Serve the entries in their order and follow every position; return (positions, cash after everything).
+) -> tuple[int, int, int, float]:
+    """Serve the entries from `begin` to before `stop` and follow every position, while there is room for positions.
 
-    ints, floats: [positions, columns]; the first `carried` rows are the open positions of the state, with NEXT_ROW
-    set; new ones follow in the order of service. Positions whose EXIT_BAR is NEVER are still open. rank: of each
-    instrument by name. heap (one per position) and busy (one per instrument) are scratch space. Writes the disposition
-    of every entry served.
+    ints, floats: [room, columns]. With begin = -1 the first `positions` rows are the open positions of the state, with
+    NEXT_ROW set; new ones follow in the order of service. Those whose EXIT_BAR is NEVER are still open. rank: of each
+    instrument by name. heap (room), its `size` and busy (instruments) are for the next call. Writes the disposition of
+    every entry served. Returns (next entry, positions, size, cash); the call is to be repeated with more room while
+    the next entry is before `stop`.
     """
-    positions, size = carried, 0
     managed = not terms.overlap
     limited = managed and terms.max_positions >= 0
     counted = limited or (managed and cash < np.inf)
-    busy[:] = LONG_AGO
-    for p in range(carried):
-        _follow(bars, terms, ints, floats, p, False)
-        k = ints[p, INSTRUMENT]
-        busy[k] = max(busy[k], ints[p, EXIT_BAR])
-        if counted:
-            _push(heap, size, p, ints, rank)
-            size += 1
-    for m in range(len(served.entry)):
+    if begin < 0:
+        busy[:] = LONG_AGO
+        for p in range(positions):
+            _follow(bars, terms, ints, floats, p, False)
+            k = ints[p, INSTRUMENT]
+            busy[k] = max(busy[k], ints[p, EXIT_BAR])
+            if counted:
+                _push(heap, size, p, ints, rank)
+                size += 1
+    for m in range(max(begin, 0), stop):
         opens, k = served.time[m], served.instrument[m]
         if managed and busy[k] >= opens:
             disposition[served.entry[m]] = ALREADY_HELD
@@ -564,6 +568,8 @@ def run_path(
             disposition[served.entry[m]] = NO_SLOT
             continue
         p = positions
+        if p == len(ints):
+            return m, positions, size, cash
         if not _enter(bars, served, terms, m, cash if managed else np.inf, ints, floats, p):
             disposition[served.entry[m]] = NO_CASH
             continue
@@ -575,5 +581,6 @@ def run_path(
             cash = _q18(max(0.0, cash - (floats[p, NOTIONAL] + floats[p, FEE])))
             _push(heap, size, p, ints, rank)
             size += 1
-    size, cash = _release(heap, size, NEVER, cash, ints, floats, rank)
-    return positions, cash
+    if stop == len(served.entry):
+        size, cash = _release(heap, size, NEVER, cash, ints, floats, rank)
+    return stop, positions, size, cash

@@ -152,14 +152,23 @@ def by_group(order: I64, group: I64, groups: int) -> I64:
 
 
 @compiled
-def columns_of(ints: I64, floats: F64, rows: I64, int_columns: I64, float_columns: F64) -> None:
-    """Write ints[rows].T and floats[rows].T, reading each row once."""
+def int_columns(table: I64, rows: I64, columns: I64) -> I64:
+    """Return table[rows][:, columns].T, reading each row once."""
+    result = np.empty((len(columns), len(rows)), np.int64)
     for m in range(len(rows)):
-        p = rows[m]
-        for column in range(ints.shape[1]):
-            int_columns[column, m] = ints[p, column]
-        for column in range(floats.shape[1]):
-            float_columns[column, m] = floats[p, column]
+        for c in range(len(columns)):
+            result[c, m] = table[rows[m], columns[c]]
+    return result
+
+
+@compiled
+def float_columns(table: F64, rows: I64, columns: I64) -> F64:
+    """Return table[rows][:, columns].T, reading each row once."""
+    result = np.empty((len(columns), len(rows)), np.float64)
+    for m in range(len(rows)):
+        for c in range(len(columns)):
+            result[c, m] = table[rows[m], columns[c]]
+    return result
 
 
 @compiled
@@ -210,7 +219,7 @@ def find_fill_bars(
             continue
         if (volume.size > 0 and volume[row] == 0.0) or (reserve.size > 0 and reserve[row] == 0.0):
             continue
-        if bar_segment.size > 0 and check_segment[i] != 0 and bar_segment[row] != segment[i]:
+        if bar_segment.size > 0 and check_segment.size > 0 and check_segment[i] != 0 and bar_segment[row] != segment[i]:
             continue
         fill_bar[i], fill_time[i], disposition[i] = row, open_time[row], TAKEN
         if k < last_instrument or (k == last_instrument and fill_time[i] <= last_time):

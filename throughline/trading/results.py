@@ -18,31 +18,74 @@ Columns = Mapping[str, NDArray[np.generic]]
 Objects = NDArray[np.object_]
 
 
-def _columns(ints: I64, floats: F64, rows: I64) -> tuple[I64, F64]:
-    i, f = np.empty((ints.shape[1], len(rows)), np.int64), np.empty((floats.shape[1], len(rows)), np.float64)
-    ordering.columns_of(ints, floats, rows, i, f)
-    return i, f
+_FILL_INTS = np.array(
+    [kernel.ENTRY, kernel.INSTRUMENT, kernel.SEGMENT, kernel.ENTRY_TIME, kernel.ENTRY_BAR, kernel.FLAG_BITS]
+)
+_FILL_FLOATS = np.array(
+    [
+        kernel.RAW_PRICE,
+        kernel.PRICE,
+        kernel.BOUGHT,
+        kernel.NOTIONAL,
+        kernel.FEE,
+        kernel.SPREAD,
+        kernel.IMPACT,
+        kernel.PARTICIPATION,
+    ]
+)
+_TRADE_INTS = np.array(
+    [
+        kernel.ENTRY,
+        kernel.INSTRUMENT,
+        kernel.SEGMENT,
+        kernel.ENTRY_TIME,
+        kernel.ENTRY_BAR,
+        kernel.EXIT_TIME,
+        kernel.EXIT_BAR,
+        kernel.REASON,
+        kernel.AMBIGUOUS,
+        kernel.FLAG_BITS,
+    ]
+)
+_TRADE_FLOATS = np.array(
+    [
+        kernel.PRICE,
+        kernel.RAW_PRICE,
+        kernel.BOUGHT,
+        kernel.NOTIONAL,
+        kernel.FEE,
+        kernel.ENTRY_COSTS,
+        kernel.SOLD_VALUE,
+        kernel.EXIT_VALUE,
+        kernel.EXIT_FEES,
+        kernel.ATTRITION,
+        kernel.OTHER_GAIN,
+    ]
+)
 
 
 def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, rows: I64) -> Columns:
     """Columns of the entry fills of the positions `rows`, in their order."""
-    i, f = _columns(ints, floats, rows)
+    entry, instrument, segment, entry_time, entry_bar, flags = ordering.int_columns(ints, rows, _FILL_INTS)
+    raw_price, price, bought, notional, fee, spread, impact, participation = ordering.float_columns(
+        floats, rows, _FILL_FLOATS
+    )
     return {
-        "entry": i[kernel.ENTRY],
+        "entry": entry,
         "key": keys[rows],
-        "instrument": instruments[i[kernel.INSTRUMENT]],
-        "segment": i[kernel.SEGMENT],
-        "entry_time": i[kernel.ENTRY_TIME],
-        "bar_open_time": i[kernel.ENTRY_BAR],
-        "raw_price": f[kernel.RAW_PRICE],
-        "price": f[kernel.PRICE],
-        "quantity": f[kernel.BOUGHT],
-        "notional": f[kernel.NOTIONAL],
-        "fee": f[kernel.FEE],
-        "spread_cost": f[kernel.SPREAD],
-        "impact_cost": f[kernel.IMPACT],
-        "participation": f[kernel.PARTICIPATION],
-        "partial": i[kernel.FLAG_BITS] & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
+        "instrument": instruments[instrument],
+        "segment": segment,
+        "entry_time": entry_time,
+        "bar_open_time": entry_bar,
+        "raw_price": raw_price,
+        "price": price,
+        "quantity": bought,
+        "notional": notional,
+        "fee": fee,
+        "spread_cost": spread,
+        "impact_cost": impact,
+        "participation": participation,
+        "partial": flags & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
     }
 
 
@@ -51,43 +94,44 @@ def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, o
     exit_bar = ints[order, kernel.EXIT_BAR]
     rows = order[np.argsort(exit_bar, kind="stable")]
     rows = rows[: int(np.count_nonzero(exit_bar != kernel.NEVER))]  # NEVER sorts behind every time
-    i, f = _columns(ints, floats, rows)
-    bought, raw_price = f[kernel.BOUGHT], f[kernel.RAW_PRICE]
-    sold_value, exit_value = f[kernel.SOLD_VALUE], f[kernel.EXIT_VALUE]
-    notional, attrition = f[kernel.NOTIONAL], f[kernel.ATTRITION]
-    entry_time, exit_time = i[kernel.ENTRY_TIME], i[kernel.EXIT_TIME]
+    entry, instrument, segment, entry_time, entry_bar, exit_time, exit_bar, reason, ambiguous, flags = (
+        ordering.int_columns(ints, rows, _TRADE_INTS)
+    )
+    price, raw_price, bought, notional, entry_fee, entry_costs, sold_value, exit_value, exit_fees, attrition, gain = (
+        ordering.float_columns(floats, rows, _TRADE_FLOATS)
+    )
     gross = sold_value - bought * raw_price
-    fees = f[kernel.FEE] + f[kernel.EXIT_FEES]
-    costs = f[kernel.ENTRY_COSTS] + (sold_value - exit_value)
+    fees = entry_fee + exit_fees
+    costs = entry_costs + (sold_value - exit_value)
     net = gross - fees - costs - attrition
-    other = net + f[kernel.OTHER_GAIN]
+    other = net + gain
     return {
-        "entry": i[kernel.ENTRY],
+        "entry": entry,
         "key": keys[rows],
-        "instrument": instruments[i[kernel.INSTRUMENT]],
-        "segment": i[kernel.SEGMENT],
+        "instrument": instruments[instrument],
+        "segment": segment,
         "entry_time": entry_time,
-        "entry_bar_open": i[kernel.ENTRY_BAR],
+        "entry_bar_open": entry_bar,
         "exit_time": exit_time,
-        "exit_bar_open": i[kernel.EXIT_BAR],
-        "entry_price": f[kernel.PRICE],
+        "exit_bar_open": exit_bar,
+        "entry_price": price,
         "exit_price": exit_value / bought,
         "raw_entry_price": raw_price,
         "raw_exit_price": sold_value / bought,
         "quantity": bought,
         "notional": notional,
-        "reason": i[kernel.REASON].astype(np.int8),
+        "reason": reason.astype(np.int8),
         "gross_pnl": gross,
         "fees": fees,
         "costs": costs,
         "attrition": attrition,
         "net_pnl": net,
         "return_percent": 100.0 * net / notional,
-        "ambiguous": i[kernel.AMBIGUOUS] != 0,
+        "ambiguous": ambiguous != 0,
         "pnl_low": np.minimum(net, other),
         "pnl_high": np.maximum(net, other),
         "hold_ms": exit_time - entry_time,
-        "flags": i[kernel.FLAG_BITS],
+        "flags": flags,
     }
 
 
