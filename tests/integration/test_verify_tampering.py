@@ -239,7 +239,13 @@ def test_edited_details_of_a_seal_are_found(owner: Connection, store: ArtifactSt
     owner.execute(
         text(f"UPDATE partition_seals SET details = {bars} WHERE asset = 'market_bars' AND partition = :d"), {"d": day}
     )
+    equity = "jsonb_set(details::jsonb, '{equity_usd,base}', '\"1\"')::text"
+    owner.execute(
+        text(f"UPDATE partition_seals SET details = {equity} WHERE asset = 'portfolio_state' AND partition = :d"),
+        {"d": day},
+    )
     result = verify_connection(owner, store)
+    assert any("equity" in problem for problem in found(result, "partition_seals", f"portfolio_state/{day}"))
     assert any("funnel" in problem for problem in found(result, "partition_seals", f"market_scan/{day}"))
     assert any("7 bars" in problem for problem in found(result, "partition_seals", f"market_bars/{day}"))
 
@@ -432,3 +438,24 @@ def test_a_portfolio_state_whose_equity_does_not_add_up_is_found(owner: Connecti
     owner.execute(text("UPDATE portfolio_states SET equity_usd = 123456 WHERE uuid = :u"), {"u": row["uuid"]})
     problems = found(verify_connection(owner, store), "portfolio_states", row["uuid"])
     assert any("is not cash" in problem for problem in problems)
+
+
+def test_a_day_of_bars_before_the_epoch_that_was_lost_or_renamed_is_found(
+    owner: Connection, store: ArtifactStore
+) -> None:
+    seal = "asset = 'market_bars' AND details LIKE '%warm_up%'"
+    details = json.loads(owner.execute(text(f"SELECT details FROM partition_seals WHERE {seal}")).scalar_one())
+    day, told = sorted(details["warm_up"].items())[-1]
+    path = Path(store.root) / store.location(told["artifact"])
+    before = path.read_bytes()
+    try:
+        path.unlink()
+        problems = found(verify_connection(owner, store), "artifacts", told["artifact"])
+        assert any("is missing" in problem for problem in problems)
+    finally:
+        path.write_bytes(before)
+    told["root"] = "ab" * 32
+    owner.execute(text(f"UPDATE partition_seals SET details = :d WHERE {seal}"), {"d": json.dumps(details)})
+    problems = found(verify_connection(owner, store), "partition_seals", f"market_bars/{START}")
+    assert any(f"the bars of {day}, before the epoch" in problem for problem in problems)
+    assert any(f"root of {day}" in problem and "scans read it as" in problem for problem in problems)

@@ -13,6 +13,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    list_eligible,
     segment_returns,
     summarise_random,
 )
@@ -49,27 +50,27 @@ def test_random_entries_are_eligible_in_time_order_and_the_same_for_the_same_see
     eligible = np.zeros((50, 6), dtype=bool)
     eligible[10:20, 2] = True
     eligible[15, 5] = True
-    drawn = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    drawn = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
     assert eligible[drawn.rows, drawn.columns].all()
     assert (np.diff(drawn.rows) >= 0).all()
     assert sorted(drawn.notional) == sorted([100.0, 200.0, 300.0] * 20)
-    again = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    again = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
     np.testing.assert_array_equal(drawn.rows, again.rows)
     np.testing.assert_array_equal(drawn.columns, again.columns)
-    other = draw_entries(eligible, [100.0, 200.0, 300.0] * 20, seed=7, draw=4)
+    other = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=4)
     assert not np.array_equal(drawn.rows, other.rows)
 
 
 def test_the_numbers_of_a_draw_are_these_on_every_machine() -> None:
     eligible = np.ones((100, 10), dtype=bool)
-    drawn = draw_entries(eligible, [1.0] * 5, seed=7, draw=0)
+    drawn = draw_entries(list_eligible(eligible), [1.0] * 5, seed=7, draw=0)
     assert drawn.rows.tolist() == [8, 29, 40, 42, 87]
     assert drawn.columns.tolist() == [7, 2, 0, 6, 6]
 
 
 def test_nothing_is_drawn_where_nothing_was_ever_eligible() -> None:
-    assert len(draw_entries(np.zeros((5, 3), dtype=bool), [1.0], 7, 0).rows) == 0
-    assert len(draw_entries(np.ones((5, 3), dtype=bool), [], 7, 0).rows) == 0
+    assert len(draw_entries(list_eligible(np.zeros((5, 3), dtype=bool)), [1.0], 7, 0).rows) == 0
+    assert len(draw_entries(list_eligible(np.ones((5, 3), dtype=bool)), [], 7, 0).rows) == 0
 
 
 def test_the_summary_places_the_strategy_among_the_draws() -> None:

@@ -94,24 +94,41 @@ class DrawnEntries:
     notional: NDArray[np.float64]
 
 
-def draw_entries(eligible: Mask, notional: Sequence[float], seed: int, draw: int) -> DrawnEntries:
+@dataclass(frozen=True)
+class Eligible:
+    """Who was eligible when, as lists. rows: rows with at least one; columns: the eligible instruments of all rows, row
+    by row; first, count: where those of each of `rows` start in `columns`, and how many they are."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+
+def list_eligible(mask: Mask) -> Eligible:
+    """Return the lists of a mask [T, N]."""
+    count = mask.sum(axis=1)
+    rows = np.flatnonzero(count)
+    columns = np.nonzero(mask)[1]
+    counts = count[rows].astype(np.int64)
+    return Eligible(rows, columns, np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64), counts)
+
+
+def draw_entries(eligible: Eligible, notional: Sequence[float], seed: int, draw: int) -> DrawnEntries:
     """Draw as many entries as there are notionals, each on a random instant and a random instrument eligible then.
 
     The instant is uniform over rows with at least one eligible instrument, the instrument uniform among those eligible
     on that row; entry i keeps the wished size i. Where nothing was ever eligible the result is empty. Equal
     (instant, instrument) pairs may be drawn twice: the second finds the instrument held already, as a real one would.
     """
-    count = eligible.sum(axis=1)
-    rows = np.flatnonzero(count)
     wanted = len(notional)
-    if not len(rows) or not wanted:
+    if not len(eligible.rows) or not wanted:
         empty = np.zeros(0, dtype=np.int64)
         return DrawnEntries(empty, empty, np.zeros(0))
     numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, wanted))
-    row = rows[np.floor(numbers[0] * len(rows)).astype(np.int64)]
-    nth = np.floor(numbers[1] * count[row]).astype(np.int64)
-    position = np.cumsum(eligible[row], axis=1)
-    column = (position > nth[:, None]).argmax(axis=1)
+    place = np.floor(numbers[0] * len(eligible.rows)).astype(np.int64)
+    nth = np.floor(numbers[1] * eligible.count[place]).astype(np.int64)
+    row, column = eligible.rows[place], eligible.columns[eligible.first[place] + nth]
     order = np.lexsort((column, row))
     return DrawnEntries(row[order], column[order], np.asarray(notional, dtype=np.float64)[order])
 

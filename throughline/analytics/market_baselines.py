@@ -22,6 +22,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    list_eligible,
     segment_returns,
     summarise_random,
 )
@@ -182,7 +183,8 @@ def _random(
     """Return final equity and closed trades of each draw on the base path, and how many entries a draw wishes."""
     widest = max((mask.shape[1] for mask in eligible), default=0)
     whole = np.concatenate([np.pad(mask, ((0, 0), (0, widest - mask.shape[1]))) for mask in eligible])
-    wishes = [draw_entries(whole, notional, seed, draw) for draw in range(draws)]
+    lists = list_eligible(whole)
+    wishes = [draw_entries(lists, notional, seed, draw) for draw in range(draws)]
     if not len(wishes) or not len(wishes[0].rows):
         return [], [], 0
     rules, prices = exit_rules(held.configuration), costs(held.configuration, held.provider.description)

@@ -6,6 +6,7 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -231,7 +232,7 @@ def _answer(options: Options, task: Task, report: Report, allow_blocked: bool) -
     else:
         click.echo(summary(report))
         if task.mode == "demo":
-            home = "" if options.home_path is None else f" --home {options.home_path}"
+            home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
             click.echo(
                 f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid as uuid_module
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,16 +25,21 @@ Progress = Callable[[str, int], None]
 
 @dataclass
 class Ledger:
-    """What the rows of an experiment gave. leaves: table -> day -> content hashes recomputed from the bodies; counted:
-    table -> day -> what a seal's details repeat of the rows (funnel sums, dispositions)."""
+    """What the rows of an experiment gave. leaves: table -> day -> content hashes recomputed from the bodies; funnels,
+    words, equity: day -> sums of the scans' funnels, counts of dispositions, equity by path, which the seals' details
+    repeat; data_seals: day -> the seal of its bars that records name; closed, booked: day -> candidate -> net P&L as
+    the portfolio state and as the outcome say it; artifacts: hash -> a research snapshot that names it."""
 
     rows: int = 0
     findings: list[Finding] = field(default_factory=list)
     leaves: dict[str, dict[date, list[str]]] = field(default_factory=dict)
     funnels: dict[date, dict[str, list[int]]] = field(default_factory=dict)
-    data_seals: dict[str, dict[str, str]] = field(default_factory=dict)
+    words: dict[date, Counter[str]] = field(default_factory=dict)
+    equity: dict[date, dict[str, str]] = field(default_factory=dict)
+    data_seals: dict[str, str] = field(default_factory=dict)
     closed: dict[date, dict[str, str]] = field(default_factory=dict)
     booked: dict[date, dict[str, str]] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
 
 
 def check_ledger(connection: Connection, experiment: str, epoch: date, progress: Progress) -> Ledger:
@@ -151,13 +157,27 @@ def _check_candidate(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> l
 def _note_seals(item: CheckedRow, ledger: Ledger) -> list[str]:
     """Remember which bars a record says it read; two records that disagree on a day are named at once."""
     problems = []
-    known = ledger.data_seals.setdefault("market_bars", {})
+    known = ledger.data_seals
     for day, root in (item.body or {})["data_seals"].items():
         if known.setdefault(day, root) != root:
             problems.append(
                 f"read market_bars of {day} with seal {root[:16]}..., other records with {known[day][:16]}..."
             )
     return problems
+
+
+def _check_research(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
+    for told in (item.body or {})["inputs"]:
+        if told["artifact"] is not None:
+            ledger.artifacts.setdefault(told["artifact"], str(item.uuid))
+    return []
+
+
+def _check_disposition(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    if not body.get("supersedes"):
+        ledger.words.setdefault(item.partition, Counter())[body["disposition"]] += 1
+    return []
 
 
 def _check_outcome(item: CheckedRow, execution: Mapping[str, Any] | None, epoch: date, ledger: Ledger) -> list[str]:
@@ -171,6 +191,7 @@ def _check_state(item: CheckedRow, previous: Mapping[str, Any] | None, epoch: da
     body = item.body or {}
     closed = body["paths"]["base"].get("closed", ())
     ledger.closed[item.partition] = {line["candidate"]: line["net_pnl_usd"] for line in closed}
+    ledger.equity[item.partition] = {name: path["equity_usd"] for name, path in body["paths"].items()}
     named = previous is None and body.get("previous") is not None  # named, but not there: the link says so
     return [] if named else state_problems(body, previous, epoch)
 
@@ -178,6 +199,8 @@ def _check_state(item: CheckedRow, previous: Mapping[str, Any] | None, epoch: da
 _CONTENTS: Mapping[str, Callable[[CheckedRow, Any, date, Ledger], list[str]]] = {
     "market_scans": _check_scan,
     "candidates": _check_candidate,
+    "research_docs": _check_research,
+    "dispositions": _check_disposition,
     "outcomes": _check_outcome,
     "portfolio_states": _check_state,
 }

@@ -21,6 +21,7 @@ from throughline.verification.layout import (
 )
 from throughline.verification.ledger import Ledger
 from throughline.verification.result import Finding
+from throughline.verification.store import warm_up
 
 Row = Mapping[str, Any]
 DAY = timedelta(days=1)
@@ -137,6 +138,11 @@ def _check_details(result: Sealing, ledger: Ledger) -> None:
             count = _details(seal).get(name)
             if count not in (None, seal["leaves"]):
                 result.find(asset, day, f"details say {count} {name}, the seal covers {seal['leaves']} rows")
+    for day, seal in result.by_asset.get(SESSION, {}).items():
+        rows: dict[str, Any] = {"dispositions": dict(ledger.words.get(day, {})), "equity_usd": ledger.equity.get(day)}
+        for name, held in rows.items():
+            if name in _details(seal) and held is not None and _details(seal)[name] != held:
+                result.find(SESSION, day, f"{name} in its details are not those of the day's rows")
 
 
 def _details(seal: Row) -> Mapping[str, Any]:
@@ -145,10 +151,14 @@ def _details(seal: Row) -> Mapping[str, Any]:
 
 def _check_bars_read(result: Sealing, ledger: Ledger) -> None:
     """The seals of bars that scans and candidates say they read are the seals of those days."""
-    for day, root in sorted(ledger.data_seals.get(BARS, {}).items()):
-        seal = result.by_asset.get(BARS, {}).get(date.fromisoformat(day))
-        if seal is not None and seal["root"] != root:
-            result.find(BARS, seal["partition"], f"root is {seal['root'][:16]}..., scans read it as {root[:16]}...")
+    bars = result.by_asset.get(BARS, {})
+    roots = {day.isoformat(): (day, seal["root"]) for day, seal in bars.items()}
+    for first, seal in bars.items():
+        roots |= {day: (first, told["root"]) for day, told in warm_up(seal).items()}
+    for day, root in sorted(ledger.data_seals.items()):
+        where, sealed = roots.get(day, (None, root))
+        if where is not None and sealed != root:
+            result.find(BARS, where, f"root of {day} is {sealed[:16]}..., scans read it as {root[:16]}...")
 
 
 def _check_booked(result: Sealing, ledger: Ledger) -> None:

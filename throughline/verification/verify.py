@@ -70,6 +70,9 @@ def verify_connection(
         findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
         if held is not None:
             findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)
+            for digest, uuid in ledger.artifacts.items():
+                if not held.known(digest):
+                    held.read_named(digest, f"research_docs {uuid}")
         rows += ledger.rows + len(seals) + len(verdicts)
         pending += sealing.pending
         report("partition_seals", len(seals) + len(verdicts))
