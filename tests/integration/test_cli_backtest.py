@@ -255,10 +255,12 @@ def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell)
     assert len(err.splitlines()) == 1
 
 
-def uuids(database: Database) -> dict[str, str]:
-    """A UUID of every kind of record, of one chain that has an outcome."""
+def uuids(database: Database, experiment: str) -> dict[str, str]:
+    """A UUID of every kind of record, of one chain of the experiment that has an outcome."""
     with database.engine("reader").connect() as connection:
-        chain = connection.execute(text("SELECT candidate_uuid FROM outcomes ORDER BY uuid LIMIT 1")).scalar_one()
+        chain = connection.execute(
+            text("SELECT candidate_uuid FROM outcomes WHERE experiment = :e ORDER BY uuid LIMIT 1"), {"e": experiment}
+        ).scalar_one()
         tables = ("research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
         found = {
             name: str(
@@ -271,8 +273,7 @@ def uuids(database: Database) -> dict[str, str]:
 
 
 def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(shell: Shell, opened: Database) -> None:
-    shell.json(*shell.backtest(MIDDLE))
-    chain = uuids(opened)
+    chain = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])
     whole = ["market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes"]
     for table, uuid in chain.items():
         story = shell.json("trade", uuid)
@@ -295,8 +296,7 @@ def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(sh
 
 
 def test_a_changed_record_is_broken_in_its_story_and_in_verify(shell: Shell, opened: Database) -> None:
-    shell.json(*shell.backtest(MIDDLE))
-    outcome = uuids(opened)["outcomes"]
+    outcome = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])["outcomes"]
     change = text("UPDATE outcomes SET realized_pnl_usd = realized_pnl_usd + :d WHERE uuid = :u")
     with opened.engine("owner").begin() as connection:
         connection.execute(change, {"d": 1, "u": outcome})
