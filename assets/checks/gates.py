@@ -48,7 +48,7 @@ def gate_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
 
 def gate_standing(connection: Connection, experiment: str, asset: str, suite_hash: str) -> Standing:
     """Return how the asset's sealed days stand under the suite `suite_hash`."""
-    from sqlalchemy import and_, select  # here, as in all assets: loading the code location must stay quick
+    from sqlalchemy import and_, func, select  # here, as in all assets: loading the code location must stay quick
 
     from throughline.quality.gate import failures_of
     from throughline.storage.tables import gate_verdicts, partition_seals
@@ -60,13 +60,11 @@ def gate_standing(connection: Connection, experiment: str, asset: str, suite_has
         verdicts.partition == seals.partition,
         verdicts.seal == seals.root,
     )
-    rows = connection.execute(
-        select(verdicts.partition, verdicts.passed, verdicts.failures)
-        .join_from(gate_verdicts, partition_seals, same)
-        .where(verdicts.experiment == experiment, verdicts.asset == asset, verdicts.suite_hash == suite_hash)
-        .order_by(verdicts.partition)
-    ).all()
-    return Standing(len(rows), {day: failures_of(text) for day, passed, text in rows if not passed})
+    mine = and_(verdicts.experiment == experiment, verdicts.asset == asset, verdicts.suite_hash == suite_hash)
+    current = select(verdicts.partition, verdicts.failures).join_from(gate_verdicts, partition_seals, same).where(mine)
+    judged = connection.execute(select(func.count()).select_from(current.subquery())).scalar_one()
+    failed = connection.execute(current.where(verdicts.passed.is_(False)).order_by(verdicts.partition)).all()
+    return Standing(judged, {day: failures_of(text) for day, text in failed})
 
 
 def gate_result(ctx: FlowContext, key: dg.AssetKey, asset: str) -> dg.AssetCheckResult:
