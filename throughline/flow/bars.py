@@ -14,6 +14,7 @@ from throughline.flow.market_view import DAY, artifact_bytes, day_ms
 from throughline.flow.sealing import DayDraft, require_days, seal_days
 from throughline.market.blocks import block_hashes
 from throughline.market.panel import MarketPanel
+from throughline.storage.queries import record_artifact
 
 
 def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -62,8 +63,13 @@ def _warm_up(ctx: FlowContext) -> dict[str, Any]:
     With it a revision of them is noticed, and what changed can be said.
     """
     days = ctx.view.read_days([ctx.experiment.epoch])[:-1]
+    stored = [artifact_bytes(ctx.view.blocks(day)) for day in days]
+    refs = ctx.artifacts.put_many(stored, "market_bars", "application/jsonl")
+    with ctx.engine.begin() as conn:
+        for ref in refs:
+            record_artifact(conn, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
     told = {
-        day.isoformat(): {"artifact": ctx.view.keep(day, ctx.artifacts), "root": ctx.view.root(day)} for day in days
+        day.isoformat(): {"artifact": ref.hash, "root": ctx.view.root(day)} for day, ref in zip(days, refs, strict=True)
     }
     return {"warm_up": told}
 

@@ -17,7 +17,6 @@ from throughline.configuration import Configuration
 from throughline.identity import sha256_hex, time_to_ms
 from throughline.market.blocks import DayBlocks, day_blocks
 from throughline.market.panel import MarketDataProvider, MarketPanel, Reference
-from throughline.storage.artifacts import ArtifactStore
 from throughline.strategy.features import FeatureGrids, compute_features, lookback_days
 from throughline.strategy.screen import Screen, screen
 from throughline.strategy.sizing import position_size
@@ -81,7 +80,6 @@ class MarketView:
         self._panel: tuple[date, date, MarketPanel] | None = None
         self._screened: tuple[tuple[date, date, frozenset[date]], ScreenedChunk] | None = None
         self._roots: dict[date, tuple[str, str]] = {}
-        self._kept: set[date] = set()
 
     def panel(self, first: date, last: date) -> MarketPanel:
         """Return a panel that holds the bars of [first, last] and, before them, the look-back."""
@@ -121,13 +119,6 @@ class MarketView:
         blocks = day_blocks(panel, day)
         self._roots[day] = (blocks.root, sha256_hex(artifact_bytes(blocks)))
         return blocks
-
-    def keep(self, day: date, store: ArtifactStore) -> str:
-        """Store the bars of a day that is no partition (it lies before the epoch); return the artifact's hash."""
-        if day not in self._kept:
-            store.put(artifact_bytes(self.blocks(day)), "market_bars", "application/jsonl")
-            self._kept.add(day)
-        return self.artifact(day)
 
     def root(self, day: date) -> str:
         """Return the seal that the day's bars have as they read now."""

@@ -143,12 +143,9 @@ def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tu
 def _artifact(ctx: FlowContext, row_open: int) -> str:
     """Return the hash of the stored day of bars that holds the bar opening at `row_open` and what was known with it.
 
-    Days before the epoch are stored here: they are not partitions.
+    Days before the epoch were stored with the epoch's own bars.
     """
-    day = (_EPOCH_1970 + timedelta(milliseconds=row_open)).date()
-    if day < ctx.experiment.epoch:
-        return ctx.view.keep(day, ctx.artifacts)
-    return ctx.view.artifact(day)
+    return ctx.view.artifact((_EPOCH_1970 + timedelta(milliseconds=row_open)).date())
 
 
 def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], day: date) -> pd.DataFrame:
