@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BLOCKED = 3
 """Exit code where days are blocked and --allow-blocked was not given."""
 SEED = 7
-DEMO_END = date(2024, 3, 31)
+DEMO_END = date(2024, 2, 22)
 DEMO_DAYS = 30
 
 
