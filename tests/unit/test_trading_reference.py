@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from tests.unit.reference_engine import Reference
 from tests.unit.trading_random import HOUR, START, Case, random_case, some_bars
 from throughline.identity import decimal_text
-from throughline.trading import DISPOSITIONS, PATHS, REASONS, Entries, PathState, flag_names, passes, simulate
+from throughline.trading import (
+    DISPOSITIONS,
+    PATHS,
+    REASONS,
+    Entries,
+    PathState,
+    flag_names,
+    kernel,
+    ordering,
+    passes,
+    simulate,
+    warm_up,
+)
 from throughline.trading.state import equity_usd, rounded_state
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -188,3 +200,18 @@ def test_equity_is_start_plus_profit(scale: float) -> None:
             held = sum(p.notional + p.entry_fee - p.proceeds for p in got.state.positions)
             invested = held + sum(p.proceeds for p in got.state.positions)
             assert got.state.cash + invested == pytest.approx(10_000.0 + got.trades["net_pnl"].sum(), abs=1e-6)
+
+
+def test_the_core_has_one_compiled_version_whatever_the_arguments() -> None:
+    """A second one would be compiled in the middle of somebody's run; `warm_up` makes the one there is."""
+    warm_up()
+    for seed in range(100):
+        run(random_case(seed))
+    entrances = [
+        kernel.run_path,
+        ordering.find_rows,
+        ordering.find_fill_bars,
+        ordering.sort_by_time,
+        ordering.by_group,
+    ]
+    assert [len(entrance.signatures) for entrance in entrances] == [1] * len(entrances)

@@ -30,7 +30,7 @@ from throughline.trading.types import (
 )
 
 if TYPE_CHECKING:
-    from throughline.trading.engine import simulate
+    from throughline.trading.engine import simulate, warm_up
 
 __all__ = [
     "DISPOSITIONS",
@@ -49,12 +49,13 @@ __all__ = [
     "Waiting",
     "flag_names",
     "simulate",
+    "warm_up",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "simulate":
-        from throughline.trading.engine import simulate
+    if name in ("simulate", "warm_up"):
+        from throughline.trading import engine
 
-        return simulate
+        return getattr(engine, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

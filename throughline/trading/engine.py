@@ -103,7 +103,8 @@ def simulate(
     names, starts = _all_instruments(bars, state)
     arrays = bar_arrays(bars, len(names))
     if until is None:
-        until = int(bars.open_time.max()) + bars.interval_ms if len(bars.open_time) else ordering.LONG_AGO
+        last = bars.starts[1:][bars.starts[1:] > bars.starts[:-1]] - 1
+        until = int(bars.open_time[last].max()) + bars.interval_ms if len(last) else ordering.LONG_AGO
     everywhere = np.arange(len(names))
     ordering.find_rows(
         starts, starts[1:], arrays.open_time, everywhere, np.full(len(names), until), bars.interval_ms, arrays.stops
@@ -205,3 +206,23 @@ def _terms(
         overlap=bool(overlap),
         max_positions=-1 if max_positions is None else int(max_positions),
     )
+
+
+def warm_up() -> None:
+    """Compile the core (some seconds) into numba's disk cache, so that the first real simulation need not.
+
+    For set-up steps; nothing depends on it. Every argument layout has one compiled version, so once is enough.
+    """
+    market = Bars(
+        instruments=("A", "B"),
+        starts=np.array([0, 2, 4]),
+        open_time=np.array([0, 1, 0, 1]),
+        open=np.ones(4),
+        high=np.ones(4),
+        low=np.ones(4),
+        close=np.ones(4),
+        interval_ms=1,
+    )
+    backwards = Entries(np.array([1, 0], np.int32), np.array([0, 0]), np.ones(2), np.ones(2))
+    simulate(market, backwards, ExitRules(), Costs(), 1)
+    simulate(market, backwards, ExitRules(), Costs(), None)

@@ -25,12 +25,14 @@ from throughline.trading.types import F64, I8, I64
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# columns of a position's integers
-ENTRY, INSTRUMENT, SEGMENT, ENTRY_TIME, ENTRY_BAR, LAST_CLOSE, RESUME = range(7)
-REASON, AMBIGUOUS, FLAG_BITS, EXIT_TIME, EXIT_BAR, NEXT_ROW, INT_COLUMNS = range(7, 14)
-# columns of a position's floats
-PRICE, RAW_PRICE, QUANTITY, BOUGHT, NOTIONAL, FEE, ENTRY_COSTS, LAST_PRICE = range(8)
-SOLD_VALUE, EXIT_VALUE, EXIT_FEES, ATTRITION, OTHER_GAIN, SPREAD, IMPACT, PARTICIPATION, FLOAT_COLUMNS = range(8, 17)
+# rows of the integers of the positions: what a fill tells, what a trade tells besides, the rest
+ENTRY, INSTRUMENT, SEGMENT, ENTRY_TIME, ENTRY_BAR, FLAG_BITS, FILL_INTS = 0, 1, 2, 3, 4, 5, 6
+EXIT_TIME, EXIT_BAR, REASON, AMBIGUOUS, TRADE_INTS = 6, 7, 8, 9, 10
+LAST_CLOSE, RESUME, NEXT_ROW, INT_COLUMNS = 10, 11, 12, 13
+# rows of the floats of the positions, likewise
+SPREAD, IMPACT, PARTICIPATION, RAW_PRICE, PRICE, BOUGHT, NOTIONAL, FEE, FILL_FLOATS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+ENTRY_COSTS, SOLD_VALUE, EXIT_VALUE, EXIT_FEES, ATTRITION, OTHER_GAIN, TRADE_FLOATS = 8, 9, 10, 11, 12, 13, 14
+QUANTITY, LAST_PRICE, FLOAT_COLUMNS = 14, 15, 16
 
 PROFIT_TARGET, STOP_LOSS, TIME_LIMIT, EMERGENCY_EXIT, HALTED, RUG_PULL, END_OF_DATA = range(7)
 TAKEN, NO_SLOT, ALREADY_HELD, NO_CASH = 0, 1, 2, 6
@@ -70,7 +72,7 @@ class BarArrays(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Entries that have a fill bar, in the order of service: number, its bar's row and open time, instrument, wish."""
+    """Entries in the order of service: number, row (-1: none) and open time of the fill bar, instrument, USD wished."""
 
     entry: I64
     row: I64
@@ -163,21 +165,21 @@ def _sale(
 
 @compiled
 def _book(floats: F64, p: int, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
-    floats[p, SOLD_VALUE] = _q18(floats[p, SOLD_VALUE] + quantity * raw)
-    floats[p, EXIT_VALUE] = _q18(floats[p, EXIT_VALUE] + value)
-    floats[p, EXIT_FEES] = _q18(floats[p, EXIT_FEES] + fee)
-    floats[p, ATTRITION] = _q18(floats[p, ATTRITION] + attrition)
-    floats[p, QUANTITY] = _q18(floats[p, QUANTITY] - quantity)
+    floats[SOLD_VALUE, p] = _q18(floats[SOLD_VALUE, p] + quantity * raw)
+    floats[EXIT_VALUE, p] = _q18(floats[EXIT_VALUE, p] + value)
+    floats[EXIT_FEES, p] = _q18(floats[EXIT_FEES, p] + fee)
+    floats[ATTRITION, p] = _q18(floats[ATTRITION, p] + attrition)
+    floats[QUANTITY, p] = _q18(floats[QUANTITY, p] - quantity)
 
 
 @compiled
 def _lose(ints: I64, floats: F64, p: int) -> None:
     """What is left is worth nothing: the pool is drained or selling is locked."""
-    if floats[p, QUANTITY] == floats[p, BOUGHT]:
-        ints[p, REASON] = RUG_PULL
+    if floats[QUANTITY, p] == floats[BOUGHT, p]:
+        ints[REASON, p] = RUG_PULL
     else:
-        ints[p, FLAG_BITS] |= REMAINDER_LOST
-    floats[p, QUANTITY] = 0.0
+        ints[FLAG_BITS, p] |= REMAINDER_LOST
+    floats[QUANTITY, p] = 0.0
 
 
 @compiled
@@ -185,29 +187,29 @@ def _sell(
     bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, row: int, raw: float, when: int, other: float
 ) -> bool:
     """Sell what the bar takes; True if that closes the position. other: the other barrier touched in the bar, or 0."""
-    ints[p, EXIT_TIME], ints[p, EXIT_BAR] = when, bars.open_time[row]
+    ints[EXIT_TIME, p], ints[EXIT_BAR, p] = when, bars.open_time[row]
     if other > 0.0:
-        ints[p, AMBIGUOUS] = 1
+        ints[AMBIGUOUS, p] = 1
     if bars.reserve.size > 0 and bars.reserve[row] == 0.0:
         _lose(ints, floats, p)
         return True
-    quantity = floats[p, QUANTITY]
+    quantity = floats[QUANTITY, p]
     if bars.volume.size > 0:
         if bars.volume[row] == 0.0:
-            ints[p, FLAG_BITS] |= NO_VOLUME
+            ints[FLAG_BITS, p] |= NO_VOLUME
             return False
         limit = terms.max_participation * bars.volume[row]
         if quantity * raw > limit:
             quantity = min(quantity, _q18(limit / raw))
-    held = when - ints[p, ENTRY_TIME]
+    held = when - ints[ENTRY_TIME, p]
     value, fee, attrition = _sale(bars, terms, row, quantity, raw, held)
     if other > 0.0:
         other_value, other_fee, other_attrition = _sale(bars, terms, row, quantity, other, held)
         gain = (other_value - other_fee - other_attrition) - (value - fee - attrition)
-        floats[p, OTHER_GAIN] = _q18(floats[p, OTHER_GAIN] + gain)
+        floats[OTHER_GAIN, p] = _q18(floats[OTHER_GAIN, p] + gain)
     _book(floats, p, quantity, raw, value, fee, attrition)
-    if floats[p, QUANTITY] > 0.0:
-        ints[p, FLAG_BITS] |= PARTIAL_EXIT
+    if floats[QUANTITY, p] > 0.0:
+        ints[FLAG_BITS, p] |= PARTIAL_EXIT
         return False
     return True
 
@@ -215,28 +217,28 @@ def _sell(
 @compiled
 def _halt(terms: Terms, ints: I64, floats: F64, p: int, instant: int) -> None:
     """Close at the share of the last close that the path grants: fee, but neither spread nor impact on that price."""
-    quantity, raw = floats[p, QUANTITY], floats[p, LAST_PRICE] * terms.halted_share
-    if quantity == floats[p, BOUGHT]:
-        ints[p, REASON] = HALTED
+    quantity, raw = floats[QUANTITY, p], floats[LAST_PRICE, p] * terms.halted_share
+    if quantity == floats[BOUGHT, p]:
+        ints[REASON, p] = HALTED
     else:
-        ints[p, FLAG_BITS] |= REMAINDER_HALTED
+        ints[FLAG_BITS, p] |= REMAINDER_HALTED
     value = quantity * raw
     fee = value * terms.fee
-    _book(floats, p, quantity, raw, value, fee, (value - fee) * _lost_share(terms, instant - ints[p, ENTRY_TIME]))
-    ints[p, EXIT_TIME], ints[p, EXIT_BAR] = instant, instant
+    _book(floats, p, quantity, raw, value, fee, (value - fee) * _lost_share(terms, instant - ints[ENTRY_TIME, p]))
+    ints[EXIT_TIME, p], ints[EXIT_BAR, p] = instant, instant
 
 
 @compiled
 def _close_at_end(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, row: int) -> None:
     """Sell everything at the last close; row: the last bar, -1 if this call has none."""
-    if ints[p, REASON] == NOTHING:
-        ints[p, REASON] = END_OF_DATA
-    ints[p, EXIT_TIME], ints[p, EXIT_BAR] = ints[p, LAST_CLOSE], ints[p, LAST_CLOSE] - terms.interval
+    if ints[REASON, p] == NOTHING:
+        ints[REASON, p] = END_OF_DATA
+    ints[EXIT_TIME, p], ints[EXIT_BAR, p] = ints[LAST_CLOSE, p], ints[LAST_CLOSE, p] - terms.interval
     if row >= 0 and bars.reserve.size > 0 and bars.reserve[row] == 0.0:
         _lose(ints, floats, p)
         return
-    quantity, raw = floats[p, QUANTITY], floats[p, LAST_PRICE]
-    value, fee, attrition = _sale(bars, terms, row, quantity, raw, ints[p, LAST_CLOSE] - ints[p, ENTRY_TIME])
+    quantity, raw = floats[QUANTITY, p], floats[LAST_PRICE, p]
+    value, fee, attrition = _sale(bars, terms, row, quantity, raw, ints[LAST_CLOSE, p] - ints[ENTRY_TIME, p])
     _book(floats, p, quantity, raw, value, fee, attrition)
 
 
@@ -337,11 +339,11 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
     entry_bar: the next row is the bar it was entered at the open of, so that nothing can happen at that open. Leaves
     NEXT_ROW behind the last bar seen and LAST_CLOSE and LAST_PRICE those of that bar.
     """
-    stop = floats[p, RAW_PRICE] * (1.0 - terms.stop_loss)
-    target = floats[p, RAW_PRICE] * (1.0 + terms.take_profit)
-    deadline = ints[p, ENTRY_TIME] + terms.max_hold
-    segment, last_close, pending = ints[p, SEGMENT], ints[p, LAST_CLOSE], ints[p, REASON]
-    begin, end = ints[p, NEXT_ROW], bars.stops[ints[p, INSTRUMENT]]
+    stop = floats[RAW_PRICE, p] * (1.0 - terms.stop_loss)
+    target = floats[RAW_PRICE, p] * (1.0 + terms.take_profit)
+    deadline = ints[ENTRY_TIME, p] + terms.max_hold
+    segment, last_close, pending = ints[SEGMENT, p], ints[LAST_CLOSE, p], ints[REASON, p]
+    begin, end = ints[NEXT_ROW, p], bars.stops[ints[INSTRUMENT, p]]
     has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
     halted, closed = False, False
     instant = 0
@@ -379,39 +381,39 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
         row += 1
         if reason != NOTHING:
             pending = reason
-            ints[p, REASON] = reason
+            ints[REASON, p] = reason
             closed = _sell(bars, terms, ints, floats, p, row - 1, raw, when, other)
             if closed:
                 break
-    ints[p, NEXT_ROW] = row
+    ints[NEXT_ROW, p] = row
     if row > begin:
-        ints[p, LAST_CLOSE] = bars.open_time[row - 1] + terms.interval
-        floats[p, LAST_PRICE] = _q18(bars.close[row - 1])
+        ints[LAST_CLOSE, p] = bars.open_time[row - 1] + terms.interval
+        floats[LAST_PRICE, p] = _q18(bars.close[row - 1])
     if closed:
         return True
     if row == end:
-        instant = ints[p, LAST_CLOSE] + terms.halt
-        halted = max(instant, ints[p, RESUME]) < terms.until
+        instant = ints[LAST_CLOSE, p] + terms.halt
+        halted = max(instant, ints[RESUME, p]) < terms.until
     if halted:
-        _halt(terms, ints, floats, p, max(instant, ints[p, RESUME]))
+        _halt(terms, ints, floats, p, max(instant, ints[RESUME, p]))
     return halted
 
 
 @compiled
 def _hold_blocked(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int) -> None:
     """Carry position p over a blocked stretch: note the last close, nothing else."""
-    row, end = ints[p, NEXT_ROW], bars.stops[ints[p, INSTRUMENT]]
+    row, end = ints[NEXT_ROW, p], bars.stops[ints[INSTRUMENT, p]]
     while row < end:
         opens = bars.open_time[row]
-        if opens - ints[p, LAST_CLOSE] >= terms.halt:
+        if opens - ints[LAST_CLOSE, p] >= terms.halt:
             break
-        if bars.segment.size > 0 and bars.segment[row] != ints[p, SEGMENT]:
+        if bars.segment.size > 0 and bars.segment[row] != ints[SEGMENT, p]:
             break
-        ints[p, LAST_CLOSE] = opens + terms.interval
-        floats[p, LAST_PRICE] = _q18(bars.close[row])
+        ints[LAST_CLOSE, p] = opens + terms.interval
+        floats[LAST_PRICE, p] = _q18(bars.close[row])
         row += 1
-    ints[p, FLAG_BITS] |= BLOCKED_DAY
-    ints[p, RESUME] = terms.until
+    ints[FLAG_BITS, p] |= BLOCKED_DAY
+    ints[RESUME, p] = terms.until
 
 
 @compiled
@@ -422,12 +424,12 @@ def _follow(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, entry
     elif _next_exit(bars, terms, ints, floats, p, entry_bar):
         return
     elif terms.close_at_end:
-        k = ints[p, INSTRUMENT]
-        last = ints[p, NEXT_ROW] - 1
-        seen = last >= 0 and last < bars.stops[k] and bars.open_time[last] + terms.interval == ints[p, LAST_CLOSE]
+        k = ints[INSTRUMENT, p]
+        last = ints[NEXT_ROW, p] - 1
+        seen = last >= 0 and last < bars.stops[k] and bars.open_time[last] + terms.interval == ints[LAST_CLOSE, p]
         _close_at_end(bars, terms, ints, floats, p, last if seen else -1)
         return
-    ints[p, EXIT_BAR] = NEVER
+    ints[EXIT_BAR, p] = NEVER
 
 
 @compiled
@@ -455,29 +457,29 @@ def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, i
     impact = terms.multiplier * _impact(bars, terms, row, notional, False)
     price = _q18(raw * (1.0 + (spread + impact)))
     quantity = _q18(notional / price)
-    ints[p, ENTRY], ints[p, INSTRUMENT], ints[p, REASON] = served.entry[m], served.instrument[m], NOTHING
-    ints[p, SEGMENT] = bars.segment[row] if bars.segment.size > 0 else 0
-    ints[p, ENTRY_TIME] = opens + terms.interval if terms.close_only else opens
-    ints[p, ENTRY_BAR], ints[p, LAST_CLOSE] = opens, opens + terms.interval
-    ints[p, NEXT_ROW] = row + 1 if terms.close_only else row
-    ints[p, FLAG_BITS], ints[p, RESUME], ints[p, AMBIGUOUS], ints[p, EXIT_TIME] = flags, 0, 0, 0
-    ints[p, EXIT_BAR] = NEVER
-    floats[p, PRICE], floats[p, RAW_PRICE], floats[p, QUANTITY], floats[p, BOUGHT] = price, raw, quantity, quantity
-    floats[p, NOTIONAL], floats[p, FEE] = notional, _q18(notional * terms.fee)
-    floats[p, SPREAD], floats[p, IMPACT] = quantity * raw * spread, quantity * raw * impact
-    floats[p, ENTRY_COSTS] = _q18(floats[p, SPREAD] + floats[p, IMPACT])
-    floats[p, PARTICIPATION] = notional / volume
-    floats[p, LAST_PRICE] = _q18(bars.close[row])
+    ints[ENTRY, p], ints[INSTRUMENT, p], ints[REASON, p] = served.entry[m], served.instrument[m], NOTHING
+    ints[SEGMENT, p] = bars.segment[row] if bars.segment.size > 0 else 0
+    ints[ENTRY_TIME, p] = opens + terms.interval if terms.close_only else opens
+    ints[ENTRY_BAR, p], ints[LAST_CLOSE, p] = opens, opens + terms.interval
+    ints[NEXT_ROW, p] = row + 1 if terms.close_only else row
+    ints[FLAG_BITS, p], ints[RESUME, p], ints[AMBIGUOUS, p], ints[EXIT_TIME, p] = flags, 0, 0, 0
+    ints[EXIT_BAR, p] = NEVER
+    floats[PRICE, p], floats[RAW_PRICE, p], floats[QUANTITY, p], floats[BOUGHT, p] = price, raw, quantity, quantity
+    floats[NOTIONAL, p], floats[FEE, p] = notional, _q18(notional * terms.fee)
+    floats[SPREAD, p], floats[IMPACT, p] = quantity * raw * spread, quantity * raw * impact
+    floats[ENTRY_COSTS, p] = _q18(floats[SPREAD, p] + floats[IMPACT, p])
+    floats[PARTICIPATION, p] = notional / volume
+    floats[LAST_PRICE, p] = _q18(bars.close[row])
     for column in range(SOLD_VALUE, OTHER_GAIN + 1):
-        floats[p, column] = 0.0
+        floats[column, p] = 0.0
     return True
 
 
 @compiled
 def _earlier(ints: I64, rank: I64, a: int, b: int) -> bool:
-    if ints[a, EXIT_BAR] != ints[b, EXIT_BAR]:
-        return bool(ints[a, EXIT_BAR] < ints[b, EXIT_BAR])
-    return bool(rank[ints[a, INSTRUMENT]] < rank[ints[b, INSTRUMENT]])
+    if ints[EXIT_BAR, a] != ints[EXIT_BAR, b]:
+        return bool(ints[EXIT_BAR, a] < ints[EXIT_BAR, b])
+    return bool(rank[ints[INSTRUMENT, a]] < rank[ints[INSTRUMENT, b]])
 
 
 @compiled
@@ -512,9 +514,9 @@ def _pop(heap: I64, size: int, ints: I64, rank: I64) -> None:
 @compiled
 def _release(heap: I64, size: int, before: int, cash: float, ints: I64, floats: F64, rank: I64) -> tuple[int, float]:
     """Free the slots of positions that closed in a bar opening before `before`; their proceeds become cash."""
-    while size > 0 and ints[heap[0], EXIT_BAR] < before:
+    while size > 0 and ints[EXIT_BAR, heap[0]] < before:
         p = heap[0]
-        cash = _q18(cash + (floats[p, EXIT_VALUE] - floats[p, EXIT_FEES] - floats[p, ATTRITION]))
+        cash = _q18(cash + (floats[EXIT_VALUE, p] - floats[EXIT_FEES, p] - floats[ATTRITION, p]))
         _pop(heap, size, ints, rank)
         size -= 1
     return size, cash
@@ -539,7 +541,7 @@ def run_path(
 ) -> tuple[int, int, int, float]:
     """Serve the entries from `begin` to before `stop` and follow every position, while there is room for positions.
 
-    ints, floats: [room, columns]. With begin = -1 the first `positions` rows are the open positions of the state, with
+    ints, floats: [columns, room]. With begin = -1 the first `positions` are the open positions of the state, with
     NEXT_ROW set; new ones follow in the order of service. Those whose EXIT_BAR is NEVER are still open. rank: of each
     instrument by name. heap (room), its `size` and busy (instruments) are for the next call. Writes the disposition of
     every entry served. Returns (next entry, positions, size, cash); the call is to be repeated with more room while
@@ -552,23 +554,25 @@ def run_path(
         busy[:] = LONG_AGO
         for p in range(positions):
             _follow(bars, terms, ints, floats, p, False)
-            k = ints[p, INSTRUMENT]
-            busy[k] = max(busy[k], ints[p, EXIT_BAR])
+            k = ints[INSTRUMENT, p]
+            busy[k] = max(busy[k], ints[EXIT_BAR, p])
             if counted:
                 _push(heap, size, p, ints, rank)
                 size += 1
     for m in range(max(begin, 0), stop):
+        if served.row[m] < 0:
+            continue
         opens, k = served.time[m], served.instrument[m]
         if managed and busy[k] >= opens:
             disposition[served.entry[m]] = ALREADY_HELD
             continue
-        if size > 0 and ints[heap[0], EXIT_BAR] < opens:
+        if size > 0 and ints[EXIT_BAR, heap[0]] < opens:
             size, cash = _release(heap, size, opens, cash, ints, floats, rank)
         if limited and size >= terms.max_positions:
             disposition[served.entry[m]] = NO_SLOT
             continue
         p = positions
-        if p == len(ints):
+        if p == ints.shape[1]:
             return m, positions, size, cash
         if not _enter(bars, served, terms, m, cash if managed else np.inf, ints, floats, p):
             disposition[served.entry[m]] = NO_CASH
@@ -576,9 +580,9 @@ def run_path(
         disposition[served.entry[m]] = TAKEN
         positions += 1
         _follow(bars, terms, ints, floats, p, not terms.close_only)
-        busy[k] = ints[p, EXIT_BAR]
+        busy[k] = ints[EXIT_BAR, p]
         if counted:
-            cash = _q18(max(0.0, cash - (floats[p, NOTIONAL] + floats[p, FEE])))
+            cash = _q18(max(0.0, cash - (floats[NOTIONAL, p] + floats[FEE, p])))
             _push(heap, size, p, ints, rank)
             size += 1
     if stop == len(served.entry):

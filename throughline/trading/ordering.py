@@ -152,26 +152,6 @@ def by_group(order: I64, group: I64, groups: int) -> I64:
 
 
 @compiled
-def int_columns(table: I64, rows: I64, columns: I64) -> I64:
-    """Return table[rows][:, columns].T, reading each row once."""
-    result = np.empty((len(columns), len(rows)), np.int64)
-    for m in range(len(rows)):
-        for c in range(len(columns)):
-            result[c, m] = table[rows[m], columns[c]]
-    return result
-
-
-@compiled
-def float_columns(table: F64, rows: I64, columns: I64) -> F64:
-    """Return table[rows][:, columns].T, reading each row once."""
-    result = np.empty((len(columns), len(rows)), np.float64)
-    for m in range(len(rows)):
-        for c in range(len(columns)):
-            result[c, m] = table[rows[m], columns[c]]
-    return result
-
-
-@compiled
 def find_fill_bars(
     starts: I64,
     stops: I64,
@@ -195,8 +175,8 @@ def find_fill_bars(
 
     Writes fill_bar and fill_time (-1: none) and disposition: `taken` where there is a fill bar, else `waiting` (decided
     at or after `until`, or, without `contiguous`, no bar yet), `gate_closed` (blocked) or `expired` (no bar opens at
-    the decision instant, or it has no volume, a drained pool, or another segment). Returns whether the entries with a
-    fill bar already stand by instrument and time, no two alike.
+    the decision instant, or it has no volume, a drained pool, or another segment). Returns whether the entries stand
+    by instrument, and those of an instrument that have a fill bar by its time, no two alike.
     """
     in_order = True
     last_instrument, last_time = -1, LONG_AGO
@@ -204,6 +184,9 @@ def find_fill_bars(
         k, instant = instrument[i], decision_time[i]
         fill_bar[i] = fill_time[i] = -1
         disposition[i] = EXPIRED
+        if k != last_instrument:
+            in_order = in_order and k > last_instrument
+            last_instrument, last_time = k, LONG_AGO
         if instant >= until:
             disposition[i] = WAITING
             continue
@@ -222,7 +205,6 @@ def find_fill_bars(
         if bar_segment.size > 0 and check_segment.size > 0 and check_segment[i] != 0 and bar_segment[row] != segment[i]:
             continue
         fill_bar[i], fill_time[i], disposition[i] = row, open_time[row], TAKEN
-        if k < last_instrument or (k == last_instrument and fill_time[i] <= last_time):
-            in_order = False
-        last_instrument, last_time = k, fill_time[i]
+        in_order = in_order and fill_time[i] > last_time
+        last_time = fill_time[i]
     return in_order

@@ -52,10 +52,10 @@ class Pass:
         self._disposition = wished.disposition.copy()
         self._next, self._size, self._cash = -1, 0, before.cash
         self._positions = len(before.positions)
-        room = self._positions + 16 + len(served.entry) // 8
+        room = _room(self._positions + 16 + len(served.entry) // 8)
         self._busy = np.empty(len(market.rank), np.int64)
-        self._ints = np.empty((room, kernel.INT_COLUMNS), np.int64)
-        self._floats = np.empty((room, kernel.FLOAT_COLUMNS), np.float64)
+        self._ints = np.empty((kernel.INT_COLUMNS, room), np.int64)
+        self._floats = np.empty((kernel.FLOAT_COLUMNS, room), np.float64)
         self._heap = np.empty(room, np.int64)
         self._load_state()
 
@@ -90,26 +90,28 @@ class Pass:
             )
             if self._next == stop:
                 return
-            self._ints, self._floats = _doubled(self._ints), _doubled(self._floats)
-            self._heap = _doubled(self._heap)
+            room = _room(2 * len(self._heap))
+            self._ints, self._floats = _grown(self._ints, room), _grown(self._floats, room)
+            self._heap = _grown(self._heap, room)
 
     def finish(self) -> PathResult:
         """Return what happened."""
         late, carried = len(self._wished.waiting), len(self._before.positions)
         named, disposition = self._market.named, self._disposition
-        ints, floats = self._ints[: self._positions], self._floats[: self._positions]
+        ints = self._ints[:, : self._positions]
         order = self._order_of_entry(ints)
-        ints[carried:, kernel.ENTRY] -= late  # numbers of this call's entries; those that waited become negative
-        keys = self._keys(ints[:, kernel.ENTRY])
-        np.maximum(ints[:, kernel.ENTRY], -1, out=ints[:, kernel.ENTRY])
+        ints[kernel.ENTRY, carried:] -= late  # numbers of this call's entries; those that waited become negative
+        keys = self._keys(ints[kernel.ENTRY])
+        np.maximum(ints[kernel.ENTRY], -1, out=ints[kernel.ENTRY])
         still = np.flatnonzero(disposition == ordering.WAITING)
         still = still[np.argsort(self._wished.decision_time[still], kind="stable")]
         waiting = tuple(waiting_of(self._wished, i, named) for i in still.tolist())
+        table = (self._ints, self._floats, keys, named.instruments)
         return PathResult(
             disposition=disposition[late:],
-            fills=fill_columns(ints, floats, keys, named.instruments, order[carried:]),
-            trades=trade_columns(ints, floats, keys, named.instruments, order),
-            state=PathState(self._cash, open_positions(ints, floats, keys, named.instruments, order), waiting),
+            fills=fill_columns(*table, order[carried:]),
+            trades=trade_columns(*table, order),
+            state=PathState(self._cash, open_positions(*table, order), waiting),
             waited={
                 w.key: int(code)
                 for w, code in zip(self._wished.waiting, disposition[:late], strict=True)
@@ -120,21 +122,21 @@ class Pass:
     def _load_state(self) -> None:
         market, positions = self._market, self._before.positions
         for p, position in enumerate(positions):
-            _load(position, market.index[position.instrument], self._ints[p], self._floats[p])
+            _load(position, market.index[position.instrument], self._ints[:, p], self._floats[:, p])
         if positions:
-            held, seen = self._ints[: len(positions), [kernel.INSTRUMENT, kernel.LAST_CLOSE]].T.copy()
+            held, seen = self._ints[[kernel.INSTRUMENT, kernel.LAST_CLOSE], : len(positions)]
             rows = np.empty(len(positions), np.int64)
             arrays = market.arrays
             ordering.find_rows(market.starts, arrays.stops, arrays.open_time, held, seen, self._terms.interval, rows)
-            self._ints[: len(positions), kernel.NEXT_ROW] = rows
+            self._ints[kernel.NEXT_ROW, : len(positions)] = rows
 
     def _order_of_entry(self, ints: I64) -> I64:
         """Positions in order of service, whatever order the core took them in."""
-        carried, order = len(self._before.positions), np.arange(len(ints))
+        carried, order = len(self._before.positions), np.arange(ints.shape[1])
         if self._independent:
-            scores = np.zeros(len(ints))
-            scores[carried:] = self._wished.score[ints[carried:, kernel.ENTRY]]
-            times, which = (read_only(ints[:, column].copy()) for column in (kernel.ENTRY_BAR, kernel.INSTRUMENT))
+            scores = np.zeros(ints.shape[1])
+            scores[carried:] = self._wished.score[ints[kernel.ENTRY, carried:]]
+            times, which = (read_only(ints[row].copy()) for row in (kernel.ENTRY_BAR, kernel.INSTRUMENT))
             ordering.sort_by_time(
                 order[carried:], times, read_only(scores), which, self._market.rank, times, self._terms.interval
             )
@@ -152,9 +154,14 @@ class Pass:
         return keys
 
 
-def _doubled(old: NDArray[Number]) -> NDArray[Number]:
-    new = np.empty((2 * len(old), *old.shape[1:]), old.dtype)
-    new[: len(old)] = old
+def _room(positions: int) -> int:
+    """Room for so many positions, such that the values of one do not fall on the same cache lines."""
+    return (positions + 511) // 512 * 512 + 8
+
+
+def _grown(old: NDArray[Number], room: int) -> NDArray[Number]:
+    new = np.empty((*old.shape[:-1], room), old.dtype)
+    new[..., : old.shape[-1]] = old
     return new
 
 

@@ -7,139 +7,98 @@ rules. Column names and meanings are documented in `engine.simulate`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.trading import kernel, ordering
+from throughline.trading import kernel
 from throughline.trading.types import F64, I64, REASONS, Position, flag_names
 
 Columns = Mapping[str, NDArray[np.generic]]
 Objects = NDArray[np.object_]
+Number = TypeVar("Number", bound=np.generic)
 
 
-_FILL_INTS = np.array(
-    [kernel.ENTRY, kernel.INSTRUMENT, kernel.SEGMENT, kernel.ENTRY_TIME, kernel.ENTRY_BAR, kernel.FLAG_BITS]
-)
-_FILL_FLOATS = np.array(
-    [
-        kernel.RAW_PRICE,
-        kernel.PRICE,
-        kernel.BOUGHT,
-        kernel.NOTIONAL,
-        kernel.FEE,
-        kernel.SPREAD,
-        kernel.IMPACT,
-        kernel.PARTICIPATION,
-    ]
-)
-_TRADE_INTS = np.array(
-    [
-        kernel.ENTRY,
-        kernel.INSTRUMENT,
-        kernel.SEGMENT,
-        kernel.ENTRY_TIME,
-        kernel.ENTRY_BAR,
-        kernel.EXIT_TIME,
-        kernel.EXIT_BAR,
-        kernel.REASON,
-        kernel.AMBIGUOUS,
-        kernel.FLAG_BITS,
-    ]
-)
-_TRADE_FLOATS = np.array(
-    [
-        kernel.PRICE,
-        kernel.RAW_PRICE,
-        kernel.BOUGHT,
-        kernel.NOTIONAL,
-        kernel.FEE,
-        kernel.ENTRY_COSTS,
-        kernel.SOLD_VALUE,
-        kernel.EXIT_VALUE,
-        kernel.EXIT_FEES,
-        kernel.ATTRITION,
-        kernel.OTHER_GAIN,
-    ]
-)
+def _gathered(table: NDArray[Number], rows: I64) -> NDArray[Number]:
+    """Return table[:, rows] as one block of memory: large ones come in huge pages, a column each would not."""
+    block = np.empty((len(table), len(rows)), table.dtype)
+    return np.take(table, rows, axis=1, out=block, mode="clip")
 
 
 def fill_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, rows: I64) -> Columns:
     """Columns of the entry fills of the positions `rows`, in their order."""
-    entry, instrument, segment, entry_time, entry_bar, flags = ordering.int_columns(ints, rows, _FILL_INTS)
-    raw_price, price, bought, notional, fee, spread, impact, participation = ordering.float_columns(
-        floats, rows, _FILL_FLOATS
-    )
+    i, f = _gathered(ints[: kernel.FILL_INTS], rows), _gathered(floats[: kernel.FILL_FLOATS], rows)
+    flags = i[kernel.FLAG_BITS]
     return {
-        "entry": entry,
+        "entry": i[kernel.ENTRY],
         "key": keys[rows],
-        "instrument": instruments[instrument],
-        "segment": segment,
-        "entry_time": entry_time,
-        "bar_open_time": entry_bar,
-        "raw_price": raw_price,
-        "price": price,
-        "quantity": bought,
-        "notional": notional,
-        "fee": fee,
-        "spread_cost": spread,
-        "impact_cost": impact,
-        "participation": participation,
+        "instrument": instruments[i[kernel.INSTRUMENT]],
+        "segment": i[kernel.SEGMENT],
+        "entry_time": i[kernel.ENTRY_TIME],
+        "bar_open_time": i[kernel.ENTRY_BAR],
+        "raw_price": f[kernel.RAW_PRICE],
+        "price": f[kernel.PRICE],
+        "quantity": f[kernel.BOUGHT],
+        "notional": f[kernel.NOTIONAL],
+        "fee": f[kernel.FEE],
+        "spread_cost": f[kernel.SPREAD],
+        "impact_cost": f[kernel.IMPACT],
+        "participation": f[kernel.PARTICIPATION],
         "partial": flags & (kernel.PARTIAL_ENTRY | kernel.CASH_CUT) != 0,
     }
 
 
 def trade_columns(ints: I64, floats: F64, keys: Objects, instruments: Objects, order: I64) -> Columns:
     """Columns of the closed positions, by exit bar, then in `order`."""
-    exit_bar = ints[order, kernel.EXIT_BAR]
+    exit_bar = ints[kernel.EXIT_BAR, order]
     rows = order[np.argsort(exit_bar, kind="stable")]
     rows = rows[: int(np.count_nonzero(exit_bar != kernel.NEVER))]  # NEVER sorts behind every time
-    entry, instrument, segment, entry_time, entry_bar, exit_time, exit_bar, reason, ambiguous, flags = (
-        ordering.int_columns(ints, rows, _TRADE_INTS)
-    )
-    price, raw_price, bought, notional, entry_fee, entry_costs, sold_value, exit_value, exit_fees, attrition, gain = (
-        ordering.float_columns(floats, rows, _TRADE_FLOATS)
-    )
+    i, f = _gathered(ints[: kernel.TRADE_INTS], rows), _gathered(floats[: kernel.TRADE_FLOATS], rows)
+    price, raw_price, bought = f[kernel.PRICE], f[kernel.RAW_PRICE], f[kernel.BOUGHT]
+    sold_value, exit_value = f[kernel.SOLD_VALUE], f[kernel.EXIT_VALUE]
+    notional, attrition = f[kernel.NOTIONAL], f[kernel.ATTRITION]
+    entry_time, exit_time = i[kernel.ENTRY_TIME], i[kernel.EXIT_TIME]
     gross = sold_value - bought * raw_price
-    fees = entry_fee + exit_fees
-    costs = entry_costs + (sold_value - exit_value)
+    fees = f[kernel.FEE] + f[kernel.EXIT_FEES]
+    costs = f[kernel.ENTRY_COSTS] + (sold_value - exit_value)
     net = gross - fees - costs - attrition
-    other = net + gain
+    other = net + f[kernel.OTHER_GAIN]
     return {
-        "entry": entry,
+        "entry": i[kernel.ENTRY],
         "key": keys[rows],
-        "instrument": instruments[instrument],
-        "segment": segment,
+        "instrument": instruments[i[kernel.INSTRUMENT]],
+        "segment": i[kernel.SEGMENT],
         "entry_time": entry_time,
-        "entry_bar_open": entry_bar,
+        "entry_bar_open": i[kernel.ENTRY_BAR],
         "exit_time": exit_time,
-        "exit_bar_open": exit_bar,
+        "exit_bar_open": i[kernel.EXIT_BAR],
         "entry_price": price,
         "exit_price": exit_value / bought,
         "raw_entry_price": raw_price,
         "raw_exit_price": sold_value / bought,
         "quantity": bought,
         "notional": notional,
-        "reason": reason.astype(np.int8),
+        "reason": i[kernel.REASON].astype(np.int8),
         "gross_pnl": gross,
         "fees": fees,
         "costs": costs,
         "attrition": attrition,
         "net_pnl": net,
         "return_percent": 100.0 * net / notional,
-        "ambiguous": ambiguous != 0,
+        "ambiguous": i[kernel.AMBIGUOUS] != 0,
         "pnl_low": np.minimum(net, other),
         "pnl_high": np.maximum(net, other),
         "hold_ms": exit_time - entry_time,
-        "flags": flags,
+        "flags": i[kernel.FLAG_BITS],
     }
 
 
 def open_positions(ints: I64, floats: F64, keys: Objects, instruments: Objects, order: I64) -> tuple[Position, ...]:
     """The positions that are still open, in `order`."""
     return tuple(
-        _position(ints[p], floats[p], str(keys[p]), str(instruments[ints[p, kernel.INSTRUMENT]]))
-        for p in order[ints[order, kernel.EXIT_BAR] == kernel.NEVER].tolist()
+        _position(ints[:, p], floats[:, p], str(keys[p]), str(instruments[ints[kernel.INSTRUMENT, p]]))
+        for p in order[ints[kernel.EXIT_BAR, order] == kernel.NEVER].tolist()
     )
 
 
