@@ -31,7 +31,7 @@ from throughline.storage.database import Database
 from throughline.storage.ledger import read_all_seals
 
 CLOCK = FixedClock(datetime(2030, 1, 1, tzinfo=UTC))
-LOCK = "1" * 64
+LOCK, CODE = "1" * 64, "2" * 64  # of no matter here: a law that an edit in between would break is hard to work on
 Seals = dict[str, dict[str, list[str]]]
 Edit = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -183,7 +183,7 @@ def experiment_of(piece: Slice, provider: MarketDataProvider, scratch: Path, **c
     told = {"seed": 0, "epoch": piece.start} | changes
     mode = "demo" if piece.archive is None else "backtest"
     source = provider.description.source_hash
-    return make_experiment(mode, told["epoch"], load_configuration(path), source, told["seed"], lock=LOCK)
+    return make_experiment(mode, told["epoch"], load_configuration(path), source, told["seed"], lock=LOCK, code=CODE)
 
 
 class Gates:
