@@ -1,18 +1,19 @@
 """An independent ledger: 179 trades that freqtrade simulated on real 5-minute candles, run through our engine.
 
-Given from the ledger: pair, entry candle and stake of each trade (its signals are not ours), and the force exits' candles.
-Ours: everything after. freqtrade's rules are said in our words: stop 10 %; the ROI table 4 / 2 / 1 / 0 % from 0 / 20 / 30 /
-40 minutes on is a target that falls while the position is carried, so each step is one call that continues from the state
-of the one before; a target of r means close = open x (1 + r + fee) / (1 - fee); a force exit is a time limit.
+Given from the ledger: pair, entry candle and stake of each trade (its signals are not ours), and the force exits'
+candles. Ours: everything after. freqtrade's rules are said in our words: stop 10 %; the ROI table 4 / 2 / 1 / 0 % from
+0 / 20 / 30 / 40 minutes on is a target that falls while the position is carried, so each step is one call that
+continues from the state of the one before; a target of r means close = open x (1 + r + fee) / (1 - fee); a force exit
+is a time limit.
 
-What agrees, on the pessimistic path: open rate, close rate, reason and profit of all 179 trades, and the exit candle of 176.
-What differs, and why:
+What agrees, on the pessimistic path: open rate, close rate, reason and profit of all 179 trades, and the exit candle of
+176. What differs, and why:
 
-- 3 exit candles: we test the barriers on the entry candle, this freqtrade from the next candle on. The target is the same.
-- 35 close rates on our base path: the candle opens above the target. There we fill at the open; freqtrade books the target
-  (as our pessimistic path does).
-- `profit_abs` of this ledger leaves the fees out: it is our gross_pnl. `profit_ratio` has them in, as a share of the stake
-  *with* the entry fee; our return_percent is a share of the notional without it.
+- 3 exit candles: we test the barriers on the entry candle, this freqtrade from the next candle on. Same target.
+- 35 close rates on our base path: the candle opens above the target. There we fill at the open; freqtrade books the
+  target (as our pessimistic path does).
+- `profit_abs` of this ledger leaves the fees out: it is our gross_pnl. `profit_ratio` has them in, as a share of the
+  stake *with* the entry fee; our return_percent is a share of the notional without it.
 - freqtrade's `close_date` is the open of the exit candle: our exit_bar_open. Our exit_time is the candle's close.
 """
 

@@ -42,7 +42,11 @@ def test_a_missing_artifact_is_named(store: ArtifactStore) -> None:
         store.get(digest)
 
 
-@pytest.mark.parametrize("other", [gzip.compress(b"other"), b"no gzip", b"", gzip.compress(b"x" * 999)[:-9]])
+@pytest.mark.parametrize(
+    "other",
+    [gzip.compress(b"other"), b"no gzip", b"", gzip.compress(b"x" * 999)[:-9]],
+    ids=["other content", "no gzip", "empty", "cut short"],
+)
 def test_changed_bytes_are_named(tmp_path: Path, other: bytes) -> None:
     store = ArtifactStore(tmp_path)
     ref = store.put(b"truth", "bars")
