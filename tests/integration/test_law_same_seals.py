@@ -114,6 +114,7 @@ def run(
     """Return the name of a way, and what its process printed."""
     told, environment = WAYS[request.param]
     folder = tmp_path_factory.mktemp("way")
+    told = told | {"kill": {name: nth for name, nth in told.get("kill", {}).items() if name in data}}
     argument = told | {
         "home": str(folder / "home"),
         "repo": str(repo),
