@@ -216,6 +216,8 @@ class Reference:
                     price = target
             else:
                 return False
+        if self.rules.contiguous and bar.opens > p.last_close:
+            price = min(price, target)  # bars are missing before this one: a gap never creates profit
         return self._sell(p, bar, price, when, None)
 
     def _inside(self, p: Held, bar: Bar) -> bool:

@@ -389,6 +389,27 @@ def test_a_new_segment_after_a_short_gap_ends_the_position_at_its_first_open() -
         assert (trade["reason"], trade["hour"], trade["net_pnl"]) == ("halted", 4, pytest.approx(value))
 
 
+@pytest.mark.parametrize("path", [PESSIMISTIC, BASE, OPTIMISTIC])
+def test_a_jump_over_missing_bars_earns_the_target_and_no_more(path: str) -> None:
+    bars = market({"A": [(0, *QUIET), (3, 240, 250, 230, 240)]})
+    trade = only(run(bars, wishes((0, 0)))[path])
+    assert (trade["reason"], trade["hour"]) == ("profit_target", 3)
+    assert trade["net_pnl"] == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize("path", [PESSIMISTIC, BASE, OPTIMISTIC])
+def test_a_time_limit_over_missing_bars_earns_the_target_at_most(path: str) -> None:
+    bars = market({"A": [*hours(0, 40), (50, 240, 250, 230, 240)]})
+    trade = only(run(bars, wishes((0, 0)))[path])
+    assert (trade["reason"], trade["hour"]) == ("time_limit", 50)
+    assert trade["net_pnl"] == pytest.approx(300.0)
+
+
+def test_a_fall_over_missing_bars_is_borne_in_full() -> None:
+    bars = market({"A": [(0, *QUIET), (3, 40, 41, 39, 40)]})
+    assert only(run(bars, wishes((0, 0)))[BASE])["net_pnl"] == pytest.approx(-600.0)
+
+
 def test_a_gap_of_24_hours_ends_a_position_with_segmentation_off_too() -> None:
     bars = market({"A": [(0, *QUIET), (25, 300, 300, 300, 300)]})
     trade = only(run(bars, wishes((0, 0)))[BASE])

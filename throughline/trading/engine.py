@@ -92,6 +92,8 @@ def simulate(
     trigger. A bar of zero volume fills nothing: an entry expires, an exit waits. A reserve of 0 at an exit is a total
     loss (`rug_pull`), on an entry it expires. A halt (no bar of the segment for halt_ms after the last close, or a bar
     of another segment before that) closes at the path's share of the last close with the fee alone.
+    An exit at the first bar after missing ones fills at the target at most, on every path: a gap never creates profit
+    (only with contiguous rules; the benchmark's raw rows know no gaps).
     Costs of a fill of value v: fee x v; price moved by multiplier x (half_spread + impact), multiplier 2, 1, 0 on the
     three paths, a sale's price never below 0; impact as in `Costs`. Attrition is taken from the exit value after its
     fee: x attrition_48h x hours held / 48 (not on the optimistic path).
@@ -200,6 +202,7 @@ def _terms(
         multiplier=_SPREAD_AND_IMPACT[path],
         target_first=optimistic,
         gap_at_target=path == "pessimistic",
+        cap_gaps=bool(rules.contiguous),
         close_only=bool(bars.close_only),
         close_at_end=end == "close",
         blocked=bool(blocked),

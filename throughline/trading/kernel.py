@@ -100,6 +100,7 @@ class Terms(NamedTuple):
     multiplier: float
     target_first: bool
     gap_at_target: bool
+    cap_gaps: bool
     close_only: bool
     close_at_end: bool
     blocked: bool
@@ -362,6 +363,8 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
             halted = True
             instant = min(last_close + terms.halt, opens)
             break
+        # Over missing bars a position may lose what the market lost, but never gain more than its target.
+        missing = terms.cap_gaps and not entry_bar and opens > last_close
         last_close = opens + terms.interval
         when = opens
         evidence = has_rug and bars.rug[row] != 0
@@ -369,11 +372,13 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
         if terms.close_only:
             when = last_close
             reason, raw = _at_close(bars.close[row], when, deadline, evidence, stop, target, pending)
+            raw = min(raw, target) if missing else raw
         else:
             if not entry_bar:
                 reason, raw = _at_open(
                     bars.open[row], opens, deadline, evidence, stop, target, terms.gap_at_target, pending
                 )
+                raw = min(raw, target) if missing else raw
             if reason == NOTHING:
                 when = last_close
                 reason, raw, other = _inside(bars.low[row], bars.high[row], stop, target, terms.target_first)
