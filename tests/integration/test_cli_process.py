@@ -71,4 +71,4 @@ def test_the_demo_runs_from_nothing_says_that_it_is_invented_and_how_to_see_it(t
     assert Path(page).is_file()
     assert "Traceback" not in err
     listed = told(tmp_path / "home", "experiments")["experiments"]
-    assert [(row["mode"], row["active"], row["last_sealed_day"]) for row in listed] == [("demo", True, "2024-03-31")]
+    assert [(row["mode"], row["active"], row["last_sealed_day"]) for row in listed] == [("demo", True, "2024-02-22")]

@@ -176,16 +176,6 @@ class Shaken:
         return replace(panel, volume=volume, references=references, **grids)
 
 
-_TIED = ("data_seals", "hash", "artifact", "previous", "candidate", "scan", "scan_row", "research", "execution")
-
-
-def _plain(value: Any) -> Any:
-    """Return a body without the seals of whole days and what hangs on them: a day's seal covers its later hours too."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in _TIED}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
 _WHEN = {
     "market_scans": ("decision_time", True),
     "candidates": ("decision_time", True),
@@ -199,10 +189,10 @@ _WHEN = {
 def _up_to(bench: Bench, experiment: Any, t: int) -> dict[str, list[Any]]:
     told: dict[str, list[Any]] = {}
     for table, (key, included) in _WHEN.items():
-        bodies = [(row.uuid, json.loads(row.body)) for row in bench.rows(experiment, table)]
+        rows = [(row, json.loads(row.body)) for row in bench.rows(experiment, table)]
         told[table] = [
-            (str(uuid), _plain(body))
-            for uuid, body in bodies
+            (str(row.uuid), row.content_hash, body)
+            for row, body in rows
             if body[key] is not None
             and (time_to_ms(parse_time(body[key])) <= t if included else time_to_ms(parse_time(body[key])) < t)
         ]

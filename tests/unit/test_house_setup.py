@@ -140,7 +140,8 @@ def test_a_failed_installation_says_which_step_and_is_tried_again(checkout: Path
 @pytest.mark.parametrize("target", ["demo", "dev", "test", "check", "lock"])
 def test_every_target_sets_up_first_and_uses_only_relative_paths(checkout: Path, target: str) -> None:
     assert MAKE is not None
-    done = subprocess.run([MAKE, "-n", target, "PORT=3001"], cwd=checkout, capture_output=True, text=True, check=True)
+    asked = [MAKE, "--no-print-directory", "-n", target, "PORT=3001"]
+    done = subprocess.run(asked, cwd=checkout, capture_output=True, text=True, check=True)
     first, *rest = done.stdout.splitlines()
     assert first.startswith("sh scripts/setup.sh ")
     assert rest

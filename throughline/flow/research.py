@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,9 @@ from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import ScreenedChunk, known_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, time_text_ms, time_to_ms
-from throughline.storage.queries import read_rows
+from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, sha256_hex, time_text_ms, time_to_ms
+from throughline.market.line_so_far import line_so_far
+from throughline.storage.queries import read_rows, record_artifact
 from throughline.storage.records import LedgerRow
 from throughline.strategy.score import Score, rationale
 from throughline.tracking.records import make_row, reference
@@ -43,7 +44,9 @@ def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         if day in blocked:
             drafts.append(DayDraft(day))
             continue
-        bodies = [_body(ctx, chunk, row, day) for row in candidates[day]]
+        kept: dict[str, bytes] = {}
+        bodies = [_body(ctx, chunk, row, day, kept) for row in candidates[day]]
+        _store(ctx, list(kept.values()))
         rows = [make_row("research_docs", body, ctx.run_id) for body in bodies]
         drafts.append(
             DayDraft(
@@ -58,7 +61,19 @@ def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     return seal_days(ctx, "research_snapshots", drafts, blocked)
 
 
-def _body(ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: date) -> dict[str, Any]:
+def _store(ctx: FlowContext, lines: Sequence[bytes]) -> None:
+    """Store the lines of the decisions' own days, before the documents that name them."""
+    if not lines:
+        return
+    refs = ctx.artifacts.put_many(lines, "market_bars_so_far", "application/json")
+    with ctx.engine.begin() as conn:
+        for ref in refs:
+            record_artifact(conn, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
+
+
+def _body(
+    ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: date, kept: dict[str, bytes]
+) -> dict[str, Any]:
     told = json.loads(candidate.body)
     decided = time_to_ms(parse_time(told["decision_time"]))
     panel = chunk.panel
@@ -66,7 +81,7 @@ def _body(ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: dat
     row = int(np.searchsorted(panel.open_time, decided - panel.interval_ms))
     features = {name: None if text is None else float(text) for name, text in told["features"].items()}
     rated = Score(float(told["opportunity_score"]), float(told["confidence"]), {}, tuple(told["missing"]))
-    inputs, missing = _inputs(ctx, chunk, row, column)
+    inputs, missing = _inputs(ctx, chunk, row, column, day, kept)
     rug = {name: told["features"][name] for name in ("rug_risk", "reserve_drop")}
     return {
         "candidate": reference(candidate),
@@ -99,9 +114,21 @@ def _money(value: float | None) -> str | None:
     return None if value is None else decimal_text(value)
 
 
-def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return every input of the decision with its times and artifact, and the names of those that were missing."""
+def _inputs(
+    ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int, day: date, kept: dict[str, bytes]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return every input of the decision with its times and artifact, and the names of those that were missing.
+
+    kept: gets the lines that the inputs of the decision's own day name, by hash.
+    """
     panel, source = chunk.panel, ctx.provider.description
+
+    def so_far() -> str:
+        line = line_so_far(panel, day, column, row)
+        digest = sha256_hex(line)
+        kept[digest] = line
+        return digest
+
     inputs: list[dict[str, Any]] = []
     missing: list[str] = []
 
@@ -111,7 +138,7 @@ def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tu
             return
         inputs.append(
             {
-                "artifact": _artifact(ctx, row_open),
+                "artifact": _artifact(ctx, row_open, day, so_far),
                 "availability": source.availability,
                 "available_at": time_text_ms(available),
                 "event_time": time_text_ms(event),
@@ -140,12 +167,14 @@ def _inputs(ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int) -> tu
     return inputs, sorted(set(missing))
 
 
-def _artifact(ctx: FlowContext, row_open: int) -> str:
-    """Return the hash of the stored day of bars that holds the bar opening at `row_open` and what was known with it.
+def _artifact(ctx: FlowContext, row_open: int, day: date, so_far: Callable[[], str]) -> str:
+    """Return the hash of the stored bytes that hold the bar opening at `row_open` and what was known with it.
 
-    Days before the epoch were stored with the epoch's own bars.
+    A day that was over at the decision is named whole (days before the epoch were stored with the epoch's own bars);
+    of the decision's own day only what was known by then.
     """
-    return ctx.view.artifact((_EPOCH_1970 + timedelta(milliseconds=row_open)).date())
+    opened = (_EPOCH_1970 + timedelta(milliseconds=row_open)).date()
+    return ctx.view.artifact(opened) if opened < day else so_far()
 
 
 def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], day: date) -> pd.DataFrame:

@@ -31,7 +31,8 @@ def scan_market(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         if day in blocked:
             drafts.append(DayDraft(day))
             continue
-        back = [day - k * DAY for k in range(ctx.view.lookback, -1, -1)]
+        # The day itself is left out: its seal covers hours after the decision, and a record must not know them.
+        back = [day - k * DAY for k in range(ctx.view.lookback, 0, -1)]
         seals = {item.isoformat(): roots[item] for item in back}
         bodies = [_body(ctx, chunk, row, day, seals) for row in decision_rows(chunk, day)]
         rows = [make_row("market_scans", body, ctx.run_id) for body in bodies]
