@@ -124,6 +124,9 @@ install "installing what $lock lists failed (all of it in .venv/setup.log): chec
     --no-deps --require-hashes -r "$lock"
 install "installing the project itself failed (all of it in .venv/setup.log): check that this checkout is complete, then run make again." \
     --no-deps --no-build-isolation -e .
+# The engine's compiled core goes into numba's cache now, so that the first command need not wait 10 s for it.
+.venv/bin/python -c 'from throughline.trading.engine import warm_up; warm_up()' >.venv/setup.log 2>&1 ||
+    fail "compiling the engine failed: see .venv/setup.log, mend what it names, and run make again."
 printf '%s\n' "$base" >.venv/.throughline-base
 printf '%s\n' "$want" >".venv/.throughline-$kind"
 if [ "$kind" = dev ]; then # the larger set holds the smaller
