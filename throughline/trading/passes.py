@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.trading import kernel, ordering
-from throughline.trading.results import fill_columns, open_positions, trade_columns
+from throughline.trading.results import Table, fill_columns, open_positions, trade_columns
 from throughline.trading.types import F64, FLAGS, I64, REASONS, PathResult, PathState, Position
 from throughline.trading.wishes import Names, Wished, read_only, waiting_of
 
@@ -106,12 +106,12 @@ class Pass:
         still = np.flatnonzero(disposition == ordering.WAITING)
         still = still[np.argsort(self._wished.decision_time[still], kind="stable")]
         waiting = tuple(waiting_of(self._wished, i, named) for i in still.tolist())
-        table = (self._ints, self._floats, keys, named.instruments)
+        table = Table(self._ints, self._floats, keys, named.instruments)
         return PathResult(
             disposition=disposition[late:],
-            fills=fill_columns(*table, order[carried:]),
-            trades=trade_columns(*table, order),
-            state=PathState(self._cash, open_positions(*table, order), waiting),
+            fills=fill_columns(table, order[carried:]),
+            trades=trade_columns(table, order),
+            state=PathState(self._cash, open_positions(table, order), waiting),
             waited={
                 w.key: int(code)
                 for w, code in zip(self._wished.waiting, disposition[:late], strict=True)
