@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ def _inputs(
     """
     panel, source = chunk.panel, ctx.provider.description
 
+    @cache
     def so_far() -> str:
         line = line_so_far(panel, day, column, row)
         digest = sha256_hex(line)
