@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,8 +44,9 @@ def score(features: Mapping[str, float | None], settings: StrategySettings, sizi
         parts["safety"] = 1.0 - features["rug_risk"]
     if features["sentiment"] is not None:
         parts["sentiment"] = min(max(features["sentiment"], 0.0), 1.0)
-    known = sum(_WEIGHTS[name] for name in _WEIGHTS if name in parts)
-    total = sum(_WEIGHTS[name] * parts[name] for name in _WEIGHTS if name in parts)
+    # fsum, because the built-in sum adds floats in another way from Python 3.12 on.
+    known = math.fsum(_WEIGHTS[name] for name in _WEIGHTS if name in parts)
+    total = math.fsum(_WEIGHTS[name] * parts[name] for name in _WEIGHTS if name in parts)
     opportunity = sig10(total / known) if known else 0.0
     return Score(
         opportunity=opportunity,
