@@ -71,7 +71,7 @@ def test_all_partitioned_assets_share_one_daily_definition_in_utc(defs: dg.Defin
     assert len(partitions) == 1
     (daily,) = partitions
     assert isinstance(daily, dg.TimeWindowPartitionsDefinition)
-    assert (daily.timezone, daily.get_first_partition_key()) == ("UTC", "2017-01-01")
+    assert (daily.timezone, daily.get_first_partition_key()) == ("UTC", "2009-01-03")
     unpartitioned = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).partitions_def is None}
     assert unpartitioned == {"backtest_report"}
 
