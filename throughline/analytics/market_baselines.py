@@ -30,8 +30,9 @@ from throughline.configuration import Configuration
 from throughline.flow.market_view import DAY, MarketView, day_ms
 from throughline.flow.paths import costs, exit_rules
 from throughline.market.panel import MarketDataProvider, MarketPanel
-from throughline.strategy.features import FeatureGrids
+from throughline.strategy.features import FeatureGrids, rug_evidence
 from throughline.trading import simulate
+from throughline.trading.state import equity_usd
 from throughline.trading.types import Bars, Entries, PathState
 
 CHUNK_DAYS = 190
@@ -205,11 +206,7 @@ def _random(
             states[draw] = path.state
             trades[draw] += len(path.trades["entry"])
         offset += len(mask)
-    return [_equity(state) for state in states], trades, len(wishes[0].rows)
-
-
-def _equity(state: PathState) -> float:
-    return state.cash + sum(item.quantity * item.last_price + item.proceeds for item in state.positions)
+    return [equity_usd(state) for state in states], trades, len(wishes[0].rows)
 
 
 def _entries(wish: DrawnEntries, offset: int, rows: int, shift: int, panel: MarketPanel) -> Entries:
@@ -236,8 +233,7 @@ def _bars(chunk: _Chunk, threshold: float) -> Bars:
         return np.where(before >= 0, grid[before, column], np.nan)
 
     values = chunk.features.values
-    with np.errstate(invalid="ignore"):
-        evidence = (known(values["rug_risk"]) >= threshold) | (known(values["reserve_drop"]) >= 0.5)
+    evidence = rug_evidence(known(values["rug_risk"]), known(values["reserve_drop"]), threshold)
     reserve = panel.references.get("pool_reserve")
     return Bars(
         instruments=panel.instruments,

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
 from throughline.market.panel import MarketPanel
+from throughline.strategy.features import rug_evidence
 from throughline.trading.types import Bars
-
-_EVIDENCE_DROP = 0.5
-"""A pool that lost half of its reserve within 24 h is rug evidence whatever the other scores say."""
 
 
 def day_bars(chunk: ScreenedChunk, panel: MarketPanel, day: date, tickers: Iterable[str], threshold: float) -> Bars:
@@ -43,8 +41,7 @@ def day_bars(chunk: ScreenedChunk, panel: MarketPanel, day: date, tickers: Itera
         return np.ascontiguousarray(grid[r - 1, c])
 
     values = chunk.features.values
-    with np.errstate(invalid="ignore"):
-        evidence = (before(values["rug_risk"]) >= threshold) | (before(values["reserve_drop"]) >= _EVIDENCE_DROP)
+    evidence = rug_evidence(before(values["rug_risk"]), before(values["reserve_drop"]), threshold)
     reserve = panel.references.get("pool_reserve")
     return Bars(
         instruments=tuple(wanted),

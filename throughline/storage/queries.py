@@ -52,7 +52,7 @@ def read_rows(
     if current:
         later = source.alias("later")
         statement = statement.where(~select(1).where(later.c.supersedes == source.c.uuid).exists())
-    return [_row(found, names) for found in connection.execute(statement).mappings()]
+    return [as_row(found, names) for found in connection.execute(statement).mappings()]
 
 
 def read_by_candidate(connection: Connection, table: Table | str, candidate: uuid.UUID) -> LedgerRow:
@@ -65,10 +65,11 @@ def read_by_candidate(connection: Connection, table: Table | str, candidate: uui
     found = connection.execute(statement).mappings().one_or_none()
     if found is None:
         raise UnknownRecord(f"{source.name} holds no record of candidate {candidate}.")
-    return _row(found, tables.projection(source))
+    return as_row(found, tables.projection(source))
 
 
-def _row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
+def as_row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
+    """Return the record that a result row of a ledger table holds. names: its projection columns."""
     return LedgerRow(
         uuid=found["uuid"],
         experiment=found["experiment"],

@@ -67,6 +67,16 @@ def rug_risk(top10: F64, locked: F64, reserve_drop: F64) -> F64:
     return np.fmax(structure, _clip01(reserve_drop))
 
 
+EVIDENCE_DROP = 0.5
+"""A pool that lost half of its reserve within 24 h is rug evidence whatever the other scores say."""
+
+
+def rug_evidence(risk: F64, reserve_drop: F64, threshold: float) -> NDArray[np.bool_]:
+    """Return where there is evidence of a rug pull: a risk of at least `threshold`, or a pool that lost its reserve."""
+    with np.errstate(invalid="ignore"):
+        return (risk >= threshold) | (reserve_drop >= EVIDENCE_DROP)
+
+
 def _reference(panel: MarketPanel, name: str) -> F64:
     known = panel.references.get(name)
     return known.values if known is not None else np.full(panel.close.shape, np.nan)

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import uuid as uuid_module
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, Table, select
 
 from throughline.errors import UnknownRecord
+from throughline.storage.queries import as_row
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import LEDGER, ledger_table, projection
-
-
-def _row(table: Table, found: Mapping[Any, Any]) -> LedgerRow:
-    return LedgerRow(
-        uuid=found["uuid"],
-        experiment=found["experiment"],
-        partition=found["partition"],
-        content_hash=found["content_hash"],
-        body=found["body"],
-        run_id=found["run_id"],
-        columns={name: found[name] for name in projection(table)},
-        supersedes=found["supersedes"],
-    )
 
 
 def records_of(connection: Connection, name: str, candidate: uuid_module.UUID) -> list[LedgerRow]:
     """Return the records of one table that hang on a candidate: the first, then its corrections in order."""
     table = ledger_table(name)
     query = select(table).where(table.c.candidate_uuid == candidate)
-    rows = [_row(table, found) for found in connection.execute(query).mappings()]
+    rows = [as_row(found, projection(table)) for found in connection.execute(query).mappings()]
     ordered: list[LedgerRow] = []
     follower: uuid_module.UUID | None = None
     while len(ordered) < len(rows):
@@ -55,7 +42,7 @@ def find_record(
     for table in tables:
         found = connection.execute(select(table).where(table.c.uuid == uuid)).mappings().one_or_none()
         if found is not None:
-            return table.name, _row(table, found)
+            return table.name, as_row(found, projection(table))
     raise UnknownRecord(
         f"no record has the id {uuid}: looked in {', '.join(table.name for table in tables)} of this home"
     )
