@@ -44,8 +44,8 @@ class Experiment:
 def decision_code_hash(package: Path | None = None) -> str:
     """Return the hash of the files that decide: market, signals, strategy, trading, features and flow.
 
-    Not the git commit: documentation does not fork experiments. The flow is among them because it hands the engine its bars and sizes: with other files there, the same experiment
-    could give other records.
+    Not the git commit: documentation does not fork experiments. The flow is among them because it hands the engine
+    its bars and sizes: with other files there, the same experiment could give other records.
 
     Over sorted (relative path, SHA-256) pairs of the ``.py`` files, read with universal newlines so that a checkout
     with other line ends is the same code.
