@@ -222,7 +222,7 @@ def test_days_beyond_the_data_are_refused_and_not_sealed_as_empty(
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (date(2016, 12, 31), date(2017, 1, 2), "set THROUGHLINE_PARTITIONS_START=2016-12-31"),
+        (date(2009, 1, 2), date(2017, 1, 2), "set THROUGHLINE_PARTITIONS_START=2009-01-02"),
         (day(3), day(2), "before it starts"),
     ],
 )
