@@ -151,6 +151,21 @@ def test_the_ledger_s_own_gates_are_hard_the_days_before_are_sealed_then_the_run
     assert all(day <= BAD.isoformat() for day in days), "nothing after it was written"
 
 
+def test_what_stands_on_a_ledger_asset_that_failed_its_gate_is_refused(
+    bench: Bench, provider: MarketDataProvider
+) -> None:
+    experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=345, settings=SETTINGS)
+    gates = Gates({("executions", BAD): "ledger_rule"})
+    with pytest.raises(GateClosed):
+        bench.run(experiment, provider, SIMULATED.start, SIMULATED.end, 60, gates)
+    ctx = context(experiment, provider, bench.engine, bench.store, gates)
+    before = [SIMULATED.start + k * DAY for k in range((BAD - SIMULATED.start).days)]
+    assert {item.status for item in STAGES["outcomes"](ctx, before)} == {"sealed"}
+    with pytest.raises(GateClosed, match=f"executions of {BAD} failed its gate: rule ledger_rule is broken by 3 rows"):
+        STAGES["outcomes"](ctx, [BAD])
+    assert BAD.isoformat() not in bench.seals(experiment)["outcomes"]
+
+
 def test_a_missing_or_stale_verdict_closes_the_gate(bench: Bench, provider: MarketDataProvider) -> None:
     class NewSuite(Gates):
         def suite(self, asset: str) -> tuple[str, str]:

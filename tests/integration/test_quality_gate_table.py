@@ -32,13 +32,13 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FlowConte
 
 def test_a_day_that_passed_is_open(sealed: tuple[FlowContext, Connection, dict[date, str]]) -> None:
     context, conn, seals = sealed
-    require_gate(conn, context.experiment.id, "market_bars", FIRST, seals[FIRST])
+    require_gate(conn, context.experiment.id, "market_bars", {FIRST: seals[FIRST]})
 
 
 def test_a_day_that_failed_is_closed_and_named(sealed: tuple[FlowContext, Connection, dict[date, str]]) -> None:
     context, conn, seals = sealed
     with pytest.raises(GateClosed, match=r"market_bars of 2021-03-02 failed its gate: rule made_to_fail .* 3 rows"):
-        require_gate(conn, context.experiment.id, "market_bars", BAD, seals[BAD])
+        require_gate(conn, context.experiment.id, "market_bars", {BAD: seals[BAD]})
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_missing_or_stale_verdict_is_closed(
     context, conn, seals = sealed
     asked = seals[FIRST] if seal == "sealed" else seal
     with pytest.raises(GateClosed, match=message):
-        require_gate(conn, context.experiment.id, "market_bars", FIRST, asked, suite_hash)
+        require_gate(conn, context.experiment.id, "market_bars", {FIRST: asked}, suite_hash)
 
 
 def test_another_experiment_has_no_verdict(sealed: tuple[FlowContext, Connection, dict[date, str]]) -> None:
     _, conn, seals = sealed
     with pytest.raises(GateClosed, match="has no gate verdict"):
-        require_gate(conn, "another", "market_bars", FIRST, seals[FIRST])
+        require_gate(conn, "another", "market_bars", {FIRST: seals[FIRST]})
 
 
 def test_many_days_are_asked_at_once(sealed: tuple[FlowContext, Connection, dict[date, str]]) -> None:

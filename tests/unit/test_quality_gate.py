@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from throughline.quality.gate import GateState, _state, failures_of, failures_text
+from throughline.quality.gate import GateState, _state, failures_of
 from throughline.quality.verdict import Failure
+from throughline.storage.records import failures_text
 
 DAY = date(2021, 1, 2)
 FAILURES = failures_text([Failure("low_is_a_price", 2, ("A@0", "B@0"))])

@@ -19,7 +19,10 @@ from throughline.analytics.performance import performance, signs_flip
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
 from throughline.market.panel import MarketDataProvider
+from throughline.quality.gate import require_gate
+from throughline.quality.suite import HARD_ASSETS
 from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.queries import read_seals
 from throughline.verification import verify
 
 
@@ -40,7 +43,8 @@ def build_report(
     engine: may read. provider: the experiment's market data, for the baselines. seconds: stage -> seconds, passed
     through. revision: what changed against the parent where the experiment is a fork, passed through. check_chain:
     recompute every record of the experiment (without reading artifacts again); else `chain` says 0 checked.
-    Raises SettingsError for a range outside the experiment, MissingPredecessor for a day without a session.
+    Raises SettingsError for a range outside the experiment, MissingPredecessor for a day without a session,
+    GateClosed where executions or outcomes failed their gate.
     """
     if start < experiment.epoch or end < start:
         raise SettingsError(
@@ -49,6 +53,10 @@ def build_report(
         )
     settings = experiment.configuration
     with engine.connect() as connection:
+        for asset in HARD_ASSETS:  # figures of a ledger that failed its own gate would be no figures
+            sealed = read_seals(connection, experiment.id, asset, start, end)
+            roots = {day: seal.root for day, seal in sealed.items() if seal.status == "sealed"}
+            require_gate(connection, experiment.id, asset, roots)
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
     curves = Curves(
         dates=told.days,

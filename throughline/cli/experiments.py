@@ -37,13 +37,13 @@ def experiments(options: Options) -> None:
             {
                 "id": item.id,
                 "mode": item.mode,
-                "epoch": body["epoch"],
+                "epoch": body.get("epoch"),  # records written by hand (mode tracking) have no days
                 "last_sealed_day": last[item.id].isoformat() if item.id in last else None,
-                "source": body["source"],
-                "seed": body["seed"],
+                "source": body.get("source"),
+                "seed": body.get("seed"),
                 "parent": item.parent,
                 "data_revision": item.data_revision,
-                "code": body["code_hash"],
+                "code": body.get("code_hash"),
                 "active": current is not None and current.experiment == item.id,
                 "inputs": dict(current.inputs) if current is not None and current.experiment == item.id else None,
             }
@@ -60,10 +60,10 @@ def experiments(options: Options) -> None:
             "*" if row["active"] else "",
             row["id"][:12],
             row["mode"],
-            row["epoch"],
+            row["epoch"] or "-",
             row["last_sealed_day"] or "-",
-            row["source"][:12],
-            row["seed"],
+            (row["source"] or "-")[:12],
+            "-" if row["seed"] is None else row["seed"],
             (row["parent"] or "-")[:12],
         )
         for row in rows

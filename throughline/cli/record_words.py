@@ -22,7 +22,9 @@ def _when(text: str | None) -> str:
     return "-" if text is None else text[:19].replace("T", " ") + " UTC"
 
 
-def _usd(text: str, sign: str = "") -> str:
+def _usd(text: str | None, sign: str = "") -> str:
+    if text is None:  # records written by hand may leave an amount untold
+        return "untold"
     return f"{float(text):{sign},.2f} USD"
 
 
@@ -48,12 +50,18 @@ def _candidate(body: Body) -> list[str]:
 def _research(body: Body) -> list[str]:
     rows: list[tuple[str, ...]] = [("input", "value", "known at", "availability", "source")]
     rows += [
-        (item["name"], item["value"], _when(item["available_at"]), item["availability"], item["source"])
+        (
+            str(item.get("name", "-")),
+            str(item.get("value", "-")),
+            _when(item.get("available_at")),
+            str(item.get("availability", "-")),
+            str(item.get("source", "-")),
+        )
         for item in body["inputs"]
     ]
     return [
         body["trade_rationale"],
-        f"code {body['code_version'][:12]}, settings {body['configuration'].split('#')[-1]}",
+        f"code {(body['code_version'] or 'untold')[:12]}, settings {body['configuration'].split('#')[-1]}",
         *table(rows, left=(0, 2, 3, 4), indent="").splitlines(),
         f"missing: {', '.join(body['missing']) or 'nothing'}",
     ]

@@ -16,8 +16,8 @@ from throughline.errors import GateClosed, MissingPredecessor, RevisedData, Sett
 from throughline.experiment.registry import warm_up
 from throughline.flow.context import DayResult, FlowContext
 from throughline.identity import seal_of
-from throughline.quality.gate import gate_states
-from throughline.quality.suite import GATED_ASSETS
+from throughline.quality.gate import gate_states, require_gate
+from throughline.quality.suite import GATED_ASSETS, HARD_ASSETS
 from throughline.quality.verdict import Verdict
 from throughline.storage.artifacts import ArtifactRef
 from throughline.storage.ledger import write_partitions
@@ -67,7 +67,8 @@ def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days:
     """Return which of `days` are blocked by an input, and by what.
 
     An input day that is not sealed raises MissingPredecessor; a verdict that is missing or stale raises GateClosed:
-    both fail closed. A failed verdict, or an input that is itself blocked, blocks the day.
+    both fail closed. A failed verdict, or an input that is itself blocked, blocks the day; a failed verdict on the
+    ledger's own assets raises GateClosed.
     """
     result: dict[date, Blocked] = {}
     for asset in needs:
@@ -86,6 +87,8 @@ def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days:
         if asset in GATED_ASSETS and open_days:
             _, suite_hash = ctx.gates.suite(asset)
             roots = {day: seals[day].root for day in open_days}
+            if asset in HARD_ASSETS:
+                require_gate(conn, ctx.experiment.id, asset, roots, suite_hash)
             for day, failures in gate_states(conn, ctx.experiment.id, asset, open_days, roots, suite_hash).items():
                 if failures:
                     result.setdefault(day, {"asset": asset, "rows": failures[0].rows, "rule": failures[0].rule})

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.identity import canonical_bytes, content_hash, decimal_text, seal_of, time_text_ms, time_to_ms
-from throughline.market.panel import FloatGrid, MarketPanel, Reference
+from throughline.market.panel import MarketPanel, Reference
 
 KIND = "market_bars"
 _DAY_MS = 86_400_000
@@ -278,8 +278,3 @@ def _decimal_array(values: list[float]) -> str:
     if "e" not in joined and "n" not in joined and "-" not in joined and len(max(texts, key=len)) <= 20:
         return f'["{joined}"]'.replace('.0"', '"')
     return f"[{','.join('null' if value != value else f'{chr(34)}{_decimal(value)}{chr(34)}' for value in values)}]"
-
-
-def bars_in(grid: FloatGrid) -> int:
-    """Return the number of bars in a grid of closes."""
-    return int((~np.isnan(grid)).sum())

@@ -106,15 +106,6 @@ def failures_of(text: str) -> tuple[Failure, ...]:
     return tuple(Failure(item["rule"], int(item["rows"]), tuple(item.get("sample", ()))) for item in json.loads(text))
 
 
-def failures_text(failures: Sequence[Failure]) -> str:
-    """Return the JSON text of failures as a stored verdict holds it."""
-    return json.dumps(
-        [{"rule": item.rule, "rows": item.rows, "sample": list(item.sample)} for item in failures],
-        separators=(",", ":"),
-        sort_keys=True,
-    )
-
-
 def gate_states(
     connection: Connection,
     experiment: str,
@@ -135,13 +126,18 @@ def gate_states(
 
 
 def require_gate(
-    connection: Connection, experiment: str, asset: str, day: date, seal: str | None, suite_hash: str | None = None
+    connection: Connection,
+    experiment: str,
+    asset: str,
+    seals: Mapping[date, str | None],
+    suite_hash: str | None = None,
 ) -> None:
-    """Return if the day passed its gate; raise GateClosed naming asset, day, rule and rows otherwise.
+    """Return if every day of `seals` passed its gate; raise GateClosed naming asset, day, rule and rows of the first.
 
-    seal: the seal of the rows about to be read; suite_hash as in `gate_standings`.
+    seals: day -> seal of the rows about to be read (None = not sealed); suite_hash as in `gate_standings`. For
+    consumers that cannot leave a day out: what stands on the ledger's own assets. The others ask `gate_states`.
     """
-    seals = {} if seal is None else {day: seal}
-    state = gate_standings(connection, experiment, asset, [day], seals, suite_hash)[day]
-    if not state.open:
-        raise GateClosed(state.sentence)
+    known = {day: seal for day, seal in seals.items() if seal is not None}
+    for state in gate_standings(connection, experiment, asset, sorted(seals), known, suite_hash).values():
+        if not state.open:
+            raise GateClosed(state.sentence)

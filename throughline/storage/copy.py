@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    Connection,
     Date,
     DateTime,
     Integer,
@@ -121,20 +120,3 @@ def copy_tuples(cursor: Any, table: Table, columns: Sequence[str], rows: Sequenc
     stream = io.BytesIO(encode_rows(table, columns, rows).encode("utf-8"))
     cursor.copy_expert(f"COPY {table.name} ({names}) FROM STDIN", stream)
     return len(rows)
-
-
-def copy_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """COPY mappings (all with the keys of the first) into `table` in the connection's transaction; return how many."""
-    if not rows:
-        return 0
-    columns = tuple(rows[0])
-    unknown = [name for name in columns if name not in table.columns]
-    if unknown:
-        raise ValueError(f"{table.name} has no column {unknown[0]}")
-    if not connection.in_transaction():
-        connection.begin()
-    raw = connection.connection.cursor()
-    try:
-        return copy_tuples(raw, table, columns, [[row[name] for name in columns] for row in rows])
-    finally:
-        raw.close()

@@ -18,6 +18,7 @@ from throughline.errors import UnknownRecord
 from throughline.identity import seal_of
 from throughline.storage import tables
 from throughline.storage.tables import LEDGER, ledger_table
+from throughline.tracking.system import MODE
 from throughline.verification.arithmetic import outcome_problems
 from throughline.verification.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.verification.rows import check_row
@@ -114,7 +115,10 @@ def tell(connection: Connection, asked: uuid_module.UUID) -> Story:
     else:
         candidate = row["uuid"] if table == "candidates" else row["candidate_uuid"]
         rows = _chain(connection, candidate)
-    steps = tuple(_step(connection, name, item, rows) for name, item in rows)
+    mode = connection.execute(
+        select(tables.experiments.c.mode).where(tables.experiments.c.id == row["experiment"])
+    ).scalar()
+    steps = tuple(_step(connection, name, item, rows, mode == MODE) for name, item in rows)
     return Story(
         asked=str(asked),
         found_in=table,
@@ -154,15 +158,16 @@ def _chain(connection: Connection, candidate: uuid_module.UUID) -> list[tuple[st
     return rows
 
 
-def _step(connection: Connection, table: str, row: Row, chain: list[tuple[str, Row]]) -> Step:
+def _step(connection: Connection, table: str, row: Row, chain: list[tuple[str, Row]], by_hand: bool) -> Step:
+    """Check one record. by_hand: it has no day that is sealed, and its body may leave sums untold."""
     checked, problems = check_row(table, row)
     body = checked.body or {}
     problems = [
         *problems,
         *_link_problems(connection, table, body),
-        *_seal_problems(connection, table, row, checked.hash),
+        *([] if by_hand else _seal_problems(connection, table, row, checked.hash)),
     ]
-    if table == "outcomes":
+    if table == "outcomes" and not by_hand:
         executions = [json.loads(bytes(item["body"])) for name, item in chain if name == "executions"]
         try:
             problems += outcome_problems(body, executions[0]) if executions else ["its execution does not exist"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine, select
 from throughline.identity import content_hash
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.tracking.system import MODE
 from throughline.verification import reading
 from throughline.verification.layout import BARS, SESSION
 from throughline.verification.ledger import Progress, check_ledger
@@ -61,10 +63,16 @@ def verify_connection(
         if experiments is not None and row["id"] not in experiments:
             continue
         rows += 1
-        epoch = _check_experiment(row, ids, findings)
-        if epoch is None:
+        told = _check_experiment(row, ids, findings)
+        if told is None:
             continue
+        epoch = told.epoch
         ledger = check_ledger(connection, row["id"], epoch, report)
+        if epoch is None:  # written by hand: records and links, no days and so no seals
+            findings += ledger.findings + _unexpected_seals(connection, row["id"])
+            rows += ledger.rows
+            roots[row["id"]] = {}
+            continue
         seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
         sealing = check_seals(seals, verdicts, ledger, epoch)
         findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
@@ -98,8 +106,22 @@ def _active(connection: Connection, checked: Sequence[str]) -> str | None:
     return next((item for item in found if item in checked), checked[-1] if checked else None)
 
 
-def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> date | None:
-    """Return the epoch that the experiment's body gives, None where the body says none."""
+@dataclass(frozen=True)
+class _Told:
+    """What an experiment's body says of its epoch: None for records written by hand, which have no days."""
+
+    epoch: date | None
+
+
+def _unexpected_seals(connection: Connection, experiment: str) -> list[Finding]:
+    return [
+        Finding("partition_seals", f"{seal['asset']}/{seal['partition']}", "seals a day of records written by hand")
+        for seal in reading.seals(connection, experiment)
+    ]
+
+
+def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _Told | None:
+    """Return what the experiment's body says, None where it is not readable."""
 
     def find(problem: str) -> None:
         findings.append(Finding("experiments", row["id"], problem))
@@ -110,16 +132,18 @@ def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> dat
         find(f"id is not the hash of its body, which is {expected[:16]}...")
     try:
         told = json.loads(body)
-        epoch = date.fromisoformat(told["epoch"])
+        by_hand = told["mode"] == MODE
+        epoch = None if by_hand else date.fromisoformat(told["epoch"])
         for name in ("mode", "parent", "data_revision"):
-            if row[name] != told[name]:
-                find(f"column {name} is {row[name]}, the body says {told[name]}")
+            says = told.get(name) if by_hand else told[name]
+            if row[name] != says:
+                find(f"column {name} is {row[name]}, the body says {says}")
     except (ValueError, KeyError, TypeError) as error:
         find(f"body is not readable ({type(error).__name__}: {error})")
         return None
     if row["parent"] is not None and row["parent"] not in known:
         find(f"parent {row['parent'][:16]}... is not recorded")
-    return epoch
+    return _Told(epoch)
 
 
 def _one_each(connection: Connection, experiment: str) -> list[Finding]:
