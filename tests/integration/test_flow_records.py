@@ -194,3 +194,21 @@ def test_records_stand_in_the_partition_of_their_instant(told: dict[str, Any]) -
             assert row.partition.isoformat() == body[key][:10] == body["partition"]
     for row, body in told["portfolio_states"].values():
         assert parse_time(body["as_of"]).date() == row.partition + timedelta(days=1)
+
+
+def test_a_path_that_has_lost_stakes_what_is_left_of_its_fund_and_never_more(
+    told: dict[str, Any], experiment: Experiment
+) -> None:
+    fund = experiment.configuration.sizing.small_fund_usd
+    equity = {
+        row.partition: float(body["paths"]["base"]["equity_usd"]) for row, body in told["portfolio_states"].values()
+    }
+    scales = []
+    for row, body in told["executions"].values():
+        scale = min(1.0, equity.get(row.partition - timedelta(days=1), fund) / fund)
+        wished = float(told["candidates"][body["candidate"]["uuid"]][1]["notional_usd"]) * scale
+        assert float(body["notional_usd"]) <= wished * (1 + 1e-9)
+        if not body["partial"]:
+            assert float(body["notional_usd"]) == pytest.approx(wished, rel=1e-9)
+            scales.append(scale)
+    assert min(scales) < 1.0, "nothing was lost before an entry: the test proves nothing"
