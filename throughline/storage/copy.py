@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Date,
@@ -72,11 +73,19 @@ def _boolean(value: Any) -> str:
     return "t" if value else "f"
 
 
+def _texts(value: Any) -> str:
+    if isinstance(value, str):
+        raise TypeError("one text where a list of texts is due")
+    escaped = (item.replace("\\", "\\\\").replace('"', '\\"') for item in value)
+    return "{" + ",".join(f'"{_text(item)}"' for item in escaped) + "}"
+
+
 def _bytes(value: Any) -> str:
     return "\\\\x" + bytes(value).hex()
 
 
 _ENCODERS: tuple[tuple[type, Callable[[Any], str]], ...] = (
+    (ARRAY, _texts),
     (Uuid, _uuid),
     (LargeBinary, _bytes),
     (Boolean, _boolean),

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -184,6 +186,55 @@ portfolio_states = _ledger(
     Column("open_positions", Integer, nullable=False),
 )
 
+canonical_trades = _ledger(
+    "canonical_trades",
+    Column("candidate_uuid", ForeignKey("candidates.uuid"), nullable=True),
+    Column("outcome_uuid", ForeignKey("outcomes.uuid"), nullable=True),
+    Column("symbol", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("strategy_id", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("opened_at", _instant(), nullable=False),
+    Column("closed_at", _instant(), nullable=False),
+    Column("entry_price", MONEY, nullable=False),
+    Column("exit_price", MONEY, nullable=False),
+    Column("amount", MONEY, nullable=False),
+    Column("fees_usd", MONEY, nullable=False),
+    Column("profit_usd", MONEY, nullable=False),
+    Column("profit_percentage", Numeric, nullable=False),
+    Column("termination_reason", Text, nullable=False),
+    Column("soulprint", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    one_per_candidate=True,
+)
+Index(None, canonical_trades.c.content_hash)
+Index(None, canonical_trades.c.symbol)
+
+soulprints = _ledger(
+    "soulprints",
+    Column("canonical_uuid", ForeignKey("canonical_trades.uuid"), nullable=False),
+    Column("canonical_hash", Text, nullable=False),
+    Column("soulprint", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("decision_time", _instant(), nullable=False),
+    Column("simhash", Text, nullable=True),
+)
+Index(None, soulprints.c.canonical_uuid, unique=True)
+Index(None, soulprints.c.soulprint)
+
+profit_buckets = _ledger(
+    "profit_buckets",
+    Column("canonical_uuid", ForeignKey("canonical_trades.uuid"), nullable=False),
+    Column("canonical_hash", Text, nullable=False),
+    Column("pattern", Text, nullable=False),
+    Column("buckets", ARRAY(Text), nullable=False),
+    Column("closed_at", _instant(), nullable=False),
+    Column("max_favorable_percent", Numeric, nullable=True),
+    Column("max_adverse_percent", Numeric, nullable=True),
+)
+Index(None, profit_buckets.c.canonical_uuid, unique=True)
+Index(None, profit_buckets.c.buckets, postgresql_using="gin")
+
 partition_seals = Table(
     "partition_seals",
     metadata,
@@ -244,7 +295,70 @@ active_experiments = Table(
     _stamp("set_at"),
 )
 
-LEDGER: tuple[Table, ...] = (
+seal_events = Table(
+    "seal_events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=True),
+    Column("asset", Text, nullable=True),
+    Column("partition", Date, nullable=True),
+    Column("leaf_hash", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _stamp("recorded_at"),
+)
+"""The seal log (RFC 9162): one event a row in commit order, `seq` without gaps from 0."""
+Index(
+    "uq_seal_events_seal",
+    seal_events.c.experiment,
+    seal_events.c.asset,
+    seal_events.c.partition,
+    unique=True,
+    postgresql_where=text("kind = 'seal'"),
+)
+
+seal_heads = Table(
+    "seal_heads",
+    metadata,
+    Column("tree_size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", Text, nullable=False),
+    _stamp("recorded_at"),
+)
+"""Signed heads of the seal log."""
+
+registry_quarantine = Table(
+    "registry_quarantine",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("table_name", Text, nullable=False),
+    Column("row_uuid", Uuid, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("finding", Text, nullable=False),
+    _stamp("recorded_at"),
+)
+"""Entries taken out of use ('quarantine') and given back ('release'); the last action counts. Nothing is deleted."""
+
+consistency_reports = Table(
+    "consistency_reports",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("checked_at", _instant(), nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("findings", Integer, nullable=False),
+    Column("tree_size", BigInteger, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("report", Text, nullable=False),
+    _stamp("recorded_at"),
+)
+"""What each consistency check of the registry said; `report` is the hash of its artifact."""
+
+CHAIN: tuple[Table, ...] = (
     market_scans,
     candidates,
     research_docs,
@@ -254,6 +368,12 @@ LEDGER: tuple[Table, ...] = (
     shadow_outcomes,
     portfolio_states,
 )
+"""The tables of the chain, parents before children."""
+
+REGISTRY: tuple[Table, ...] = (canonical_trades, soulprints, profit_buckets)
+"""The tables of the registries, parents before children."""
+
+LEDGER: tuple[Table, ...] = (*CHAIN, *REGISTRY)
 """The ledger tables, parents before children."""
 
 APPEND_ONLY: tuple[Table, ...] = (
@@ -263,6 +383,10 @@ APPEND_ONLY: tuple[Table, ...] = (
     gate_verdicts,
     artifacts,
     artifact_tombstones,
+    seal_events,
+    seal_heads,
+    registry_quarantine,
+    consistency_reports,
 )
 """Tables that nobody but the owner may update, delete from or truncate."""
 

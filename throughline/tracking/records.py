@@ -54,6 +54,7 @@ def _decimal(value: Any) -> Any:
 
 
 _CANDIDATE = {"candidate_uuid": ("candidate.uuid", _uuid)}
+_CANONICAL = {"canonical_uuid": ("canonical.uuid", _uuid), "canonical_hash": ("canonical.hash", _text)}
 
 KINDS: Mapping[str, Kind] = {
     "market_scans": Kind(
@@ -162,8 +163,60 @@ KINDS: Mapping[str, Kind] = {
             "open_positions": ("open_positions", _text),
         },
     ),
+    "canonical_trades": Kind(
+        "canonical_trade",
+        "closed_at",
+        "outcome",
+        ("symbol", "action", "opened_at", "strategy_id", "entry_price", "amount"),
+        _CANDIDATE
+        | {
+            "outcome_uuid": ("outcome.uuid", _uuid),
+            "symbol": ("symbol", _text),
+            "action": ("action", _text),
+            "strategy_id": ("strategy_id", _text),
+            "model_version": ("model_version", _text),
+            "opened_at": ("opened_at", _time),
+            "closed_at": ("closed_at", _time),
+            "entry_price": ("entry_price", _decimal),
+            "exit_price": ("exit_price", _decimal),
+            "amount": ("amount", _decimal),
+            "fees_usd": ("fees_usd", _decimal),
+            "profit_usd": ("profit_usd", _decimal),
+            "profit_percentage": ("profit_percentage", _decimal),
+            "termination_reason": ("termination_reason", _text),
+            "soulprint": ("specialized_hashes.soulprints", _text),
+            "pattern": ("specialized_hashes.profit_buckets", _text),
+        },
+    ),
+    "soulprints": Kind(
+        "soulprint",
+        "decision_time",
+        "canonical",
+        ("schema",),
+        _CANONICAL
+        | {
+            "soulprint": ("soulprint", _text),
+            "schema": ("schema", _text),
+            "decision_time": ("decision_time", _time),
+            "simhash": ("simhash", _text),
+        },
+    ),
+    "profit_buckets": Kind(
+        "profit_bucket_entry",
+        "closed_at",
+        "canonical",
+        ("schema",),
+        _CANONICAL
+        | {
+            "pattern": ("pattern", _text),
+            "buckets": ("buckets", _text),
+            "closed_at": ("closed_at", _time),
+            "max_favorable_percent": ("max_favorable_percent", _decimal),
+            "max_adverse_percent": ("max_adverse_percent", _decimal),
+        },
+    ),
 }
-"""Every ledger table, in the order of the chain."""
+"""Every ledger table, in the order of the chain; the registries after it."""
 
 
 def _at(body: Body, path: str) -> Any:

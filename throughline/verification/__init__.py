@@ -8,7 +8,8 @@ hashes. Whoever owns the database and rewrites *everything* consistently (bodies
 no trace inside it; compare the seals with a copy kept elsewhere (``verify --json``) to see that too.
 """
 
-from throughline.verification.result import Finding, VerifyResult
+from throughline.findings import Finding
+from throughline.verification.result import VerifyResult
 from throughline.verification.verify import verify, verify_connection
 
 __all__ = ["Finding", "VerifyResult", "verify", "verify_connection"]

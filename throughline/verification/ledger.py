@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from throughline.findings import Finding
+from throughline.tracking.checking import CheckedRow, check_row
+from throughline.tracking.layout import LINKS
 from throughline.tracking.records import KINDS
 from throughline.verification.arithmetic import outcome_problems, state_problems
-from throughline.verification.layout import LINKS
 from throughline.verification.reading import parents, stream
-from throughline.verification.result import Finding
-from throughline.verification.rows import CheckedRow, check_row
 
 Progress = Callable[[str, int], None]
 """Called with the table (or what else is read) and how many rows more were checked."""

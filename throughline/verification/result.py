@@ -1,4 +1,4 @@
-"""What a verification says: findings that name table and row, and the seals of every experiment."""
+"""What a verification says: its findings, and the seals of every experiment."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from throughline.findings import Finding
+
 Seals = Mapping[str, Mapping[str, str]]
 """asset -> partition (ISO date) -> root."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that does not hold. row: the UUID, the id, the hash, or ``asset/partition`` for seals and verdicts."""
-
-    table: str
-    row: str
-    problem: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class VerifyResult:
             "ok": self.ok,
             "rows": self.rows,
             "pending": self.pending,
-            "findings": [{"table": item.table, "row": item.row, "problem": item.problem} for item in self.findings],
+            "findings": [item.as_json() for item in self.findings],
             "experiment": self.active,
             "seals": _plain(self.seals.get(self.active or "", {})),
             "experiments": {key: _plain(value) for key, value in self.seals.items()},

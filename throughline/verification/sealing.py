@@ -8,19 +8,19 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
+from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.quality.suite import GATED_ASSETS
-from throughline.verification.layout import (
+from throughline.tracking.layout import (
     ASSET_TABLES,
     BARS,
     BLOCKABLE,
     SESSION,
     TABLE_ASSET,
     UPSTREAM,
-    WRITTEN_BY_SESSION,
+    WRITTEN_BEFORE,
 )
 from throughline.verification.ledger import Ledger
-from throughline.verification.result import Finding
 from throughline.verification.store import warm_up
 
 Row = Mapping[str, Any]
@@ -116,7 +116,7 @@ def _check_unsealed(result: Sealing, ledger: Ledger) -> None:
         for day, hashes in days.items():
             if day in held:
                 continue
-            if asset in WRITTEN_BY_SESSION and day > last and day in result.by_asset.get(SESSION, {}):
+            if day > last and day in result.by_asset.get(WRITTEN_BEFORE.get(asset, ""), {}):
                 result.pending += len(hashes)
             else:
                 result.findings.append(

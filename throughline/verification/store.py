@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from throughline.errors import StorageError
+from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.market.blocks import block_hashes
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
-from throughline.verification.result import Finding
 
 Row = Mapping[str, Any]
 Progress = Callable[[str, int], None]

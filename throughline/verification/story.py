@@ -18,10 +18,10 @@ from throughline.errors import UnknownRecord
 from throughline.identity import seal_of
 from throughline.storage import tables
 from throughline.storage.tables import LEDGER, ledger_table
+from throughline.tracking.checking import check_row
+from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.tracking.system import MODE
 from throughline.verification.arithmetic import outcome_problems
-from throughline.verification.layout import ASSET_TABLES, LINKS, TABLE_ASSET
-from throughline.verification.rows import check_row
 
 ORDER = ("market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
 """The chain from data to outcome."""

@@ -10,14 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from throughline.findings import Finding, ordered
 from throughline.identity import content_hash
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.tracking.layout import BARS, SESSION
 from throughline.tracking.system import MODE
 from throughline.verification import reading
-from throughline.verification.layout import BARS, SESSION
 from throughline.verification.ledger import Progress, check_ledger
-from throughline.verification.result import Finding, VerifyResult
+from throughline.verification.result import VerifyResult
 from throughline.verification.sealing import check_seals
 from throughline.verification.store import Artifacts, check_bars
 
@@ -95,9 +96,8 @@ def verify_connection(
             held.read_the_rest(report)
             rows += len(held.rows)
     findings += held.findings if held is not None else []
-    ordered = sorted(set(findings), key=lambda item: (item.table, item.row, item.problem))
     active = _active(connection, list(roots))
-    return VerifyResult(rows=rows, findings=ordered, seals=roots, pending=pending, active=active)
+    return VerifyResult(rows=rows, findings=ordered(findings), seals=roots, pending=pending, active=active)
 
 
 def _active(connection: Connection, checked: Sequence[str]) -> str | None:

@@ -12,11 +12,18 @@ ASSET_TABLES: Mapping[str, tuple[str, ...]] = {
     "executions": ("executions",),
     "outcomes": ("outcomes",),
     "shadow_outcomes": ("shadow_outcomes",),
+    "canonical_trades": ("canonical_trades",),
+    "soulprints": ("soulprints",),
+    "profit_buckets": ("profit_buckets",),
 }
 """Asset -> ledger tables whose rows its seal is made of. `market_bars` seals the lines of an artifact instead."""
 
 BARS = "market_bars"
 SESSION = "portfolio_state"
+LOG = "registry_seals"
+"""The asset that writes the day's seals to the seal log; its own seal is over theirs."""
+REGISTRIES = ("canonical_trades", "soulprints", "profit_buckets")
+"""The assets of the registries, whose rows one transaction writes and their own assets seal."""
 UPSTREAM: Mapping[str, tuple[str, ...]] = {
     BARS: (),
     "market_scan": (BARS,),
@@ -26,14 +33,23 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "executions": (SESSION,),
     "outcomes": (SESSION, "executions"),
     "shadow_outcomes": (SESSION,),
+    "canonical_trades": ("outcomes",),
+    "soulprints": ("canonical_trades",),
+    "profit_buckets": ("canonical_trades",),
+    LOG: ("shadow_outcomes", "soulprints", "profit_buckets"),
 }
 """Asset -> assets whose same day must be sealed before."""
 
 BLOCKABLE = ("market_scan", "trade_candidates", "research_snapshots")
 """Assets whose day is blocked (zero rows) where an asset upstream failed its gate or is itself blocked."""
 
-WRITTEN_BY_SESSION = ("executions", "outcomes")
-"""Assets whose rows the session writes before they seal them."""
+WRITTEN_BEFORE: Mapping[str, str] = {
+    "executions": SESSION,
+    "outcomes": SESSION,
+    "soulprints": "canonical_trades",
+    "profit_buckets": "canonical_trades",
+}
+"""Asset -> the asset whose transaction writes its rows before it seals them."""
 
 LINKS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "market_scans": (),
@@ -44,6 +60,14 @@ LINKS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "outcomes": (("candidate", "candidates"), ("execution", "executions")),
     "shadow_outcomes": (("candidate", "candidates"),),
     "portfolio_states": (("previous", "portfolio_states"),),
+    "canonical_trades": (
+        ("candidate", "candidates"),
+        ("research", "research_docs"),
+        ("execution", "executions"),
+        ("outcome", "outcomes"),
+    ),
+    "soulprints": (("canonical", "canonical_trades"),),
+    "profit_buckets": (("canonical", "canonical_trades"),),
 }
 """Table -> (body key of a {uuid, hash} reference, table it points to)."""
 
