@@ -38,6 +38,9 @@ DAILY_ASSETS = (
     "executions",
     "outcomes",
     "shadow_outcomes",
+    "canonical_trades",
+    "soulprints",
+    "profit_buckets",
 )
 """The partitioned assets of a mode: the stages of the flow, named here so that loading needs no part of it."""
 

@@ -14,6 +14,7 @@ import dagster as dg
 
 from assets.decisions import decision_assets
 from assets.market import market_assets
+from assets.registry import registry_assets
 from assets.reports import report_assets
 from assets.shell import Graph
 from assets.trading import trading_assets
@@ -46,7 +47,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         assets=[
             asset
             for graph in graphs
-            for build in (market_assets, decision_assets, trading_assets, report_assets)
+            for build in (market_assets, decision_assets, trading_assets, registry_assets, report_assets)
             for asset in build(graph)
         ],
         jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode))],

@@ -203,7 +203,7 @@ def unsealed_look_back(context: FlowContext, days: Sequence[date]) -> list[date]
     """Return, as one unbroken range, the days of the scan's look-back from the epoch on whose bars are not sealed."""
     from throughline.storage.queries import read_seals
 
-    first = max(context.experiment.epoch, min(days) - timedelta(days=context.view.lookback))
+    first = max(context.experiment.epoch, min(days) - timedelta(days=context.view.reach))
     before = [first + timedelta(days=k) for k in range((min(days) - first).days)]
     if not before:
         return []

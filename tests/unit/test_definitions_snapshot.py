@@ -26,6 +26,9 @@ EDGES = {
     "executions": {"portfolio_state"},
     "outcomes": {"executions"},
     "shadow_outcomes": {"portfolio_state"},
+    "canonical_trades": {"outcomes"},
+    "soulprints": {"canonical_trades"},
+    "profit_buckets": {"canonical_trades"},
     "backtest_report": {"outcomes", "shadow_outcomes", "portfolio_state"},
 }
 

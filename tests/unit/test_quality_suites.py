@@ -83,6 +83,29 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         }
         for i in range(2)
     ],
+    "canonical_trades": [
+        {
+            "key": f"t{i}",
+            "outcome": f"o{i}",
+            "entry_price": 2.0,
+            "exit_price": 2.5,
+            "amount": 50.0,
+            "profit_usd": 20.0,
+            "seconds_open": 3600.0,
+        }
+        for i in range(2)
+    ],
+    "soulprints": [{"key": f"s{i}", "canonical": f"t{i}", "components": 15, "missing": 2} for i in range(2)],
+    "profit_buckets": [
+        {
+            "key": f"b{i}",
+            "canonical": f"t{i}",
+            "buckets": 4,
+            "max_favorable_percent": 30.0,
+            "max_adverse_percent": -2.0,
+        }
+        for i in range(2)
+    ],
 }
 DAYS: dict[str, dict[str, Any]] = {
     "market_bars": {
@@ -98,6 +121,9 @@ DAYS: dict[str, dict[str, Any]] = {
     "research_snapshots": {"candidates": 2, "documents": 2},
     "executions": {"executions": 2, "written": 2},
     "outcomes": {"outcomes": 2, "written": 2},
+    "canonical_trades": {"trades": 2, "outcomes": 2},
+    "soulprints": {"soulprints": 2, "written": 2},
+    "profit_buckets": {"profit_buckets": 2, "written": 2},
 }
 
 DEFECTS: list[tuple[str, dict[str, Any], str]] = [
@@ -159,6 +185,22 @@ DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("outcomes", {"pnl_low_usd": 21.0}, "profit_is_not_below_its_interval"),
     ("outcomes", {"pnl_high_usd": 19.0}, "profit_is_not_above_its_interval"),
     ("outcomes", {"key": "o1"}, "one_row_per_outcome"),
+    ("canonical_trades", {"entry_price": 0.0}, "entry_price_is_a_price"),
+    ("canonical_trades", {"exit_price": -1.0}, "exit_price_is_not_negative"),
+    ("canonical_trades", {"amount": 0.0}, "amount_is_positive"),
+    ("canonical_trades", {"profit_usd": NAN}, "profit_usd_is_known"),
+    ("canonical_trades", {"seconds_open": -1.0}, "trade_closes_after_it_opens"),
+    ("canonical_trades", {"outcome": "o1"}, "one_trade_per_outcome"),
+    ("canonical_trades", {"key": "t1"}, "one_row_per_trade"),
+    ("soulprints", {"components": 0, "missing": 0}, "soulprint_has_components"),
+    ("soulprints", {"missing": -1}, "missing_is_a_count"),
+    ("soulprints", {"missing": 16}, "missing_are_among_components"),
+    ("soulprints", {"canonical": "t1"}, "one_soulprint_per_trade"),
+    ("soulprints", {"key": "s1"}, "one_row_per_soulprint"),
+    ("profit_buckets", {"buckets": 0}, "entry_lies_in_a_bucket"),
+    ("profit_buckets", {"max_adverse_percent": 31.0}, "best_is_not_below_worst"),
+    ("profit_buckets", {"canonical": "t1"}, "one_entry_per_trade"),
+    ("profit_buckets", {"key": "b1"}, "one_row_per_entry"),
 ]
 
 DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
@@ -173,6 +215,9 @@ DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("executions", {"written": NAN}, "written_is_known"),
     ("executions", {"written": 3}, "ledger_holds_what_the_session_wrote"),
     ("outcomes", {"outcomes": 1}, "ledger_holds_what_the_session_wrote"),
+    ("canonical_trades", {"trades": 1}, "every_outcome_is_registered"),
+    ("soulprints", {"written": 3}, "registry_holds_what_was_written"),
+    ("profit_buckets", {"profit_buckets": 1}, "registry_holds_what_was_written"),
 ]
 
 ALL_DEFECTS = [(asset, True, change, rule) for asset, change, rule in DEFECTS] + [

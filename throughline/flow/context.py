@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
@@ -17,6 +17,9 @@ from throughline.flow.market_view import MarketView
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
+
+if TYPE_CHECKING:
+    from throughline.proof.settings import Proof
 
 SHADOW_PATIENCE_DAYS = 7
 """Days beyond hold and halt limit that a shadow may wait for a bar with volume; after them it stays unresolved."""
@@ -29,7 +32,10 @@ def shadow_reach_days(exits: ExitSettings) -> int:
 
 @dataclass(frozen=True)
 class FlowContext:
-    """One experiment, its market data, its storage and its gates. engine: connects with the writer role."""
+    """One experiment, its market data, its storage, its gates and its proof. engine: connects with the writer role.
+
+    proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run.
+    """
 
     experiment: Experiment
     provider: MarketDataProvider
@@ -39,6 +45,7 @@ class FlowContext:
     clock: Clock
     view: MarketView
     run_id: str | None = None
+    proof: Proof | None = None
 
 
 def make_context(
@@ -49,11 +56,12 @@ def make_context(
     gates: GateRunner,
     clock: Clock,
     run_id: str | None = None,
+    proof: Proof | None = None,
 ) -> FlowContext:
     """Return a context with a fresh view of the provider's data."""
     exits = experiment.configuration.exits
     view = MarketView(provider, experiment.configuration, shadow_reach_days(exits))
-    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id)
+    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Stages `executions` and `outcomes`: judge and seal the rows that the session wrote. Their gates are hard."""
+"""Stages that judge and seal rows which an asset before them wrote. Their gates are hard.
+
+The session writes executions and outcomes, `canonical_trades` writes soulprints and bucket entries, each with what it
+stands beside in one transaction; their own assets then find as many rows as were written, judge and seal them.
+"""
 
 from __future__ import annotations
 
@@ -19,30 +23,34 @@ Frame = Callable[[Sequence[LedgerRow], Sequence[Mapping[str, Any]]], dict[str, l
 
 def check_executions(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the executions whose fill bar opens in each of `days`. Raises GateClosed on the first day that fails."""
-    return _check(ctx, days, "executions", "executions", ("portfolio_state",), _execution_frame)
+    return check_rows(ctx, days, "executions", "portfolio_state", ("portfolio_state",), _execution_frame)
 
 
 def check_outcomes(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the outcomes whose exit bar opens in each of `days`. Raises GateClosed on the first day that fails."""
-    return _check(ctx, days, "outcomes", "outcomes", ("portfolio_state", "executions"), _outcome_frame)
+    return check_rows(ctx, days, "outcomes", "portfolio_state", ("portfolio_state", "executions"), _outcome_frame)
 
 
-def _check(
-    ctx: FlowContext, days: Sequence[date], asset: str, table: str, needs: Sequence[str], frame: Frame
+def check_rows(
+    ctx: FlowContext, days: Sequence[date], asset: str, writer: str, needs: Sequence[str], frame: Frame
 ) -> list[DayResult]:
+    """Seal the rows of `asset` (its table has the same name), whose number the details of `writer`'s seal say.
+
+    frame: makes the columns that the suite judges from rows and bodies. Raises GateClosed on the first day that fails.
+    """
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn:
         blocked = blocked_days(ctx, conn, needs, wanted)
         held: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
-        for row in read_rows(conn, table, ctx.experiment.id, wanted[0], wanted[-1]):
+        for row in read_rows(conn, asset, ctx.experiment.id, wanted[0], wanted[-1]):
             held[row.partition].append(row)
-        sessions = seals_by_day(ctx, conn, "portfolio_state", wanted)
+        writers = seals_by_day(ctx, conn, writer, wanted)
     drafts = []
     for day in wanted:
         rows = held[day]
         bodies = [json.loads(row.body) for row in rows]
         data = {"partition": [day] * len(rows), "key": [str(row.uuid) for row in rows], **frame(rows, bodies)}
-        told = json.loads(sessions[day].details)
+        told = json.loads(writers[day].details)
         drafts.append(
             DayDraft(
                 day=day,

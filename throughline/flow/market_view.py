@@ -17,6 +17,7 @@ from throughline.configuration import Configuration
 from throughline.identity import sha256_hex, time_to_ms
 from throughline.market.blocks import DayBlocks, day_blocks
 from throughline.market.panel import MarketDataProvider, MarketPanel, Reference
+from throughline.signals.vector import signal_days
 from throughline.strategy.features import FeatureGrids, compute_features, lookback_days
 from throughline.strategy.screen import Screen, screen
 from throughline.strategy.sizing import position_size
@@ -71,19 +72,24 @@ class MarketView:
     """Chunks of one provider for one strategy's windows."""
 
     def __init__(self, provider: MarketDataProvider, configuration: Configuration, margin_days: int = 0) -> None:
-        """`margin_days`: how many more days before a chunk some stage will ask for; loaded at once, not twice."""
+        """`margin_days`: how many more days before a chunk some stage will ask for; loaded at once, not twice.
+
+        `lookback`: days before a day that its scan reads; `reach`: that or, where it is longer, what the signals read.
+        """
         self._provider = provider
         self._settings = configuration.strategy
         self._sizing = configuration.sizing
         self._margin = margin_days
-        self.lookback = lookback_days(configuration.strategy, provider.description.interval_ms)
+        interval = provider.description.interval_ms
+        self.lookback = lookback_days(configuration.strategy, interval)
+        self.reach = max(self.lookback, signal_days(interval))
         self._panel: tuple[date, date, MarketPanel] | None = None
         self._screened: tuple[tuple[date, date, frozenset[date]], ScreenedChunk] | None = None
         self._roots: dict[date, tuple[str, str]] = {}
 
     def panel(self, first: date, last: date) -> MarketPanel:
-        """Return a panel that holds the bars of [first, last] and, before them, the look-back."""
-        start = first - self.lookback * DAY
+        """Return a panel that holds the bars of [first, last] and those of the days within reach before them."""
+        start = first - self.reach * DAY
         if self._panel is None or self._panel[0] > start or self._panel[1] < last:
             start -= self._margin * DAY
             loaded = self._provider.load(midnight(start), midnight(last + DAY))
@@ -105,9 +111,9 @@ class MarketView:
         return self._screened[1]
 
     def read_days(self, days: Sequence[date]) -> list[date]:
-        """Return every day that the stages read for `days`: themselves and their look-back, in order."""
+        """Return every day that the stages read for `days`: themselves and all before them within reach, in order."""
         first, last = min(days), max(days)
-        span = (last - first).days + self.lookback
+        span = (last - first).days + self.reach
         return [last - k * DAY for k in range(span, -1, -1)]
 
     def blocks(self, day: date) -> DayBlocks:

@@ -14,6 +14,7 @@ import pandas as pd
 from throughline.experiment.identity import configuration_pointer
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import ScreenedChunk, known_at
+from throughline.flow.research_signals import math_at, signals_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
 from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, sha256_hex, time_text_ms, time_to_ms
@@ -99,6 +100,8 @@ def _body(
         "rugpull_heuristic_scores": {name: text for name, text in rug.items() if text is not None},
         "scan_row": {"features": told["features"], "scan": told["scan"], "segment": told["segment"]},
         "schema_version": SCHEMA_VERSION,
+        "signals": signals_at(panel, ctx.provider.description, row, column)
+        | {"math": math_at(ctx.experiment.configuration, ctx.provider.description, features["volatility"])},
         "scores": {
             "confidence": told["confidence"],
             "opportunity": told["opportunity_score"],

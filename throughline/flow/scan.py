@@ -51,7 +51,7 @@ def scan_market(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
 
 def screened(ctx: FlowContext, conn: Any, days: Sequence[date]) -> ScreenedChunk:
     """Return the screened chunk for `days`, with the bars of blocked days (back to the epoch) taken out as a gap."""
-    first = max(ctx.experiment.epoch, days[0] - ctx.view.lookback * DAY)
+    first = max(ctx.experiment.epoch, days[0] - ctx.view.reach * DAY)
     held = [first + k * DAY for k in range((days[-1] - first).days + 1)]
     blocked = blocked_days(ctx, conn, ("market_bars",), held)
     return ctx.view.screened(days[0], days[-1], frozenset(blocked))

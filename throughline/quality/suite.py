@@ -22,11 +22,21 @@ from typing import Any
 from throughline.errors import SettingsError
 from throughline.identity import hash_body
 
-GATED_ASSETS = ("market_bars", "market_scan", "trade_candidates", "research_snapshots", "executions", "outcomes")
+GATED_ASSETS = (
+    "market_bars",
+    "market_scan",
+    "trade_candidates",
+    "research_snapshots",
+    "executions",
+    "outcomes",
+    "canonical_trades",
+    "soulprints",
+    "profit_buckets",
+)
 """Assets with a suite, in the order of the flow."""
 
-HARD_ASSETS = ("executions", "outcomes")
-"""Gated assets of the ledger itself: there a failure raises (DESIGN section 4)."""
+HARD_ASSETS = ("executions", "outcomes", "canonical_trades", "soulprints", "profit_buckets")
+"""Gated assets of the ledger and the registries: there a failure raises (DESIGN section 4)."""
 
 COLUMN_KINDS = ("number", "text", "name", "day")
 """`name` is text that is only compared for equality with other lines (keys); it is judged as integer codes."""

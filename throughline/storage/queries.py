@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -66,6 +66,20 @@ def read_by_candidate(connection: Connection, table: Table | str, candidate: uui
     if found is None:
         raise UnknownRecord(f"{source.name} holds no record of candidate {candidate}.")
     return as_row(found, tables.projection(source))
+
+
+def read_named(connection: Connection, table: Table | str, wanted: Iterable[uuid.UUID]) -> dict[uuid.UUID, LedgerRow]:
+    """Return the records with these uuids. Raises UnknownRecord naming the first that there is not."""
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    names = tables.projection(source)
+    keys = sorted(set(wanted))
+    statement = select(source).where(text("uuid = ANY(CAST(:keys AS uuid[]))"))
+    found = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
+    rows = {row.uuid: row for row in (as_row(item, names) for item in found)}
+    for key in keys:
+        if key not in rows:
+            raise UnknownRecord(f"{source.name} holds no record {key}.")
+    return rows
 
 
 def as_row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
