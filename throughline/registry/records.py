@@ -1,7 +1,7 @@
 """The three entries of a closed trade and how they are tied to each other. Pure.
 
-Belongs here: bodies and rows of canonical trades, soulprints and profit-bucket entries. Does not belong here: where they
-are written (flow, coordinator) and what is asked of them (patterns, statistics).
+Belongs here: bodies and rows of canonical trades, soulprints and profit-bucket entries. Does not belong here: where
+they are written (flow, coordinator) and what is asked of them (patterns, statistics).
 
 Identity has no circle: the hashes of a soulprint and of a bucket pattern are over their own content, without the trade;
 the canonical body names both, so `trade_hash` covers them; the specialised rows name the canonical UUID and hash, which
@@ -17,7 +17,7 @@ from typing import Any
 
 from throughline.identity import SCHEMA_VERSION, decimal_text, hash_body
 from throughline.signals.simhash import band_keys, simhash
-from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_hash, vector_from_text
+from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_hash, vector_from_text, vector_text
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
 
@@ -195,9 +195,12 @@ def trade_body(candidate: LedgerRow, research: LedgerRow, execution: LedgerRow, 
 
 
 def soulprint_of(research: LedgerRow) -> Soulprint:
-    """Return the soulprint of the trade behind a research record, which holds the signals as of the decision."""
+    """Return the soulprint of the trade behind a research record, which holds the signals as of the decision.
+
+    A record written by hand may hold none: then every component is missing.
+    """
     told = json.loads(research.body)
-    signals = told["signals"]
+    signals = told["signals"] or {"values": vector_text({}), "reference": None}
     segment = (told.get("scan_row") or {}).get("segment") or told["instrument"]
     return Soulprint(segment, told["decision_time"], signals["values"], signals["reference"])
 

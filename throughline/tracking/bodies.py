@@ -76,6 +76,7 @@ def research_body(candidate: Mapping[str, Any], reference: Reference, document: 
         "rugpull_heuristic_scores": _plain(document.rugpull_heuristic_scores),
         "scan_row": None,
         "schema_version": SCHEMA_VERSION,
+        "signals": None,
         "scores": {"confidence": candidate["confidence"], "opportunity": candidate["opportunity_score"], "parts": {}},
         "social_sentiment_scores": _plain(document.social_sentiment_scores),
         "trade_rationale": document.trade_rationale,
