@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 os.environ.update(
     DAGSTER_DISABLE_TELEMETRY="1", GX_ANALYTICS_ENABLED="false", MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true"
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test ever signs with, or makes, the person's own key: neither here nor in processes that tests start."""
+    folder = tmp_path_factory.mktemp("settings")
+    changed = {"THROUGHLINE_SIGNING_KEY": str(folder / "signing.pem"), "XDG_CONFIG_HOME": str(folder)}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")

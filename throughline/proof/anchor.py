@@ -1,0 +1,209 @@
+"""The anchor: a folder or bucket outside the database, to which every event, leaf manifest and head is copied.
+
+Belongs here: the layout, writing files whole and once, reading them back. Does not belong here: when that is done (log)
+and what follows from a difference (audit).
+
+Layout: ``log.json`` (which log), ``segments/<first>-<last>.jsonl`` (one line per event: {event, leaves}),
+``heads/<size>.json`` ({body, signature}); numbers have 20 digits, so that names sort. A local file is whole or absent:
+temporary name, fsync, link, fsync of the folder; on object stores a put is whole by itself. Nothing is ever overwritten
+with other bytes; a head is written after the segments it stands for, so what it says is always there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from throughline.proof.errors import ProofError
+from throughline.proof.events import Event, Head
+from throughline.proof.manifest import Leaf
+
+Strength = Literal["weak: self-anchored", "external"]
+_SEGMENT = re.compile(r"(\d{20})-(\d{20})\.jsonl")
+_HEAD = re.compile(r"(\d{20})\.json")
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """An event as anchored, with the leaves behind it."""
+
+    event: Event
+    leaves: tuple[Leaf, ...]
+
+
+class Anchor:
+    """The anchor at a folder or an fsspec URL (``s3://bucket/prefix``); nothing is made until it is written to.
+
+    strength: what it is worth; 'weak: self-anchored' where whoever rules the database rules it too.
+    """
+
+    def __init__(self, url_or_path: str | os.PathLike[str], strength: Strength = "external") -> None:
+        text = os.fspath(url_or_path)
+        self.strength = strength
+        self._folder: Path | None = None
+        self._remote: Any = None
+        if text.startswith("file://"):
+            text = text.removeprefix("file://")
+        if "://" not in text:
+            self._folder = Path(text).expanduser().absolute()
+            self.location = str(self._folder)
+            return
+        import fsspec
+
+        try:
+            self._remote, path = fsspec.core.url_to_fs(text)
+        except (ImportError, ValueError) as error:
+            raise ProofError(f"The anchor {text} cannot be used: {error}.") from error
+        self.location = text.rstrip("/")
+        self._root = path.rstrip("/")
+
+    def log_id(self) -> str | None:
+        """Return the id of the log that is anchored here, None where none is. Raises ProofError."""
+        data = self._read("log.json")
+        if data is None:
+            return None
+        try:
+            return str(json.loads(data)["log"])
+        except (ValueError, KeyError, TypeError):
+            raise ProofError(f"{self.location}/log.json says nothing: restore the anchor from a copy.") from None
+
+    def start(self, log: str) -> None:
+        """Begin the anchor of `log`. Raises ProofError where another log's is here."""
+        self._write("log.json", json.dumps({"format": "throughline anchor 1", "log": log}).encode("ascii") + b"\n")
+
+    def head_sizes(self) -> list[int]:
+        """Return the sizes of the anchored heads, ascending."""
+        found = (_HEAD.fullmatch(name) for name in self._names("heads"))
+        return sorted(int(item[1]) for item in found if item)
+
+    def head(self, size: int) -> Head:
+        """Return the anchored head of `size`. Raises ValueError where the file says nothing."""
+        data = self._read(f"heads/{size:020}.json")
+        if data is None:
+            raise ValueError("the file is missing")
+        text = data.decode("utf-8")
+        told, end = _DECODER.raw_decode(text, len('{"body":'))
+        signature = json.loads(text)["signature"]
+        head = Head.read(text[len('{"body":') : end].encode("utf-8"), str(signature))
+        if head.tree_size != size:
+            raise ValueError(f"the file says size {told['tree_size']}")
+        return head
+
+    def write_head(self, head: Head) -> None:
+        """Write a head; the same again does nothing."""
+        data = b'{"body":' + head.body + b',"signature":' + json.dumps(head.signature).encode("ascii") + b"}\n"
+        self._write(f"heads/{head.tree_size:020}.json", data)
+
+    def segments(self) -> list[tuple[int, int]]:
+        """Return (first, last) of the segments, ascending."""
+        found = (_SEGMENT.fullmatch(name) for name in self._names("segments"))
+        return sorted((int(item[1]), int(item[2])) for item in found if item)
+
+    def read_segment(self, first: int, last: int) -> Iterator[Anchored]:
+        """Yield the events of a segment. Raises ValueError where it says something else than its name."""
+        data = self._read(f"segments/{first:020}-{last:020}.jsonl")
+        if data is None:
+            raise ValueError("the file is missing")
+        lines = data.decode("utf-8").splitlines()
+        if len(lines) != last - first + 1:
+            raise ValueError(f"the file has {len(lines)} lines")
+        for seq, line in enumerate(lines, first):
+            _, end = _DECODER.raw_decode(line, len('{"event":'))
+            event = Event.read(line[len('{"event":') : end].encode("utf-8"))
+            leaves = json.loads(line[end + len(',"leaves":') : -1])
+            if event.seq != seq:
+                raise ValueError(f"line {seq - first + 1} is event {event.seq}")
+            yield Anchored(event, tuple(Leaf(str(table), str(key), str(digest)) for table, key, digest in leaves))
+
+    def write_segment(self, entries: Sequence[Anchored]) -> None:
+        """Write events that follow each other as one segment; the same again does nothing."""
+        lines = []
+        for entry in entries:
+            leaves = json.dumps(entry.leaves, separators=(",", ":")).encode("ascii")
+            lines.append(b'{"event":' + entry.event.body + b',"leaves":' + leaves + b"}\n")
+        first, last = entries[0].event.seq, entries[-1].event.seq
+        self._write(f"segments/{first:020}-{last:020}.jsonl", b"".join(lines))
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            if self._folder is not None:
+                return os.listdir(self._folder / folder)  # noqa: PTH208 - names only: half the time of iterdir
+            found = self._remote.ls(f"{self._root}/{folder}", detail=False, refresh=True)
+            return [str(name).rpartition("/")[2] for name in found]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ProofError(f"The anchor {self.location} cannot be read ({error}): see THROUGHLINE_ANCHOR.") from error
+
+    def _read(self, place: str) -> bytes | None:
+        try:
+            if self._folder is not None:
+                return (self._folder / place).read_bytes()
+            return bytes(self._remote.cat_file(f"{self._root}/{place}"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ProofError(f"The anchor {self.location} cannot be read ({error}): see THROUGHLINE_ANCHOR.") from error
+
+    def _write(self, place: str, data: bytes) -> None:
+        known = self._read(place)
+        if known is None:
+            try:
+                if self._folder is not None:
+                    _write_once(self._folder, place, data)
+                else:
+                    self._remote.makedirs(f"{self._root}/{place}".rpartition("/")[0], exist_ok=True)
+                    self._remote.pipe_file(f"{self._root}/{place}", data)
+            except OSError as error:
+                raise ProofError(
+                    f"The anchor {self.location} cannot be written ({error}): what is logged stays logged, and "
+                    "the next run anchors it."
+                ) from error
+            known = self._read(place)
+        if known != data:
+            raise ProofError(
+                f"The anchor has other bytes in {self.location}/{place}: it belongs to another log, or it was changed; "
+                "nothing is ever overwritten. Run `throughline verify`, or name another anchor in THROUGHLINE_ANCHOR."
+            )
+
+
+def _write_once(root: Path, place: str, data: bytes) -> None:
+    """Write a file whole or not at all; one that is there already stays."""
+    path = root / place
+    for folder in (root, path.parent):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(folder.parent)
+    for stray in path.parent.glob(".*.part"):  # of a process that was killed; writers come one at a time
+        stray.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        part.replace(path)
+    part.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,113 @@
+"""Bringing the anchor up to the log: everything committed and not anchored yet, the leaves read again from the rows.
+
+Belongs here: copying, and the question whether the log still contains what was copied. Does not belong here: the
+anchor's files (anchor), and the full comparison (audit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from sqlalchemy import Connection, Engine
+
+from throughline.identity import sha256_hex
+from throughline.proof import sources
+from throughline.proof.anchor import Anchor, Anchored
+from throughline.proof.errors import ProofError
+from throughline.proof.events import Event, Head, entry_leaves
+from throughline.proof.manifest import manifest_hash
+
+_ANCHOR_LOCK = int(sha256_hex(b"throughline seal log anchor")[:15], 16)
+_EVENTS_PER_SEGMENT = 1000
+
+
+def require_anchored(connection: Connection, anchor: Anchor) -> None:
+    """Raise ProofError unless the database has the newest anchored head: a rewritten log is not continued."""
+    sizes = anchor.head_sizes()
+    if not sizes:
+        return
+    query = "SELECT body, signature FROM seal_heads WHERE tree_size = %s"
+    row = connection.exec_driver_sql(query, (sizes[-1],)).one_or_none()
+    try:
+        head = anchor.head(sizes[-1])
+    except ValueError as error:
+        raise ProofError(f"Head {sizes[-1]} of the anchor {anchor.location} cannot be read ({error}).") from error
+    if row is None or (bytes(row[0]), row[1]) != (head.body, head.signature):
+        raise ProofError(
+            f"The seal log does not contain the anchored head {sizes[-1]}: something was removed or rewritten, or an "
+            "older database was restored. Run `throughline verify`; nothing was logged."
+        )
+
+
+def catch_up(connection: Connection, anchor: Anchor) -> int:
+    """Anchor every event and head that is committed and not anchored; return how many events the last head covers."""
+    connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (_ANCHOR_LOCK,))
+    connection.commit()
+    try:
+        return _anchor_committed(connection, anchor)
+    finally:
+        if not connection.invalidated:
+            connection.rollback()
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (_ANCHOR_LOCK,))
+            connection.commit()
+
+
+def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
+    sizes, segments = anchor.head_sizes(), anchor.segments()
+    following = segments[-1][1] + 1 if segments else 0
+    query = "SELECT body, signature FROM seal_heads WHERE tree_size > %s ORDER BY tree_size"
+    heads = [
+        Head.read(bytes(row[0]), row[1]) for row in connection.exec_driver_sql(query, (sizes[-1] if sizes else 0,))
+    ]
+    if not heads:
+        return sizes[-1] if sizes else 0
+    end = heads[-1].tree_size
+    while following < end:
+        query = "SELECT body FROM seal_events WHERE seq >= %s AND seq < %s ORDER BY seq LIMIT %s"
+        rows = connection.exec_driver_sql(query, (following, end, _EVENTS_PER_SEGMENT))
+        entries = _with_leaves(connection, [Event.read(bytes(body)) for (body,) in rows])
+        if not entries:
+            raise ProofError(f"The seal log has no event {following}: run `throughline verify`.")
+        anchor.write_segment(entries)
+        following += len(entries)
+    for head in heads:
+        anchor.write_head(head)
+    return end
+
+
+def _with_leaves(connection: Connection, events: Iterable[Event]) -> list[Anchored]:
+    """Return events with the leaves behind them, which must be those that were logged."""
+    listed = list(events)
+    keys = [_key(event) for event in listed if event.kind == "seal"]
+    behind = sources.leaves_behind(connection, keys)
+    result = []
+    for event in listed:
+        leaves = behind[_key(event)] if event.kind == "seal" else entry_leaves(event)
+        if manifest_hash(leaves) != event.told.get("manifest", manifest_hash(())):
+            raise ProofError(
+                f"The rows behind {event.name} (event {event.seq}) changed after they were logged: run `throughline "
+                "verify`; they are not anchored."
+            )
+        result.append(Anchored(event, tuple(leaves)))
+    return result
+
+
+def _key(event: Event) -> sources.Key:
+    return str(event.told["experiment"]), str(event.told["asset"]), date.fromisoformat(str(event.told["partition"]))
+
+
+def reanchor(engine: Engine, anchor: Anchor) -> int:
+    """Copy the whole log to an anchor that is empty; return how many events it holds then.
+
+    For an anchor that was lost or is moved. It vouches for the database as it is now and for nothing before: run
+    `audit` against the old anchor first where there is one.
+    """
+    with engine.connect() as connection:
+        first = connection.exec_driver_sql("SELECT body FROM seal_events WHERE seq = 0").scalar()
+        connection.commit()
+        if first is None:
+            return 0
+        if anchor.log_id() is None:
+            anchor.start(str(Event.read(bytes(first)).told["log"]))
+        return catch_up(connection, anchor)

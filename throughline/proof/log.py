@@ -1,0 +1,166 @@
+"""The seal log: an append-only RFC 9162 log of what was sealed, in commit order, with signed heads.
+
+Belongs here: appending events and heads, and bringing the anchor up to them. Does not belong here: what an event says
+(events), checking the past (audit). It is the door of the log: `day_leaf` can be had from here too.
+
+One writer appends at a time (an advisory lock held to the end of the transaction). `seq` has no gaps, times do not run
+backwards. The last head carries the frontier of its tree under its signature, so appending does not read the past; but
+nothing is appended to a log that does not contain what was anchored. A crash between commit and anchor heals at the
+next publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from throughline.identity import sha256_hex
+from throughline.proof import sources
+from throughline.proof.anchoring import catch_up
+from throughline.proof.errors import ProofError
+from throughline.proof.events import ENTRIES_PER_EVENT, day_leaf, quarantine_leaf, rotation, seal_told, verdict_told
+from throughline.proof.keys import Signer
+from throughline.proof.manifest import Leaf, manifest_hash
+from throughline.proof.settings import Proof
+from throughline.proof.tree import Frontier
+from throughline.proof.writing import Tail, last_head, open_tail, sign
+from throughline.storage.records import LedgerRow
+
+__all__ = [
+    "Published",
+    "append_entries",
+    "append_quarantine",
+    "day_leaf",
+    "lock_log",
+    "publish",
+    "rotate_key",
+]
+
+_LOG_LOCK = int(sha256_hex(b"throughline seal log")[:15], 16)
+_SEALS_AT_ONCE = 400
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publish left: the log's size and root (64 hex digits), how many events are new, how many are anchored."""
+
+    tree_size: int
+    root: str
+    new_events: int
+    anchored: int
+
+
+def lock_log(connection: Connection) -> None:
+    """Wait for the log and hold it until the transaction ends.
+
+    Take it before the first row of a transaction that will append: two that wait for each other's rows and for the log
+    would end in a deadlock. The transaction must be READ COMMITTED (the default), or it would not see the log's end.
+    """
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOG_LOCK,))
+
+
+def publish(engine: Engine, proof: Proof, experiment: str | None = None) -> Published:
+    """Log every partition seal that has no event yet (of `experiment`, None = of all), sign a head, anchor everything.
+
+    Before a seal is logged its root is recomputed from the rows. Raises ProofError naming asset and day where it
+    differs, where the log does not contain what is anchored, and where key or anchor cannot be used; where nothing is
+    sealed and nothing logged, nothing is made.
+    """
+    with engine.connect() as connection:
+        with connection.begin():
+            lock_log(connection)
+            rows = sources.unlogged_seals(connection, experiment)
+            tail = open_tail(connection, proof, begin=bool(rows))
+            if tail is None:
+                return Published(0, Frontier().root().hex(), 0, 0)
+            before = tail.size
+            for start in range(0, len(rows), _SEALS_AT_ONCE):
+                _add_seals(tail, proof, rows[start : start + _SEALS_AT_ONCE])
+            if before:
+                _add_late_verdicts(tail, proof, experiment)
+            head = sign(tail, proof)
+        anchored = catch_up(connection, proof.anchor)
+        return Published(head.tree_size, head.root, tail.size - before, anchored)
+
+
+def append_entries(
+    connection: Connection, proof: Proof, rows: Sequence[tuple[str, LedgerRow]], experiment: str
+) -> list[int]:
+    """Log records written by hand as `entries` events in the caller's transaction; return the events' numbers.
+
+    rows: (table, row) of records that this transaction has just written, of `experiment`. Call `lock_log` first in the
+    transaction. No head is signed here; the next `publish` signs and anchors. Nothing is logged for no rows.
+    """
+    if not rows:
+        return []
+    lock_log(connection)
+    tail = open_tail(connection, proof, begin=True)
+    assert tail is not None
+    leaves = [Leaf(table, str(row.uuid), row.content_hash) for table, row in rows]
+    for start in range(0, len(leaves), ENTRIES_PER_EVENT):
+        part = leaves[start : start + ENTRIES_PER_EVENT]
+        told = {"experiment": experiment, "rows": [list(leaf) for leaf in part], "manifest": manifest_hash(part)}
+        tail.add(proof, "entries", told)
+    return [event.seq for event in tail.flush() if event.kind == "entries"]
+
+
+def append_quarantine(connection: Connection, proof: Proof, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Log quarantine actions that this transaction has just written; return the event's number.
+
+    rows: their columns in ``registry_quarantine`` (seq, table_name, row_uuid, action, reason, finding). Else as
+    `append_entries`.
+    """
+    if not rows:
+        return []
+    lock_log(connection)
+    tail = open_tail(connection, proof, begin=True)
+    assert tail is not None
+    leaves = [quarantine_leaf(row) for row in rows]
+    tail.add(proof, "quarantine", {"rows": [list(leaf) for leaf in leaves], "manifest": manifest_hash(leaves)})
+    return [event.seq for event in tail.flush() if event.kind == "quarantine"]
+
+
+def rotate_key(engine: Engine, proof: Proof, successor: Signer) -> Published:
+    """Hand the log over to `successor`: an event signed by the present key, then a head signed by the new one.
+
+    The caller makes `successor` the signer afterwards. Called again after a crash in between, it does nothing more.
+    """
+    with engine.connect() as connection:
+        with connection.begin():
+            lock_log(connection)
+            last = last_head(connection)
+            if last is not None and last.signed_by(successor.public_key):
+                return Published(last.tree_size, last.root, 0, catch_up(connection, proof.anchor))
+            tail = open_tail(connection, proof, begin=True)
+            assert tail is not None
+            # The seq is under the signature: a rotation cannot be replayed at another place of the log.
+            tail.add(proof, "key", rotation(proof.signer, tail.log, tail.size, successor.public_key))
+            head = sign(tail, proof, successor)
+        return Published(head.tree_size, head.root, 1, catch_up(connection, proof.anchor))
+
+
+def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> None:
+    keys = [row.key for row in rows]
+    leaves = sources.leaves_behind(tail.connection, keys)
+    verdicts = sources.verdict_rows(tail.connection, keys)
+    for row in rows:
+        problem = sources.seal_problem(row.seal, leaves[row.key])
+        if problem:
+            raise ProofError(
+                f"{row.seal.asset} of {row.seal.partition} is not logged: {problem} (experiment "
+                f"{row.seal.experiment[:12]}). Run `throughline verify`; nothing was logged."
+            )
+        judged = [verdict_told(verdict) for verdict in verdicts.get(row.key, ())]
+        tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, manifest_hash(leaves[row.key])))
+
+
+def _add_late_verdicts(tail: Tail, proof: Proof, experiment: str | None) -> None:
+    keys = sources.late_verdicts(tail.connection, experiment)
+    verdicts = sources.verdict_rows(tail.connection, keys)
+    for name, asset, day in keys:
+        judged = [verdict_told(verdict) for verdict in verdicts[name, asset, day]]
+        where = {"experiment": name, "asset": asset, "partition": day.isoformat()}
+        tail.add(proof, "verdict", {**where, "verdicts": judged})

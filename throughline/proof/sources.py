@@ -1,0 +1,161 @@
+"""Reading what stands behind the log from the database: unlogged seals, their verdicts, and the leaves under them.
+
+Belongs here: SQL. Does not belong here: comparing (log, audit). Everything comes back in one deterministic order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from throughline.identity import seal_of
+from throughline.proof.events import day_leaf, quarantine_leaf
+from throughline.proof.manifest import Leaf
+from throughline.storage.records import Seal
+from throughline.tracking.layout import ASSET_TABLES, LOG, UPSTREAM
+
+Key = tuple[str, str, date]
+"""(experiment, asset, partition)."""
+
+_SEAL = "experiment, asset, partition, root, leaves, status, blocked_by, artifact, details, run_id"
+_FLOW = {asset: place for place, asset in enumerate(UPSTREAM)}
+
+
+@dataclass(frozen=True, slots=True)
+class SealRow:
+    """A partition seal with the time at which the database was given it."""
+
+    seal: Seal
+    sealed_at: datetime
+
+    @property
+    def key(self) -> Key:
+        """(experiment, asset, partition)."""
+        return self.seal.experiment, self.seal.asset, self.seal.partition
+
+
+def unlogged_seals(connection: Connection, experiment: str | None) -> list[SealRow]:
+    """Return the seals without an event, by experiment, day and the order of the flow."""
+    found = connection.exec_driver_sql(
+        f"SELECT {_SEAL}, sealed_at FROM partition_seals AS s WHERE (%(e)s IS NULL OR experiment = %(e)s)"
+        " AND NOT EXISTS (SELECT 1 FROM seal_events AS v"
+        " WHERE v.kind = 'seal' AND v.experiment = s.experiment AND v.asset = s.asset"
+        " AND v.partition = s.partition)",
+        {"e": experiment},
+    )
+    rows = [SealRow(Seal(*row[:10]), row[10]) for row in found]
+    return sorted(rows, key=lambda row: (row.seal.experiment, row.seal.partition, *flow_order(row.seal.asset)))
+
+
+def flow_order(asset: str) -> tuple[int, str]:
+    """Return where an asset comes in the flow; the seal of the day's seals last, after assets that are not known."""
+    return (len(_FLOW) + 1 if asset == LOG else _FLOW.get(asset, len(_FLOW))), asset
+
+
+def seal_rows(connection: Connection, keys: Sequence[Key]) -> dict[Key, SealRow]:
+    """Return the partition seals of `keys` that there are."""
+    found: dict[Key, SealRow] = {}
+    for (experiment, asset), days in _grouped(keys).items():
+        rows = connection.exec_driver_sql(
+            f"SELECT {_SEAL}, sealed_at FROM partition_seals WHERE experiment = %s AND asset = %s"
+            " AND partition = ANY(%s)",
+            (experiment, asset, days),
+        )
+        found |= {(experiment, asset, row[2]): SealRow(Seal(*row[:10]), row[10]) for row in rows}
+    return found
+
+
+def verdict_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, list[Mapping[str, Any]]]:
+    """Return the verdicts of the partitions `keys`, by seal and suite hash."""
+    found: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
+    for (experiment, asset), days in _grouped(keys).items():
+        rows = connection.exec_driver_sql(
+            "SELECT experiment, asset, partition, seal, suite, suite_hash, passed, failures, recorded_at"
+            " FROM gate_verdicts WHERE experiment = %s AND asset = %s AND partition = ANY(%s)"
+            ' ORDER BY partition, seal COLLATE "C", suite_hash COLLATE "C"',
+            (experiment, asset, days),
+        )
+        for row in rows.mappings():
+            found[experiment, asset, row["partition"]].append(dict(row))
+    return found
+
+
+def late_verdicts(connection: Connection, experiment: str | None) -> list[Key]:
+    """Return logged partitions with a verdict that no event of theirs names, in order.
+
+    A day that is run again under a new suite gets one more verdict on the same seal.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT DISTINCT v.experiment, v.asset, v.partition FROM gate_verdicts AS v JOIN seal_events AS e ON"
+        " e.kind = 'seal' AND e.experiment = v.experiment AND e.asset = v.asset AND e.partition = v.partition"
+        " WHERE (%(e)s IS NULL OR v.experiment = %(e)s) AND strpos(convert_from(e.body, 'UTF8'), v.suite_hash) = 0"
+        " AND NOT EXISTS (SELECT 1 FROM seal_events AS l WHERE l.kind = 'verdict' AND l.experiment = v.experiment"
+        " AND l.asset = v.asset AND l.partition = v.partition"
+        " AND strpos(convert_from(l.body, 'UTF8'), v.suite_hash) > 0)",
+        {"e": experiment},
+    )
+    return sorted(((row[0], row[1], row[2]) for row in found), key=lambda key: (key[0], key[2], *flow_order(key[1])))
+
+
+def leaves_behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[Leaf]]:
+    """Return the leaves behind the seals of `keys`: ledger rows, or for the log's own asset the day's other seals.
+
+    Bars are lines of an artifact and have none.
+    """
+    found: dict[Key, list[Leaf]] = {key: [] for key in keys}
+    for (experiment, asset), days in _grouped(keys).items():
+        for table in ASSET_TABLES.get(asset, ()):
+            rows = connection.exec_driver_sql(
+                f"SELECT partition, uuid::text, content_hash FROM {table} WHERE experiment = %s AND partition = ANY(%s)"
+                " ORDER BY partition, uuid",
+                (experiment, days),
+            )
+            for day, key, digest in rows:
+                found[experiment, asset, day].append(Leaf(table, key, digest))
+        if asset == LOG:
+            for seal in day_seals(connection, experiment, days):
+                leaf = Leaf("partition_seals", f"{seal.asset}/{seal.partition}", day_leaf(seal))
+                found[experiment, asset, seal.partition].append(leaf)
+    return found
+
+
+def day_seals(connection: Connection, experiment: str, days: Sequence[date]) -> list[Seal]:
+    """Return the seals that the log's own asset seals, by day and asset."""
+    rows = connection.exec_driver_sql(
+        f"SELECT {_SEAL} FROM partition_seals WHERE experiment = %s AND partition = ANY(%s) AND asset <> %s"
+        ' ORDER BY partition, asset COLLATE "C"',
+        (experiment, list(days), LOG),
+    )
+    return [Seal(*row) for row in rows]
+
+
+def quarantine_leaves(connection: Connection, numbers: Sequence[int]) -> list[Leaf]:
+    """Return the leaves of quarantine actions, in the order of their numbers."""
+    rows = connection.exec_driver_sql(
+        "SELECT seq, table_name, row_uuid, action, reason, finding FROM registry_quarantine WHERE seq = ANY(%s)"
+        " ORDER BY seq",
+        (list(numbers),),
+    )
+    return [quarantine_leaf(dict(row)) for row in rows.mappings()]
+
+
+def seal_problem(seal: Seal, leaves: Sequence[Leaf]) -> str | None:
+    """Return what is wrong where the leaves do not give the seal, None where they do or where it seals no rows."""
+    if seal.asset not in ASSET_TABLES and seal.asset != LOG:
+        return None
+    if len(leaves) != seal.leaves:
+        return f"it seals {seal.leaves} rows, there are {len(leaves)}"
+    root = seal_of(leaf.hash for leaf in leaves)
+    return None if root == seal.root else f"its root is {seal.root[:16]}..., the rows give {root[:16]}..."
+
+
+def _grouped(keys: Iterable[Key]) -> dict[tuple[str, str], list[date]]:
+    grouped: dict[tuple[str, str], list[date]] = defaultdict(list)
+    for experiment, asset, day in keys:
+        grouped[experiment, asset].append(day)
+    return grouped
