@@ -39,4 +39,12 @@ def registry_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             kinds={"python", "postgres"},
             deps=["canonical_trades"],
         ),
+        stage_asset(
+            graph,
+            "registry_seals",
+            "The seals of the day under one, appended to the signed seal log and copied to the anchor.",
+            stage="registry",
+            kinds={"python", "postgres"},
+            deps=["shadow_outcomes", "soulprints", "profit_buckets"],
+        ),
     ]

@@ -41,6 +41,7 @@ DAILY_ASSETS = (
     "canonical_trades",
     "soulprints",
     "profit_buckets",
+    "registry_seals",
 )
 """The partitioned assets of a mode: the stages of the flow, named here so that loading needs no part of it."""
 

@@ -32,7 +32,7 @@ import dagster as dg
 REPO = Path(__file__).resolve().parent.parent
 START = date(2020, 2, 1)
 SEED = 7
-ASSETS = 8
+ASSETS = 12
 ROWS = ("dagster", "flow", "empty", "stock")
 
 
@@ -51,6 +51,7 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     from throughline.experiment.identity import make_experiment
     from throughline.flow import make_context
     from throughline.market.simulated import SimulatedProvider
+    from throughline.proof.settings import open_proof
     from throughline.quality.runner import GreatExpectationsRunner
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import open_database
@@ -62,9 +63,12 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
         experiment = make_experiment("demo", START, Configuration(), source, SEED, lock="0" * 64)
         engine = database.engine("writer")
         registry.register(engine, experiment)
+        clock = SystemClock()
+        keys = {"THROUGHLINE_SIGNING_KEY": str(settings.home.path / "signing.pem")}  # not the person's own
+        proof = open_proof(settings.home, database.embedded, keys, clock)
         gates = GreatExpectationsRunner(experiment.configuration.gates)
         store = ArtifactStore(settings.home.artifacts)
-        yield settings, make_context(experiment, provider, engine, store, gates, SystemClock())
+        yield settings, make_context(experiment, provider, engine, store, gates, clock, proof=proof)
 
 
 def run_dagster(home: Path, start: date, end: date, chunk_days: int) -> dict[str, float]:

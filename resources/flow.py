@@ -133,6 +133,7 @@ class HomeFlow:
     def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
         from throughline.experiment.providers import make_provider
         from throughline.flow import make_context
+        from throughline.proof.settings import open_proof
         from throughline.quality.runner import GreatExpectationsRunner
         from throughline.storage.artifacts import ArtifactStore
 
@@ -149,6 +150,7 @@ class HomeFlow:
             ArtifactStore(self.settings.artifacts or self.settings.home.artifacts),
             GreatExpectationsRunner(experiment.configuration.gates),
             SystemClock(),
+            proof=open_proof(self.settings.home, self.database().embedded),
         )
 
 
@@ -178,8 +180,8 @@ class GivenFlow:
 def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Run the stage behind `asset` for `days`.
 
-    The scan reads bars of a few days before its own, which Dagster does not know of (edges are same-day): chunks of a
-    backfill run side by side, and the neighbour that seals those days may not have come to it. They are sealed here
+    Scan and research read bars of days before their own, which Dagster does not know of (edges are same-day): chunks of
+    a backfill run side by side, and the neighbour that seals those days may not have come to it. They are sealed here
     then; whoever comes second finds the very same and writes nothing.
 
     Raises SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes.
@@ -192,7 +194,7 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
         raise SettingsError(
             f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
         )
-    if asset == "market_scan":
+    if asset in ("market_scan", "research_snapshots"):
         missing = unsealed_look_back(context, days)
         if missing:
             STAGES["market_bars"](context, missing)
@@ -200,7 +202,7 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
 
 
 def unsealed_look_back(context: FlowContext, days: Sequence[date]) -> list[date]:
-    """Return, as one unbroken range, the days of the scan's look-back from the epoch on whose bars are not sealed."""
+    """Return, as one unbroken range, the days within reach from the epoch on whose bars are not sealed."""
     from throughline.storage.queries import read_seals
 
     first = max(context.experiment.epoch, min(days) - timedelta(days=context.view.reach))

@@ -25,6 +25,7 @@ from throughline.flow.context import DayResult
 from throughline.market.archive import open_archive
 from throughline.market.panel import MarketDataProvider
 from throughline.market.simulated import SimulatedProvider
+from throughline.proof.settings import open_proof
 from throughline.quality.verdict import Failure, GateRunner
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
@@ -208,13 +209,15 @@ class Gates:
 def context(
     experiment: Experiment,
     provider: MarketDataProvider,
-    engine: Engine,
+    database: Database,
     store: ArtifactStore,
     gates: GateRunner | None = None,
 ) -> FlowContext:
     """Register the experiment and return its context with a fresh view."""
+    engine = database.engine("writer")
     register(engine, experiment)
-    return make_context(experiment, provider, engine, store, gates or Gates(), CLOCK, "test-run")
+    proof = open_proof(database.home, database.embedded, clock=CLOCK)
+    return make_context(experiment, provider, engine, store, gates or Gates(), CLOCK, "test-run", proof)
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,7 @@ class Bench:
         gates: GateRunner | None = None,
     ) -> list[DayResult]:
         """Run every stage over [start, end] with a fresh view of the data, as a new process would have."""
-        return run_range(context(experiment, provider, self.engine, self.store, gates), start, end, chunk_days)
+        return run_range(context(experiment, provider, self.database, self.store, gates), start, end, chunk_days)
 
     def seals(self, experiment: Experiment, last: date | None = None) -> Seals:
         """Return {asset: {day: [root, status]}} of an experiment."""

@@ -52,7 +52,7 @@ def _run(told: dict[str, Any], piece: Slice, database: Database) -> Any:
     provider = provider_of(piece, Path(told["data"][piece.name]), Path(told["repo"]))
     experiment = experiment_of(piece, provider, scratch)
     store = ArtifactStore(Path(told["home"]) / "artifacts")
-    ctx = context(experiment, provider, database.engine("writer"), store)
+    ctx = context(experiment, provider, database, store)
     run_range(ctx, piece.start, piece.end, told["chunk"])
     return seals_of(database.engine("writer"), experiment.id)
 

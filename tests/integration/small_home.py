@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from throughline.experiment.identity import Experiment, make_experiment
 from throughline.experiment.registry import activate, register
 from throughline.flow import make_context, run_range
 from throughline.market.simulated import SimulatedProvider
+from throughline.proof.settings import open_proof
 from throughline.quality.suite import load_suite
 from throughline.quality.verdict import Failure
 from throughline.storage.artifacts import ArtifactStore
@@ -52,5 +53,6 @@ def seal_experiment(
     activate(engine, experiment, {"seed": seed})
     clock = FixedClock(datetime(2024, 4, 1, tzinfo=UTC))
     context = make_context(experiment, provider, engine, store, TableGates(failing or {}), clock)
+    context = replace(context, proof=open_proof(database.home, database.embedded, clock=clock))
     run_range(context, start, end)
     return experiment

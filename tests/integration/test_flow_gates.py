@@ -158,7 +158,7 @@ def test_what_stands_on_a_ledger_asset_that_failed_its_gate_is_refused(
     gates = Gates({("executions", BAD): "ledger_rule"})
     with pytest.raises(GateClosed):
         bench.run(experiment, provider, SIMULATED.start, SIMULATED.end, 60, gates)
-    ctx = context(experiment, provider, bench.engine, bench.store, gates)
+    ctx = context(experiment, provider, bench.database, bench.store, gates)
     before = [SIMULATED.start + k * DAY for k in range((BAD - SIMULATED.start).days)]
     assert {item.status for item in STAGES["outcomes"](ctx, before)} == {"sealed"}
     with pytest.raises(GateClosed, match=f"executions of {BAD} failed its gate: rule ledger_rule is broken by 3 rows"):
@@ -173,8 +173,8 @@ def test_a_missing_or_stale_verdict_closes_the_gate(bench: Bench, provider: Mark
 
     experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=360, settings=SETTINGS)
     days = [SIMULATED.start]
-    STAGES["market_bars"](context(experiment, provider, bench.engine, bench.store), days)
-    newer = context(experiment, provider, bench.engine, bench.store, NewSuite())
+    STAGES["market_bars"](context(experiment, provider, bench.database, bench.store), days)
+    newer = context(experiment, provider, bench.database, bench.store, NewSuite())
     with pytest.raises(GateClosed, match=rf"market_bars of {SIMULATED.start} has only a verdict on an older suite"):
         STAGES["market_scan"](newer, days)
     assert "market_scan" not in bench.seals(experiment)

@@ -80,7 +80,10 @@ def test_a_column_says_what_the_body_says_under_the_same_name(told: dict[str, An
         "scan_uuid": "scan",
         "research_uuid": "research",
         "execution_uuid": "execution",
+        "outcome_uuid": "outcome",
+        "canonical_uuid": "canonical",
     }
+    linked = {"soulprint": "soulprints", "pattern": "profit_buckets"}
     base = {"cash_usd", "equity_usd"}
     compared = set()
     for row, body in told[table].values():
@@ -88,6 +91,10 @@ def test_a_column_says_what_the_body_says_under_the_same_name(told: dict[str, An
             if name in links or name == "previous_uuid":
                 parent = body[links.get(name, "previous")]
                 assert column == (None if parent is None else uuid.UUID(parent["uuid"]))
+            elif name == "canonical_hash":
+                assert column == body["canonical"]["hash"]
+            elif table == "canonical_trades" and name in linked:
+                assert column == body["specialized_hashes"][linked[name]]
             else:
                 value = body["paths"]["base"][name] if table == "portfolio_states" and name in base else body[name]
                 assert _said(value, _read(column)) == _read(column), name
@@ -104,6 +111,14 @@ def test_every_link_names_its_parent_by_uuid_and_hash(told: dict[str, Any]) -> N
         "outcomes": [("candidate", "candidates"), ("execution", "executions")],
         "shadow_outcomes": [("candidate", "candidates")],
         "portfolio_states": [("previous", "portfolio_states")],
+        "canonical_trades": [
+            ("candidate", "candidates"),
+            ("research", "research_docs"),
+            ("execution", "executions"),
+            ("outcome", "outcomes"),
+        ],
+        "soulprints": [("canonical", "canonical_trades")],
+        "profit_buckets": [("canonical", "canonical_trades")],
     }
     for table, wanted in links.items():
         for _, body in told[table].values():

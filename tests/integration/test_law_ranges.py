@@ -97,7 +97,7 @@ def test_two_epochs_in_one_home_are_two_experiments(bench: Bench, shared_data: P
 def test_a_stage_whose_input_day_is_missing_names_the_day_and_the_asset(bench: Bench, asset: str) -> None:
     provider = provider_of(SIMULATED, bench.scratch, bench.repo)
     experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=104)
-    ctx = context(experiment, provider, bench.engine, bench.store)
+    ctx = context(experiment, provider, bench.database, bench.store)
     STAGES["market_bars"](ctx, [SIMULATED.start])
     with pytest.raises(
         MissingPredecessor,
@@ -109,7 +109,7 @@ def test_a_stage_whose_input_day_is_missing_names_the_day_and_the_asset(bench: B
 def test_a_session_without_the_state_of_the_day_before_is_refused_and_the_day_named(bench: Bench) -> None:
     provider = provider_of(SIMULATED, bench.scratch, bench.repo)
     experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=105)
-    ctx = context(experiment, provider, bench.engine, bench.store)
+    ctx = context(experiment, provider, bench.database, bench.store)
     days = [SIMULATED.start + k * DAY for k in range(3)]
     for asset in ("market_bars", "market_scan", "trade_candidates", "research_snapshots"):
         STAGES[asset](ctx, days)
@@ -122,7 +122,7 @@ def test_a_session_without_the_state_of_the_day_before_is_refused_and_the_day_na
 
 def test_days_before_the_epoch_no_days_and_holes_are_refused(bench: Bench) -> None:
     provider = provider_of(SIMULATED, bench.scratch, bench.repo)
-    ctx = context(experiment_of(SIMULATED, provider, bench.scratch, seed=106), provider, bench.engine, bench.store)
+    ctx = context(experiment_of(SIMULATED, provider, bench.scratch, seed=106), provider, bench.database, bench.store)
     with pytest.raises(SettingsError, match="lies before the experiment's epoch"):
         STAGES["market_bars"](ctx, [SIMULATED.start - DAY])
     with pytest.raises(SettingsError, match="have holes"):

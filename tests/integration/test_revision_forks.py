@@ -134,7 +134,7 @@ def _stages_but_bars(bench: Bench, experiment: Experiment, provider: MarketDataP
     from tests.integration.flow_slices import context
     from throughline.flow import STAGES
 
-    ctx = context(experiment, provider, bench.engine, bench.store)
+    ctx = context(experiment, provider, bench.database, bench.store)
     STAGES["market_scan"](ctx, [LAST])
 
 

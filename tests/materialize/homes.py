@@ -18,6 +18,7 @@ from throughline.experiment.identity import make_experiment
 from throughline.flow import STAGES, FlowContext, make_context
 from throughline.market.panel import MarketDataProvider, MarketPanel, SourceDescription
 from throughline.market.simulated import SimulatedProvider
+from throughline.proof.settings import open_proof
 from throughline.quality.suite import load_suite
 from throughline.quality.verdict import Failure, GateRunner
 from throughline.storage.artifacts import ArtifactStore
@@ -114,6 +115,7 @@ def context_of(
     market = provider or SimulatedProvider(SEED)
     experiment = make_experiment(mode, epoch, Configuration(), market.description.source_hash, seed, lock="0" * 64)
     engine = database.engine("writer")
+    clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
     registry.register(engine, experiment)
     registry.activate(engine, experiment, {"seed": SEED})
     return make_context(
@@ -122,7 +124,8 @@ def context_of(
         engine,
         ArtifactStore(database.home.artifacts),
         gates or OpenGates(),
-        FixedClock(datetime(2026, 1, 1, tzinfo=UTC)),
+        clock,
+        proof=open_proof(database.home, database.embedded, clock=clock),
     )
 
 

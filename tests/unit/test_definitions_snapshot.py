@@ -29,6 +29,7 @@ EDGES = {
     "canonical_trades": {"outcomes"},
     "soulprints": {"canonical_trades"},
     "profit_buckets": {"canonical_trades"},
+    "registry_seals": {"shadow_outcomes", "soulprints", "profit_buckets"},
     "backtest_report": {"outcomes", "shadow_outcomes", "portfolio_state"},
 }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from throughline.experiment.identity import Experiment
     from throughline.experiment.registry import Revision
     from throughline.market.panel import MarketDataProvider
+    from throughline.storage.database import Database
 
 BLOCKED = 3
 """Exit code where days are blocked and --allow-blocked was not given."""
@@ -143,7 +144,7 @@ def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
         changed = _revision_figures(revision)
         if changed is not None:
             note(revision_sentence(changed, experiment.id), options.json)
-        seconds = _run_days(options, engine, artifacts, task, experiment)
+        seconds = _run_days(options, database, artifacts, task, experiment)
         report = build_report(
             engine,
             artifacts,
@@ -174,12 +175,16 @@ def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment,
     return experiment, revision
 
 
-def _run_days(options: Options, engine: Engine, artifacts: Any, task: Task, experiment: Experiment) -> dict[str, float]:
+def _run_days(
+    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
+) -> dict[str, float]:
     """Run what is not sealed yet of [start, end]; return asset -> seconds (zeros where nothing was left to do)."""
     from throughline.clock import SystemClock
     from throughline.flow import STAGES, make_context
+    from throughline.proof.settings import open_proof
     from throughline.quality.runner import GreatExpectationsRunner
 
+    engine = database.engine("writer")
     first = _first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
     if first is None:
         note(f"All days to {task.end} are sealed already; nothing was run.", options.json)
@@ -187,7 +192,9 @@ def _run_days(options: Options, engine: Engine, artifacts: Any, task: Task, expe
     if first > task.start:
         note(f"Sealed up to {first - timedelta(days=1)} already; going on from {first}.", options.json)
     gates = GreatExpectationsRunner(experiment.configuration.gates)
-    context = make_context(experiment, task.provider, engine, artifacts, gates, SystemClock())
+    clock = SystemClock()
+    proof = open_proof(options.home, database.embedded, clock=clock)
+    context = make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof)
     days = (task.end - first).days + 1
     parts = -(-days // options.wiring.chunk_days()) * len(STAGES)
     with Bar(parts, task.mode, options.json) as bar:

@@ -33,4 +33,5 @@ STAGES: Mapping[str, Stage] = {
     "canonical_trades": _stage("registry", "register_trades"),
     "soulprints": _stage("registry", "check_soulprints"),
     "profit_buckets": _stage("registry", "check_profit_buckets"),
+    "registry_seals": _stage("log", "log_seals"),
 }
