@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from throughline.configuration import Configuration
+from throughline.configuration import Configuration, ExitSettings
 from throughline.flow.market_view import midnight
 from throughline.flow.registry import excursion
 from throughline.flow.research_signals import MARKET, math_at, signals_at
@@ -148,3 +148,8 @@ def test_without_a_model_only_the_break_even_probability_is_known() -> None:
     told = math_at(Configuration(), PROVIDER.description, 0.1)
     assert told["break_even_probability"] is not None
     assert (told["probability"], told["expected_log_growth"], told["fraction"]) == (None, None, None)
+
+
+def test_where_a_stop_takes_the_whole_stake_no_growth_is_defined() -> None:
+    reckless = Configuration(exits=ExitSettings(stop_loss=0.999))
+    assert set(math_at(reckless, PROVIDER.description, 0.1).values()) == {None}

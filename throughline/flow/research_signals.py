@@ -67,14 +67,18 @@ def math_at(settings: Configuration, source: SourceDescription, volatility: floa
 
     target, stop and cost are those of the exit rules and the configured costs both ways; the rug probability is the
     source's measured total loss over the longest hold. Without a calibrated probability there is no expected growth
-    and no fraction: nothing stands in for one.
+    and no fraction: nothing stands in for one. Where stop and costs together take the whole stake, growth is not
+    defined and nothing is said.
     """
     costs = settings.costs
+    both_ways = 2 * (costs.fee + costs.half_spread + costs.impact_floor)
+    if settings.exits.stop_loss + both_ways >= 1:
+        return dict.fromkeys(("break_even_probability", "expected_log_growth", "fraction", "probability"))
     result = unified_math(
         probability=None,
         target=settings.exits.take_profit,
         stop=settings.exits.stop_loss,
-        cost=2 * (costs.fee + costs.half_spread + costs.impact_floor),
+        cost=both_ways,
         rug_probability=source.attrition_per_48h * settings.exits.max_hold_hours / 48,
         volatility=volatility,
         target_volatility=settings.sizing.target_volatility,
