@@ -1,0 +1,101 @@
+"""Which trades a question is about: of which experiment, known by when, and not in quarantine.
+
+Belongs here: the conditions and look-ups that statistics and patterns share. Does not belong here: what comes of them.
+
+A trade is known from its exit on. A correction is known from the end of the day on which it was made, and from then on
+what it corrects is not: a question as of an instant never sees a later correction.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid as uuids
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from throughline.errors import UnknownRecord
+from throughline.experiment.identity import MODES
+from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
+from throughline.storage.queries import as_row, read_experiment, register_experiment
+from throughline.storage.records import LedgerRow
+from throughline.storage.tables import active_experiments, canonical_trades, ledger_table, projection
+from throughline.tracking.system import MODE
+
+HAND = "registry"
+"""Name of the tracking experiment that holds trades registered by hand."""
+
+KNOWN_FROM = (
+    "CASE WHEN {t}.supersedes IS NULL THEN {t}.closed_at"
+    " ELSE greatest({t}.closed_at, ({t}.partition + 1)::timestamp AT TIME ZONE 'UTC') END"
+)
+USABLE = (
+    f"(CAST(:as_of AS timestamptz) IS NULL OR {KNOWN_FROM.format(t='t')} <= :as_of)"
+    " AND NOT EXISTS (SELECT 1 FROM canonical_trades AS later WHERE later.supersedes = t.uuid"
+    f" AND (CAST(:as_of AS timestamptz) IS NULL OR {KNOWN_FROM.format(t='later')} <= :as_of))"
+    " AND t.uuid <> ALL(CAST(:held AS uuid[]))"
+)
+"""Condition on ``canonical_trades AS t`` with the parameters of `usable`."""
+
+
+def usable(as_of: datetime | None, held: frozenset[uuids.UUID]) -> dict[str, Any]:
+    """Return the parameters of `USABLE`. as_of: aware (else ValueError), None = all that is recorded."""
+    if as_of is not None and as_of.tzinfo is None:
+        raise ValueError(f"as_of {as_of} has no time zone: pass an aware datetime")
+    return {"as_of": as_of, "held": [str(uuid) for uuid in sorted(held)]}
+
+
+def hand_experiment() -> tuple[str, bytes]:
+    """Return id and body of the experiment that holds trades registered by hand."""
+    body = canonical_bytes({"mode": MODE, "name": HAND, "schema_version": SCHEMA_VERSION})
+    return content_hash("experiment", body), body
+
+
+def register_hand_experiment(connection: Connection) -> str:
+    """Record the experiment of trades registered by hand, where it is not yet; return its id."""
+    name, body = hand_experiment()
+    register_experiment(connection, name, MODE, body)
+    return name
+
+
+def default_experiment(connection: Connection) -> str:
+    """Return the experiment that a home's questions are about: the one set active last, else the hand-written one."""
+    c = active_experiments.c
+    newest = select(c.experiment).where(c.mode.in_(MODES)).order_by(c.set_at.desc(), c.mode).limit(1)
+    return connection.execute(newest).scalar() or hand_experiment()[0]
+
+
+def require_experiment(connection: Connection, experiment: str) -> str:
+    """Return `experiment`. Raises UnknownRecord where the home has none of this id."""
+    if experiment != hand_experiment()[0] and read_experiment(connection, experiment) is None:
+        raise UnknownRecord(f"experiment {experiment} is not recorded in this home: see `throughline experiments`")
+    return experiment
+
+
+def find_trade(connection: Connection, trade_hash: str) -> LedgerRow:
+    """Return the canonical trade with this hash, of whichever experiment. Raises UnknownRecord.
+
+    Only a whole hash (64 hex digits) names a trade: a shortened one can name two.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", trade_hash):
+        raise UnknownRecord(f"'{trade_hash}' is no trade hash: give all 64 hex digits")
+    found = connection.execute(select(canonical_trades).where(canonical_trades.c.content_hash == trade_hash)).mappings()
+    row = found.first()
+    if row is None:
+        raise UnknownRecord(f"no trade of this home has the hash {trade_hash}")
+    return as_row(row, projection(canonical_trades))
+
+
+def entries_of(connection: Connection, table: str, trade: uuids.UUID) -> list[LedgerRow]:
+    """Return the entries of a specialised registry that name a canonical trade, by uuid."""
+    source = ledger_table(table)
+    statement = select(source).where(source.c.canonical_uuid == trade).order_by(source.c.uuid)
+    return [as_row(row, projection(source)) for row in connection.execute(statement).mappings()]
+
+
+def corrected_by(connection: Connection, trade: uuids.UUID) -> LedgerRow | None:
+    """Return the trade that corrects this one, None where none does."""
+    statement = select(canonical_trades).where(canonical_trades.c.supersedes == trade)
+    row = connection.execute(statement).mappings().one_or_none()
+    return None if row is None else as_row(row, projection(canonical_trades))
