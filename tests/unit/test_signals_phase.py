@@ -125,6 +125,14 @@ def test_the_phase_is_of_the_half_open_circle() -> None:
             assert math.cos(found - math.tau * turns) == pytest.approx(1.0)
 
 
+def test_an_angle_that_rounds_to_minus_pi_is_pi() -> None:
+    weights = {back: 0.5 - 0.5 * math.cos(math.tau * (back + 0.5) / TAPS) for back in (2, 4)}
+    x = np.zeros(TAPS)
+    x[-5], x[-3] = 1.0, -1.7e-16 * weights[4] / weights[2]  # half a turn, and a quarter that takes its sine below 0
+    assert quadrature(x).sine[0] < 0.0
+    assert phase_at_end(x) == math.pi
+
+
 def test_the_newest_bar_moves_the_phase() -> None:
     x = noise(8)
     before = phase_at_end(x)

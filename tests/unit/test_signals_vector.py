@@ -98,6 +98,15 @@ def test_without_a_reference_only_what_needs_it_is_missing() -> None:
     }
 
 
+def test_a_reference_with_holes_counts_the_bars_that_both_have() -> None:
+    window = walk(4).at(63)
+    rare = np.where(
+        np.arange(64) % 9 < 4, math.nan, window.reference_close
+    )  # 35 bars: enough to align, not to resonate
+    found = soulprint_vector(dataclasses.replace(window, reference_close=rare))
+    assert {name for name, value in found.items() if value is None} == {"chrono_resonance", "resonance_excess"}
+
+
 def test_without_volume_or_range_only_those_are_missing() -> None:
     unknown = np.full(64, math.nan)
     found = soulprint_vector(dataclasses.replace(walk(4).at(63), volume=unknown, high=unknown))

@@ -19,8 +19,7 @@ def slope(close: F64) -> float | None:
         return None
     middle = sum(place for place, _ in points) / len(points)
     spread = math.fsum((place - middle) ** 2 for place, _ in points)
-    # measured from the first price: the level cancels, and with it its rounding
-    return math.fsum((place - middle) * (value - points[0][1]) for place, value in points) / spread
+    return math.fsum((place - middle) * value for place, value in points) / spread
 
 
 def _known(returns: Returns) -> list[float]:

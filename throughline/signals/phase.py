@@ -93,7 +93,7 @@ def phase_at_end(x: F64) -> float | None:
     if math.isnan(cosine):
         return None
     angle = math.atan2(sine, cosine)
-    return math.pi if angle == -math.pi else angle
+    return math.pi if angle == -math.pi else angle  # a sine of -1e-17 rounds to the open end
 
 
 def phase_locking(a: Quadrature, b: Quadrature) -> F64:

@@ -56,7 +56,7 @@ def _power(x: F64) -> list[float]:
     """Periodogram; all zeros where the series does not move beyond rounding."""
     real, imaginary = fourier_sums(x)
     power = real * real + imaginary * imaginary
-    noise = len(x) * 1e-15 * max(map(abs, x.tolist()), default=0.0)
+    noise = len(x) * 1e-12 * max(map(abs, x.tolist()), default=0.0)
     return [value if value > noise * noise else 0.0 for value in power.tolist()]
 
 
