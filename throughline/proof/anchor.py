@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,12 +32,21 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Anchored:
-    """An event as anchored, with the leaves behind it."""
+    """An event as anchored. packed: the leaves behind it as JSON, read only where they are asked for."""
 
     event: Event
-    leaves: tuple[Leaf, ...]
+    packed: str
+
+    @classmethod
+    def of(cls, event: Event, leaves: Sequence[Leaf]) -> Anchored:
+        """Return an event with its leaves, to be written."""
+        return cls(event, json.dumps(leaves, separators=(",", ":")))
+
+    def leaves(self) -> list[Leaf]:
+        """Return the leaves. Raises ValueError where they are not readable."""
+        return [Leaf(str(table), str(key), str(digest)) for table, key, digest in json.loads(self.packed)]
 
 
 class Anchor:
@@ -50,6 +60,7 @@ class Anchor:
         self.strength = strength
         self._folder: Path | None = None
         self._remote: Any = None
+        self._pinned: tuple[list[int], list[tuple[int, int]]] | None = None
         if text.startswith("file://"):
             text = text.removeprefix("file://")
         if "://" not in text:
@@ -79,8 +90,16 @@ class Anchor:
         """Begin the anchor of `log`. Raises ProofError where another log's is here."""
         self._write("log.json", json.dumps({"format": "throughline anchor 1", "log": log}).encode("ascii") + b"\n")
 
+    def pin(self) -> Anchor:
+        """Return this anchor as it is now: what is added later is not seen through it."""
+        pinned = copy(self)
+        pinned._pinned = (self.head_sizes(), self.segments())
+        return pinned
+
     def head_sizes(self) -> list[int]:
         """Return the sizes of the anchored heads, ascending."""
+        if self._pinned is not None:
+            return self._pinned[0]
         found = (_HEAD.fullmatch(name) for name in self._names("heads"))
         return sorted(int(item[1]) for item in found if item)
 
@@ -104,6 +123,8 @@ class Anchor:
 
     def segments(self) -> list[tuple[int, int]]:
         """Return (first, last) of the segments, ascending."""
+        if self._pinned is not None:
+            return self._pinned[1]
         found = (_SEGMENT.fullmatch(name) for name in self._names("segments"))
         return sorted((int(item[1]), int(item[2])) for item in found if item)
 
@@ -118,17 +139,15 @@ class Anchor:
         for seq, line in enumerate(lines, first):
             _, end = _DECODER.raw_decode(line, len('{"event":'))
             event = Event.read(line[len('{"event":') : end].encode("utf-8"))
-            leaves = json.loads(line[end + len(',"leaves":') : -1])
             if event.seq != seq:
                 raise ValueError(f"line {seq - first + 1} is event {event.seq}")
-            yield Anchored(event, tuple(Leaf(str(table), str(key), str(digest)) for table, key, digest in leaves))
+            yield Anchored(event, line[end + len(',"leaves":') : -1])
 
     def write_segment(self, entries: Sequence[Anchored]) -> None:
         """Write events that follow each other as one segment; the same again does nothing."""
-        lines = []
-        for entry in entries:
-            leaves = json.dumps(entry.leaves, separators=(",", ":")).encode("ascii")
-            lines.append(b'{"event":' + entry.event.body + b',"leaves":' + leaves + b"}\n")
+        lines = [
+            b'{"event":' + entry.event.body + b',"leaves":' + entry.packed.encode("ascii") + b"}\n" for entry in entries
+        ]
         first, last = entries[0].event.seq, entries[-1].event.seq
         self._write(f"segments/{first:020}-{last:020}.jsonl", b"".join(lines))
 

@@ -6,7 +6,7 @@ anchor's files (anchor), and the full comparison (audit).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +19,9 @@ from throughline.proof.events import Event, Head, entry_leaves
 from throughline.proof.manifest import manifest_hash
 
 _ANCHOR_LOCK = int(sha256_hex(b"throughline seal log anchor")[:15], 16)
-_EVENTS_PER_SEGMENT = 1000
+_EVENTS_AT_ONCE = 1000
+_LEAVES_AT_ONCE = 50_000
+"""A segment ends with the event that passes one of these: whoever reads one holds no more than that."""
 
 
 def require_anchored(connection: Connection, anchor: Anchor) -> None:
@@ -65,8 +67,8 @@ def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
     end = heads[-1].tree_size
     while following < end:
         query = "SELECT body FROM seal_events WHERE seq >= %s AND seq < %s ORDER BY seq LIMIT %s"
-        rows = connection.exec_driver_sql(query, (following, end, _EVENTS_PER_SEGMENT))
-        entries = _with_leaves(connection, [Event.read(bytes(body)) for (body,) in rows])
+        rows = connection.exec_driver_sql(query, (following, end, _EVENTS_AT_ONCE))
+        entries = _with_leaves(connection, at_once([Event.read(bytes(body)) for (body,) in rows]))
         if not entries:
             raise ProofError(f"The seal log has no event {following}: run `throughline verify`.")
         anchor.write_segment(entries)
@@ -76,24 +78,34 @@ def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
     return end
 
 
-def _with_leaves(connection: Connection, events: Iterable[Event]) -> list[Anchored]:
+def at_once(events: Sequence[Event]) -> Sequence[Event]:
+    """Return as many of the first events as may be held in memory with their leaves; at least one."""
+    leaves = 0
+    for count, event in enumerate(events, 1):
+        leaves += int(event.told.get("leaves", 0))
+        if leaves > _LEAVES_AT_ONCE or count == _EVENTS_AT_ONCE:
+            return events[:count]
+    return events
+
+
+def _with_leaves(connection: Connection, events: Sequence[Event]) -> list[Anchored]:
     """Return events with the leaves behind them, which must be those that were logged."""
-    listed = list(events)
-    keys = [_key(event) for event in listed if event.kind == "seal"]
+    keys = [seal_key(event) for event in events if event.kind == "seal"]
     behind = sources.leaves_behind(connection, keys)
     result = []
-    for event in listed:
-        leaves = behind[_key(event)] if event.kind == "seal" else entry_leaves(event)
+    for event in events:
+        leaves = behind[seal_key(event)] if event.kind == "seal" else entry_leaves(event)
         if manifest_hash(leaves) != event.told.get("manifest", manifest_hash(())):
             raise ProofError(
                 f"The rows behind {event.name} (event {event.seq}) changed after they were logged: run `throughline "
                 "verify`; they are not anchored."
             )
-        result.append(Anchored(event, tuple(leaves)))
+        result.append(Anchored.of(event, leaves))
     return result
 
 
-def _key(event: Event) -> sources.Key:
+def seal_key(event: Event) -> sources.Key:
+    """Return (experiment, asset, partition) of a `seal` or `verdict` event."""
     return str(event.told["experiment"]), str(event.told["asset"]), date.fromisoformat(str(event.told["partition"]))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,10 +25,20 @@ from throughline.proof.keys import Signer, key_id, signature_holds
 from throughline.proof.manifest import Leaf
 from throughline.proof.tree import Frontier, leaf_hash
 from throughline.storage.records import Seal
+from throughline.storage.tables import ledger_table
 
 EventKind = Literal["genesis", "seal", "verdict", "entries", "quarantine", "key"]
 ENTRIES_PER_EVENT = 250
 """At most so many records stand in one `entries` event, since a proof of one of them carries the whole event."""
+_WHERE: Mapping[str, type] = {"experiment": str, "asset": str, "partition": str, "verdicts": list}
+_SAYS: Mapping[str, Mapping[str, type]] = {
+    "genesis": {"key": str},
+    "seal": {**_WHERE, "root": str, "leaves": int, "status": str, "manifest": str},
+    "verdict": _WHERE,
+    "entries": {"experiment": str, "rows": list, "manifest": str},
+    "quarantine": {"rows": list, "manifest": str},
+    "key": {"new_key": str},
+}
 _HEAD = b"throughline seal head\0001\0"
 _ROTATION = b"throughline key rotation\0001\0"
 
@@ -51,6 +62,24 @@ class Event:
         if not isinstance(told, dict) or not isinstance(told.get("seq"), int) or not isinstance(told.get("kind"), str):
             raise ValueError("not an event of the seal log")
         return cls(bytes(body), told)
+
+    def complaint(self) -> str | None:
+        """Return what an event of its kind must say and this one does not, None where nothing is missing."""
+        for name, form in _SAYS.get(self.kind, {"a known kind": type(None)}).items():
+            if not isinstance(self.told.get(name), form):
+                return f"says no {name}"
+        try:
+            _ = self.partition
+            for leaf in entry_leaves(self):
+                if leaf.table == "registry_quarantine":
+                    int(leaf.key)
+                else:
+                    ledger_table(leaf.table), uuid.UUID(leaf.key)
+            for told in self.told.get("verdicts", ()):
+                _ = told["seal"], told["suite_hash"], told["hash"]
+        except (ValueError, KeyError, TypeError) as error:
+            return f"is not readable ({type(error).__name__}: {error})"
+        return None
 
     @property
     def seq(self) -> int:

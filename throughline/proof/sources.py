@@ -17,7 +17,8 @@ from throughline.identity import seal_of
 from throughline.proof.events import day_leaf, quarantine_leaf
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
-from throughline.tracking.layout import ASSET_TABLES, LOG, UPSTREAM
+from throughline.storage.tables import ledger_table
+from throughline.tracking.layout import ASSET_TABLES, LOG, TABLE_ASSET, UPSTREAM
 
 Key = tuple[str, str, date]
 """(experiment, asset, partition)."""
@@ -159,3 +160,50 @@ def _grouped(keys: Iterable[Key]) -> dict[tuple[str, str], list[date]]:
     for experiment, asset, day in keys:
         grouped[experiment, asset].append(day)
     return grouped
+
+
+def rows_by_uuid(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, tuple[str, str, date]]:
+    """Return uuid -> (content hash, experiment, partition) of those of `keys` that a ledger table has."""
+    found = connection.exec_driver_sql(
+        f"SELECT uuid::text, content_hash, experiment, partition FROM {ledger_table(table).name}"
+        " WHERE uuid = ANY(%s::uuid[])",
+        (list(keys),),
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in found}
+
+
+def count_unanchored(connection: Connection, anchored_size: int) -> int:
+    """Return how many ledger rows and seals no event before `anchored_size` stands for.
+
+    The days of each table are found by leaping through its index, so the cost follows the days and what is unanchored;
+    records written by hand are counted against all their events.
+    """
+    entries = connection.exec_driver_sql(
+        "SELECT r->>0, count(DISTINCT r->>1) FROM seal_events AS e,"
+        " jsonb_array_elements(convert_from(e.body, 'UTF8')::jsonb->'rows') AS r"
+        " WHERE e.kind = 'entries' AND e.seq < %s GROUP BY r->>0",
+        (anchored_size,),
+    )
+    covered = {row[0]: int(row[1]) for row in entries}
+    total = int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM partition_seals AS p WHERE NOT EXISTS (SELECT 1 FROM seal_events AS e WHERE"
+            " e.kind = 'seal' AND e.experiment = p.experiment AND e.asset = p.asset AND e.partition = p.partition"
+            " AND e.seq < %s)",
+            (anchored_size,),
+        ).scalar_one()
+    )
+    for table, asset in TABLE_ASSET.items():
+        rows = connection.exec_driver_sql(
+            f"WITH RECURSIVE p AS ((SELECT experiment, partition FROM {table} ORDER BY experiment, partition LIMIT 1)"
+            " UNION ALL SELECT n.experiment, n.partition FROM p CROSS JOIN LATERAL"
+            f" (SELECT experiment, partition FROM {table} WHERE (experiment, partition) > (p.experiment, p.partition)"
+            " ORDER BY experiment, partition LIMIT 1) AS n)"
+            f" SELECT coalesce(sum((SELECT count(*) FROM {table} AS t WHERE t.experiment = p.experiment"
+            " AND t.partition = p.partition)), 0) FROM p WHERE NOT EXISTS (SELECT 1 FROM seal_events AS e WHERE"
+            " e.kind = 'seal' AND e.experiment = p.experiment AND e.asset = %s AND e.partition = p.partition"
+            " AND e.seq < %s)",
+            (asset, anchored_size),
+        ).scalar_one()
+        total += max(0, int(rows) - covered.get(table, 0))
+    return total

@@ -23,6 +23,8 @@ from throughline.proof.settings import Proof
 from throughline.proof.tree import Frontier
 
 _EVENT = "INSERT INTO seal_events (seq, kind, experiment, asset, partition, leaf_hash, body, recorded_at) VALUES %s"
+_UNSIGNED = ("genesis", "entries", "quarantine")
+"""Kinds that wait for a head; all others are written together with theirs."""
 _HEAD = "INSERT INTO seal_heads (tree_size, root, key_id, body, signature, recorded_at) VALUES %s"
 
 
@@ -139,6 +141,11 @@ def _frontier(tail: Tail, proof: Proof) -> tuple[Frontier, Head | None]:
         event = Event.read(bytes(body))
         if event.seq != frontier.size:
             raise ProofError(f"The seal log has no event {frontier.size}: run `throughline verify`.")
+        if event.kind not in _UNSIGNED:
+            raise ProofError(
+                f"Event {event.seq} of the seal log ({event.name}) is under no signed head, which only happens to "
+                "records written by hand: something else wrote it. Run `throughline verify`; nothing was logged."
+            )
         frontier.append(event.leaf)
     return frontier, last
 

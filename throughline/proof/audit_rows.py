@@ -1,0 +1,180 @@
+"""The audit's second half: what stands behind each event (rows, seals, verdicts) against the database, exactly named.
+
+Belongs here: comparing. Does not belong here: the log itself (audit), which of two states is the true one (the anchored
+event is, where there is one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from throughline.findings import Finding, FindingKind
+from throughline.proof import sources
+from throughline.proof.anchor import Anchored
+from throughline.proof.anchoring import seal_key
+from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_told
+from throughline.proof.manifest import Leaf, manifest_hash
+from throughline.proof.runs import Runs
+from throughline.tracking.layout import ASSET_TABLES, LOG
+
+RESTORE = "restore it from a backup of the database and verify again"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An event that holds. anchored: the same as anchored, with its leaves; None where it is not anchored yet."""
+
+    event: Event
+    anchored: Anchored | None
+
+
+@dataclass
+class RowAudit:
+    """Compares what stands behind events, batch by batch in the log's order. rows: how many things were compared."""
+
+    connection: Connection
+    runs: Runs
+    findings: list[Finding] = field(default_factory=list)
+    rows: int = 0
+
+    def check(self, logged: Sequence[Logged]) -> None:
+        """Compare what stands behind a batch of events."""
+        seals = [item for item in logged if item.event.kind == "seal"]
+        keys = [seal_key(item.event) for item in seals]
+        judged = keys + [seal_key(item.event) for item in logged if item.event.kind == "verdict"]
+        behind = sources.leaves_behind(self.connection, [key for key in keys if key[1] != LOG])
+        rows = sources.seal_rows(self.connection, keys)
+        verdicts = sources.verdict_rows(self.connection, judged)
+        for item, key in zip(seals, keys, strict=True):
+            self._check_seal(item.event, rows.get(key))
+            if key[1] != LOG:  # its leaves are seals, each of which has an event of its own
+                self._check_leaves(item, behind[key])
+        for item in logged:
+            if item.event.kind in ("seal", "verdict"):
+                self._check_verdicts(item.event, verdicts.get(seal_key(item.event), ()))
+            elif item.event.kind in ("entries", "quarantine"):
+                self._check_entries(item.event)
+
+    def _check_seal(self, event: Event, row: sources.SealRow | None) -> None:
+        self.rows += 1
+        line = ("partition_seals", f"{event.told['experiment']}/{event.told['asset']}")
+        if row is None:
+            problem = f"is gone; event {event.seq} of the log names it"
+            finding = Finding("partition_seals", event.name, problem, "missing_row", event.told["root"], None, RESTORE)
+            self.runs.differs(line, finding, missing=True)
+            return
+        columns = seal_columns(row.seal, row.sealed_at)
+        changed = [name for name, value in columns.items() if event.told.get(name) != value]
+        if not changed:
+            self.runs.intact(line)
+            return
+        name = changed[0]
+        words = ", ".join(item.removesuffix("_hash") for item in changed)
+        problem = f"is not what event {event.seq} of the log says of it: {words} changed"
+        expected, found = str(event.told.get(name)), str(columns[name])
+        finding = Finding("partition_seals", event.name, problem, "seal_mismatch", expected, found, RESTORE)
+        self.runs.differs(line, finding, missing=False)
+
+    def _check_leaves(self, item: Logged, found: Sequence[Leaf]) -> None:
+        event = item.event
+        self.rows += len(found)
+        tables = ASSET_TABLES.get(str(event.told["asset"]), ())
+        experiment = str(event.told["experiment"])
+        if manifest_hash(found) == event.told["manifest"]:
+            for table in {leaf.table for leaf in found}:
+                self.runs.intact((table, experiment))
+            return
+        expected = self._expected(item)
+        if expected is None:
+            problem = f"the rows of {' + '.join(tables)} are not those of event {event.seq}, which is not anchored yet"
+            finding = Finding("partition_seals", event.name, problem, "seal_mismatch", event.told["manifest"])
+            self.findings.append(finding)
+            return
+        held = {(leaf.table, leaf.key): leaf.hash for leaf in found}
+        self._compare(expected, held, experiment, event)
+        known = {(leaf.table, leaf.key) for leaf in expected}
+        for leaf in found:
+            if (leaf.table, leaf.key) not in known:
+                problem = f"is not among the rows that were sealed in {event.name} (event {event.seq})"
+                repair = "look who inserted it; take it out, or record it as a correction of a later day"
+                self.findings.append(Finding(leaf.table, leaf.key, problem, "unexpected_row", None, leaf.hash, repair))
+
+    def _expected(self, item: Logged) -> list[Leaf] | None:
+        if item.anchored is None:
+            return None
+        try:
+            leaves = item.anchored.leaves()
+        except (ValueError, TypeError):
+            leaves = None
+        if leaves is not None and manifest_hash(leaves) == item.event.told["manifest"]:
+            return leaves
+        problem = f"the leaf manifest of {item.event.name} is not the one that its event names"
+        self.findings.append(Finding("anchor", f"event {item.event.seq}", problem, "rewritten"))
+        return None
+
+    def _check_entries(self, event: Event) -> None:
+        expected = entry_leaves(event)
+        self.rows += len(expected)
+        held = {(leaf.table, leaf.key): leaf.hash for leaf in self._by_key(expected)}
+        self._compare(expected, held, str(event.told.get("experiment")), event)
+
+    def _by_key(self, leaves: Sequence[Leaf]) -> list[Leaf]:
+        """Return those of `leaves` that the database has, with the hashes it has."""
+        found = []
+        for table in sorted({leaf.table for leaf in leaves}):
+            keys = [leaf.key for leaf in leaves if leaf.table == table]
+            if table == "registry_quarantine":
+                found += sources.quarantine_leaves(self.connection, [int(key) for key in keys])
+            else:
+                rows = sources.rows_by_uuid(self.connection, table, keys)
+                found += [Leaf(table, key, row[0]) for key, row in rows.items()]
+        return found
+
+    def _compare(
+        self, expected: Sequence[Leaf], held: Mapping[tuple[str, str], str], experiment: str, event: Event
+    ) -> None:
+        missing = [leaf for leaf in expected if (leaf.table, leaf.key) not in held]
+        elsewhere = self._elsewhere(missing) if event.kind == "seal" else {}
+        for leaf in expected:
+            line = (leaf.table, experiment)
+            found = held.get((leaf.table, leaf.key))
+            if found == leaf.hash:
+                self.runs.intact(line)
+            elif found is not None:
+                problem = f"was edited after it was logged in {event.name} (event {event.seq})"
+                finding = Finding(leaf.table, leaf.key, problem, "hash_mismatch", leaf.hash, found, RESTORE)
+                self.runs.differs(line, finding, missing=False)
+            elif leaf.key in elsewhere:
+                problem = f"was moved to {elsewhere[leaf.key]}; it was logged in {event.name} (event {event.seq})"
+                finding = Finding(
+                    leaf.table, leaf.key, problem, "hash_mismatch", event.name, elsewhere[leaf.key], RESTORE
+                )
+                self.runs.differs(line, finding, missing=False)
+            else:
+                problem = f"is gone; it was logged in {event.name} (event {event.seq})"
+                finding = Finding(leaf.table, leaf.key, problem, "missing_row", leaf.hash, None, RESTORE)
+                self.runs.differs(line, finding, missing=True)
+
+    def _elsewhere(self, leaves: Sequence[Leaf]) -> dict[str, str]:
+        found = {}
+        for table in sorted({leaf.table for leaf in leaves}):
+            keys = [leaf.key for leaf in leaves if leaf.table == table]
+            for key, (_, experiment, day) in sources.rows_by_uuid(self.connection, table, keys).items():
+                found[key] = f"partition {day} of experiment {experiment[:12]}"
+        return found
+
+    def _check_verdicts(self, event: Event, rows: Sequence[Mapping[str, Any]]) -> None:
+        held = {(told["seal"], told["suite_hash"]): told["hash"] for told in map(verdict_told, rows)}
+        for told in event.told["verdicts"]:
+            self.rows += 1
+            found = held.get((told["seal"], told["suite_hash"]))
+            if found == told["hash"]:
+                continue
+            word = "is gone" if found is None else "was edited"
+            problem = f"the verdict of suite {told['suite_hash'][:12]}... {word} after event {event.seq} logged it"
+            kind: FindingKind = "missing_row" if found is None else "hash_mismatch"
+            self.findings.append(Finding("gate_verdicts", event.name, problem, kind, told["hash"], found, RESTORE))
