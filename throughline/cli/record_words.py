@@ -18,11 +18,13 @@ def describe(name: str, body: Body) -> list[str]:
         return ["its body cannot be read"]
 
 
-def _when(text: str | None) -> str:
+def when(text: str | None) -> str:
+    """Return a UTC time text for people, a dash for None."""
     return "-" if text is None else text[:19].replace("T", " ") + " UTC"
 
 
-def _usd(text: str | None, sign: str = "") -> str:
+def usd(text: str | None, sign: str = "") -> str:
+    """Return an amount with two decimals; sign: "+" to show it always."""
     if text is None:  # records written by hand may leave an amount untold
         return "untold"
     return f"{float(text):{sign},.2f} USD"
@@ -32,7 +34,7 @@ def _scan(body: Body) -> list[str]:
     gone = ", ".join(f"{row['filter']} {row['removed']}" for row in body["funnel"] if row["removed"]) or "none"
     seen = f"{body['instruments']} instruments, {body['eligible']} eligible"
     return [
-        f"at {_when(body['decision_time'])}: {seen}, {body['triggered']} triggered, {body['admitted']} admitted",
+        f"at {when(body['decision_time'])}: {seen}, {body['triggered']} triggered, {body['admitted']} admitted",
         f"removed by filter: {gone}",
     ]
 
@@ -41,7 +43,7 @@ def _candidate(body: Body) -> list[str]:
     scores = f"opportunity {body['opportunity_score']}, confidence {body['confidence']}"
     return [
         f"{body['side']} {body['instrument']} (segment {body['segment']}) by {body['strategy']}",
-        f"{scores}, wished {_usd(body['notional_usd'])}",
+        f"{scores}, wished {usd(body['notional_usd'])}",
         f"decided by model {body['model_version']}, arm {body['arm']}",
         f"without a value: {', '.join(body['missing']) or 'nothing'}",
     ]
@@ -53,7 +55,7 @@ def _research(body: Body) -> list[str]:
         (
             str(item.get("name", "-")),
             str(item.get("value", "-")),
-            _when(item.get("available_at")),
+            when(item.get("available_at")),
             str(item.get("availability", "-")),
             str(item.get("source", "-")),
         )
@@ -75,11 +77,11 @@ def _execution(body: Body) -> list[str]:
     part = "unknown share" if body["participation"] is None else f"{float(body['participation']) * 100:.3f} %"
     filled = f"bought {float(body['quantity']):,.8g} at {float(body['entry_price']):.8g}"
     charged = (
-        f"spread {_usd(body['spread_cost_usd'])}, impact {_usd(body['impact_cost_usd'])}, fee {_usd(body['fee_usd'])}"
+        f"spread {usd(body['spread_cost_usd'])}, impact {usd(body['impact_cost_usd'])}, fee {usd(body['fee_usd'])}"
     )
     partly = ", partly" if body["partial"] else ""
     return [
-        f"{filled} on {_when(body['fill_time'])} ({_usd(body['notional_usd'])}{partly})",
+        f"{filled} on {when(body['fill_time'])} ({usd(body['notional_usd'])}{partly})",
         f"market price {float(body['raw_price']):.8g}, {charged}, {part} of the bar's volume",
     ]
 
@@ -87,14 +89,14 @@ def _execution(body: Body) -> list[str]:
 def _outcome(body: Body) -> list[str]:
     why = body["termination_reason"].replace("_", " ")
     held = body["time_in_market_seconds"] / 3600
-    taken = f"fees {_usd(body['fees_usd'])}, costs {_usd(body['costs_usd'])}, attrition {_usd(body['attrition_usd'])}"
-    net = f"net {_usd(body['realized_pnl_usd'], '+')} ({float(body['realized_pnl_percent']):+.2f} %)"
+    taken = f"fees {usd(body['fees_usd'])}, costs {usd(body['costs_usd'])}, attrition {usd(body['attrition_usd'])}"
+    net = f"net {usd(body['realized_pnl_usd'], '+')} ({float(body['realized_pnl_percent']):+.2f} %)"
     lines = [
-        f"{why} at {float(body['exit_price']):.8g} on {_when(body['exit_time'])}, after {held:.1f} h",
-        f"{net}: gross {_usd(body['gross_pnl_usd'], '+')}, {taken}",
+        f"{why} at {float(body['exit_price']):.8g} on {when(body['exit_time'])}, after {held:.1f} h",
+        f"{net}: gross {usd(body['gross_pnl_usd'], '+')}, {taken}",
     ]
     if body["ambiguous"]:
-        low, high = _usd(body["pnl_low_usd"], "+"), _usd(body["pnl_high_usd"], "+")
+        low, high = usd(body["pnl_low_usd"], "+"), usd(body["pnl_high_usd"], "+")
         lines.append(f"both barriers in one bar: between {low} and {high}")
     if body["flags"]:
         lines.append(f"flags: {', '.join(body['flags'])}")
@@ -105,16 +107,49 @@ def _shadow(body: Body) -> list[str]:
     why = body["termination_reason"].replace("_", " ")
     if body["return_percent"] is None:
         return [f"{why}: no fill at the reference size"]
-    size = _usd(body["reference_notional_usd"])
-    gave = f"{float(body['return_percent']):+.2f} % by {why} on {_when(body['exit_time'])}"
+    size = usd(body["reference_notional_usd"])
+    gave = f"{float(body['return_percent']):+.2f} % by {why} on {when(body['exit_time'])}"
     return [f"at the reference size of {size}: {gave} (never counted as profit)"]
 
 
 def _state(body: Body) -> list[str]:
     return [
-        f"{name}: equity {_usd(path['equity_usd'])}, cash {_usd(path['cash_usd'])}, {len(path['positions'])} open, "
+        f"{name}: equity {usd(path['equity_usd'])}, cash {usd(path['cash_usd'])}, {len(path['positions'])} open, "
         f"{len(path['closed'])} closed this day"
         for name, path in body["paths"].items()
+    ]
+
+
+def _trade(body: Body) -> list[str]:
+    bought = f"{body['action']} {float(body['amount']):,.8g} {body['symbol']} at {float(body['entry_price']):.8g}"
+    why = str(body["termination_reason"]).replace("_", " ")
+    lines = [
+        f"{bought}, closed at {float(body['exit_price']):.8g} on {when(body['closed_at'])} by {why}",
+        f"net {usd(body['profit_usd'], '+')} ({float(body['profit_percentage']):+.2f} %), fees {usd(body['fees_usd'])}",
+        f"by {body['strategy_id']}, model {body['model_version']}",
+    ]
+    named = [f"{name} {str(found)[:16]}..." for name, found in sorted(body["specialized_hashes"].items())]
+    return [*lines, f"linked to {', '.join(named) or 'nothing'}"]
+
+
+def _soulprint(body: Body) -> list[str]:
+    known = len(body["values"]) - len(body["missing"])
+    share = f"{known} of {len(body['values'])} components known, measured against {body['reference'] or 'no reference'}"
+    return [
+        f"{body['schema']} of {body['subject']} at {when(body['decision_time'])}: {share}",
+        f"identity {body['soulprint'][:16]}..., SimHash {body['simhash'] or 'none: too little is known'}",
+    ]
+
+
+def _bucket(body: Body) -> list[str]:
+    best, worst = (
+        "unknown" if body[name] is None else f"{float(body[name]):+.2f} %"
+        for name in ("max_favorable_percent", "max_adverse_percent")
+    )
+    why = str(body["exits"]["reason"]).replace("_", " ")
+    return [
+        f"best {best} and worst {worst} of the entry price before the exit by {why}",
+        f"in {len(body['buckets'])} bucket(s): {', '.join(body['buckets'])}",
     ]
 
 
@@ -127,6 +162,9 @@ TITLES: Mapping[str, str] = {
     "outcomes": "Outcome",
     "shadow_outcomes": "Shadow outcome",
     "portfolio_states": "Portfolio state",
+    "canonical_trades": "Canonical trade",
+    "soulprints": "Soulprint",
+    "profit_buckets": "Profit bucket entry",
 }
 _WORDS: Mapping[str, Callable[[Body], list[str]]] = {
     "market_scans": _scan,
@@ -137,4 +175,7 @@ _WORDS: Mapping[str, Callable[[Body], list[str]]] = {
     "outcomes": _outcome,
     "shadow_outcomes": _shadow,
     "portfolio_states": _state,
+    "canonical_trades": _trade,
+    "soulprints": _soulprint,
+    "profit_buckets": _bucket,
 }

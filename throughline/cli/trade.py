@@ -1,32 +1,47 @@
-"""`throughline trade ID`: the story behind any UUID of the chain."""
+"""`throughline trade ID`: the dossier behind any UUID of the chain, or behind a trade hash."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
+from throughline.cli.dossier_words import parts
 from throughline.cli.options import Options, common
 from throughline.cli.record_words import TITLES, describe
-from throughline.cli.screen import out_json
+from throughline.cli.screen import note, out_json
 
 
 @click.command()
 @click.argument("id_", metavar="ID")
+@click.option("--html", "html_file", metavar="FILE", help="Write the dossier as one HTML page that needs nothing else.")
 @common
-def trade(options: Options, id_: str) -> int:
-    """Print the story behind ID, from data to outcome, with each hash recomputed.
+def trade(options: Options, id_: str, html_file: str | None) -> int:
+    """Print the dossier of ID: the story from data to outcome and registry, with each hash recomputed.
 
-    ID is the UUID of a scan, candidate, research snapshot, disposition, execution, outcome or shadow outcome.
+    ID is the UUID of a scan, candidate, research snapshot, disposition, execution, outcome, shadow outcome or registry
+    entry, or the first 8 or more hex digits of a trade hash.
     """
-    from throughline.verification.story import parse_id, tell
+    from throughline.verification.story import parse_id
 
     asked = parse_id(id_)
-    with options.open() as (database, _), database.engine("reader").connect() as connection:
-        story = tell(connection, asked)
+    with options.open() as (database, artifacts):
+        from throughline.proof.settings import open_proof
+        from throughline.verification.dossier import compile_dossier
+
+        proof = open_proof(options.home, database.embedded)
+        with database.engine("reader").connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            dossier = compile_dossier(connection, artifacts, proof, asked)
+    if html_file is not None:
+        from throughline.analytics.dossier import write_page
+
+        page = write_page(dossier, Path(html_file).expanduser())
+        note(f"Dossier: {page}", quiet=options.json)
+    story = dossier.story
     if options.json:
-        out_json(story.as_json())
-        return 0 if story.ok else 1
+        out_json(dossier.as_json())
+        return 0 if dossier.ok else 1
     click.echo(f"{story.asked} is in {story.found_in}, experiment {story.experiment[:12]}")
     if story.candidate and story.candidate != story.asked:
         click.echo(f"candidate {story.candidate}")
@@ -40,10 +55,18 @@ def trade(options: Options, id_: str) -> int:
             click.echo(f"  BROKEN: {problem}")
         for line in describe(step.table, step.body):
             click.echo(f"  {line}")
-    broken = sum(not step.ok for step in story.steps)
-    tail = "nothing in it has been changed" if story.ok else f"{broken} of them BROKEN"
-    click.echo(f"\n{len(story.steps)} records recomputed: {tail}.")
-    return 0 if story.ok else 1
+    for title, held, lines in parts(dossier):
+        click.echo(f"\n{title}{'' if held is None else '  OK' if held else '  BROKEN'}")
+        for line in lines:
+            click.echo(f"  {line}")
+    steps = (*story.steps, *dossier.states)
+    for step in dossier.states:
+        for problem in step.problems:
+            click.echo(f"\nPortfolio state of {step.partition}  BROKEN\n  {step.uuid}\n  BROKEN: {problem}")
+    broken = sum(not step.ok for step in steps)
+    tail = "nothing in it has been changed" if dossier.ok else f"{broken} of them BROKEN"
+    click.echo(f"\n{len(steps)} records recomputed: {tail}.")
+    return 0 if dossier.ok else 1
 
 
 def _print_data(data: Mapping[str, tuple[str, bool | None]]) -> None:

@@ -1,44 +1,85 @@
-"""The story of one trade, from data to outcome, each record recomputed: what ``throughline trade`` prints.
+"""The story of one trade, from data to its registry entries, each record recomputed: what ``throughline trade`` prints.
 
-Belongs here: finding the chain behind any of its UUIDs and checking every part of it. Does not belong here: how it is
-printed (cli).
+Belongs here: finding the chain behind any of its UUIDs, or behind a trade hash, and checking every part of it. Does not
+belong here: what is told beside the records (dossier) and how it is printed (cli, analytics).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import uuid as uuid_module
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select, text
 
 from throughline.errors import UnknownRecord
-from throughline.identity import seal_of
+from throughline.identity import seal_of, time_text
 from throughline.storage import tables
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
 from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.tracking.system import MODE
 from throughline.verification.arithmetic import outcome_problems
+from throughline.verification.dossier_links import registry_problems
 
 ORDER = ("market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
 """The chain from data to outcome."""
+SPECIALISED = ("soulprints", "profit_buckets")
+"""The registries that refer to a canonical trade."""
+
+_TRADE_HASH = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person typed: a UUID, the beginning of a trade hash (at least 8 hex digits), or 32 digits that may be
+    either."""
+
+    text: str
+    uuid: uuid_module.UUID | None
+    trade_hash: str | None
+
+
+@dataclass(frozen=True)
+class SealCheck:
+    """The seal of a record's day. root: as sealed, None where the day is not; recomputed: from the day's stored hashes,
+    with this record's recomputed hash in place of the stored one."""
+
+    asset: str
+    partition: str
+    root: str | None
+    recomputed: str
+
+    @property
+    def ok(self) -> bool:
+        """True if the day is sealed and its rows give the seal."""
+        return self.root == self.recomputed
 
 
 @dataclass(frozen=True)
 class Step:
-    """One record of the story. problems: what does not hold (hash, columns, UUID, links, sums, seal of its day)."""
+    """One record of the story.
+
+    recomputed: the hash that its body gives now; recorded_at: when its row was written (wall clock, UTC text); seal:
+    None for records written by hand, whose days are not sealed; problems: what does not hold (hash, columns, UUID,
+    links, sums, seal of its day).
+    """
 
     table: str
     uuid: str
+    experiment: str
     partition: str
     content_hash: str
     body: Mapping[str, Any]
     run_id: str | None
     supersedes: str | None
     problems: tuple[str, ...]
+    recomputed: str
+    recorded_at: str
+    seal: SealCheck | None
 
     @property
     def ok(self) -> bool:
@@ -48,13 +89,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Story:
-    """A chain. asked: the UUID that was asked for and where it was found; candidate: None for a scan that admitted
-    nothing or a portfolio state; data: the days of bars that were read, each with the seal the records name and whether
-    the sealed day has it (None: the day lies before the epoch, so it was read and not sealed)."""
+    """A chain. asked: the UUID that was asked for and where it was found; candidate: None for a scan, a portfolio state
+    and a trade that was registered by hand; data: the days of bars that were read, each with the seal the records name
+    and whether the sealed day has it (None: the day lies before the epoch, so it was read and not sealed)."""
 
     asked: str
     found_in: str
     experiment: str
+    mode: str
     candidate: str | None
     data: Mapping[str, tuple[str, bool | None]]
     steps: tuple[Step, ...]
@@ -70,6 +112,7 @@ class Story:
             "asked": self.asked,
             "found_in": self.found_in,
             "experiment": self.experiment,
+            "mode": self.mode,
             "candidate": self.candidate,
             "ok": self.ok,
             "data": {day: {"seal": root, "ok": held} for day, (root, held) in self.data.items()},
@@ -79,6 +122,9 @@ class Story:
                     "uuid": step.uuid,
                     "partition": step.partition,
                     "content_hash": step.content_hash,
+                    "recomputed_hash": step.recomputed,
+                    "recorded_at": step.recorded_at,
+                    "seal": None if step.seal is None else asdict(step.seal) | {"ok": step.seal.ok},
                     "ok": step.ok,
                     "problems": list(step.problems),
                     "run_id": step.run_id,
@@ -90,15 +136,41 @@ class Story:
         }
 
 
-def parse_id(value: str) -> uuid_module.UUID:
-    """Return the UUID that a person typed. Raises UnknownRecord where it is none."""
+def parse_id(value: str) -> Asked:
+    """Return what a person typed. Raises UnknownRecord where it is neither a UUID nor the beginning of a hash."""
+    typed = value.strip()
+    found = typed.lower()
+    trade_hash = found if _TRADE_HASH.fullmatch(found) else None
     try:
-        return uuid_module.UUID(value.strip())
+        return Asked(typed, uuid_module.UUID(typed), trade_hash)
     except ValueError:
+        if trade_hash:
+            return Asked(typed, None, trade_hash)
         raise UnknownRecord(
-            f"'{value}' is not a UUID: give the id of a scan, candidate, research snapshot, disposition, execution, "
-            "outcome or shadow outcome"
+            f"'{value}' is not a UUID and not the hash of a trade: give the id of a scan, candidate, research "
+            "snapshot, disposition, execution, outcome, shadow outcome or registry entry, or the first 8 or more hex "
+            "digits of a trade hash"
         ) from None
+
+
+def find(connection: Connection, asked: Asked) -> uuid_module.UUID:
+    """Return the UUID of the record that was asked for. Raises UnknownRecord where none or several fit."""
+    if asked.uuid is not None and (asked.trade_hash is None or _locate(connection, asked.uuid) is not None):
+        return asked.uuid
+    c = tables.canonical_trades.c
+    statement = select(c.uuid, c.content_hash).where(c.content_hash.startswith(asked.trade_hash or ""))
+    rows = connection.execute(statement.order_by(c.content_hash.collate("C")).limit(2)).all()
+    if not rows:
+        raise UnknownRecord(
+            f"no record of this home has the id {asked.text}, and no canonical trade has a hash that begins with it"
+        )
+    if len(rows) > 1:
+        raise UnknownRecord(
+            f"several trades have a hash that begins with {asked.text} ({rows[0][1][:20]}..., {rows[1][1][:20]}...): "
+            "give more of its digits"
+        )
+    uuid: uuid_module.UUID = rows[0][0]
+    return uuid
 
 
 def tell(connection: Connection, asked: uuid_module.UUID) -> Story:
@@ -107,22 +179,14 @@ def tell(connection: Connection, asked: uuid_module.UUID) -> Story:
     if found is None:
         raise UnknownRecord(f"no record of this home has the id {asked}: looked in {', '.join(t.name for t in LEDGER)}")
     table, row = found
-    if table in ("market_scans", "portfolio_states"):
-        rows = [(table, row)]
-        candidate = None
-        if table == "market_scans":
-            rows += [("candidates", item) for item in _rows(connection, "candidates", "scan_uuid", row["uuid"])]
-    else:
-        candidate = row["uuid"] if table == "candidates" else row["candidate_uuid"]
-        rows = _chain(connection, candidate)
-    mode = connection.execute(
-        select(tables.experiments.c.mode).where(tables.experiments.c.id == row["experiment"])
-    ).scalar()
-    steps = tuple(_step(connection, name, item, rows, mode == MODE) for name, item in rows)
+    candidate, rows = _gather(connection, table, row)
+    modes = _modes(connection, {item["experiment"] for _, item in rows})
+    steps = tuple(step_of(connection, name, item, rows, modes[item["experiment"]] == MODE) for name, item in rows)
     return Story(
         asked=str(asked),
         found_in=table,
         experiment=row["experiment"],
+        mode=modes[row["experiment"]],
         candidate=str(candidate) if candidate else None,
         data=_data(connection, row["experiment"], steps),
         steps=steps,
@@ -138,6 +202,52 @@ def _locate(connection: Connection, asked: uuid_module.UUID) -> tuple[str, Row] 
         if rows:
             return table.name, rows[0]
     return None
+
+
+def _modes(connection: Connection, experiments: set[str]) -> dict[str, str]:
+    """Return the mode of each experiment: a correction made by hand lies in another one than the trade it corrects."""
+    c = tables.experiments.c
+    return {row.id: row.mode for row in connection.execute(select(c.id, c.mode).where(c.id.in_(experiments)))}
+
+
+def _gather(connection: Connection, table: str, row: Row) -> tuple[uuid_module.UUID | None, list[tuple[str, Row]]]:
+    """Return the candidate behind a record, None where there is none, and all records that belong to its story."""
+    if table == "market_scans":
+        admitted = _rows(connection, "candidates", "scan_uuid", row["uuid"])
+        return None, [(table, row), *(("candidates", item) for item in admitted)]
+    if table == "portfolio_states":
+        return None, [(table, row)]
+    if table in SPECIALISED:
+        trades = _rows(connection, "canonical_trades", "uuid", row["canonical_uuid"])
+        if not trades:  # an orphan: that its trade does not exist is said with it
+            return None, [(table, row)]
+        table, row = "canonical_trades", trades[0]
+    candidate = row["uuid"] if table == "candidates" else row["candidate_uuid"]
+    if candidate is None:  # a trade that was registered by hand has no chain
+        trades = _versions(connection, row)
+    else:
+        trades = _rows(connection, "canonical_trades", "candidate_uuid", candidate)
+    rows = [] if candidate is None else _chain(connection, candidate)
+    rows += [("canonical_trades", item) for item in trades]
+    for name in SPECIALISED:
+        for item in trades:
+            rows += [(name, entry) for entry in _rows(connection, name, "canonical_uuid", item["uuid"])]
+    return candidate, rows
+
+
+def _versions(connection: Connection, row: Row) -> list[Row]:
+    """Return a canonical trade with what it corrects and what corrects it, the first entry first."""
+    versions = [row]
+    while versions[0]["supersedes"] is not None:
+        before = _rows(connection, "canonical_trades", "uuid", versions[0]["supersedes"])
+        if not before or before[0]["uuid"] in {item["uuid"] for item in versions}:
+            break
+        versions.insert(0, before[0])
+    while after := _rows(connection, "canonical_trades", "supersedes", versions[-1]["uuid"]):
+        if after[0]["uuid"] in {item["uuid"] for item in versions}:
+            break
+        versions.append(after[0])
+    return versions
 
 
 def _rows(connection: Connection, table: str, column: str, value: uuid_module.UUID) -> list[Row]:
@@ -158,30 +268,32 @@ def _chain(connection: Connection, candidate: uuid_module.UUID) -> list[tuple[st
     return rows
 
 
-def _step(connection: Connection, table: str, row: Row, chain: list[tuple[str, Row]], by_hand: bool) -> Step:
+def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str, Row]], by_hand: bool) -> Step:
     """Check one record. by_hand: it has no day that is sealed, and its body may leave sums untold."""
     checked, problems = check_row(table, row)
     body = checked.body or {}
-    problems = [
-        *problems,
-        *_link_problems(connection, table, body),
-        *([] if by_hand else _seal_problems(connection, table, row, checked.hash)),
-    ]
-    if table == "outcomes" and not by_hand:
-        executions = [json.loads(bytes(item["body"])) for name, item in chain if name == "executions"]
-        try:
+    seal = None if by_hand else _seal(connection, table, row, checked.hash)
+    problems = [*problems, *_link_problems(connection, table, body), *_seal_problems(seal)]
+    try:
+        if table == "outcomes" and not by_hand:
+            executions = [json.loads(bytes(item["body"])) for name, item in chain if name == "executions"]
             problems += outcome_problems(body, executions[0]) if executions else ["its execution does not exist"]
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            problems.append(f"body lacks or garbles a field ({type(error).__name__}: {error})")
+        problems += registry_problems(table, row, body, chain)
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        problems.append(f"body lacks or garbles a field ({type(error).__name__}: {error})")
     return Step(
         table=table,
         uuid=str(row["uuid"]),
+        experiment=row["experiment"],
         partition=row["partition"].isoformat(),
         content_hash=str(row["content_hash"]),
         body=body,
         run_id=row["run_id"],
         supersedes=str(row["supersedes"]) if row["supersedes"] else None,
         problems=tuple(problems),
+        recomputed=checked.hash,
+        recorded_at=time_text(row["recorded_at"]),
+        seal=seal,
     )
 
 
@@ -199,16 +311,13 @@ def _link_problems(connection: Connection, table: str, body: Mapping[str, Any]) 
     return problems
 
 
-def _seal_problems(connection: Connection, table: str, row: Row, found: str) -> list[str]:
-    """The day's seal, recomputed with this record's recomputed hash in place of the stored one, is the sealed one."""
+def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck:
+    """Return the day's seal, recomputed with `found` in place of the hash that is stored with the row."""
     asset = TABLE_ASSET[table]
     c = tables.partition_seals.c
     statement = select(c.root).where(
         c.experiment == row["experiment"], c.asset == asset, c.partition == row["partition"]
     )
-    sealed = connection.execute(statement).scalar()
-    if sealed is None:
-        return [f"{asset} of {row['partition']} is not sealed"]
     hashes: list[str] = []
     for name in ASSET_TABLES[asset]:
         rows = connection.execute(
@@ -216,11 +325,15 @@ def _seal_problems(connection: Connection, table: str, row: Row, found: str) -> 
             {"e": row["experiment"], "p": row["partition"]},
         )
         hashes += [found if uuid == row["uuid"] else content_hash for uuid, content_hash in rows]
-    return (
-        []
-        if seal_of(hashes) == sealed
-        else [f"the seal of {asset} of {row['partition']} does not follow from its rows"]
-    )
+    return SealCheck(asset, row["partition"].isoformat(), connection.execute(statement).scalar(), seal_of(hashes))
+
+
+def _seal_problems(seal: SealCheck | None) -> list[str]:
+    if seal is None or seal.ok:
+        return []
+    if seal.root is None:
+        return [f"{seal.asset} of {seal.partition} is not sealed"]
+    return [f"the seal of {seal.asset} of {seal.partition} does not follow from its rows"]
 
 
 def _data(connection: Connection, experiment: str, steps: tuple[Step, ...]) -> dict[str, tuple[str, bool | None]]:

@@ -1,0 +1,323 @@
+"""The dossier of one trade: its story, and everything that stands beside the records, read and checked.
+
+Belongs here: putting the parts together and asking the database and the artifact store for what they need. Does not
+belong here: the parts (dossier_parts, dossier_prices, dossier_similar, dossier_log) and how a dossier looks (cli,
+analytics). Reads only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, select
+
+from throughline.errors import StorageError
+from throughline.experiment.identity import from_body
+from throughline.identity import parse_time
+from throughline.proof.settings import Proof
+from throughline.storage import tables
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.queries import read_experiment
+from throughline.tracking.layout import TABLE_ASSET
+from throughline.tracking.system import MODE
+from throughline.verification.dossier_log import LogCheck, log_check
+from throughline.verification.dossier_parts import (
+    Chain,
+    Costs,
+    Knowledge,
+    Moment,
+    PathEnd,
+    SoulprintView,
+    chain_of,
+    costs,
+    knowledge,
+    path_ends,
+    raw_exit_price,
+    soulprint,
+    timeline,
+)
+from throughline.verification.dossier_prices import Barriers, PricePath, barriers, price_path, tombstone
+from throughline.verification.dossier_similar import SimilarTrades, nothing_similar, similar_trades
+from throughline.verification.story import Asked, Step, Story, find, step_of, tell
+
+if TYPE_CHECKING:
+    from throughline.registry.index_loading import LoadedIndex
+
+BEFORE, AFTER = timedelta(hours=24), timedelta(hours=12)
+"""How much of the price path is told before the decision and after the end, at least."""
+LEAST_BARS = 10
+"""With long bars the path reaches at least this many bars back."""
+_ALONE = "this record belongs to no single trade"
+_GARBLED = "its records cannot be read together: one of them lacks or garbles a field"
+UNREADABLE = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError)
+"""What reading a body that somebody changed may raise."""
+
+_NO_ENDS: tuple[PathEnd, ...] = ()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ArtifactCheck:
+    """Stored bytes that the research snapshot names. ok: their hash is the one they are stored under; None where they
+    were let go, as `problem` says."""
+
+    hash: str
+    names: tuple[str, ...]
+    ok: bool | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The trade's place in the registries. trade_hash: None where it has none, and `why` says so; quarantine: reasons
+    why it is out of use, by table."""
+
+    trade_hash: str | None
+    uuid: str | None
+    soulprint: str | None
+    pattern: str | None
+    corrects: str | None
+    quarantine: Mapping[str, str]
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Everything about one trade. `single` is false for a scan and a portfolio state, which belong to no single trade:
+    then the parts are empty and say why. states: the portfolio states that tell how each fill model ended it."""
+
+    story: Story
+    chain: Chain
+    registration: Registration
+    timeline: tuple[Moment, ...]
+    prices: PricePath
+    barriers: Barriers | None
+    exit_price: str | None
+    knowledge: Knowledge
+    costs: Costs
+    paths: tuple[PathEnd, ...]
+    paths_why: str | None
+    states: tuple[Step, ...]
+    soulprint: SoulprintView
+    similar: SimilarTrades
+    artifacts: tuple[ArtifactCheck, ...]
+    log: LogCheck
+
+    @property
+    def single(self) -> bool:
+        """True if the record that was asked for belongs to one decision."""
+        return self.chain.candidate is not None or self.chain.trade is not None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not hold, beside what the story itself names."""
+        days = [f"bars of {day.day}: {day.problem}" for day in self.prices.days if day.ok is False]
+        stored = [f"artifact {item.hash[:16]}...: {item.problem}" for item in self.artifacts if item.ok is False]
+        states = [f"portfolio state {step.uuid}: {problem}" for step in self.states for problem in step.problems]
+        return (*days, *stored, *states, *self.log.problems)
+
+    @property
+    def ok(self) -> bool:
+        """True if everything that could be checked holds."""
+        return self.story.ok and not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that ``trade --json`` prints: the story's, and the parts beside it."""
+        return self.story.as_json() | {
+            "ok": self.ok,
+            "problems": list(self.problems),
+            "trade_hash": self.registration.trade_hash,
+            "registration": _plain(self.registration),
+            "timeline": [_plain(item) for item in self.timeline],
+            "prices": _plain(self.prices)
+            | {"barriers": None if self.barriers is None else _plain(self.barriers), "exit_price": self.exit_price},
+            "known": _plain(self.knowledge),
+            "costs": _plain(self.costs),
+            "paths": {"ends": [_plain(item) for item in self.paths], "why": self.paths_why},
+            "soulprint": _plain(self.soulprint),
+            "similar": _plain(self.similar),
+            "artifacts": [_plain(item) for item in self.artifacts],
+            "log": _plain(self.log),
+        }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(json.dumps(asdict(value)))
+    return told
+
+
+def compile_dossier(
+    connection: Connection,
+    artifacts: ArtifactStore,
+    proof: Proof | None,
+    asked: Asked,
+    loaded: LoadedIndex | None = None,
+) -> Dossier:
+    """Return the dossier of what a person asked for (`story.parse_id`). Raises UnknownRecord where nothing fits.
+
+    connection: one transaction that may read everything, best a repeatable-read one; proof: the home's, None leaves
+    signature and anchor of the seal log unchecked; loaded: the index of the trade's experiment, where many dossiers are
+    made. A part that cannot be made of records that were changed is empty and says so; the story names what is wrong.
+    """
+    story = tell(connection, find(connection, asked))
+    chain = chain_of(story)
+    known = _readable(lambda: knowledge(chain), Knowledge(None, (), (), _GARBLED))
+    limits = _readable(lambda: _barriers(connection, story, chain), None)
+    states = _states(connection, story, chain)
+    ends = _readable(lambda: path_ends([step for step in states if step.body], str(story.candidate)), _NO_ENDS)
+    nothing = SoulprintView(None, None, None, (), (), None, None, {}, (), _GARBLED)
+    vector = _readable(lambda: soulprint(chain), nothing)
+    unseen = PricePath("", None, (), (), _GARBLED)
+    at = chain.decided_at
+    return Dossier(
+        story=story,
+        chain=chain,
+        registration=_registration(connection, story, chain),
+        timeline=_readable(lambda: timeline(chain, known, limits.deadline if limits else None), ()),
+        prices=_readable(lambda: _prices(connection, artifacts, story, chain, limits), unseen),
+        barriers=limits,
+        exit_price=_readable(lambda: raw_exit_price(chain), None),
+        knowledge=known,
+        costs=_readable(lambda: costs(chain), Costs(None, (), None, None, None, _GARBLED)),
+        paths=ends,
+        paths_why=None if ends else _paths_why(story, chain),
+        states=states,
+        soulprint=vector,
+        similar=_readable(
+            lambda: similar_trades(connection, story.experiment, at, vector, loaded), nothing_similar(_GARBLED)
+        ),
+        artifacts=_artifacts(connection, artifacts, known),
+        log=log_check(connection, proof, (*story.steps, *states)),
+    )
+
+
+def _readable(make: Callable[[], T], otherwise: T) -> T:
+    """Return what `make` gives, or `otherwise` where the bodies it reads are not what they must be."""
+    try:
+        return make()
+    except UNREADABLE:
+        return otherwise
+
+
+def _barriers(connection: Connection, story: Story, chain: Chain) -> Barriers | None:
+    """Return the barriers of the fill; None without one, and for records written by hand, which name no exit rules."""
+    if chain.execution is None or story.mode == MODE:
+        return None
+    stored = read_experiment(connection, story.experiment)
+    return None if stored is None else barriers(chain.execution.body, from_body(stored.body).configuration.exits)
+
+
+def _prices(
+    connection: Connection, artifacts: ArtifactStore, story: Story, chain: Chain, limits: Barriers | None
+) -> PricePath:
+    name = str((chain.candidate or chain.trade or story.steps[0]).body.get("instrument", ""))
+    if chain.candidate is None:
+        why = "a trade that was registered by hand names no sealed bars" if chain.trade else _ALONE
+        return PricePath(name, None, (), (), why)
+    if story.mode == MODE:
+        return PricePath(name, None, (), (), "records written by hand name no sealed bars")
+    decided = parse_time(chain.candidate.body["decision_time"])
+    told = [step.body.get("exit_time") for step in (chain.outcome, chain.shadow) if step]
+    if chain.outcome is None and limits is not None:
+        told.append(limits.deadline)
+    last = max([decided, *(parse_time(text) for text in told if text)]) + AFTER
+    body = chain.candidate.body
+    path = price_path(connection, artifacts, story.experiment, body, decided - BEFORE, last)
+    wide = timedelta(seconds=LEAST_BARS * (path.interval_seconds or 0))
+    if wide > BEFORE:
+        return price_path(connection, artifacts, story.experiment, body, decided - wide, last + wide / 2)
+    return path
+
+
+def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, ...]:
+    """Return the portfolio states that tell how each path ended the trade: from the decision's day on until none holds
+    it any more, those left out that only say that it is still held."""
+    if chain.candidate is None or story.mode == MODE:
+        return ()
+    source = tables.portfolio_states
+    later = source.alias("later")
+    statement = select(source).where(
+        source.c.experiment == story.experiment,
+        source.c.partition >= date.fromisoformat(chain.candidate.partition),
+        ~select(1).where(later.c.supersedes == source.c.uuid).exists(),
+    )
+    key = str(story.candidate)
+    held: list[Step] = []
+    with connection.execute(statement.order_by(source.c.partition).execution_options(yield_per=8)) as rows:
+        for row in rows.mappings():
+            held.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
+            ends = _readable(lambda: path_ends(held, key), _NO_ENDS)
+            if all(end.status != "open" for end in ends):
+                break
+    told = {end.state for end in _readable(lambda: path_ends(held, key), _NO_ENDS)}
+    return tuple(step for step in held if step.uuid in told or step.problems)
+
+
+def _paths_why(story: Story, chain: Chain) -> str:
+    if chain.candidate is None:
+        return "a trade that was registered by hand has no portfolio" if chain.trade else _ALONE
+    if story.mode == MODE:
+        return "records written by hand have no portfolio: nothing was filled by the three fill models"
+    return f"portfolio_state of {chain.candidate.partition} is not sealed yet"
+
+
+def _registration(connection: Connection, story: Story, chain: Chain) -> Registration:
+    from throughline.registry.quarantine import held
+
+    trade = chain.trade
+    if trade is None:
+        return Registration(None, None, None, None, None, {}, _unregistered(connection, story, chain))
+    own = {step.uuid for step in (trade, chain.soulprint, chain.bucket) if step}
+    named = trade.body.get("specialized_hashes", {})
+    return Registration(
+        trade_hash=trade.content_hash,
+        uuid=trade.uuid,
+        soulprint=named.get("soulprints"),
+        pattern=named.get("profit_buckets"),
+        corrects=trade.supersedes,
+        quarantine={item.table: item.reason for item in held(connection) if str(item.uuid) in own},
+        why=None,
+    )
+
+
+def _unregistered(connection: Connection, story: Story, chain: Chain) -> str:
+    """Return why a story has no entry in the canonical trade registry."""
+    if chain.candidate is None:
+        return _ALONE
+    if chain.outcome is None:
+        return "no trade was closed: only closed trades are registered"
+    if story.mode == MODE:
+        return (
+            "its outcome was recorded by hand and nobody registered it: the coordinator's add_trade_with_linkages does"
+        )
+    asset, day = TABLE_ASSET["canonical_trades"], chain.outcome.partition
+    c = tables.partition_seals.c
+    where = (c.experiment == story.experiment, c.asset == asset, c.partition == date.fromisoformat(day))
+    if connection.execute(select(c.root).where(*where)).scalar() is None:
+        return f"{asset} of {day} is not sealed in this experiment: materialise it, or run the same backtest again"
+    return f"{asset} of {day} is sealed without an entry for this outcome"
+
+
+def _artifacts(connection: Connection, store: ArtifactStore, known: Knowledge) -> tuple[ArtifactCheck, ...]:
+    """Read the stored bytes behind each input and check that they have the hash that the research snapshot names."""
+    names: dict[str, list[str]] = {}
+    for item in known.inputs:
+        if item.artifact:
+            names.setdefault(item.artifact, []).append(item.name)
+    checks = []
+    for digest, inputs in names.items():
+        gone = tombstone(connection, digest)
+        ok: bool | None = None if gone else True
+        problem = gone
+        if not gone:
+            try:
+                store.get(digest)
+            except StorageError as error:
+                ok, problem = False, str(error)
+        checks.append(ArtifactCheck(digest, tuple(inputs), ok, problem))
+    return tuple(checks)
