@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.findings import Finding
@@ -52,7 +53,7 @@ def held(connection: Connection) -> list[Held]:
     """Return what is in quarantine now, by table and uuid."""
     c = registry_quarantine.c
     key = (c.table_name, c.row_uuid)
-    latest = select(registry_quarantine).distinct(*key).order_by(*key, c.seq.desc())
+    latest = select(registry_quarantine).ext(distinct_on(*key)).order_by(*key, c.seq.desc())
     rows = connection.execute(latest).all()
     return [Held(row.table_name, row.row_uuid, row.reason, row.finding) for row in rows if row.action == QUARANTINE]
 

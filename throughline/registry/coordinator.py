@@ -1,0 +1,266 @@
+"""`RegistryCoordinator`: the registries of one home behind the method names of the seed document.
+
+Belongs here: opening the home, transactions, and which experiment a question is about. Does not belong here: what
+entries say (entry, records), how they are written (writing), sums (statistics), look-alikes (patterns), checks
+(consistency).
+
+One transaction adds a trade, its soulprint, its bucket entry and both directions of the linkage, or nothing. Trades
+written by hand live in an experiment of their own; questions are about the experiment that was set active last, or the
+hand-written one, or the one they name.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine
+
+from throughline.clock import Clock, SystemClock
+from throughline.errors import LedgerConflict, SettingsError
+from throughline.proof.log import lock_log, publish
+from throughline.proof.settings import Proof, open_proof
+from throughline.registry.checks import Checks
+from throughline.registry.entry import InvalidTrade, TradeEntry
+from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
+from throughline.registry.linkages import trade_with_linkages
+from throughline.registry.opening import configured_artifacts, open_configured
+from throughline.registry.patterns import NEAREST, Similar, find_similar
+from throughline.registry.quarantine import quarantine_all, release
+from throughline.registry.reading import (
+    corrected_by,
+    default_experiment,
+    find_trade,
+    register_hand_experiment,
+    require_experiment,
+)
+from throughline.registry.records import LINKED, TradeRows, link_trade
+from throughline.registry.specialised import read_specialised
+from throughline.registry.statistics import performance, registry_statistics
+from throughline.registry.writing import write_trades
+from throughline.storage.database import Database
+from throughline.storage.home import Home
+from throughline.tracking.records import reference
+
+Trade = Mapping[str, Any] | TradeEntry
+Specialised = Mapping[str, Any] | None
+
+
+class RegistryCoordinator:
+    """The registries of one home. Use it as a context manager or call `close`; it may be used from several threads.
+
+    home: folder of the home; None = THROUGHLINE_HOME or the default (its database and artifacts as the environment
+    names them). engine: an engine with the writer role instead of the home's own. clock: when corrections are made;
+    None = the operating system's. proof: key and anchor of the seal log; None = those of the home. experiment: what
+    questions are about; None = the experiment set active last, else the trades written by hand.
+    """
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+        proof: Proof | None = None,
+        experiment: str | None = None,
+    ) -> None:
+        if engine is not None and proof is None and home is None:
+            raise SettingsError("RegistryCoordinator was given an engine but no proof: give it both, or a home")
+        place = None if engine is not None and home is None else Home.locate(home)
+        self._clock = clock or SystemClock()
+        self._experiment = experiment
+        self._lock = threading.RLock()
+        self._indexes: dict[str, LoadedIndex] = {}
+        self._database: Database | None = None
+        if engine is None:
+            assert place is not None
+            self._database = open_configured(place)
+            engine = self._database.engine("writer")
+        self._engine = engine
+        try:
+            embedded = self._database is None or self._database.embedded
+            self._proof = proof or open_proof(_required(place), embedded, clock=self._clock)
+            self._artifacts = configured_artifacts(place) if place else None
+            with self._engine.begin() as connection:
+                self.hand_experiment = register_hand_experiment(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> RegistryCoordinator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the home back."""
+        if self._database is not None:
+            self._database.close()
+
+    # Writing
+
+    def add_trade_with_linkages(
+        self, trade_data: Trade, specialized_data: Specialised = None, *, supersedes: str | None = None
+    ) -> str:
+        """Register a closed trade in all registries; return its trade hash (64 hex digits).
+
+        trade_data: a `TradeEntry` or its fields by name. specialized_data: registry name -> what is told
+        (`throughline.registry.specialised`). supersedes: hash of the trade that this one corrects: a new entry, in the
+        partition of the day on which it is made. The same again is a no-op with the same hash. Raises InvalidTrade
+        naming the field, LedgerConflict where something else is recorded under the same natural key, UnknownRecord for
+        an unknown `supersedes`. Nothing is written then.
+        """
+        entry = TradeEntry.of(trade_data)
+        if supersedes is not None:
+            return self._correct(entry, specialized_data, supersedes)
+        return self._add([self._linked(entry, specialized_data)])[0]
+
+    def add_trades(self, trades: Iterable[tuple[Trade, Specialised]]) -> list[str]:
+        """Register many trades in one transaction; return their hashes in order. Raises as for a single one."""
+        return self._add([self._linked(TradeEntry.of(trade), specialised) for trade, specialised in trades])
+
+    def _add(self, made: list[TradeRows]) -> list[str]:
+        with self._engine.begin() as connection:
+            lock_log(connection)
+            new = write_trades(connection, self._proof, made, self.hand_experiment)
+        if new:
+            publish(self._engine, self._proof)
+        return [rows.trade.content_hash for rows in made]
+
+    def _correct(self, entry: TradeEntry, specialised: Specialised, supersedes: str) -> str:
+        with self._engine.begin() as connection:
+            lock_log(connection)
+            before = find_trade(connection, supersedes)
+            if before.experiment != self.hand_experiment:
+                raise LedgerConflict(
+                    f"trade {supersedes} was registered by experiment {before.experiment[:12]}, not by hand: its "
+                    "correction belongs to a run of that experiment. Nothing was written."
+                )
+            # Made again on a later day, a correction is still the one that is there, in the partition of its own day.
+            after = corrected_by(connection, before.uuid)
+            day = after.partition if after else self._clock.now().date()
+            if day < before.partition:
+                raise InvalidTrade(
+                    f"the clock stands on {day}, before {before.partition} on which trade {supersedes} stands: a "
+                    "correction is not made before what it corrects"
+                )
+            rows = self._linked(entry, specialised, (reference(before), day))
+            if after is not None and after.content_hash != rows.trade.content_hash:
+                raise LedgerConflict(
+                    f"trade {supersedes} is already corrected by {after.content_hash}: correct that one. "
+                    "Nothing was written."
+                )
+            new = write_trades(connection, self._proof, [rows], self.hand_experiment)
+        if new:
+            publish(self._engine, self._proof)
+        return rows.trade.content_hash
+
+    def _linked(
+        self, entry: TradeEntry, specialised: Specialised, correction: tuple[Mapping[str, str], date] | None = None
+    ) -> TradeRows:
+        body = entry.body(self.hand_experiment, correction)
+        rows = link_trade(body, *read_specialised(specialised, body))
+        _require_as_told(entry, rows)
+        return rows
+
+    # Questions
+
+    def get_trade_with_all_linkages(self, canonical_hash: str) -> dict[str, Any]:
+        """Return a trade of whichever experiment with everything tied to it (`throughline.registry.linkages`).
+
+        Raises UnknownRecord where no trade of this home has the hash.
+        """
+        with self._engine.connect() as connection:
+            return trade_with_linkages(connection, find_trade(connection, canonical_hash))
+
+    def get_performance_analytics(self, *, experiment: str | None = None) -> dict[str, Any]:
+        """Return what the trades of an experiment made (`throughline.registry.statistics.performance`)."""
+        with self._engine.connect() as connection:
+            return performance(connection, self._asked(connection, experiment))
+
+    def get_registry_statistics(self, *, experiment: str | None = None) -> dict[str, Any]:
+        """Return entries, roots, links and quarantine of an experiment (`registry.statistics.registry_statistics`)."""
+        with self._engine.connect() as connection:
+            return registry_statistics(connection, self._asked(connection, experiment))
+
+    def find_similar(
+        self,
+        vector: Mapping[str, object],
+        as_of: datetime | None = None,
+        k: int = NEAREST,
+        *,
+        experiment: str | None = None,
+    ) -> Similar:
+        """Return what came of the `k` trades most alike to `vector`, among those known as of an instant (None = all).
+
+        The arrays are read on the first question and refreshed when the seal log has grown. Raises GateClosed where the
+        newest consistency report failed, ValueError for an unknown component or a naive instant.
+        """
+        with self._engine.connect() as connection:
+            self._checks.require_open(connection)
+            name = self._asked(connection, experiment)
+            with self._lock:
+                known = self._indexes.get(name)
+                loaded = refresh_index(connection, known) if known else load_index(connection, name)
+                self._indexes[name] = loaded
+            return find_similar(connection, name, vector, as_of, k, loaded=loaded)
+
+    # Checking and mending
+
+    def validate_registry_consistency(self) -> dict[str, Any]:
+        """Check every entry and link of all registries in both directions, record the report, and return it."""
+        return self._checks.validate()
+
+    def cleanup_orphaned_entries(self) -> dict[str, Any]:
+        """Quarantine every registry entry that a full check finds at fault, each with its reason; nothing is deleted.
+
+        Returns quarantined (a list of table, uuid, reason), and how many of each registry. `restore` undoes it.
+        """
+        findings = self._checks.findings()
+        with self._engine.begin() as connection:
+            taken = quarantine_all(connection, self._proof, findings)
+        if taken:
+            publish(self._engine, self._proof)
+        counts = {name: sum(item.table == name for item in taken) for name in ("canonical_trades", *LINKED)}
+        listed = [{"table": item.table, "uuid": str(item.uuid), "reason": item.reason} for item in taken]
+        return {"quarantined": listed, **counts}
+
+    def restore(self, table: str, uuid: UUID | str, reason: str) -> None:
+        """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
+        with self._engine.begin() as connection:
+            release(connection, self._proof, table, UUID(str(uuid)), reason)
+        publish(self._engine, self._proof)
+
+    @property
+    def _checks(self) -> Checks:
+        database = self._database
+        reader = database.engine("auditor") if database else self._engine
+        roles = database.enforces_roles if database else True
+        return Checks(self._engine, reader, self._proof, self._artifacts, self._clock, roles)
+
+    def _asked(self, connection: Connection, experiment: str | None) -> str:
+        wanted = experiment or self._experiment
+        return require_experiment(connection, wanted) if wanted else default_experiment(connection)
+
+
+def _required(home: Home | None) -> Home:
+    assert home is not None
+    return home
+
+
+def _require_as_told(entry: TradeEntry, rows: TradeRows) -> None:
+    """Raise InvalidTrade where results that the caller told (hashes, links) are not those of the content."""
+    made = {"soulprints": rows.trade.columns["soulprint"], "profit_buckets": rows.trade.columns["pattern"]}
+    if entry.trade_hash not in (None, rows.trade.content_hash):
+        raise InvalidTrade(f"trade_hash is {entry.trade_hash}, the content gives {rows.trade.content_hash}")
+    if entry.linked_registries and set(entry.linked_registries) != set(LINKED):
+        told = ", ".join(sorted(entry.linked_registries))
+        raise InvalidTrade(f"linked_registries is {told}; a trade is linked to {' and '.join(LINKED)}")
+    for name, told in entry.specialized_hashes.items():
+        if made.get(name) != told:
+            raise InvalidTrade(f"specialized_hashes.{name} is {told}, the content gives {made.get(name)}")
