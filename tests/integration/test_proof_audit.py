@@ -195,6 +195,18 @@ def test_a_row_edited_and_the_whole_log_made_to_agree_is_named(owner: Connection
     assert [item.kind for item in named(result, "outcomes", row["uuid"])] == ["hash_mismatch"]
 
 
+@pytest.mark.parametrize("change", ["run_id = 'another'", "recorded_at = recorded_at - interval '1 day'"])
+@pytest.mark.parametrize("table", ["outcomes", "portfolio_states"])
+def test_a_row_dated_back_or_given_to_another_run_is_named(
+    owner: Connection, proof: Proof, table: str, change: str
+) -> None:
+    row = pick(owner, table, 2)
+    owner.execute(text(f"UPDATE {table} SET {change} WHERE uuid = :u"), {"u": row["uuid"]})
+    (finding,) = audited(owner, proof).findings
+    assert (finding.table, finding.row, finding.kind) == (table, str(row["uuid"]), "hash_mismatch")
+    assert "recorded_at was edited" in finding.problem
+
+
 @pytest.mark.parametrize("table", list(KINDS))
 def test_a_deleted_row_is_named(owner: Connection, proof: Proof, table: str) -> None:
     row = pick(owner, table, 1)

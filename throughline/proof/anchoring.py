@@ -82,7 +82,7 @@ def at_once(events: Sequence[Event]) -> Sequence[Event]:
     """Return as many of the first events as may be held in memory with their leaves; at least one."""
     leaves = 0
     for count, event in enumerate(events, 1):
-        leaves += int(event.told.get("leaves", 0))
+        leaves += int(event.told.get("leaves", 0)) + len(event.told.get("rows", ()))
         if leaves > _LEAVES_AT_ONCE or count == _EVENTS_AT_ONCE:
             return events[:count]
     return events

@@ -6,6 +6,7 @@ event is, where there is one).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,14 @@ from throughline.findings import Finding, FindingKind
 from throughline.proof import sources
 from throughline.proof.anchor import Anchored
 from throughline.proof.anchoring import seal_key
-from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_told
+from throughline.proof.events import Event, Written, entry_leaves, seal_columns, verdict_told, written_groups
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.runs import Runs
 from throughline.tracking.layout import ASSET_TABLES, LOG
 
+QUARANTINE = "registry_quarantine"
+Facts = Mapping[str, sources.RowFacts]
+"""Key -> what the database has."""
 RESTORE = "restore it from a backup of the database and verify again"
 
 
@@ -49,15 +53,17 @@ class RowAudit:
         behind = sources.leaves_behind(self.connection, [key for key in keys if key[1] != LOG])
         rows = sources.seal_rows(self.connection, keys)
         verdicts = sources.verdict_rows(self.connection, judged)
+        written = sources.written_behind(self.connection, keys)
         for item, key in zip(seals, keys, strict=True):
             self._check_seal(item.event, rows.get(key))
             if key[1] != LOG:  # its leaves are seals, each of which has an event of its own
-                self._check_leaves(item, behind[key])
+                self._check_written(item.event, self._check_leaves(item, behind[key]), written[key])
+        facts = self._facts([leaf for item in logged for leaf in entry_leaves(item.event)])
         for item in logged:
             if item.event.kind in ("seal", "verdict"):
                 self._check_verdicts(item.event, verdicts.get(seal_key(item.event), ()))
             elif item.event.kind in ("entries", "quarantine"):
-                self._check_entries(item.event)
+                self._check_entries(item.event, facts)
 
     def _check_seal(self, event: Event, row: sources.SealRow | None) -> None:
         self.rows += 1
@@ -79,7 +85,8 @@ class RowAudit:
         finding = Finding("partition_seals", event.name, problem, "seal_mismatch", expected, found, RESTORE)
         self.runs.differs(line, finding, missing=False)
 
-    def _check_leaves(self, item: Logged, found: Sequence[Leaf]) -> None:
+    def _check_leaves(self, item: Logged, found: Sequence[Leaf]) -> Sequence[Leaf]:
+        """Compare the rows behind a seal; return those of them that were logged with it."""
         event = item.event
         self.rows += len(found)
         tables = ASSET_TABLES.get(str(event.told["asset"]), ())
@@ -87,13 +94,13 @@ class RowAudit:
         if manifest_hash(found) == event.told["manifest"]:
             for table in {leaf.table for leaf in found}:
                 self.runs.intact((table, experiment))
-            return
+            return found
         expected = self._expected(item)
         if expected is None:
             problem = f"the rows of {' + '.join(tables)} are not those of event {event.seq}, which is not anchored yet"
             finding = Finding("partition_seals", event.name, problem, "seal_mismatch", event.told["manifest"])
             self.findings.append(finding)
-            return
+            return found
         held = {(leaf.table, leaf.key): leaf.hash for leaf in found}
         self._compare(expected, held, experiment, event)
         known = {(leaf.table, leaf.key) for leaf in expected}
@@ -102,6 +109,7 @@ class RowAudit:
                 problem = f"is not among the rows that were sealed in {event.name} (event {event.seq})"
                 repair = "look who inserted it; take it out, or record it as a correction of a later day"
                 self.findings.append(Finding(leaf.table, leaf.key, problem, "unexpected_row", None, leaf.hash, repair))
+        return [leaf for leaf in found if (leaf.table, leaf.key) in known]
 
     def _expected(self, item: Logged) -> list[Leaf] | None:
         if item.anchored is None:
@@ -116,23 +124,56 @@ class RowAudit:
         self.findings.append(Finding("anchor", f"event {item.event.seq}", problem, "rewritten"))
         return None
 
-    def _check_entries(self, event: Event) -> None:
+    def _check_entries(self, event: Event, facts: Mapping[str, Facts]) -> None:
         expected = entry_leaves(event)
         self.rows += len(expected)
-        held = {(leaf.table, leaf.key): leaf.hash for leaf in self._by_key(expected)}
+        held = {
+            (leaf.table, leaf.key): facts[leaf.table][leaf.key].hash
+            for leaf in expected
+            if leaf.key in facts[leaf.table]
+        }
         self._compare(expected, held, str(event.told.get("experiment")), event)
+        self._name_rewritten(event, [leaf for leaf in expected if leaf.table != QUARANTINE], facts)
 
-    def _by_key(self, leaves: Sequence[Leaf]) -> list[Leaf]:
-        """Return those of `leaves` that the database has, with the hashes it has."""
-        found = []
-        for table in sorted({leaf.table for leaf in leaves}):
-            keys = [leaf.key for leaf in leaves if leaf.table == table]
-            if table == "registry_quarantine":
-                found += sources.quarantine_leaves(self.connection, [int(key) for key in keys])
+    def _facts(self, leaves: Sequence[Leaf]) -> dict[str, Facts]:
+        """Return table -> key -> what the database has, for those of `leaves` that it has."""
+        keys: dict[str, list[str]] = defaultdict(list)
+        for leaf in leaves:
+            keys[leaf.table].append(leaf.key)
+        found: dict[str, Facts] = {}
+        for table, wanted in keys.items():
+            if table == QUARANTINE:
+                read = sources.quarantine_leaves(self.connection, [int(key) for key in wanted])
+                found[table] = {leaf.key: sources.RowFacts(leaf.hash) for leaf in read}
             else:
-                rows = sources.rows_by_uuid(self.connection, table, keys)
-                found += [Leaf(table, key, row[0]) for key, row in rows.items()]
+                found[table] = sources.rows_by_uuid(self.connection, table, wanted)
         return found
+
+    def _check_written(self, event: Event, found: Sequence[Leaf], groups: Sequence[Written]) -> None:
+        """Compare when and by whom the rows were written. found: those of them that were logged."""
+        expected = written_groups(event)
+        if [*groups] == expected:
+            return
+        named = self._name_rewritten(event, found, self._facts(found))
+        if not named and {group[:3] for group in groups} - {group[:3] for group in expected}:
+            problem = f"run_id or recorded_at of a row behind it is not what event {event.seq} says"
+            self.findings.append(Finding("partition_seals", event.name, problem, "hash_mismatch", repair=RESTORE))
+
+    def _name_rewritten(self, event: Event, leaves: Sequence[Leaf], facts: Mapping[str, Facts]) -> bool:
+        """Name the rows that another run or another time claims to have written; return whether there were any."""
+        allowed: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
+        for group in written_groups(event):
+            allowed[group.table].add((group.run_id, group.recorded_at))
+        named = False
+        for leaf in leaves:
+            row = facts[leaf.table].get(leaf.key)
+            if row is not None and (row.run_id, row.recorded_at) not in allowed[leaf.table]:
+                problem = f"run_id or recorded_at was edited after it was logged in {event.name} (event {event.seq})"
+                expected = " or ".join(f"{run} {time}" for run, time in sorted(allowed[leaf.table], key=str))
+                found = f"{row.run_id} {row.recorded_at}"
+                self.findings.append(Finding(leaf.table, leaf.key, problem, "hash_mismatch", expected, found, RESTORE))
+                named = True
+        return named
 
     def _compare(
         self, expected: Sequence[Leaf], held: Mapping[tuple[str, str], str], experiment: str, event: Event
@@ -163,8 +204,8 @@ class RowAudit:
         found = {}
         for table in sorted({leaf.table for leaf in leaves}):
             keys = [leaf.key for leaf in leaves if leaf.table == table]
-            for key, (_, experiment, day) in sources.rows_by_uuid(self.connection, table, keys).items():
-                found[key] = f"partition {day} of experiment {experiment[:12]}"
+            for key, row in sources.rows_by_uuid(self.connection, table, keys).items():
+                found[key] = f"partition {row.partition} of experiment {row.experiment[:12]}"
         return found
 
     def _check_verdicts(self, event: Event, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, parse_time, sha256_hex, time_text
 from throughline.proof.keys import Signer, key_id, signature_holds
@@ -33,14 +33,26 @@ ENTRIES_PER_EVENT = 250
 _WHERE: Mapping[str, type] = {"experiment": str, "asset": str, "partition": str, "verdicts": list}
 _SAYS: Mapping[str, Mapping[str, type]] = {
     "genesis": {"key": str},
-    "seal": {**_WHERE, "root": str, "leaves": int, "status": str, "manifest": str},
+    "seal": {**_WHERE, "root": str, "leaves": int, "status": str, "manifest": str, "written": list},
     "verdict": _WHERE,
-    "entries": {"experiment": str, "rows": list, "manifest": str},
+    "entries": {"experiment": str, "rows": list, "manifest": str, "written": list},
     "quarantine": {"rows": list, "manifest": str},
     "key": {"new_key": str},
 }
 _HEAD = b"throughline seal head\0001\0"
 _ROTATION = b"throughline key rotation\0001\0"
+
+
+class Written(NamedTuple):
+    """Rows of a table that were written together: by which run, when (`time_text` of recorded_at), how many.
+
+    Content hashes leave these two columns out; with them in the log nobody can date a record back.
+    """
+
+    table: str
+    run_id: str | None
+    recorded_at: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,8 @@ class Event:
                     int(leaf.key)
                 else:
                     ledger_table(leaf.table), uuid.UUID(leaf.key)
+            for group in self.told.get("written", ()):
+                ledger_table(Written(*group).table)
             for told in self.told.get("verdicts", ()):
                 _ = told["seal"], told["suite_hash"], told["hash"]
         except (ValueError, KeyError, TypeError) as error:
@@ -220,8 +234,13 @@ def day_leaf(seal: Seal) -> str:
     return content_hash("partition_seal", canonical_bytes(told))
 
 
-def seal_told(seal: Seal, sealed_at: datetime, verdicts: Sequence[Mapping[str, str]], manifest: str) -> dict[str, Any]:
-    """Return what a `seal` event says of a partition seal: every column. verdicts: as `verdict_told` gives them."""
+def seal_told(
+    seal: Seal, sealed_at: datetime, verdicts: Sequence[Mapping[str, str]], manifest: str, written: Sequence[Written]
+) -> dict[str, Any]:
+    """Return what a `seal` event says of a partition seal: every column, and what its rows' hashes leave out.
+
+    verdicts: as `verdict_told` gives them. written: when, and by which runs, the rows behind it were written.
+    """
     return {
         "experiment": seal.experiment,
         "asset": seal.asset,
@@ -229,6 +248,7 @@ def seal_told(seal: Seal, sealed_at: datetime, verdicts: Sequence[Mapping[str, s
         **seal_columns(seal, sealed_at),
         "verdicts": list(verdicts),
         "manifest": manifest,
+        "written": [list(group) for group in written],
     }
 
 
@@ -254,9 +274,13 @@ def verdict_told(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def quarantine_leaf(row: Mapping[str, Any]) -> Leaf:
-    """Return the leaf of a quarantine action. row: all columns of ``registry_quarantine`` but recorded_at."""
-    told = {name: row[name] for name in ("seq", "table_name", "row_uuid", "action", "reason", "finding")}
-    return Leaf("registry_quarantine", str(row["seq"]), content_hash("registry_quarantine", canonical_bytes(told)))
+    """Return the leaf of a quarantine action. row: all columns of ``registry_quarantine``."""
+    return Leaf("registry_quarantine", str(row["seq"]), content_hash("registry_quarantine", canonical_bytes(dict(row))))
+
+
+def written_groups(event: Event) -> list[Written]:
+    """Return when and by which runs the rows behind an event were written, as it says."""
+    return [Written(str(table), run, str(time), int(rows)) for table, run, time, rows in event.told.get("written", ())]
 
 
 def entry_leaves(event: Event) -> list[Leaf]:

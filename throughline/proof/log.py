@@ -11,17 +11,18 @@ next publish.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from throughline.identity import sha256_hex
+from throughline.identity import sha256_hex, time_text
 from throughline.proof import sources
 from throughline.proof.anchoring import catch_up
 from throughline.proof.errors import ProofError
-from throughline.proof.events import ENTRIES_PER_EVENT, day_leaf, quarantine_leaf, rotation, seal_told, verdict_told
+from throughline.proof.events import ENTRIES_PER_EVENT, Written, day_leaf, rotation, seal_told, verdict_told
 from throughline.proof.keys import Signer
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.settings import Proof
@@ -99,10 +100,18 @@ def append_entries(
     lock_log(connection)
     tail = open_tail(connection, proof, begin=True)
     assert tail is not None
-    leaves = [Leaf(table, str(row.uuid), row.content_hash) for table, row in rows]
-    for start in range(0, len(leaves), ENTRIES_PER_EVENT):
-        part = leaves[start : start + ENTRIES_PER_EVENT]
-        told = {"experiment": experiment, "rows": [list(leaf) for leaf in part], "manifest": manifest_hash(part)}
+    now = time_text(connection.exec_driver_sql("SELECT now()").scalar_one())  # what recorded_at is in this transaction
+    for start in range(0, len(rows), ENTRIES_PER_EVENT):
+        part = rows[start : start + ENTRIES_PER_EVENT]
+        leaves = [Leaf(table, str(row.uuid), row.content_hash) for table, row in part]
+        groups = Counter((table, row.run_id) for table, row in part)
+        written = [Written(table, run, now, number) for (table, run), number in groups.items()]
+        told = {
+            "experiment": experiment,
+            "rows": [list(leaf) for leaf in leaves],
+            "manifest": manifest_hash(leaves),
+            "written": [list(group) for group in sorted(written, key=lambda item: (item.table, item.run_id or ""))],
+        }
         tail.add(proof, "entries", told)
     return [event.seq for event in tail.flush() if event.kind == "entries"]
 
@@ -110,15 +119,14 @@ def append_entries(
 def append_quarantine(connection: Connection, proof: Proof, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """Log quarantine actions that this transaction has just written; return the event's number.
 
-    rows: their columns in ``registry_quarantine`` (seq, table_name, row_uuid, action, reason, finding). Else as
-    `append_entries`.
+    rows: with at least the `seq` of each; what is logged is read back from the table. Else as `append_entries`.
     """
     if not rows:
         return []
     lock_log(connection)
     tail = open_tail(connection, proof, begin=True)
     assert tail is not None
-    leaves = [quarantine_leaf(row) for row in rows]
+    leaves = sources.quarantine_leaves(connection, [int(row["seq"]) for row in rows])
     tail.add(proof, "quarantine", {"rows": [list(leaf) for leaf in leaves], "manifest": manifest_hash(leaves)})
     return [event.seq for event in tail.flush() if event.kind == "quarantine"]
 
@@ -146,6 +154,7 @@ def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> Non
     keys = [row.key for row in rows]
     leaves = sources.leaves_behind(tail.connection, keys)
     verdicts = sources.verdict_rows(tail.connection, keys)
+    written = sources.written_behind(tail.connection, keys)
     for row in rows:
         problem = sources.seal_problem(row.seal, leaves[row.key])
         if problem:
@@ -154,7 +163,8 @@ def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> Non
                 f"{row.seal.experiment[:12]}). Run `throughline verify`; nothing was logged."
             )
         judged = [verdict_told(verdict) for verdict in verdicts.get(row.key, ())]
-        tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, manifest_hash(leaves[row.key])))
+        manifest = manifest_hash(leaves[row.key])
+        tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, manifest, written[row.key]))
 
 
 def _add_late_verdicts(tail: Tail, proof: Proof, experiment: str | None) -> None:

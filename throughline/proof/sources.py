@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from throughline.identity import seal_of
-from throughline.proof.events import day_leaf, quarantine_leaf
+from throughline.identity import seal_of, time_text
+from throughline.proof.events import Written, day_leaf, quarantine_leaf
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import ledger_table
@@ -125,6 +125,23 @@ def leaves_behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, list
     return found
 
 
+def written_behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[Written]]:
+    """Return when and by which runs the ledger rows behind the seals of `keys` were written, in order."""
+    found: dict[Key, list[Written]] = {key: [] for key in keys}
+    for (experiment, asset), days in _grouped(keys).items():
+        for table in ASSET_TABLES.get(asset, ()):
+            rows = connection.exec_driver_sql(
+                f"SELECT partition, run_id, recorded_at, count(*) FROM {table} WHERE experiment = %s"
+                " AND partition = ANY(%s) GROUP BY partition, run_id, recorded_at",
+                (experiment, days),
+            )
+            for day, run, time, number in rows:
+                found[experiment, asset, day].append(Written(table, run, time_text(time), int(number)))
+    for groups in found.values():
+        groups.sort(key=lambda group: (group.table, group.recorded_at, group.run_id or ""))
+    return found
+
+
 def day_seals(connection: Connection, experiment: str, days: Sequence[date]) -> list[Seal]:
     """Return the seals that the log's own asset seals, by day and asset."""
     rows = connection.exec_driver_sql(
@@ -138,8 +155,8 @@ def day_seals(connection: Connection, experiment: str, days: Sequence[date]) -> 
 def quarantine_leaves(connection: Connection, numbers: Sequence[int]) -> list[Leaf]:
     """Return the leaves of quarantine actions, in the order of their numbers."""
     rows = connection.exec_driver_sql(
-        "SELECT seq, table_name, row_uuid, action, reason, finding FROM registry_quarantine WHERE seq = ANY(%s)"
-        " ORDER BY seq",
+        "SELECT seq, table_name, row_uuid, action, reason, finding, recorded_at FROM registry_quarantine"
+        " WHERE seq = ANY(%s) ORDER BY seq",
         (list(numbers),),
     )
     return [quarantine_leaf(dict(row)) for row in rows.mappings()]
@@ -162,14 +179,24 @@ def _grouped(keys: Iterable[Key]) -> dict[tuple[str, str], list[date]]:
     return grouped
 
 
-def rows_by_uuid(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, tuple[str, str, date]]:
-    """Return uuid -> (content hash, experiment, partition) of those of `keys` that a ledger table has."""
+class RowFacts(NamedTuple):
+    """What the audit wants to know of a single row beside its body."""
+
+    hash: str
+    experiment: str = ""
+    partition: date | None = None
+    run_id: str | None = None
+    recorded_at: str = ""
+
+
+def rows_by_uuid(connection: Connection, table: str, keys: Sequence[str]) -> dict[str, RowFacts]:
+    """Return uuid -> facts of those of `keys` that a ledger table has."""
     found = connection.exec_driver_sql(
-        f"SELECT uuid::text, content_hash, experiment, partition FROM {ledger_table(table).name}"
+        f"SELECT uuid::text, content_hash, experiment, partition, run_id, recorded_at FROM {ledger_table(table).name}"
         " WHERE uuid = ANY(%s::uuid[])",
         (list(keys),),
     )
-    return {row[0]: (row[1], row[2], row[3]) for row in found}
+    return {row[0]: RowFacts(row[1], row[2], row[3], row[4], time_text(row[5])) for row in found}
 
 
 def count_unanchored(connection: Connection, anchored_size: int) -> int:
