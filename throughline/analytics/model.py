@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from throughline.analytics.performance import Performance
+from throughline.analytics.registry_model import RegistryAnalytics
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Report:
     `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed, missing}]
     summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days: [{day, asset, rule,
     rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds: stage -> seconds, as
-    handed in. revision: what changed in the data where this experiment is a fork, else None.
+    handed in. revision: what changed in the data where this experiment is a fork, else None. registry: what the
+    registries say of the experiment from its epoch to `end`, None where they were not read.
     """
 
     experiment: str
@@ -66,6 +68,7 @@ class Report:
     curves: Curves
     revision: Mapping[str, Any] | None = None
     tear_sheet: str | None = None
+    registry: RegistryAnalytics | None = None
 
     @property
     def returns(self) -> dict[str, float]:
@@ -103,4 +106,5 @@ class Report:
             "seconds": dict(self.seconds),
             "revision": dict(self.revision) if self.revision else None,
             "tear_sheet": self.tear_sheet,
+            "registry": self.registry.as_json() if self.registry else None,
         }

@@ -16,6 +16,7 @@ from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import performance, signs_flip
+from throughline.analytics.registry_analytics import registry_analytics
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
 from throughline.market.panel import MarketDataProvider
@@ -58,6 +59,7 @@ def build_report(
             roots = {day: seal.root for day, seal in sealed.items() if seal.status == "sealed"}
             require_gate(connection, experiment.id, asset, roots)
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
+        registry = registry_analytics(connection, experiment.id, last_day=end)
     curves = Curves(
         dates=told.days,
         equity={path: item.equity for path, item in told.paths.items()},
@@ -103,6 +105,7 @@ def build_report(
         sign_flips=signs_flip([item.total_return for item in paths.values()]),
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
+        registry=registry,
     )
 
 

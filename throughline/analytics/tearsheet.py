@@ -21,6 +21,9 @@ from throughline.analytics.library_charts import Section, library_sections
 from throughline.analytics.model import Report
 from throughline.analytics.performance import daily_returns
 from throughline.analytics.pictures import equity_png, funnel_png
+from throughline.analytics.registry_model import RegistryAnalytics
+from throughline.analytics.registry_pages import registry_parts
+from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.words import (
     INVENTED,
     baseline_rows,
@@ -157,6 +160,20 @@ def _positions(report: Report) -> str:
     return _table(rows)
 
 
+def _registry(told: RegistryAnalytics) -> str:
+    """Return the registries' figures: closed trades from the epoch to the report's end, whatever its start."""
+    pictures = registry_pictures(told)
+    blocks = []
+    for part in registry_parts(told):
+        blocks.append(f"<h3>{_text(part.title)}</h3>")
+        blocks += [f'<p class="sub">{_text(sentence)}</p>' for sentence in part.sentences]
+        if part.picture is not None and part.picture in pictures:
+            blocks.append(_image(pictures[part.picture], part.title))
+        if part.rows:
+            blocks.append(_table(part.rows))
+    return "".join(blocks)
+
+
 def _seals(report: Report) -> str:
     rows = [("asset", "root over the range"), *report.seals.items()]
     checked = f"{report.chain['checked']:,} records of the chain recomputed, {report.chain['broken']:,} broken."
@@ -174,6 +191,8 @@ def tear_sheet_html(report: Report) -> str:
         daily_returns([start, *benchmark]) if benchmark else None,
         str((report.baselines.get("benchmark") or {}).get("name", "benchmark")),
     )
+    if report.registry is not None:
+        parts.append(("Registry", _registry(report.registry)))
     parts.append(("Seals", _seals(report)))
     body = _header(report) + "".join(f"<h2>{_text(title)}</h2>{content}" for title, content in parts)
     body += "<footer>Written by Throughline; statistics and charts of daily returns by quantstats.</footer>"
