@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics import dossier_proof, dossier_sections
 from throughline.analytics.dossier_markup import Html, amount, joined, number, percent, safe, tag, when, words
+from throughline.analytics.words import INVENTED
 from throughline.errors import StorageError
 from throughline.proof.settings import Proof
 from throughline.storage.artifacts import ArtifactStore
@@ -42,7 +43,6 @@ _PROOF: tuple[tuple[str, Section], ...] = (
     ("Bars and stored inputs", dossier_proof.bars),
     ("The records in full", dossier_proof.bodies),
 )
-INVENTED = "The market of demo mode is invented: nothing here says anything about a real one."
 
 
 def dossier_html(dossier: Dossier) -> str:

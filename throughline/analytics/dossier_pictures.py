@@ -21,7 +21,7 @@ LEFT, RIGHT, TOP, BOTTOM = 78, 176, 34, 34
 ROW = 30
 LABEL = 14
 """Least distance of two labels at the right edge, in units of the drawing."""
-TICK_HOURS = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720)
+TICK_HOURS = (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720)
 EARLIEST = timedelta(days=4)
 """How far before the decision the spans reach at most: a listing of years ago would leave no room for the trade."""
 
@@ -88,7 +88,8 @@ def _spans(dossier: Dossier) -> Iterator[tuple[str, datetime, datetime, str]]:
         yield "inputs known", min(*events, decided), decided, "known"
     held = _held(dossier)
     if held:
-        yield ("held, base path" if dossier.chain.outcome or dossier.chain.trade else "held so far"), *held, "held"
+        ended = "held, base path" if dossier.chain.outcome else "held" if dossier.chain.trade else "held so far"
+        yield ended, *held, "held"
     entry = dossier.chain.execution
     for end in dossier.paths:
         if entry and end.exit_time and end.path != "base":

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 
 from throughline.analytics.dossier_markup import Html, code, joined, mark, note, safe, stamp, table, tag, when, words
+from throughline.tracking.layout import BARS
 from throughline.verification.dossier import Dossier
-from throughline.verification.dossier_log import LogPlace
+from throughline.verification.dossier_log import LogPlace, claim_of
 from throughline.verification.story import Step
 
 
@@ -77,23 +78,25 @@ def _hash_row(step: Step) -> tuple[object, ...]:
 def sealed(dossier: Dossier) -> Html:
     """Return the seals behind the records and where they stand in the log."""
     places = {place.what: place for place in dossier.log.places}
-    rows: list[tuple[object, ...]] = []
-    seen: set[str] = set()
+    rows: dict[str, tuple[object, ...]] = {}
+
+    def add(what: str, ok: bool | None, root: object) -> None:
+        place = places.get(what)
+        named = words(what.replace("/", " "))
+        rows.setdefault(what, (named, mark(ok, unknown="\N{EN DASH}"), root, _place(place), _anchored(place)))
+
+    for day in dossier.prices.days:
+        if not day.before_epoch:
+            add(f"{BARS}/{day.day}", day.ok, code(day.root))
     for step in (*dossier.story.steps, *dossier.states):
-        seal = step.seal
-        what = f"{seal.asset}/{seal.partition}" if seal else f"{step.table} {step.uuid}"
-        if what in seen:
-            continue
-        seen.add(what)
-        root: object = (
-            tag("span", "written by hand: its day has no seal", "sub")
-            if seal is None
-            else code(seal.root or "not sealed")
-        )
-        check = mark(seal.ok) if seal else safe(None)
-        rows.append((words(what.replace("/", " ")), check, root, _place(places.get(what)), _anchored(places.get(what))))
+        what = claim_of(step).what
+        if step.seal is None:
+            add(what, None, tag("span", "written by hand: no day is sealed", "sub"))
+        else:
+            add(what, step.seal.ok, code(step.seal.root) if step.seal.root else tag("span", "not sealed", "loss"))
     head = ("sealed", "check", "root", "in the log", "anchored")
-    return joined([table("Seals and their places in the seal log", head, rows, (1, 2, 3, 4)), *_log_words(dossier)])
+    listed = table("Seals and their places in the seal log", head, list(rows.values()), (1, 2, 3, 4))
+    return joined([listed, *_log_words(dossier)])
 
 
 def _place(place: LogPlace | None) -> object:
@@ -101,7 +104,7 @@ def _place(place: LogPlace | None) -> object:
         return tag("span", "not logged yet", "sub")
     if place.problem:
         return tag("span", place.problem, "loss")
-    covered = f"under head {place.head}" if place.head else "no head covers it yet"
+    covered = f"head {place.head}" if place.head else "no head covers it yet"
     return f"event {place.seq}, {covered}"
 
 

@@ -145,7 +145,9 @@ def charged(dossier: Dossier) -> Html:
     rows.append((tag("b", "net result"), tag("b", amount(told.net, sign=True)), tag("b", percent(told.net_percent))))
     listed = table("From gross to net", ("", "USD", "of the notional"), rows)
     under = f"Paid at entry: {float(told.notional):,.2f} USD." if told.notional else "The notional is not told."
-    return joined([listed, note(f"{under} Spread and impact of the exit are recorded as one sum.")])
+    if dossier.chain.outcome:
+        under += " Spread and impact of the exit are recorded as one sum."
+    return joined([listed, note(under)])
 
 
 def paths(dossier: Dossier) -> Html:

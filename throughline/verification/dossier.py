@@ -22,9 +22,9 @@ from throughline.proof.settings import Proof
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import read_experiment
-from throughline.tracking.layout import TABLE_ASSET
+from throughline.tracking.layout import BARS, TABLE_ASSET
 from throughline.tracking.system import MODE
-from throughline.verification.dossier_log import LogCheck, log_check
+from throughline.verification.dossier_log import Claim, LogCheck, claim_of, log_check
 from throughline.verification.dossier_parts import (
     Chain,
     Costs,
@@ -173,13 +173,15 @@ def compile_dossier(
     nothing = SoulprintView(None, None, None, (), (), None, None, {}, (), _GARBLED)
     vector = _readable(lambda: soulprint(chain), nothing)
     unseen = PricePath("", None, (), (), _GARBLED)
+    path = _readable(lambda: _prices(connection, artifacts, story, chain, limits), unseen)
+    bars = [Claim(story.experiment, day.root, BARS, day.day) for day in path.days if not day.before_epoch]
     at = chain.decided_at
     return Dossier(
         story=story,
         chain=chain,
         registration=_registration(connection, story, chain),
         timeline=_readable(lambda: timeline(chain, known, limits.deadline if limits else None), ()),
-        prices=_readable(lambda: _prices(connection, artifacts, story, chain, limits), unseen),
+        prices=path,
         barriers=limits,
         exit_price=_readable(lambda: raw_exit_price(chain), None),
         knowledge=known,
@@ -192,7 +194,7 @@ def compile_dossier(
             lambda: similar_trades(connection, story.experiment, at, vector, loaded), nothing_similar(_GARBLED)
         ),
         artifacts=_artifacts(connection, artifacts, known),
-        log=log_check(connection, proof, (*story.steps, *states)),
+        log=log_check(connection, proof, [*bars, *(claim_of(step) for step in (*story.steps, *states))]),
     )
 
 
@@ -215,7 +217,8 @@ def _barriers(connection: Connection, story: Story, chain: Chain) -> Barriers | 
 def _prices(
     connection: Connection, artifacts: ArtifactStore, story: Story, chain: Chain, limits: Barriers | None
 ) -> PricePath:
-    name = str((chain.candidate or chain.trade or story.steps[0]).body.get("instrument", ""))
+    named = (chain.candidate or chain.trade or story.steps[0]).body
+    name = str(named.get("instrument") or named.get("symbol") or "")
     if chain.candidate is None:
         why = "a trade that was registered by hand names no sealed bars" if chain.trade else _ALONE
         return PricePath(name, None, (), (), why)

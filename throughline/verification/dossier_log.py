@@ -16,7 +16,7 @@ from sqlalchemy import Connection, cast, func, select
 from sqlalchemy.dialects.postgresql import TEXT
 
 from throughline.proof.errors import ProofError
-from throughline.proof.events import Event, Head
+from throughline.proof.events import Event, Head, entry_leaves
 from throughline.proof.settings import Proof
 from throughline.proof.tree import root
 from throughline.storage import tables
@@ -59,27 +59,45 @@ class LogCheck:
     problems: tuple[str, ...]
 
 
-def log_check(connection: Connection, proof: Proof | None, steps: Sequence[Step]) -> LogCheck:
-    """Return where the seals behind `steps` (or the steps themselves, if written by hand) stand in the seal log.
+@dataclass(frozen=True)
+class Claim:
+    """What must stand in the log: the partition seal `root` of an asset's day, or, with `asset` None, the record
+    `uuid` of `table` with its hash `root`, written by hand."""
+
+    experiment: str
+    root: str | None
+    asset: str | None = None
+    partition: str = ""
+    table: str = ""
+    uuid: str = ""
+
+    @property
+    def what(self) -> str:
+        """The claim's name: ``asset/partition`` or ``table uuid``."""
+        return f"{self.asset}/{self.partition}" if self.asset else f"{self.table} {self.uuid}"
+
+
+def claim_of(step: Step) -> Claim:
+    """Return what must stand in the log for a record: the seal of its day, or itself if it was written by hand."""
+    seal = step.seal
+    if seal:
+        return Claim(step.experiment, seal.root, asset=seal.asset, partition=seal.partition)
+    return Claim(step.experiment, step.recomputed, table=step.table, uuid=step.uuid)
+
+
+def log_check(connection: Connection, proof: Proof | None, claims: Sequence[Claim]) -> LogCheck:
+    """Return where each of `claims` stands in the seal log; the same claim twice is one place.
 
     Reads the leaf hashes of the whole log, 32 bytes an event, to recompute the newest head's root. proof: None leaves
     signature and anchor unchecked.
     """
     head, problems = _newest_head(connection)
     size = head.tree_size if head else 0
-    key = proof.signer.known_public_key() if proof else None
-    signed: bool | None = None
-    if head is None:
-        signature = "no head has been signed yet"
-    elif key is None:
-        signature = f"signed by key {head.key}; not checked, since no signing key is on this machine"
-    else:
-        signed = head.signed_by(key)
-        signature = f"signed by key {head.key}" if signed else f"not signed by the key of this machine ({head.key})"
-        problems += [] if signed else [f"the newest head of the seal log is {signature}"]
+    signed, signature = _signature(head, proof)
+    problems += [f"the newest head of the seal log is {signature}"] if signed is False else []
     anchored, trouble = _anchored_size(connection, proof)
     problems += trouble
-    places = [_place(connection, proof, step, size, anchored) for step in _once(steps)]
+    places = [_place(connection, proof, claim, size, anchored) for claim in dict.fromkeys(claims)]
     return LogCheck(
         places=tuple(places),
         tree_size=size,
@@ -92,16 +110,6 @@ def log_check(connection: Connection, proof: Proof | None, steps: Sequence[Step]
         strength=proof.strength if proof else None,
         problems=(*problems, *(f"{place.what} in the seal log: {place.problem}" for place in places if place.problem)),
     )
-
-
-def _once(steps: Sequence[Step]) -> list[Step]:
-    """Return one step per sealed partition, and every step that was written by hand."""
-    kept: dict[tuple[str, str, str], Step] = {}
-    for step in steps:
-        seal = step.seal
-        key = (step.experiment, seal.asset, seal.partition) if seal else (step.experiment, step.table, step.uuid)
-        kept.setdefault(key, step)
-    return list(kept.values())
 
 
 def _newest_head(connection: Connection) -> tuple[Head | None, list[str]]:
@@ -123,6 +131,23 @@ def _newest_head(connection: Connection) -> tuple[Head | None, list[str]]:
     return head, []
 
 
+def _signature(head: Head | None, proof: Proof | None) -> tuple[bool | None, str]:
+    """Return whether the head is signed by the key of this machine (None: not checked), and a clause about it."""
+    if head is None:
+        return None, "no head has been signed yet"
+    if proof is None:
+        return None, f"said to be signed by key {head.key}; not checked"
+    try:
+        key = proof.signer.known_public_key()
+    except ProofError as error:
+        return None, f"said to be signed by key {head.key}; not checked ({error})"
+    if key is None:
+        return None, f"said to be signed by key {head.key}; not checked, since no signing key is on this machine"
+    if head.signed_by(key):
+        return True, f"signed by key {head.key}"
+    return False, f"not signed by the key of this machine; it names key {head.key}"
+
+
 def _anchored_size(connection: Connection, proof: Proof | None) -> tuple[int | None, list[str]]:
     """Return how many events the anchor's newest head covers, which the database must have with the same bytes."""
     if proof is None:
@@ -141,31 +166,29 @@ def _anchored_size(connection: Connection, proof: Proof | None) -> tuple[int | N
     return anchored.tree_size, []
 
 
-def _place(connection: Connection, proof: Proof | None, step: Step, size: int, anchored: int | None) -> LogPlace:
-    seal = step.seal
-    what = f"{seal.asset}/{seal.partition}" if seal else f"{step.table} {step.uuid}"
+def _place(connection: Connection, proof: Proof | None, claim: Claim, size: int, anchored: int | None) -> LogPlace:
     c = tables.seal_events.c
-    statement = select(c.seq, c.leaf_hash, c.body).where(c.experiment == step.experiment).order_by(c.seq)
-    if seal:
-        day = date.fromisoformat(seal.partition)
-        statement = statement.where(c.kind == "seal", c.asset == seal.asset, c.partition == day)
+    statement = select(c.seq, c.leaf_hash, c.body).where(c.experiment == claim.experiment).order_by(c.seq)
+    if claim.asset:
+        day = date.fromisoformat(claim.partition)
+        statement = statement.where(c.kind == "seal", c.asset == claim.asset, c.partition == day)
     else:
         told = cast(func.convert_from(c.body, "UTF8"), TEXT)
-        statement = statement.where(c.kind == ENTRIES, told.contains(step.uuid, autoescape=True))
+        statement = statement.where(c.kind == ENTRIES, told.contains(claim.uuid, autoescape=True))
     row = connection.execute(statement.limit(1)).one_or_none()
     if row is None:
-        return LogPlace(what, None, None, None, None)
+        return LogPlace(claim.what, None, None, None, None)
     return LogPlace(
-        what=what,
+        what=claim.what,
         seq=row.seq,
         head=size if row.seq < size else None,
         anchored=None if anchored is None else row.seq < anchored,
-        problem=_event_problem(proof, step, row.seq, row.leaf_hash, bytes(row.body), anchored),
+        problem=_event_problem(proof, claim, row.seq, row.leaf_hash, bytes(row.body), anchored),
     )
 
 
 def _event_problem(
-    proof: Proof | None, step: Step, seq: int, leaf_hash: str, body: bytes, anchored: int | None
+    proof: Proof | None, claim: Claim, seq: int, leaf_hash: str, body: bytes, anchored: int | None
 ) -> str | None:
     try:
         event = Event.read(body)
@@ -173,11 +196,10 @@ def _event_problem(
         return f"event {seq} cannot be read ({error})"
     if event.leaf.hex() != leaf_hash or event.seq != seq:
         return f"event {seq} has another leaf hash or number than its body gives"
-    if step.seal and event.told.get("root") != step.seal.root:
+    if claim.asset and event.told.get("root") != claim.root:
         return f"event {seq} names the root {str(event.told.get('root'))[:16]}..., the seal is another"
-    rows = {(str(row[0]), str(row[1]), str(row[2])) for row in event.told.get("rows", ())}
-    if step.seal is None and (step.table, step.uuid, step.recomputed) not in rows:
-        return f"event {seq} logs {step.uuid} with another hash"
+    if claim.asset is None and (claim.table, claim.uuid, claim.root) not in entry_leaves(event):
+        return f"event {seq} logs {claim.uuid} with another hash"
     if proof is None or anchored is None or seq >= anchored:
         return None
     return _copy_problem(proof, event)

@@ -44,10 +44,12 @@ class PriceBar:
 
 @dataclass(frozen=True)
 class BarsDay:
-    """A sealed day of bars that was read. root: the seal; recomputed: from the lines in the artifact, None where they
-    could not be read; problem: what is wrong; expired: the artifact was let go, as is recorded, with its reason."""
+    """A sealed day of bars that was read. before_epoch: the seal stands in that of the epoch's bars; root: the seal;
+    recomputed: from the lines in the artifact, None where they could not be read; problem: what is wrong; expired: the
+    artifact was let go, as is recorded, with its reason."""
 
     day: str
+    before_epoch: bool
     artifact: str | None
     root: str
     recomputed: str | None
@@ -116,8 +118,8 @@ def price_path(
     days: list[BarsDay] = []
     bars: list[PriceBar] = []
     interval: int | None = None
-    for day, (root, artifact) in sealed.items():
-        read, lines = _read(connection, artifacts, day, root, artifact)
+    for day, seal in sealed.items():
+        read, lines = _read(connection, artifacts, day, seal)
         days.append(read)
         for body in _of_instrument(lines, instrument):
             interval = int(body["interval_seconds"])
@@ -126,35 +128,42 @@ def price_path(
     return PricePath(instrument, interval, tuple(bars), tuple(days), why)
 
 
-def _sealed(connection: Connection, experiment: str, first: date, last: date) -> dict[date, tuple[str, str | None]]:
-    """Return (seal, artifact) of each day of [first, last] that the experiment read, those before its epoch too."""
+@dataclass(frozen=True)
+class _Seal:
+    root: str
+    artifact: str | None
+    before_epoch: bool
+
+
+def _sealed(connection: Connection, experiment: str, first: date, last: date) -> dict[date, _Seal]:
+    """Return the seal of each day of [first, last] that the experiment read, those before its epoch too."""
     c = tables.partition_seals.c
     statement = select(c.partition).where(c.experiment == experiment, c.asset == BARS).order_by(c.partition).limit(1)
     epoch = connection.execute(statement).scalar()
-    found: dict[date, tuple[str, str | None]] = {}
+    found: dict[date, _Seal] = {}
     if epoch is not None and first < epoch:
-        before = read_seals(connection, experiment, BARS, epoch, epoch)[epoch]
-        found |= {day: (root, digest) for day, (root, digest) in warm_up(before).items() if first <= day <= last}
+        told = warm_up(read_seals(connection, experiment, BARS, epoch, epoch)[epoch])
+        found |= {day: _Seal(*seal, before_epoch=True) for day, seal in told.items() if first <= day <= last}
     for day, seal in read_seals(connection, experiment, BARS, first, last).items():
-        found[day] = (seal.root, seal.artifact)
+        found[day] = _Seal(seal.root, seal.artifact, before_epoch=False)
     return dict(sorted(found.items()))
 
 
-def _read(
-    connection: Connection, artifacts: ArtifactStore, day: date, root: str, artifact: str | None
-) -> tuple[BarsDay, Sequence[bytes]]:
-    if artifact is None:
-        return BarsDay(day.isoformat(), None, root, None, "its seal names no artifact", None), ()
-    gone = tombstone(connection, artifact)
+def _read(connection: Connection, artifacts: ArtifactStore, day: date, seal: _Seal) -> tuple[BarsDay, Sequence[bytes]]:
+    def told(recomputed: str | None = None, problem: str | None = None, expired: str | None = None) -> BarsDay:
+        return BarsDay(day.isoformat(), seal.before_epoch, seal.artifact, seal.root, recomputed, problem, expired)
+
+    if seal.artifact is None:
+        return told(problem="its seal names no artifact"), ()
+    gone = tombstone(connection, seal.artifact)
     if gone is not None:
-        return BarsDay(day.isoformat(), artifact, root, None, None, gone), ()
+        return told(expired=gone), ()
     try:
-        lines = artifacts.get(artifact).splitlines()
+        lines = artifacts.get(seal.artifact).splitlines()
     except StorageError as error:
-        return BarsDay(day.isoformat(), artifact, root, None, str(error), None), ()
+        return told(problem=str(error)), ()
     found = root_of(lines)
-    problem = None if found == root else "its bars give another seal than the sealed one"
-    return BarsDay(day.isoformat(), artifact, root, found, problem, None), lines
+    return told(found, None if found == seal.root else "its bars give another seal than the sealed one"), lines
 
 
 def tombstone(connection: Connection, artifact: str) -> str | None:
