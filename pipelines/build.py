@@ -15,12 +15,13 @@ import dagster as dg
 from assets.decisions import decision_assets
 from assets.market import market_assets
 from assets.registry import registry_assets
+from assets.registry_reports import registry_report_assets
 from assets.reports import report_assets
 from assets.shell import Graph
 from assets.trading import trading_assets
-from pipelines.jobs import pipeline_job, report_job
+from pipelines.jobs import pipeline_job, registry_check_job, report_job
 from pipelines.partitions import daily_partitions
-from pipelines.schedules import daily_schedule
+from pipelines.schedules import daily_schedule, registry_check_schedule
 from resources.flow import HomeFlow
 from resources.settings import MODES, Settings
 from sensors.run_failure import run_failure_notifier
@@ -47,11 +48,26 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         assets=[
             asset
             for graph in graphs
-            for build in (market_assets, decision_assets, trading_assets, registry_assets, report_assets)
+            for build in (
+                market_assets,
+                decision_assets,
+                trading_assets,
+                registry_assets,
+                registry_report_assets,
+                report_assets,
+            )
             for asset in build(graph)
         ],
-        jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode))],
-        schedules=[daily_schedule(mode, flows[f"flow_{mode}"].unsealed_days, settings.chunk_days) for mode in MODES],
+        jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode), registry_check_job(mode))],
+        schedules=[
+            schedule
+            for mode in MODES
+            for schedule in (
+                daily_schedule(mode, flows[f"flow_{mode}"].unsealed_days, settings.chunk_days),
+                registry_check_schedule(mode, "daily"),
+                registry_check_schedule(mode, "full"),
+            )
+        ],
         sensors=[run_failure_notifier(settings.webhook_url, allow_private=settings.webhook_private)],
         resources=resources,
         # Steps are short and share one process's provider and server lease; a process a step costs 20 times as much.

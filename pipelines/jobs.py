@@ -31,7 +31,25 @@ def report_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
     """Return the job that writes a mode's report over all days sealed so far."""
     return dg.define_asset_job(
         f"write_{mode}_report_job",
-        selection=dg.AssetSelection.assets(dg.AssetKey([mode, "backtest_report"])),
-        description=f"The tear sheet of the active experiment of mode '{mode}' over all its sealed days.",
+        selection=dg.AssetSelection.assets(
+            dg.AssetKey([mode, "backtest_report"]), dg.AssetKey([mode, "registry_analytics"])
+        ),
+        description=f"Tear sheet and registry analytics of mode '{mode}' over the active experiment's sealed days.",
+        tags={"throughline/mode": mode},
+    )
+
+
+def registry_check_job_name(mode: str) -> str:
+    """Return the name of a mode's registry-consistency job."""
+    return f"check_{mode}_registry_job"
+
+
+def registry_check_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that checks the registries of the home; it fails where anything is found."""
+    return dg.define_asset_job(
+        registry_check_job_name(mode),
+        selection=dg.AssetSelection.assets(dg.AssetKey([mode, "registry_consistency"])),
+        description="Checks the registries, the seal log and its anchor: in full, or with `scope: daily` what was "
+        "logged since the last check that held.",
         tags={"throughline/mode": mode},
     )

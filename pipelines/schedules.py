@@ -1,17 +1,19 @@
-"""Schedules: the daily pipeline of each mode. Stopped until someone starts them.
+"""Schedules: the daily pipeline of each mode, and the checks of the registries. Stopped until someone starts them.
 
-A tick asks for every day that is not yet sealed, from the first gap to yesterday, as one range: a machine that slept
-through a tick catches up by itself, and a session never lacks its predecessor. No more than one chunk per tick.
+A tick of the pipeline asks for every day that is not yet sealed, from the first gap to yesterday, as one range: a
+machine that slept through a tick catches up by itself, and a session never lacks its predecessor. No more than one
+chunk per tick.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Literal
 
 import dagster as dg
 
-from pipelines.jobs import pipeline_job_name
+from pipelines.jobs import pipeline_job_name, registry_check_job_name
 from throughline.errors import ThroughlineError
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -50,3 +52,20 @@ def daily_schedule(mode: str, unsealed: Unsealed, chunk_days: int) -> dg.Schedul
         return dg.RunRequest(run_key=f"{first}..{last}@{yesterday}", tags=range_tags(first, last))
 
     return tick
+
+
+CHECK_TIMES = {"daily": "45 0 * * *", "full": "30 3 * * 0"}
+"""After the night's pipeline, and on Sundays: a full check reads everything ever written."""
+
+
+def registry_check_schedule(mode: str, scope: Literal["daily", "full"]) -> dg.ScheduleDefinition:
+    """Return the schedule that checks the registries: every day what is new, every week all of it (UTC)."""
+    return dg.ScheduleDefinition(
+        name=f"{mode}_registry_{'daily' if scope == 'daily' else 'weekly'}",
+        job_name=registry_check_job_name(mode),
+        cron_schedule=CHECK_TIMES[scope],
+        execution_timezone="UTC",
+        run_config={"ops": {f"{mode}__registry_consistency": {"config": {"scope": scope}}}},
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Checks the registries of the home {'since the last check' if scope == 'daily' else 'in full'}.",
+    )

@@ -43,6 +43,10 @@ class Flow(Protocol):
         """Return the folder that tear sheets are written to."""
         ...
 
+    def enforces_roles(self) -> bool:
+        """Return whether the home's database has roles of its own, whose grants can be checked."""
+        ...
+
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
         """Run the stage behind `asset` for `days`."""
         ...
@@ -77,6 +81,10 @@ class HomeFlow:
     def reports_folder(self) -> Path:
         """Return the home's folder of reports."""
         return self.settings.home.reports
+
+    def enforces_roles(self) -> bool:
+        """Return whether the home's database has roles of its own."""
+        return self.database().enforces_roles
 
     def unsealed_days(self, until: date) -> tuple[date, date] | None:
         """Return first and last day of the active experiment that is not sealed to its end yet, up to `until`.
@@ -157,14 +165,19 @@ class HomeFlow:
 class GivenFlow:
     """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned."""
 
-    def __init__(self, context: FlowContext, home: Home) -> None:
+    def __init__(self, context: FlowContext, home: Home, *, enforces_roles: bool = True) -> None:
         self._context = context
         self._home = home
+        self._enforces_roles = enforces_roles
         self.results: list[DayResult] = []
 
     def reports_folder(self) -> Path:
         """Return the home's folder of reports."""
         return self._home.reports
+
+    def enforces_roles(self) -> bool:
+        """Return whether the home's database has roles of its own."""
+        return self._enforces_roles
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the given context, for this run."""

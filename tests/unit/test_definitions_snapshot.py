@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from assets.checks.gates import CHECK_NAME
+from assets.registry_reports import CONSISTENT
 from assets.shell import DAILY_ASSETS
 from pipelines.build import build_defs
 from resources.settings import MODES, load_settings
@@ -31,6 +32,8 @@ EDGES = {
     "profit_buckets": {"canonical_trades"},
     "registry_seals": {"shadow_outcomes", "soulprints", "profit_buckets"},
     "backtest_report": {"outcomes", "shadow_outcomes", "portfolio_state"},
+    "registry_consistency": {"registry_seals"},
+    "registry_analytics": {"canonical_trades", "soulprints", "profit_buckets"},
 }
 
 
@@ -60,11 +63,16 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
         "run_backtest_pipeline_job",
         "write_demo_report_job",
         "write_backtest_report_job",
+        "check_demo_registry_job",
+        "check_backtest_registry_job",
     }
-    assert {item.name for item in repository.schedule_defs} == {"demo_daily", "backtest_daily"}
+    assert {item.name for item in repository.schedule_defs} == {
+        f"{mode}_{name}" for mode in MODES for name in ("daily", "registry_daily", "registry_weekly")
+    }
     assert {item.name for item in repository.sensor_defs} == {"on_run_failure"}
     checks = {(key.asset_key.to_user_string(), key.name) for key in repository.asset_graph.asset_check_keys}
-    assert checks == {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in GATED_ASSETS}
+    gates = {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in GATED_ASSETS}
+    assert checks == gates | {(f"{mode}/registry_consistency", CONSISTENT) for mode in MODES}
     assert CHECK_NAME == "every_day_passes_its_suite"
 
 
@@ -77,7 +85,7 @@ def test_all_partitioned_assets_share_one_daily_definition_in_utc(defs: dg.Defin
     assert isinstance(daily, dg.TimeWindowPartitionsDefinition)
     assert (daily.timezone, daily.get_first_partition_key()) == ("UTC", "2009-01-03")
     unpartitioned = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).partitions_def is None}
-    assert unpartitioned == {"backtest_report"}
+    assert unpartitioned == {"backtest_report", "registry_consistency", "registry_analytics"}
 
 
 def test_every_partitioned_asset_takes_ranges_of_the_configured_length(tmp_path: Path) -> None:
@@ -107,12 +115,12 @@ def test_every_asset_says_who_owns_it_what_it_runs_on_and_which_code_decides(def
         assert len(node.code_version or "") == 64, key
         assert node.description, key
         assert node.group_name == key.path[0]
-        assert (node.tags.get("tier") == "gate") == (key.path[-1] in GATED_ASSETS), key
+        assert (node.tags.get("tier") == "gate") == (key.path[-1] in (*GATED_ASSETS, "registry_consistency")), key
 
 
 def test_the_daily_assets_are_the_stages_of_the_flow_in_order() -> None:
     assert tuple(STAGES) == DAILY_ASSETS
-    assert tuple(EDGES)[:-1] == DAILY_ASSETS
+    assert tuple(EDGES)[:-3] == DAILY_ASSETS
 
 
 def test_the_first_partition_is_a_setting(tmp_path: Path) -> None:

@@ -1,0 +1,193 @@
+"""Assets that look at the registries as a whole: the consistency check with its report, and the analytics.
+
+Belongs here: when they run and what the UI shows. Does not belong here: any check (`throughline.registry.consistency`)
+or figure (`throughline.analytics`).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+
+from assets.shell import OWNERS, Graph, remember_experiment, run_tags
+from throughline.errors import ThroughlineError
+from throughline.experiment.identity import current_code_hash
+
+if TYPE_CHECKING:
+    from throughline.flow import FlowContext
+    from throughline.registry.consistency import ConsistencyResult, Report
+
+CONSISTENT = "registry_is_consistent"
+NAMED = 50
+"""At most so many findings are listed in the metadata; the report has all of them."""
+
+
+class CheckConfig(dg.Config):  # type: ignore[misc]
+    """What a consistency check covers: everything, or what was logged since the last check that held."""
+
+    scope: Literal["daily", "full"] = "full"
+
+
+def registry_report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Return `registry_consistency` and `registry_analytics` of a mode, both unpartitioned."""
+    return [_consistency(graph), _analytics(graph)]
+
+
+def _consistency(graph: Graph) -> dg.AssetsDefinition:
+    key = graph.key("registry_consistency")
+
+    @dg.asset(
+        key=key,
+        description="Every hash, link, seal, guard and artifact of the home's registries, in both directions, and the "
+        "seal log against its key and anchor. A finding fails the run and closes the gate of all that learns from it.",
+        deps=[graph.key("registry_seals")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                CONSISTENT,
+                asset=key,
+                description="Nothing that the registries say of each other, of the chain and of "
+                "the seal log is untrue.",
+            )
+        ],
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=graph.mode,
+        kinds={"python", "json"},
+        owners=OWNERS,
+        tags={"stage": "registry", "tier": "gate"},
+    )
+    def registry_consistency(
+        context: dg.AssetExecutionContext, config: CheckConfig
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run.run_id)
+            result, report = _check(ctx, config.scope, flow.enforces_roles())
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        metadata = _report_metadata(result, report)
+        verdict = dg.AssetCheckResult(
+            passed=report.ok,
+            check_name=CONSISTENT,
+            asset_key=key,
+            description=_sentence(result),
+            metadata={"report": report.report, "scope": report.scope},
+        )
+        if report.ok:
+            yield dg.MaterializeResult(metadata=metadata, check_results=[verdict])
+            return
+        context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+        yield verdict
+        raise dg.Failure(_sentence(result), allow_retries=False)
+
+    return registry_consistency
+
+
+def _check(ctx: "FlowContext", scope: str, enforces_roles: bool) -> "tuple[ConsistencyResult, Report]":
+    from throughline.registry.consistency import check_registry, record_report, vouched_size
+
+    assert ctx.proof is not None
+    since = None
+    if scope == "daily":
+        with ctx.engine.connect() as conn:
+            since = vouched_size(conn)
+    started = ctx.clock.now()
+    result = check_registry(
+        ctx.engine,
+        scope="full" if since is None else "daily",
+        since=since,
+        artifacts=ctx.artifacts,
+        anchor=ctx.proof.anchor,
+        public_key=ctx.proof.signer.public_key,
+        enforces_roles=enforces_roles,
+    )
+    return result, record_report(ctx.engine, ctx.artifacts, result, started)[0]
+
+
+def _sentence(result: "ConsistencyResult") -> str:
+    covered = f"{result.rows:,} rows of {result.trades:,} trades"
+    if result.ok:
+        return f"{covered}: nothing was found"
+    first = result.findings[0]
+    found = len(result.findings) + result.omitted
+    return f"{covered}: {found} finding(s), the first {first.table} {first.row}: {first.problem}"
+
+
+def _report_metadata(result: "ConsistencyResult", report: "Report") -> dict[str, Any]:
+    lines = [f"**{report.scope} check of {report.checked_at:%Y-%m-%d %H:%M} UTC**: {_sentence(result)}."]
+    lines += [f"- {sentence}" for sentence in result.sentences]
+    if result.findings:
+        lines += ["", "| what | table | row | problem | repair |", "| --- | --- | --- | --- | --- |"]
+        lines += [
+            "| "
+            + " | ".join(_cell(text) for text in (item.kind, item.table, item.row, item.problem, item.repair))
+            + " |"
+            for item in result.findings[:NAMED]
+        ]
+    told: dict[str, Any] = {
+        "preview": dg.MetadataValue.md("\n".join(lines)),
+        "ok": report.ok,
+        "scope": report.scope,
+        "rows": report.rows,
+        "trades": result.trades,
+        "findings": report.findings,
+        "tree_size": report.tree_size,
+        "root": report.root,
+        "report": report.report,
+        "seconds": round(result.seconds, 3),
+    }
+    if result.findings:
+        told["by_kind"] = dg.MetadataValue.json(result.as_json()["by_kind"])
+    return told
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("\n", " ")
+
+
+def _analytics(graph: Graph) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=graph.key("registry_analytics"),
+        description="What the registries teach: figures by strategy, hour, weekday and bucket, whether a bucket's past "
+        "tells its future, how soulprints go with returns, coverage and linkage. Closed where the last consistency "
+        "check failed.",
+        deps=[graph.key(name) for name in ("canonical_trades", "soulprints", "profit_buckets")],
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=graph.mode,
+        kinds={"python"},
+        owners=OWNERS,
+        tags={"stage": "reports"},
+    )
+    def registry_analytics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run.run_id)
+            remember_experiment(context, ctx.experiment.id)
+            return _analytics_result(ctx)
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return registry_analytics
+
+
+def _analytics_result(ctx: "FlowContext") -> dg.MaterializeResult:
+    # Imported here: the libraries take seconds, which only this asset should pay.
+    from throughline.analytics.registry_analytics import registry_analytics
+    from throughline.analytics.registry_pages import registry_markdown
+    from throughline.analytics.registry_pictures import registry_pictures
+    from throughline.registry.consistency import refuse_failed
+
+    with ctx.engine.connect() as conn:
+        refuse_failed(conn)
+        told = registry_analytics(conn, ctx.experiment.id)
+    return dg.MaterializeResult(
+        metadata={
+            "preview": dg.MetadataValue.md(registry_markdown(told, registry_pictures(told))),
+            "experiment": ctx.experiment.id,
+            "trades": told.trades,
+            "figures": dg.MetadataValue.json(told.as_json()),
+        }
+    )
