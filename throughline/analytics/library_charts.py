@@ -62,7 +62,7 @@ _STATISTICS = (
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Put an empty module in the place of yfinance while quantstats is first imported."""
     if "quantstats" in sys.modules or "yfinance" in sys.modules:
         yield
@@ -128,7 +128,7 @@ def library_sections(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with mpl.rc_context(), _offline():
+            with mpl.rc_context(), offline():
                 import quantstats  # noqa: F401 - its import restyles matplotlib: let that happen once, and undo it
             with mpl.rc_context():
                 mpl.rcdefaults()

@@ -15,7 +15,7 @@ from decimal import Context, Decimal
 from statistics import fmean, median
 from typing import Any
 
-from throughline.analytics.library_charts import _offline
+from throughline.analytics.library_charts import offline
 from throughline.analytics.registry_model import MINIMUM_GROUP, MINIMUM_RISK, GroupFigures, GroupTest, Risk
 from throughline.analytics.registry_reading import Trade
 from throughline.analytics.registry_statistics import groups_differ, mean_interval, rate_interval
@@ -159,7 +159,7 @@ def _quantstats() -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with mpl.rc_context(), _offline():
+        with mpl.rc_context(), offline():
             from quantstats import stats
     return stats
 

@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 
 def rate_interval(wins: int, n: int) -> tuple[float, float]:
     """Return the Wilson score interval of a share (Wilson 1927, JASA 22), which stays in [0, 1] for few trades."""
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     found = binomtest(wins, n).proportion_ci(CONFIDENCE, method="wilson")
     return float(found.low), float(found.high)
