@@ -24,7 +24,11 @@ from throughline.registry import writing
 from throughline.registry.buckets import bucket_links, bucket_statistics, buckets_of, strategy_of
 from throughline.registry.coordinator import RegistryCoordinator
 from throughline.registry.entry import InvalidTrade, TradeEntry
+from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
 from throughline.registry.quarantine import held, quarantine
+from throughline.registry.similarity import unit_rows
+from throughline.signals.simhash import standardised
+from throughline.signals.vector import vector_from_text
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.tables import REGISTRY
@@ -342,6 +346,38 @@ def test_look_alikes_tell_how_many_stand_behind_them_and_refresh_with_the_log(be
     assert unknown.note.startswith("fewer than half of the vector's components are known")
     with pytest.raises(ValueError, match="ghost: no component"):
         bench.registry.find_similar({"ghost": 1.0})
+
+
+def arrays(loaded: LoadedIndex) -> dict[str, list[Any]]:
+    return {name: getattr(loaded.index, name).tolist() for name in loaded.index.__dataclass_fields__}
+
+
+def test_a_refreshed_index_is_the_one_that_is_read_anew_and_holds_the_vectors_as_recorded(bench: Bench) -> None:
+    experiment = bench.registry.hand_experiment
+    with bench.database.engine("reader").connect() as connection:
+        loaded = load_index(connection, experiment)
+        assert refresh_index(connection, loaded) is loaded
+        connection.rollback()
+        trades = [trade(number, "refreshed") for number in range(40)]
+        names = bench.registry.add_trades(trades[::-1][:25])
+        bench.registry.add_trades(trades)
+        refreshed = refresh_index(connection, loaded)
+        assert len(refreshed.index) == len(loaded.index) + 40
+        assert arrays(refreshed) == arrays(load_index(connection, experiment))
+    whole = bench.registry.get_trade_with_all_linkages(names[0])
+    place = [UUID(bytes=row.tobytes()) for row in refreshed.index.uuid].index(UUID(whole["canonical_trade"]["uuid"]))
+    recorded = whole["specialized_data"]["soulprints"]
+    expected = unit_rows(standardised(vector_from_text(recorded["values"]))[None, :])[0]
+    assert refreshed.index.unit[place].tolist() == expected.tolist()
+    assert f"{int(refreshed.index.simhash[place]):016x}" == recorded["simhash"]
+
+
+def test_the_cells_need_not_be_asked(bench: Bench) -> None:
+    values = trade(0, "cells")[1]["soulprints"]["vector"]
+    bench.registry.add_trades([trade(0, "cells")])
+    full, bare = (bench.registry.find_similar(values, with_buckets=asked) for asked in (True, False))
+    assert len(full.buckets) % 4 == 0 < len(full.buckets)
+    assert replace(full, buckets=()) == bare
 
 
 @pytest.mark.parametrize("table", ["canonical_trades", "soulprints", "profit_buckets"])

@@ -101,10 +101,18 @@ def base_rate(connection: Connection, experiment: str, strategy: str, as_of: dat
 
 
 def bucket_statistics(
-    connection: Connection, experiment: str, key: str, as_of: datetime | None = None, minimum: int = MINIMUM
+    connection: Connection,
+    experiment: str,
+    key: str,
+    as_of: datetime | None = None,
+    minimum: int = MINIMUM,
+    prior: Prior | None = None,
 ) -> BucketStatistics:
-    """Return what is known of the bucket `key` as of an instant; later exits and corrections do not enter."""
-    prior = base_rate(connection, experiment, strategy_of(key), as_of)
+    """Return what is known of the bucket `key` as of an instant; later exits and corrections do not enter.
+
+    prior: that of `base_rate` for the bucket's strategy and the same instant, where the caller has it already.
+    """
+    prior = prior or base_rate(connection, experiment, strategy_of(key), as_of)
     parameters = {"experiment": experiment, "key": key, **usable(as_of, quarantined_trades(connection))}
     rows = connection.execute(_SUMMARY, parameters).all()
     whole = next(row for row in rows if row.reason is None)

@@ -195,10 +195,12 @@ class RegistryCoordinator:
         k: int = NEAREST,
         *,
         experiment: str | None = None,
+        with_buckets: bool = True,
     ) -> Similar:
         """Return what came of the `k` trades most alike to `vector`, among those known as of an instant (None = all).
 
-        The arrays are read on the first question and refreshed when the seal log has grown. Raises GateClosed where the
+        The arrays are read on the first question and refreshed when the seal log has grown. with_buckets: whether the
+        cells are asked too, whose cost follows the trades in them. Raises GateClosed where the
         newest consistency report failed, ValueError for an unknown component or a naive instant.
         """
         with self._engine.connect() as connection:
@@ -208,7 +210,7 @@ class RegistryCoordinator:
                 known = self._indexes.get(name)
                 loaded = refresh_index(connection, known) if known else load_index(connection, name)
                 self._indexes[name] = loaded
-            return find_similar(connection, name, vector, as_of, k, loaded=loaded)
+            return find_similar(connection, name, vector, as_of, k, loaded=loaded, with_buckets=with_buckets)
 
     # Checking and mending
 

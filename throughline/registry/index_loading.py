@@ -182,7 +182,7 @@ def _arrays(rows: list[list[str]]) -> tuple[SoulprintIndex, NDArray[np.int32]]:
         told = columns[6 + place]
         value = np.array([component.center if item == "\\N" else float(item) for item in told])
         scores[:, place] = np.clip((value - component.center) / component.scale, -CLIP, CLIP)
-    packed = b"".join(uuids.UUID(item).bytes for item in columns[0])
+    packed = bytes.fromhex("".join(columns[0]).replace("-", ""))
     index = SoulprintIndex(
         uuid=np.frombuffer(packed, np.uint8).reshape(-1, 16),
         simhash=np.frombuffer(bytes.fromhex("".join(columns[2])), ">u8").astype(np.uint64),

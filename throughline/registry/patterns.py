@@ -15,7 +15,15 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Connection, select
 
-from throughline.registry.buckets import MINIMUM, SHARES, BucketStatistics, Quantiles, bucket_statistics, standing
+from throughline.registry.buckets import (
+    MINIMUM,
+    SHARES,
+    BucketStatistics,
+    Quantiles,
+    base_rate,
+    bucket_statistics,
+    standing,
+)
 from throughline.registry.index_loading import LoadedIndex, load_index
 from throughline.registry.similarity import Found
 from throughline.registry.winrate import WinRate, base_prior, win_rate
@@ -52,8 +60,8 @@ class Similar:
     matches: nearest first; trades_behind: how many there are; searched: among how many trades they were looked for.
     win_rate: of the matches, shrunken towards that of all trades searched, with its interval; None without a match.
     return_percent: quantiles (`throughline.registry.buckets.SHARES`) of their net returns. buckets: the cells in which
-    the vector lies, in the strategies of the matches. usable: whether enough trades stand behind the answer; note: says
-    so in words.
+    the vector lies, in the strategies of the matches (where they were asked). usable: whether enough trades stand
+    behind the answer; note: says so in words.
     """
 
     as_of: datetime | None
@@ -77,14 +85,16 @@ def find_similar(
     k: int = NEAREST,
     *,
     loaded: LoadedIndex | None = None,
+    with_buckets: bool = True,
     minimum: int = MINIMUM,
     least_similarity: float = LEAST_SIMILARITY,
 ) -> Similar:
     """Return what came of the `k` trades of an experiment most alike to `vector`, among those known as of an instant.
 
     vector: components of the soulprint (some may be missing or None). loaded: an index of the experiment, kept and
-    refreshed by the caller (who asks more than once should); None reads it anew. Raises ValueError for a component that
-    does not exist, k below one or a naive instant.
+    refreshed by the caller (who asks more than once should); None reads it anew. with_buckets: whether the cells are
+    asked as well, whose cost follows the trades in them (the look-alikes take milliseconds). Raises ValueError for a
+    component that does not exist, k below one or a naive instant.
     """
     values = require_vector(vector)
     index = loaded or load_index(connection, experiment)
@@ -96,7 +106,12 @@ def find_similar(
     returns = np.array([match.profit_percentage for match in matches])
     prior = base_prior(found.searched_wins, found.searched, "all trades searched")
     mark = simhash(values)
-    keys = [key for name in sorted({match.strategy_id for match in matches}) for key in band_keys(mark, name)]
+    strategies = sorted({match.strategy_id for match in matches}) if with_buckets else []
+    buckets: list[BucketStatistics] = []
+    for name in strategies:
+        rate = base_rate(connection, experiment, name, as_of)
+        keys = band_keys(mark, name)
+        buckets += [bucket_statistics(connection, experiment, key, as_of, minimum, rate) for key in keys]
     return Similar(
         as_of=as_of,
         matches=matches,
@@ -105,7 +120,7 @@ def find_similar(
         win_rate=win_rate(wins, n, prior) if n else None,
         mean_percent=float(returns.mean()) if n else None,
         return_percent=tuple(float(value) for value in np.quantile(returns, SHARES)) if n else None,
-        buckets=tuple(bucket_statistics(connection, experiment, key, as_of, minimum) for key in keys),
+        buckets=tuple(buckets),
         minimum=minimum,
         usable=n >= minimum,
         note=_note(mark is None, n, found.searched, minimum),

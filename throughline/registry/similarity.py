@@ -5,7 +5,7 @@ what the matches say about a new trade (patterns).
 
 The scan is exact over all SimHashes (Hamming distance, which estimates the angle: Charikar 2002); the nearest
 `CANDIDATES` of it are ranked by the cosine of their vectors. With so many or fewer trades the answer is exact; with a
-million it holds 98 % of the true nearest twenty (``benchmarks/similarity.py``). SHA-256 digests are never compared.
+million it holds 99 % of the true nearest twenty (``benchmarks/similarity.py``). SHA-256 digests are never compared.
 """
 
 from __future__ import annotations
