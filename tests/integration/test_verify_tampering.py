@@ -83,13 +83,17 @@ def test_an_untouched_home_has_no_findings(own: Database, store: ArtifactStore, 
     days = (END - START).days + 1
     assert {asset: len(held) for asset, held in result.seals[sealed.id].items()} == dict.fromkeys(
         (
+            "canonical_trades",
             "executions",
             "market_bars",
             "market_scan",
             "outcomes",
             "portfolio_state",
+            "profit_buckets",
+            "registry_seals",
             "research_snapshots",
             "shadow_outcomes",
+            "soulprints",
             "trade_candidates",
         ),
         days,
@@ -113,12 +117,20 @@ def test_an_edited_cell_of_any_table_is_found(owner: Connection, store: Artifact
         "outcomes": ("realized_pnl_usd", "realized_pnl_usd + 100"),
         "shadow_outcomes": ("termination_reason", "'rug_pull'"),
         "portfolio_states": ("cash_usd", "cash_usd + 1"),
+        "canonical_trades": ("profit_usd", "profit_usd + 1"),
+        "soulprints": ("simhash", "'0123456789abcdef'"),
+        "profit_buckets": ("buckets", "buckets[1:2]"),
     }[table]
     where = "disposition = 'taken'" if table == "dispositions" else "true"
     row = pick(owner, table, where)
     owner.execute(text(f"UPDATE {table} SET {column} = {value} WHERE uuid = :u"), {"u": row["uuid"]})
-    problems = found(verify_connection(owner, store), table, row["uuid"])
-    assert any(column in problem for problem in problems)
+    result = verify_connection(owner, store)
+    assert any(column in problem for problem in found(result, table, row["uuid"]))
+    named = next(item for item in result.findings if item.table == table and item.row == str(row["uuid"]))
+    assert named.kind == "hash_mismatch"
+    assert named.expected != named.found
+    assert str(named.expected).startswith(f"{column} = ")
+    assert named.repair
 
 
 def test_an_edited_partition_or_experiment_column_is_found(owner: Connection, store: ArtifactStore) -> None:
@@ -268,10 +280,12 @@ def test_rows_whose_last_seal_was_deleted_are_found(owner: Connection, store: Ar
 def test_rows_that_a_stopped_run_left_unsealed_are_pending_and_no_finding(
     owner: Connection, store: ArtifactStore
 ) -> None:
-    for asset in ("executions", "outcomes", "shadow_outcomes"):
+    unmade = ("shadow_outcomes", "canonical_trades", "soulprints", "profit_buckets")
+    for asset in ("executions", "outcomes", "registry_seals", *unmade):
         owner.execute(text("DELETE FROM partition_seals WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
         owner.execute(text("DELETE FROM gate_verdicts WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
-    owner.execute(text("DELETE FROM shadow_outcomes WHERE partition = :d"), {"d": END})
+    for table in unmade:
+        owner.execute(text(f"DELETE FROM {table} WHERE partition = :d"), {"d": END})
     result = verify_connection(owner, store)
     assert result.findings == []
     assert result.pending > 0
@@ -459,3 +473,81 @@ def test_a_day_of_bars_before_the_epoch_that_was_lost_or_renamed_is_found(
     problems = found(verify_connection(owner, store), "partition_seals", f"market_bars/{START}")
     assert any(f"the bars of {day}, before the epoch" in problem for problem in problems)
     assert any(f"root of {day}" in problem and "scans read it as" in problem for problem in problems)
+
+
+def test_registry_rows_whose_own_asset_has_not_run_are_pending_and_no_finding(
+    owner: Connection, store: ArtifactStore
+) -> None:
+    rows = 0
+    for asset in ("soulprints", "profit_buckets", "registry_seals"):
+        owner.execute(text("DELETE FROM partition_seals WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
+        owner.execute(text("DELETE FROM gate_verdicts WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
+    for table in ("soulprints", "profit_buckets"):
+        rows += owner.execute(text(f"SELECT count(*) FROM {table} WHERE partition = :d"), {"d": END}).scalar_one()
+    result = verify_connection(owner, store)
+    assert result.findings == []
+    assert result.pending == rows > 0
+
+
+def test_a_trade_rewritten_with_hash_and_seal_is_found_by_both_of_its_entries(
+    owner: Connection, store: ArtifactStore
+) -> None:
+    trade = pick(owner, "canonical_trades")
+    rewrite(owner, "canonical_trades", trade["uuid"], lambda body: body.update(model_version="mine"), rehash=True)
+    owner.execute(text("UPDATE canonical_trades SET model_version = 'mine' WHERE uuid = :u"), {"u": trade["uuid"]})
+    _reseal(owner, "canonical_trades", "canonical_trades", trade["partition"])
+    result = verify_connection(owner, store)
+    for table in ("soulprints", "profit_buckets"):
+        entry = pick(owner, table, f"canonical_uuid = '{trade['uuid']}'")
+        named = [item for item in result.findings if (item.table, item.row) == (table, str(entry["uuid"]))]
+        assert [(item.kind, item.expected) for item in named] == [("dangling_link", trade["content_hash"])]
+    day = trade["partition"]
+    assert found(result, "partition_seals", f"registry_seals/{day}")
+
+
+def test_a_trade_re_pointed_to_another_outcome_is_found(owner: Connection, store: ArtifactStore) -> None:
+    trade = pick(owner, "canonical_trades")
+    other = pick(owner, "outcomes", f"uuid <> '{trade['outcome_uuid']}' AND partition <= '{trade['partition']}'")
+    reference = {"uuid": str(other["uuid"]), "hash": other["content_hash"]}
+    rewrite(owner, "canonical_trades", trade["uuid"], lambda body: body.update(outcome=reference), rehash=True)
+    statement = text("UPDATE canonical_trades SET outcome_uuid = :o WHERE uuid = :u")
+    owner.execute(statement, {"o": other["uuid"], "u": trade["uuid"]})
+    result = verify_connection(owner, store)
+    kinds = {
+        item.kind for item in result.findings if (item.table, item.row) == ("canonical_trades", str(trade["uuid"]))
+    }
+    assert kinds == {"hash_mismatch", "wrong_parent"}
+
+
+@pytest.mark.parametrize("asset", ["market_bars", "outcomes", "soulprints"])
+def test_a_seal_edited_anywhere_is_found_by_the_seal_of_the_days_seals(
+    owner: Connection, store: ArtifactStore, asset: str
+) -> None:
+    day = date(2024, 3, 4)
+    owner.execute(
+        text("UPDATE partition_seals SET leaves = leaves + 1 WHERE asset = :a AND partition = :d"),
+        {"a": asset, "d": day},
+    )
+    result = verify_connection(owner, store)
+    named = [item for item in result.findings if item.row == f"registry_seals/{day}"]
+    assert [item.kind for item in named] == ["seal_mismatch"]
+    assert named[0].expected != named[0].found
+
+
+def test_an_edited_root_of_the_log_seal_is_found(owner: Connection, store: ArtifactStore) -> None:
+    statement = text("UPDATE partition_seals SET root = :r WHERE asset = 'registry_seals' AND partition = :d")
+    owner.execute(statement, {"r": "cd" * 32, "d": END})
+    problems = found(verify_connection(owner, store), "partition_seals", f"registry_seals/{END}")
+    assert any("other seals of the day give" in problem for problem in problems)
+
+
+def test_every_finding_says_what_can_be_done(owner: Connection, store: ArtifactStore) -> None:
+    for table in KINDS:
+        owner.execute(
+            text(f"UPDATE {table} SET body = 'oops' WHERE uuid = (SELECT min(uuid::text)::uuid FROM {table})")
+        )
+    owner.execute(text("UPDATE partition_seals SET leaves = leaves + 1"))
+    owner.execute(text("UPDATE gate_verdicts SET seal = 'ab'"))
+    result = verify_connection(owner, store)
+    assert len(result.findings) > 100
+    assert all(item.repair for item in result.findings)

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from throughline.findings import Finding
-from throughline.tracking.checking import CheckedRow, check_row
+from throughline.findings import Finding, FindingKind
+from throughline.tracking.checking import CheckedRow, examine_row, finding
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import KINDS
 from throughline.verification.arithmetic import outcome_problems, state_problems
@@ -53,9 +53,9 @@ def check_ledger(connection: Connection, experiment: str, epoch: date | None, pr
         for batch in stream(connection, table, experiment):
             checked = []
             for row in batch:
-                item, problems = check_row(table, row)
+                item, findings = examine_row(table, row)
                 days.setdefault(item.partition, []).append(item.hash)
-                ledger.findings += [Finding(table, str(item.uuid), problem) for problem in problems]
+                ledger.findings += findings
                 if item.body is not None:
                     checked.append(item)
             _links(connection, table, checked, experiment, ledger)
@@ -83,31 +83,34 @@ def _links(connection: Connection, table: str, rows: list[CheckedRow], experimen
         known = parents(connection, target, [uuid for _, (uuid, _) in told]) if told else {}
         for item, (uuid, claimed) in told:
             parent = known.get(uuid)
-            problem = _link_problem(item, key, target, uuid, claimed, parent, experiment)
-            if problem:
-                ledger.findings.append(Finding(table, str(item.uuid), problem))
+            wrong = _wrong_link(item, f"{key} names {target} {uuid}", claimed, parent, experiment)
+            if wrong is not None:
+                kind, problem, expected, actual = wrong
+                ledger.findings.append(finding(table, item.uuid, kind, problem, expected, actual))
 
 
-def _link_problem(
-    item: CheckedRow,
-    key: str,
-    target: str,
-    uuid: uuid_module.UUID,
-    claimed: str,
-    parent: Mapping[str, Any] | None,
-    experiment: str,
-) -> str | None:
+_Wrong = tuple[FindingKind, str, object, object]
+
+
+def _wrong_link(
+    item: CheckedRow, names: str, claimed: str, parent: Mapping[str, Any] | None, experiment: str
+) -> _Wrong | None:
+    """Return kind, problem, expected and found of a link that does not hold. names: the link in words."""
     if parent is None:
-        return f"{key} names {target} {uuid}, which does not exist"
-    if parent["content_hash"] != claimed:
-        return f"{key} names {target} {uuid} with hash {claimed[:16]}..., which has {parent['content_hash'][:16]}..."
+        return "dangling_link", f"{names}, which does not exist", claimed, None
+    has = parent["content_hash"]
+    if has != claimed:
+        return "dangling_link", f"{names} with hash {claimed[:16]}..., which has {has[:16]}...", claimed, has
     if parent["experiment"] != experiment:
-        return f"{key} names {target} {uuid} of another experiment ({parent['experiment'][:12]})"
+        problem = f"{names} of another experiment ({parent['experiment'][:12]})"
+        return "wrong_parent", problem, experiment, parent["experiment"]
     if parent["partition"] > item.partition:
-        return f"{key} names {target} {uuid} of a later day ({parent['partition']})"
+        problem = f"{names} of a later day ({parent['partition']})"
+        return "wrong_order", problem, f"{item.partition} or before", parent["partition"]
     own = _reference(item, "candidate")
-    if own is not None and parent.get("candidate_uuid") not in (None, own[0]):
-        return f"{key} names {target} {uuid}, which belongs to candidate {parent['candidate_uuid']}"
+    theirs = parent.get("candidate_uuid")
+    if own is not None and theirs not in (None, own[0]):
+        return "wrong_parent", f"{names}, which belongs to candidate {theirs}", own[0], theirs
     return None
 
 
@@ -125,10 +128,12 @@ def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch:
         assert item.body is not None
         try:
             parent = _body(known, _reference(item, key)) if key else None
-            problems = check(item, parent, epoch, ledger)
+            ledger.findings += [
+                finding(table, item.uuid, "inconsistent", it) for it in check(item, parent, epoch, ledger)
+            ]
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            problems = [f"body lacks or garbles a field ({type(error).__name__}: {error})"]
-        ledger.findings += [Finding(table, str(item.uuid), problem) for problem in problems]
+            problem = f"body lacks or garbles a field ({type(error).__name__}: {error})"
+            ledger.findings.append(finding(table, item.uuid, "unreadable", problem))
 
 
 def _body(

@@ -8,13 +8,15 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
-from throughline.findings import Finding
+from throughline.findings import Finding, FindingKind
 from throughline.identity import seal_of
 from throughline.quality.suite import GATED_ASSETS
+from throughline.tracking.checking import finding
 from throughline.tracking.layout import (
     ASSET_TABLES,
     BARS,
     BLOCKABLE,
+    LOG,
     SESSION,
     TABLE_ASSET,
     UPSTREAM,
@@ -35,13 +37,42 @@ class Sealing:
     findings: list[Finding] = field(default_factory=list)
     pending: int = 0
 
-    def find(self, asset: str, day: date, problem: str) -> None:
+    def find(
+        self,
+        asset: str,
+        day: date,
+        problem: str,
+        expected: object = None,
+        actual: object = None,
+        kind: FindingKind = "seal_mismatch",
+    ) -> None:
         """Add a finding on a seal."""
-        self.findings.append(Finding("partition_seals", f"{asset}/{day}", problem))
+        self.add("partition_seals", f"{asset}/{day}", kind, problem, expected, actual)
+
+    def add(
+        self,
+        table: str,
+        row: object,
+        kind: FindingKind,
+        problem: str,
+        expected: object = None,
+        actual: object = None,
+    ) -> None:
+        """Add a finding on a row of any table."""
+        self.findings.append(finding(table, row, kind, problem, expected, actual))
 
 
-def check_seals(seals: Sequence[Row], verdicts: Sequence[Row], ledger: Ledger, epoch: date) -> Sealing:
-    """Return what does not hold between seals, rows, verdicts and the order of the flow (bars are checked apart)."""
+def check_seals(
+    seals: Sequence[Row],
+    verdicts: Sequence[Row],
+    ledger: Ledger,
+    epoch: date,
+    log: Mapping[date, Sequence[str]],
+) -> Sealing:
+    """Return what does not hold between seals, rows, verdicts and the order of the flow (bars are checked apart).
+
+    log: day -> leaves that the log's own seal of the day is over (`throughline.registry.consistency.seals.log_leaves`).
+    """
     by_asset: dict[str, dict[date, Row]] = {}
     for seal in seals:
         by_asset.setdefault(seal["asset"], {})[seal["partition"]] = seal
@@ -54,6 +85,7 @@ def check_seals(seals: Sequence[Row], verdicts: Sequence[Row], ledger: Ledger, e
         _check_order(result, asset, sorted(held), epoch)
         if asset in ASSET_TABLES:
             _check_roots(result, asset, held, ledger)
+    _check_log(result, log)
     _check_unsealed(result, ledger)
     _check_details(result, ledger)
     _check_bars_read(result, ledger)
@@ -66,32 +98,30 @@ def _check_states(result: Sealing, asset: str, seals: Iterable[Row]) -> None:
     for seal in seals:
         day, status = seal["partition"], seal["status"]
         if status not in ("sealed", "blocked"):
-            result.find(asset, day, f"status is '{status}', which is neither sealed nor blocked")
+            result.find(asset, day, f"status is '{status}', which is neither sealed nor blocked", "sealed", status)
         elif (status == "blocked") != (seal["blocked_by"] is not None):
             result.find(asset, day, f"status is {status} but blocked_by is {seal['blocked_by']}")
         elif status == "blocked" and seal["leaves"]:
-            result.find(asset, day, f"is blocked but has {seal['leaves']} rows")
+            result.find(asset, day, f"is blocked but has {seal['leaves']} rows", 0, seal["leaves"])
         if not isinstance(seal["details"], dict):
-            result.find(asset, day, "details are not readable")
+            result.find(asset, day, "details are not readable", kind="unreadable")
 
 
 def _check_order(result: Sealing, asset: str, days: Sequence[date], epoch: date) -> None:
     for day in days:
         if day < epoch:
-            result.find(asset, day, f"lies before the epoch {epoch}")
+            result.find(asset, day, f"lies before the epoch {epoch}", epoch, day, "wrong_order")
         for above in UPSTREAM[asset]:
             if day not in result.by_asset.get(above, {}):
-                result.findings.append(
-                    Finding(
-                        "partition_seals", f"{above}/{day}", f"seal is missing, though {asset} of that day is sealed"
-                    )
-                )
+                result.find(above, day, f"seal is missing, though {asset} of that day is sealed", kind="missing_row")
     if asset == SESSION and days and days[0] > epoch:
-        result.find(asset, epoch, f"seal is missing: sessions are sealed from {days[0]} on, the epoch is {epoch}")
+        problem = f"seal is missing: sessions are sealed from {days[0]} on, the epoch is {epoch}"
+        result.find(asset, epoch, problem, epoch, days[0], "missing_row")
     if asset == SESSION or SESSION in UPSTREAM[asset]:
         for before, after in pairwise(days):
             for k in range(1, (after - before).days):
-                result.find(asset, before + k * DAY, f"seal is missing between {before} and {after}")
+                problem = f"seal is missing between {before} and {after}"
+                result.find(asset, before + k * DAY, problem, kind="missing_row")
 
 
 def _check_roots(result: Sealing, asset: str, held: Mapping[date, Row], ledger: Ledger) -> None:
@@ -101,10 +131,22 @@ def _check_roots(result: Sealing, asset: str, held: Mapping[date, Row], ledger: 
         if len(hashes) != seal["leaves"]:
             missing = seal["leaves"] - len(hashes)
             word = f"{missing} row(s) are missing" if missing > 0 else f"{-missing} row(s) too many"
-            result.find(asset, day, f"seals {seal['leaves']} rows, {' + '.join(tables)} hold {len(hashes)}: {word}")
+            problem = f"seals {seal['leaves']} rows, {' + '.join(tables)} hold {len(hashes)}: {word}"
+            result.find(asset, day, problem, f"{seal['leaves']} rows", f"{len(hashes)} rows")
         root = seal_of(hashes)
         if root != seal["root"]:
-            result.find(asset, day, f"root is {seal['root'][:16]}..., the rows give {root[:16]}...")
+            problem = f"root is {seal['root'][:16]}..., the rows give {root[:16]}..."
+            result.find(asset, day, problem, seal["root"], root)
+
+
+def _check_log(result: Sealing, log: Mapping[date, Sequence[str]]) -> None:
+    """The seal of the log's asset is over the leaves of every other seal of its day."""
+    for day, seal in result.by_asset.get(LOG, {}).items():
+        given = log.get(day, ())
+        root = seal_of(given)
+        if (root, len(given)) != (seal["root"], seal["leaves"]):
+            problem = f"root is {seal['root'][:16]}..., the {len(given)} other seals of the day give {root[:16]}..."
+            result.find(LOG, day, problem, seal["root"], root)
 
 
 def _check_unsealed(result: Sealing, ledger: Ledger) -> None:
@@ -119,9 +161,8 @@ def _check_unsealed(result: Sealing, ledger: Ledger) -> None:
             if day > last and day in result.by_asset.get(WRITTEN_BEFORE.get(asset, ""), {}):
                 result.pending += len(hashes)
             else:
-                result.findings.append(
-                    Finding(table, f"{asset}/{day}", f"{len(hashes)} row(s) are under no seal of {asset} of {day}")
-                )
+                problem = f"{len(hashes)} row(s) are under no seal of {asset} of {day}"
+                result.add(table, f"{asset}/{day}", "seal_mismatch", problem, "a seal", "none")
 
 
 def _check_details(result: Sealing, ledger: Ledger) -> None:
@@ -131,18 +172,21 @@ def _check_details(result: Sealing, ledger: Ledger) -> None:
         told = {line["filter"]: [line["seen"], line["removed"], line["missing"]] for line in lines}
         summed = ledger.funnels.get(day) or {key: [0, 0, 0] for key in told}
         if seal["status"] == "sealed" and summed != told:
-            result.find("market_scan", day, "the funnel in its details is not the sum of the scans' funnels")
+            problem = "the funnel in its details is not the sum of the scans' funnels"
+            result.find("market_scan", day, problem, summed, told, "inconsistent")
     counts = {"trade_candidates": "candidates", "research_snapshots": "documents", "shadow_outcomes": "resolved"}
     for asset, name in (counts | {"executions": "executions", "outcomes": "outcomes"}).items():
         for day, seal in result.by_asset.get(asset, {}).items():
             count = _details(seal).get(name)
             if count not in (None, seal["leaves"]):
-                result.find(asset, day, f"details say {count} {name}, the seal covers {seal['leaves']} rows")
+                problem = f"details say {count} {name}, the seal covers {seal['leaves']} rows"
+                result.find(asset, day, problem, seal["leaves"], count, "inconsistent")
     for day, seal in result.by_asset.get(SESSION, {}).items():
         rows: dict[str, Any] = {"dispositions": dict(ledger.words.get(day, {})), "equity_usd": ledger.equity.get(day)}
         for name, held in rows.items():
             if name in _details(seal) and held is not None and _details(seal)[name] != held:
-                result.find(SESSION, day, f"{name} in its details are not those of the day's rows")
+                problem = f"{name} in its details are not those of the day's rows"
+                result.find(SESSION, day, problem, held, _details(seal)[name], "inconsistent")
 
 
 def _details(seal: Row) -> Mapping[str, Any]:
@@ -158,7 +202,8 @@ def _check_bars_read(result: Sealing, ledger: Ledger) -> None:
     for day, root in sorted(ledger.data_seals.items()):
         where, sealed = roots.get(day, (None, root))
         if where is not None and sealed != root:
-            result.find(BARS, where, f"root of {day} is {sealed[:16]}..., scans read it as {root[:16]}...")
+            problem = f"root of {day} is {sealed[:16]}..., scans read it as {root[:16]}..."
+            result.find(BARS, where, problem, root, sealed)
 
 
 def _check_booked(result: Sealing, ledger: Ledger) -> None:
@@ -169,7 +214,7 @@ def _check_booked(result: Sealing, ledger: Ledger) -> None:
             ours, theirs = booked.get(candidate), closed.get(candidate)
             if ours != theirs:
                 problem = f"outcome of {day} says {ours} USD, the portfolio state {theirs}"
-                result.findings.append(Finding("outcomes", f"candidate {candidate}", problem))
+                result.add("outcomes", f"candidate {candidate}", "inconsistent", problem, theirs, ours)
 
 
 def _check_verdicts(result: Sealing, verdicts: Sequence[Row]) -> None:
@@ -180,16 +225,14 @@ def _check_verdicts(result: Sealing, verdicts: Sequence[Row]) -> None:
         where = f"{asset}/{day}"
         seal = result.by_asset.get(asset, {}).get(day)
         if not isinstance(verdict["failures"], list):
-            result.findings.append(Finding("gate_verdicts", where, "failures are not readable"))
+            result.add("gate_verdicts", where, "unreadable", "failures are not readable")
         elif verdict["passed"] != (not verdict["failures"]):
             word = "passed" if verdict["passed"] else "failed"
-            result.findings.append(
-                Finding("gate_verdicts", where, f"says {word} with {len(verdict['failures'])} broken rule(s)")
-            )
+            problem = f"says {word} with {len(verdict['failures'])} broken rule(s)"
+            result.add("gate_verdicts", where, "inconsistent", problem)
         if seal is None or seal["root"] != verdict["seal"]:
-            result.findings.append(
-                Finding("gate_verdicts", where, f"judges seal {verdict['seal'][:16]}..., which is not the day's")
-            )
+            problem = f"judges seal {verdict['seal'][:16]}..., which is not the day's"
+            result.add("gate_verdicts", where, "dangling_link", problem, seal and seal["root"], verdict["seal"])
             continue
         judged.add((asset, day))
         if not verdict["passed"]:
@@ -197,9 +240,8 @@ def _check_verdicts(result: Sealing, verdicts: Sequence[Row]) -> None:
     for asset in GATED_ASSETS:
         for day, seal in result.by_asset.get(asset, {}).items():
             if seal["status"] == "sealed" and (asset, day) not in judged:
-                result.findings.append(
-                    Finding("gate_verdicts", f"{asset}/{day}", "verdict on the sealed rows is missing")
-                )
+                problem = "verdict on the sealed rows is missing"
+                result.add("gate_verdicts", f"{asset}/{day}", "missing_row", problem, seal["root"])
     _check_blocked(result, failed)
 
 
@@ -214,8 +256,8 @@ def _check_blocked(result: Sealing, failed: set[tuple[str, date]]) -> None:
         for day, seal in result.by_asset.get(asset, {}).items():
             closed = [above for above in UPSTREAM[asset] if shut(above, day)]
             if closed and seal["status"] != "blocked":
-                result.find(asset, day, f"is not blocked, though {closed[0]} of that day failed its gate or is blocked")
+                problem = f"is not blocked, though {closed[0]} of that day failed its gate or is blocked"
+                result.find(asset, day, problem, "blocked", seal["status"], "inconsistent")
             elif seal["status"] == "blocked" and not closed:
-                result.findings.append(
-                    Finding("gate_verdicts", f"{asset}/{day}", "is blocked, but nothing upstream failed its gate")
-                )
+                problem = "is blocked, but nothing upstream failed its gate"
+                result.add("gate_verdicts", f"{asset}/{day}", "inconsistent", problem, "sealed", "blocked")

@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from throughline.errors import StorageError
-from throughline.findings import Finding
+from throughline.findings import Finding, FindingKind
 from throughline.identity import seal_of
 from throughline.market.blocks import block_hashes
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.tracking.checking import finding
 
 Row = Mapping[str, Any]
 Progress = Callable[[str, int], None]
@@ -39,18 +40,20 @@ class Artifacts:
             return None
         row = self.rows.get(digest)
         if row is None:
-            self.findings.append(Finding("artifacts", digest, "is named by a seal, but has no row"))
+            self._find(digest, "is named by a seal, but has no row", kind="missing_row")
             return None
         try:
             data = self._store.get(digest)
             place = self._store.location(digest)
         except StorageError as error:
-            self.findings.append(Finding("artifacts", digest, str(error)))
+            self._find(digest, str(error))
             return None
         if len(data) != row["bytes"]:
-            self.findings.append(Finding("artifacts", digest, f"row says {row['bytes']} bytes, there are {len(data)}"))
+            problem = f"row says {row['bytes']} bytes, there are {len(data)}"
+            self._find(digest, problem, len(data), row["bytes"], "hash_mismatch")
         if row["location"] != place:
-            self.findings.append(Finding("artifacts", digest, f"row says it lies at {row['location']}, not at {place}"))
+            problem = f"row says it lies at {row['location']}, not at {place}"
+            self._find(digest, problem, place, row["location"], "hash_mismatch")
         return data
 
     def read_named(self, digest: str, by: str) -> bytes | None:
@@ -61,8 +64,18 @@ class Artifacts:
         try:
             return self._store.get(digest)
         except StorageError as error:
-            self.findings.append(Finding("artifacts", digest, f"is named by {by}: {error}"))
+            self._find(digest, f"is named by {by}: {error}")
             return None
+
+    def _find(
+        self,
+        digest: str,
+        problem: str,
+        expected: object = None,
+        actual: object = None,
+        kind: FindingKind = "artifact_changed",
+    ) -> None:
+        self.findings.append(finding("artifacts", digest, kind, problem, expected, actual))
 
     def known(self, digest: str) -> bool:
         """Return whether `digest` was read already."""
@@ -86,17 +99,19 @@ def check_bars(seals: Mapping[date, Row], artifacts: Artifacts, progress: Progre
         where = f"market_bars/{day}"
         progress("market_bars", 1)
         if seal["artifact"] is None:
-            findings.append(Finding("partition_seals", where, "names no artifact with the day's bars"))
+            problem = "names no artifact with the day's bars"
+            findings.append(finding("partition_seals", where, "missing_link", problem))
             continue
         data = artifacts.read(seal["artifact"])
         if data is not None:
             problems = _bar_problems(seal, data.splitlines())
-            findings += [Finding("partition_seals", where, problem) for problem in problems]
+            findings += [finding("partition_seals", where, "seal_mismatch", problem) for problem in problems]
         for before, told in warm_up(seal).items():
             data = artifacts.read_named(told["artifact"], where)
-            if data is not None and seal_of(block_hashes(data.splitlines())) != told["root"]:
+            root = told["root"] if data is None else seal_of(block_hashes(data.splitlines()))
+            if root != told["root"]:
                 problem = f"the bars of {before}, before the epoch, give another root than its details say"
-                findings.append(Finding("partition_seals", where, problem))
+                findings.append(finding("partition_seals", where, "seal_mismatch", problem, told["root"], root))
     return findings
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
-from throughline.findings import Finding, ordered
+from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import content_hash
+from throughline.registry.consistency.seals import log_leaves
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.tracking.checking import finding
 from throughline.tracking.layout import BARS, SESSION
 from throughline.tracking.system import MODE
 from throughline.verification import reading
@@ -75,7 +77,7 @@ def verify_connection(
             roots[row["id"]] = {}
             continue
         seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
-        sealing = check_seals(seals, verdicts, ledger, epoch)
+        sealing = check_seals(seals, verdicts, ledger, epoch, log_leaves(connection, row["id"]))
         findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
         if held is not None:
             findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)
@@ -91,7 +93,8 @@ def verify_connection(
         }
     if experiments is None:
         for table, name in reading.unknown_experiments(connection):
-            findings.append(Finding(table, name, "rows of an experiment that is not recorded"))
+            problem = "rows of an experiment that is not recorded"
+            findings.append(finding(table, name, "dangling_link", problem, name))
         if held is not None:
             held.read_the_rest(report)
             rows += len(held.rows)
@@ -115,7 +118,12 @@ class _Told:
 
 def _unexpected_seals(connection: Connection, experiment: str) -> list[Finding]:
     return [
-        Finding("partition_seals", f"{seal['asset']}/{seal['partition']}", "seals a day of records written by hand")
+        finding(
+            "partition_seals",
+            f"{seal['asset']}/{seal['partition']}",
+            "seal_mismatch",
+            "seals a day of records written by hand",
+        )
         for seal in reading.seals(connection, experiment)
     ]
 
@@ -123,13 +131,13 @@ def _unexpected_seals(connection: Connection, experiment: str) -> list[Finding]:
 def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _Told | None:
     """Return what the experiment's body says, None where it is not readable."""
 
-    def find(problem: str) -> None:
-        findings.append(Finding("experiments", row["id"], problem))
+    def find(problem: str, kind: FindingKind, expected: object = None, actual: object = None) -> None:
+        findings.append(finding("experiments", row["id"], kind, problem, expected, actual))
 
     body = bytes(row["body"])
     expected = content_hash("experiment", body)
     if expected != row["id"]:
-        find(f"id is not the hash of its body, which is {expected[:16]}...")
+        find(f"id is not the hash of its body, which is {expected[:16]}...", "hash_mismatch", row["id"], expected)
     try:
         told = json.loads(body)
         by_hand = told["mode"] == MODE
@@ -137,12 +145,13 @@ def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _To
         for name in ("mode", "parent", "data_revision"):
             says = told.get(name) if by_hand else told[name]
             if row[name] != says:
-                find(f"column {name} is {row[name]}, the body says {says}")
+                problem = f"column {name} is {row[name]}, the body says {says}"
+                find(problem, "hash_mismatch", f"{name} = {says}", f"{name} = {row[name]}")
     except (ValueError, KeyError, TypeError) as error:
-        find(f"body is not readable ({type(error).__name__}: {error})")
+        find(f"body is not readable ({type(error).__name__}: {error})", "unreadable")
         return None
     if row["parent"] is not None and row["parent"] not in known:
-        find(f"parent {row['parent'][:16]}... is not recorded")
+        find(f"parent {row['parent'][:16]}... is not recorded", "dangling_link", row["parent"])
     return _Told(epoch)
 
 
@@ -150,11 +159,14 @@ def _one_each(connection: Connection, experiment: str) -> list[Finding]:
     findings = []
     for table, asset in (("dispositions", SESSION), ("research_docs", "research_snapshots")):
         for uuid, day, count in reading.candidates_without_one(connection, experiment, table, asset):
-            findings.append(
-                Finding(table, f"candidate {uuid}", f"candidate of {day} has {count} {table}, it must have exactly one")
-            )
+            problem = f"candidate of {day} has {count} {table}, it must have exactly one"
+            findings.append(finding(table, f"candidate {uuid}", _how_many(count), problem, 1, count))
     for uuid, word, count in reading.taken_without_execution(connection, experiment):
-        findings.append(
-            Finding("executions", f"candidate {uuid}", f"disposition is '{word}', but it has {count} execution(s)")
-        )
+        problem = f"disposition is '{word}', but it has {count} execution(s)"
+        wanted = 1 if word == "taken" else 0
+        findings.append(finding("executions", f"candidate {uuid}", _how_many(count), problem, wanted, count))
     return findings
+
+
+def _how_many(count: int) -> FindingKind:
+    return "missing_link" if count == 0 else "duplicate"

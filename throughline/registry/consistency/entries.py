@@ -1,0 +1,84 @@
+"""The rows of a registry, each held against itself: the quick way first, the exact way for what is left.
+
+Belongs here: `read_entries`. Does not belong here: rows against each other (trades, chain).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from throughline.findings import Finding
+from throughline.registry.consistency.forms import BODY, COMMON, HASH, PARTITION, UUID, Forms, Told
+from throughline.registry.consistency.reading import Chunk, lines, typed
+from throughline.tracking.checking import examine_row
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row as it was read.
+
+    hash: as it is stored; leaf: the hash that its body really has; trade: the UUID of the trade that it is an entry of;
+    supersedes: whether it is a correction. told, text: what the quick way read, and the body's text; both None for a
+    row that was examined the exact way, whose body is in `examined` (None where it says nothing readable).
+    """
+
+    table: str
+    uuid: str
+    partition: str
+    hash: str
+    leaf: str
+    trade: str
+    told: Told | None
+    text: str | None
+    examined: Mapping[str, Any] | None = None
+    supersedes: bool = False
+
+    @property
+    def body(self) -> Mapping[str, Any] | None:
+        """What the body says, read at each call; None where it is not readable."""
+        if self.text is None:
+            return self.examined
+        body: dict[str, Any] = json.loads(self.text)
+        return body
+
+
+def read_entries(connection: Connection, forms: Forms, chunk: Chunk, part: int) -> tuple[list[Entry], list[Finding]]:
+    """Return the rows of one registry in a part of a chunk, and what does not hold within them."""
+    entries: list[Entry] = []
+    doubtful: list[str] = []
+    trade = UUID if forms.table == "canonical_trades" else len(COMMON) + forms.columns.index("canonical_uuid")
+    for row in lines(connection, forms, chunk, part):
+        told = forms.told(row)
+        if told is None:
+            doubtful.append(row[UUID])
+        else:
+            name, day, digest = row[UUID], row[PARTITION], row[HASH]
+            entries.append(Entry(forms.table, name, day, digest, digest, row[trade], told, row[BODY]))
+    findings: list[Finding] = []
+    for found in typed(connection, forms.table, sorted(set(doubtful))):
+        if found["experiment"] == chunk.experiment and found["partition"] in chunk.days:
+            checked, problems = examine_row(forms.table, found)
+            findings += problems
+            entries.append(_examined(forms.table, found, checked.hash, checked.body))
+    return entries, findings
+
+
+def _examined(table: str, row: Mapping[str, Any], leaf: str, body: Mapping[str, Any] | None) -> Entry:
+    trade = row["uuid"] if table == "canonical_trades" else row["canonical_uuid"]
+    return Entry(
+        table=table,
+        uuid=str(row["uuid"]),
+        partition=row["partition"].isoformat(),
+        hash=row["content_hash"],
+        leaf=leaf,
+        trade=str(trade),
+        told=None,
+        text=None,
+        examined=body,
+        supersedes=row["supersedes"] is not None,
+    )
