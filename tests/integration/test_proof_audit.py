@@ -153,7 +153,7 @@ def test_an_untouched_home_has_no_findings_and_nothing_unanchored(
     assert result.ok
     assert result.tree_size == result.anchored_size > 80
     assert result.unanchored_rows == 0
-    assert result.strength == "weak: self-anchored"
+    assert result.strength == "self-anchored: weak"
     assert result.key_id == proof.signer.key_id
     assert result.rows > 300
 

@@ -2,40 +2,133 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, out_json
+
+if TYPE_CHECKING:
+    from throughline.proof.audit import AuditResult
+    from throughline.proof.settings import Proof
 
 _SHOWN = 50
 
 
 @click.command()
 @click.option("--experiment", metavar="ID", help="Check one experiment only (id or its beginning).")
+@click.option("--proof", "file", metavar="FILE", help="Check a file of `throughline proof` instead; needs no home.")
+@click.option("--key", metavar="FILE", help="The public key to trust (default: that of this machine's signing key).")
 @common
-def verify(options: Options, experiment: str | None) -> int:
-    """Recompute every hash, link, sum, seal and artifact of the home; exit 1 if anything does not hold."""
-    from throughline.verification import verify as recompute
+def verify(options: Options, experiment: str | None, file: str | None, key: str | None) -> int:
+    """Recompute every hash, link, sum, seal and artifact of the home, and compare it with the signed and anchored log.
+
+    Exit 1 if anything does not hold. What this can prove and what it cannot is printed with the answer.
+    """
+    if file is not None:
+        return _verify_file(options, file, key)
+    from throughline.proof.audit import audit
+    from throughline.proof.keys import load_public_key
+    from throughline.proof.settings import open_proof
+    from throughline.verification import verify_connection
 
     with options.open() as (database, artifacts), Bar(None, "verify", options.json) as bar:
         engine = database.engine("auditor")
+        proof = open_proof(options.home, database.embedded)
+        trusted = load_public_key(key) if key is not None else proof.signer.known_public_key()
         chosen = None if experiment is None else [_one(engine, experiment)]
-        result = recompute(engine, artifacts, lambda what, rows: bar.step(rows, what), chosen)
+        pinned = proof.anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
+        with engine.connect() as connection:
+            snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+            result = verify_connection(snapshot, artifacts, lambda what, rows: bar.step(rows, what), chosen)
+            log = audit(snapshot, pinned, trusted, lambda what, rows: bar.step(rows, what))
+    ok = result.ok and log.ok
     if options.json:
-        out_json(result.as_json())
-        return 0 if result.ok else 1
-    for finding in result.findings[:_SHOWN]:
+        out_json(result.as_json() | {"ok": ok, "proof": log.as_json() | {"anchor": proof.anchor.location}})
+        return 0 if ok else 1
+    findings = [*result.findings, *log.findings]
+    for finding in findings[:_SHOWN]:
         click.echo(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
-    if len(result.findings) > _SHOWN:
-        click.echo(f"... and {len(result.findings) - _SHOWN:,} more (all of them with --json)")
+    if len(findings) > _SHOWN:
+        click.echo(f"... and {len(findings) - _SHOWN:,} more (all of them with --json)")
     days = sum(len(held) for assets in result.seals.values() for held in assets.values())
     summary = f"{result.rows:,} rows and {days:,} seals of {len(result.seals)} experiment(s) recomputed"
     if result.pending:
         summary += f"; {result.pending:,} of the rows wait for their seal (a run was stopped in between)"
-    if result.ok:
+    _print_log(log, proof)
+    if ok:
         click.echo(f"{summary}: nothing has been changed.")
         return 0
-    click.echo(f"{summary}: {len(result.findings):,} finding(s) on {result.broken:,} row(s).", err=True)
+    broken = len({(item.table, item.row) for item in findings})
+    click.echo(f"{summary}: {len(findings):,} finding(s) on {broken:,} row(s).", err=True)
+    return 1
+
+
+def _print_log(log: AuditResult, proof: Proof) -> None:
+    from throughline.proof.threat import CANNOT_FIND, FINDS
+
+    if log.tree_size:
+        click.echo(
+            f"Seal log: {log.tree_size:,} events, {log.anchored_size:,} of them anchored at {proof.anchor.location}"
+        )
+    else:
+        click.echo("Seal log: empty; nothing is anchored")
+    if log.anchored_at is not None:
+        click.echo(f"  anchor: {log.strength}; its newest head is {_age(proof.clock.now() - log.anchored_at)} old")
+    else:
+        click.echo(f"  anchor: {log.strength}; it holds no head yet")
+    click.echo(f"  not anchored yet: {log.unanchored_rows:,} row(s) and seal(s)")
+    if log.key_id is not None:
+        click.echo(f"  signatures: checked with key {log.key_id}")
+    else:
+        click.echo("  signatures: NOT checked, there is no signing key on this machine; give the public key with --key")
+    click.echo(f"  this finds: {FINDS}")
+    click.echo(f"  this cannot find: {CANNOT_FIND}")
+
+
+def _age(time: timedelta) -> str:
+    """Return a span of time in its largest whole unit."""
+    seconds = max(0, int(time.total_seconds()))
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count:,} {unit}{'s' if count > 1 else ''}"
+    return f"{seconds} second{'s' if seconds != 1 else ''}"
+
+
+def _verify_file(options: Options, file: str, key: str | None) -> int:
+    """Check a proof file with a public key and nothing else."""
+    from throughline.errors import SettingsError
+    from throughline.proof.check import check_proof
+    from throughline.proof.keys import load_public_key
+
+    if key is None:
+        raise SettingsError(
+            "--proof needs the public key that you trust: give its file with --key; a key inside a proof proves nothing"
+        )
+    trusted = load_public_key(key)
+    try:
+        data: Any = json.loads(Path(file).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"the proof {file} cannot be read ({error.strerror}): give the file's path") from None
+    except (ValueError, RecursionError):
+        data = None
+    told = check_proof(data, trusted)
+    if options.json:
+        out_json(told.as_json())
+        return 0 if told.ok else 1
+    for line in told.lines:
+        click.echo(line)
+    for problem in told.problems:
+        click.echo(f"BROKEN  {file}: {problem}")
+    if told.ok:
+        click.echo("The proof holds. It does not say that nothing else was recorded, or that no correction followed.")
+        return 0
+    click.echo("The proof does not hold.", err=True)
     return 1
 
 

@@ -25,7 +25,7 @@ from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, Head
 from throughline.proof.manifest import Leaf
 
-Strength = Literal["weak: self-anchored", "external"]
+Strength = Literal["self-anchored: weak", "external"]
 _SEGMENT = re.compile(r"(\d{20})-(\d{20})\.jsonl")
 _HEAD = re.compile(r"(\d{20})\.json")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -52,7 +52,7 @@ class Anchored:
 class Anchor:
     """The anchor at a folder or an fsspec URL (``s3://bucket/prefix``); nothing is made until it is written to.
 
-    strength: what it is worth; 'weak: self-anchored' where whoever rules the database rules it too.
+    strength: what it is worth; 'self-anchored: weak' where whoever rules the database rules it too.
     """
 
     def __init__(self, url_or_path: str | os.PathLike[str], strength: Strength = "external") -> None:

@@ -131,10 +131,14 @@ class FileSigner:
         """Return the signer of the key that is to follow this one, in a file beside it."""
         return FileSigner(self.path.with_name(self.path.name + ".next"))
 
+    def kept(self, key: str) -> FileSigner:
+        """Return the signer of a key that this file held before, by its key id."""
+        return FileSigner(self.path.with_name(f"{self.path.name}.{key}"))
+
     def replace_by_successor(self) -> None:
         """Keep the present key under its key id and put the successor's file in its place."""
         if self.path.exists():
-            kept = self.path.with_name(f"{self.path.name}.{self.key_id}")
+            kept = self.kept(self.key_id).path
             if not kept.exists():
                 os.link(self.path, kept)
         self.successor().path.replace(self.path)

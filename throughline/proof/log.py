@@ -22,12 +22,11 @@ from throughline.identity import sha256_hex, time_text
 from throughline.proof import sources
 from throughline.proof.anchoring import catch_up
 from throughline.proof.errors import ProofError
-from throughline.proof.events import ENTRIES_PER_EVENT, Written, day_leaf, rotation, seal_told, verdict_told
-from throughline.proof.keys import Signer
+from throughline.proof.events import ENTRIES_PER_EVENT, Written, day_leaf, seal_told, verdict_told
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.settings import Proof
 from throughline.proof.tree import Frontier
-from throughline.proof.writing import Tail, last_head, open_tail, sign
+from throughline.proof.writing import Tail, open_tail, sign
 from throughline.storage.records import LedgerRow
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "day_leaf",
     "lock_log",
     "publish",
-    "rotate_key",
 ]
 
 _LOG_LOCK = int(sha256_hex(b"throughline seal log")[:15], 16)
@@ -129,25 +127,6 @@ def append_quarantine(connection: Connection, proof: Proof, rows: Sequence[Mappi
     leaves = sources.quarantine_leaves(connection, [int(row["seq"]) for row in rows])
     tail.add(proof, "quarantine", {"rows": [list(leaf) for leaf in leaves], "manifest": manifest_hash(leaves)})
     return [event.seq for event in tail.flush() if event.kind == "quarantine"]
-
-
-def rotate_key(engine: Engine, proof: Proof, successor: Signer) -> Published:
-    """Hand the log over to `successor`: an event signed by the present key, then a head signed by the new one.
-
-    The caller makes `successor` the signer afterwards. Called again after a crash in between, it does nothing more.
-    """
-    with engine.connect() as connection:
-        with connection.begin():
-            lock_log(connection)
-            last = last_head(connection)
-            if last is not None and last.signed_by(successor.public_key):
-                return Published(last.tree_size, last.root, 0, catch_up(connection, proof.anchor))
-            tail = open_tail(connection, proof, begin=True)
-            assert tail is not None
-            # The seq is under the signature: a rotation cannot be replayed at another place of the log.
-            tail.add(proof, "key", rotation(proof.signer, tail.log, tail.size, successor.public_key))
-            head = sign(tail, proof, successor)
-        return Published(head.tree_size, head.root, 1, catch_up(connection, proof.anchor))
 
 
 def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> None:

@@ -45,7 +45,7 @@ def open_proof(
     named = environment.get(ANCHOR_VARIABLE, "").strip()
     place = named or str(home.path / DEFAULT_FOLDER)
     weak = embedded or ("://" not in place and _inside(Path(place), home.path))
-    anchor = Anchor(place, "weak: self-anchored" if weak else "external")
+    anchor = Anchor(place, "self-anchored: weak" if weak else "external")
     return Proof(signer_from(environment), anchor, clock or SystemClock())
 
 

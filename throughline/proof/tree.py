@@ -48,17 +48,24 @@ def _up(level: Sequence[bytes]) -> list[bytes]:
 
 def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
     """Return the path of leaf `index` (from 0): the siblings from the leaf up (2.1.3.1). Raises IndexError."""
-    if not 0 <= index < len(leaf_hashes):
-        raise IndexError(f"leaf {index} is not in a tree of {len(leaf_hashes)}")
-    path = []
+    return inclusion_proofs([index], leaf_hashes)[index]
+
+
+def inclusion_proofs(indices: Iterable[int], leaf_hashes: Sequence[bytes]) -> dict[int, list[bytes]]:
+    """Return the paths of several leaves of one tree by their index; the tree is hashed once. Raises IndexError."""
+    places = {index: index for index in indices}
+    paths: dict[int, list[bytes]] = {index: [] for index in places}
+    for index in places:
+        if not 0 <= index < len(leaf_hashes):
+            raise IndexError(f"leaf {index} is not in a tree of {len(leaf_hashes)}")
     level = list(leaf_hashes)
     while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
+        for index, place in places.items():
+            if place ^ 1 < len(level):
+                paths[index].append(level[place ^ 1])
+            places[index] = place >> 1
         level = _up(level)
-        index >>= 1
-    return path
+    return paths
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:

@@ -1,0 +1,98 @@
+"""`throughline key`: the key that signs the seal log, its change, and a new beginning of the anchor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from throughline.cli.options import Options, common
+from throughline.cli.screen import note, out_json
+
+
+@click.group()
+def key() -> None:
+    """The key that signs the seal log, and the anchor it is copied to."""
+
+
+@key.command()
+@click.option("--out", metavar="FILE", help="Write the public key there, to be given to those who verify.")
+@common
+def show(options: Options, out: str | None) -> int:
+    """Print the key's id and its public half; the key is made where there is none."""
+    from throughline.proof.keys import KEY_VARIABLE, SIGNER_VARIABLE, FileSigner, public_pem
+    from throughline.proof.settings import open_proof
+
+    signer = open_proof(options.home, embedded=True).signer
+    made = signer.known_public_key() is None
+    pem = public_pem(signer.public_key)
+    place = str(signer.path) if isinstance(signer, FileSigner) else f"the command in {SIGNER_VARIABLE}"
+    if out is not None:
+        _write(Path(out), pem)
+    if options.json:
+        out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": made, "file": out})
+        return 0
+    click.echo(f"key {signer.key_id}, {'made now' if made else 'held'} at {place}")
+    if isinstance(signer, FileSigner):
+        note(f"Keep that file to yourself and out of the home's backups ({KEY_VARIABLE} names another place).")
+    click.echo(pem if out is None else f"Its public half is in {out}.", nl=out is not None)
+    return 0
+
+
+@key.command()
+@click.option("--signer", "command", metavar="COMMAND", help="The new signer, where the key is behind a command.")
+@click.option("--public-key", metavar="FILE", help="Its public key.")
+@common
+def rotate(options: Options, command: str | None, public_key: str | None) -> int:
+    """Change the key: the old one signs the change, the new one the next head. The old file is kept."""
+    from throughline.errors import SettingsError
+    from throughline.proof.keys import PUBLIC_KEY_VARIABLE, SIGNER_VARIABLE, CommandSigner
+    from throughline.proof.rotation import rotate_key, rotate_key_file
+    from throughline.proof.settings import open_proof
+
+    if (command is None) != (public_key is None):
+        raise SettingsError("--signer and --public-key belong together: give both")
+    with options.open() as (database, _):
+        engine = database.engine("writer")
+        proof = open_proof(options.home, database.embedded)
+        if command is None or public_key is None:
+            rotated = rotate_key_file(engine, proof)
+        else:
+            rotated = rotate_key(engine, proof, CommandSigner(command, public_key))
+    if options.json:
+        out_json({"old_key_id": rotated.old_key_id, "key_id": rotated.new_key_id, "tree_size": rotated.tree_size})
+        return 0
+    click.echo(f"The seal log was handed over from key {rotated.old_key_id} to key {rotated.new_key_id}.")
+    if command is not None:
+        click.echo(f"Set {SIGNER_VARIABLE} and {PUBLIC_KEY_VARIABLE} to the new signer now.")
+    click.echo("Give the new public key to those who verify: `throughline key show --out FILE`.")
+    return 0
+
+
+@key.command()
+@common
+def anchor(options: Options) -> int:
+    """Begin an empty anchor from what the database holds now, after the old one was moved or lost.
+
+    It vouches for nothing that was changed before: run `throughline verify` against the old anchor first.
+    """
+    from throughline.proof.anchoring import reanchor
+    from throughline.proof.settings import open_proof
+
+    with options.open() as (database, _):
+        proof = open_proof(options.home, database.embedded)
+        events = reanchor(database.engine("writer"), proof.anchor)
+    if options.json:
+        out_json({"anchor": proof.anchor.location, "strength": proof.strength, "events": events})
+        return 0
+    click.echo(f"{events:,} events of the seal log are anchored at {proof.anchor.location} ({proof.strength}).")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    from throughline.errors import SettingsError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}): choose another --out") from None

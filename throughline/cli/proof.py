@@ -1,0 +1,77 @@
+"""`throughline proof ID`: a small file that proves a record to somebody without the database."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from throughline.cli.options import Options, common
+from throughline.cli.screen import out_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option("--out", metavar="FILE", help="The file to write (default: proof-ID.json here).")
+@common
+def proof(options: Options, id_: str, out: str | None) -> int:
+    """Write a file that proves the record ID and the chain behind it without the database.
+
+    ID is the UUID of any record, or the trade hash of a canonical trade. `throughline verify --proof FILE --key FILE`
+    checks the file anywhere.
+    """
+    from throughline.errors import SettingsError
+    from throughline.proof.check import check_proof
+    from throughline.proof.errors import ProofError
+    from throughline.proof.prove import make_proof
+    from throughline.proof.settings import open_proof
+
+    with options.open() as (database, _), database.engine("reader").connect() as connection:
+        snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+        asked = _asked(snapshot, id_.strip())
+        made = make_proof(snapshot, asked)
+        known = open_proof(options.home, database.embedded).signer.known_public_key()
+    text = made.text()
+    if known is not None:
+        told = check_proof(json.loads(text), known)
+        if not told.ok:
+            raise ProofError(f"The proof of {asked} does not hold: {told.problems[0]}. Run `throughline verify`.")
+    path = Path(out or f"proof-{asked}.json")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
+    records, size = len(made.data["records"]), len(text.encode("utf-8"))
+    if options.json:
+        left_out = [{"table": table, "uuid": key} for table, key in made.left_out]
+        told_out = {"file": str(path), "asked": str(asked), "records": records, "bytes": size, "left_out": left_out}
+        out_json({**told_out, "checked": known is not None})
+        return 0
+    click.echo(f"{path}: {records} records, {size:,} bytes.")
+    for table, key in made.left_out:
+        click.echo(f"  not in it, because not in the seal log yet: {table} {key}")
+    click.echo(f"Check it anywhere: throughline verify --proof {path} --key KEYFILE")
+    click.echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")
+    return 0
+
+
+def _asked(connection: Connection, text: str) -> uuid.UUID:
+    """Return the UUID that a person asked for. Raises UnknownRecord where it is neither that nor a trade hash."""
+    from throughline.errors import UnknownRecord
+
+    if len(text) == 64:
+        query = "SELECT uuid FROM canonical_trades WHERE content_hash = %s"
+        found = connection.exec_driver_sql(query, (text.lower(),)).scalar()
+        if found is None:
+            raise UnknownRecord(f"no canonical trade of this home has the hash {text[:16]}...")
+        return uuid.UUID(str(found))
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise UnknownRecord(f"'{text}' is neither a UUID nor a trade hash (64 hex digits)") from None
