@@ -6,9 +6,38 @@ seal their rows; `registry_seals` lies below everything and writes the day's sea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets.shell import Graph, stage_asset
+
+if TYPE_CHECKING:
+    from throughline.flow import DayResult, FlowContext
+
+SHOWN = 20
+"""At most so many trades are listed."""
+
+
+def trades_table(ctx: FlowContext, results: Sequence[DayResult]) -> str:
+    """Return the newest trades of a range as markdown, each with the command that opens its dossier."""
+    from throughline.storage.queries import read_rows
+
+    with ctx.engine.connect() as conn:
+        rows = read_rows(conn, "canonical_trades", ctx.experiment.id, results[0].day, results[-1].day)
+    if not rows:
+        return ""
+    newest = sorted(rows, key=lambda row: row.columns["closed_at"], reverse=True)[:SHOWN]
+    lines = ["| closed (UTC) | symbol | net | why it ended | dossier |", "| --- | --- | ---: | --- | --- |"]
+    for row in newest:
+        told = row.columns
+        lines.append(
+            f"| {told['closed_at']:%Y-%m-%d %H:%M} | {told['symbol'].replace('|', '')} | "
+            f"{told['profit_percentage']:+.2f} % | {told['termination_reason'].replace('_', ' ')} | "
+            f"`throughline trade {row.uuid} --html trade.html` |"
+        )
+    return "\n".join(lines)
 
 
 def registry_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -22,6 +51,7 @@ def registry_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             stage="registry",
             kinds={"python", "postgres"},
             deps=["outcomes"],
+            picture=trades_table,
         ),
         stage_asset(
             graph,

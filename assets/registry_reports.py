@@ -7,6 +7,7 @@ or figure (`throughline.analytics`).
 # No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from throughline.registry.consistency import ConsistencyResult, Report
 
 CONSISTENT = "registry_is_consistent"
+DOSSIERS = 20
+"""So many of the newest trades get a page of their own with each run of the analytics."""
 NAMED = 50
 """At most so many findings are listed in the metadata; the report has all of them."""
 
@@ -166,14 +169,14 @@ def _analytics(graph: Graph) -> dg.AssetsDefinition:
         try:
             ctx = flow.context(run_tags(context), context.run.run_id)
             remember_experiment(context, ctx.experiment.id)
-            return _analytics_result(ctx)
+            return _analytics_result(ctx, flow.reports_folder())
         except ThroughlineError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
     return registry_analytics
 
 
-def _analytics_result(ctx: "FlowContext") -> dg.MaterializeResult:
+def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the libraries take seconds, which only this asset should pay.
     from throughline.analytics.registry_analytics import registry_analytics
     from throughline.analytics.registry_pages import registry_markdown
@@ -189,5 +192,34 @@ def _analytics_result(ctx: "FlowContext") -> dg.MaterializeResult:
             "experiment": ctx.experiment.id,
             "trades": told.trades,
             "figures": dg.MetadataValue.json(told.as_json()),
+            **_dossiers(ctx, folder / "dossiers"),
         }
     )
+
+
+def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
+    """Write the dossiers of the newest trades; return, as metadata, where each of them is."""
+    from throughline.analytics.dossier import write_dossier
+    from throughline.storage.queries import newest_trades
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ctx.engine.connect() as conn:
+        newest = newest_trades(conn, ctx.experiment.id, DOSSIERS)
+    records = []
+    for row in newest:
+        page = write_dossier(ctx.engine, ctx.artifacts, ctx.proof, str(row.uuid), folder)
+        told = row.columns
+        records.append(
+            dg.TableRecord(
+                {
+                    "closed": f"{told['closed_at']:%Y-%m-%d %H:%M}",
+                    "symbol": told["symbol"],
+                    "net_percent": float(told["profit_percentage"]),
+                    "reason": told["termination_reason"],
+                    "dossier": page.as_uri(),
+                }
+            )
+        )
+    if not records:
+        return {}
+    return {"dossiers": dg.MetadataValue.table(records), "dossiers_folder": dg.MetadataValue.path(folder)}

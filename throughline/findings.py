@@ -5,6 +5,7 @@ Belongs here: the shape and the vocabulary, shared by everything that checks (ve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,7 +37,8 @@ order. seal_mismatch: a partition seal that its rows do not give. broken_chain: 
 follow from each other. foreign_signature: a head that the trusted key did not sign. artifact_changed: stored bytes are
 missing or others. missing_row, unexpected_row: against the anchored manifest. truncated: rows or events from one on are
 gone. rewritten: rows or events from one on are others. trigger_changed, grant_changed: the database's guards are not
-those of the migrations. unreadable: bytes that say nothing. inconsistent: sums and states that contradict each other."""
+those of the migrations. unreadable: bytes that say nothing. inconsistent: sums and states that contradict one another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ class Finding:
             "found": self.found,
             "repair": self.repair,
         }
+
+
+def distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings of several checks, ordered; where they say the same of the same row, only the first."""
+    kept: dict[tuple[str, str, str], Finding] = {}
+    for item in findings:
+        kept.setdefault((item.table, item.row, item.kind), item)
+    return ordered(list(kept.values()))
 
 
 def ordered(findings: set[Finding] | list[Finding]) -> list[Finding]:

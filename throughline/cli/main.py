@@ -11,7 +11,9 @@ import click
 from throughline.cli.backtest import backtest, demo
 from throughline.cli.dev import dev
 from throughline.cli.experiments import experiments
+from throughline.cli.key import key
 from throughline.cli.options import Options, common
+from throughline.cli.proof import proof
 from throughline.cli.trade import trade
 from throughline.cli.verify import verify
 from throughline.cli.wiring import Wiring
@@ -28,7 +30,7 @@ def cli(options: Options) -> None:
     """Systematic crypto trading from research to outcome, in which every trade can be traced and proved."""
 
 
-for _command in (demo, backtest, trade, verify, experiments, dev):
+for _command in (demo, backtest, trade, proof, verify, key, experiments, dev):
     cli.add_command(_command)
 
 

@@ -31,9 +31,11 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
     """
     if file is not None:
         return _verify_file(options, file, key)
+    from throughline.findings import distinct
     from throughline.proof.audit import audit
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
+    from throughline.registry.consistency import check_connection
     from throughline.verification import verify_connection
 
     with options.open() as (database, artifacts), Bar(None, "verify", options.json) as bar:
@@ -46,11 +48,13 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
             snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
             result = verify_connection(snapshot, artifacts, lambda what, rows: bar.step(rows, what), chosen)
             log = audit(snapshot, pinned, trusted, lambda what, rows: bar.step(rows, what))
-    ok = result.ok and log.ok
+            registries = check_connection(snapshot, enforces_roles=database.enforces_roles)
+    findings = distinct([*result.findings, *log.findings, *registries.findings])
+    ok = not findings
     if options.json:
-        out_json(result.as_json() | {"ok": ok, "proof": log.as_json() | {"anchor": proof.anchor.location}})
+        told = result.as_json() | {"ok": ok, "findings": [item.as_json() for item in findings]}
+        out_json(told | {"proof": log.as_json() | {"anchor": proof.anchor.location}})
         return 0 if ok else 1
-    findings = [*result.findings, *log.findings]
     for finding in findings[:_SHOWN]:
         click.echo(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
     if len(findings) > _SHOWN:

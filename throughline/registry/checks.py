@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock
-from throughline.errors import GateClosed, SettingsError
+from throughline.errors import SettingsError
 from throughline.findings import Finding
 from throughline.proof.settings import Proof
 from throughline.registry.consistency.check import check_registry
-from throughline.registry.consistency.report import newest_report, record_report
+from throughline.registry.consistency.report import record_report, refuse_failed
 from throughline.registry.consistency.result import ConsistencyResult
 from throughline.storage.artifacts import ArtifactStore
 
@@ -49,12 +49,7 @@ class Checks:
 
     def require_open(self, connection: Connection) -> None:
         """Raise GateClosed where the newest report failed: nothing is to be learned from what is known to be broken."""
-        newest = newest_report(connection)
-        if newest is not None and not newest.ok:
-            raise GateClosed(
-                f"the {newest.scope} registry check of {newest.checked_at:%Y-%m-%d %H:%M} failed with "
-                f"{newest.findings} finding(s) (report {newest.report[:12]}): mend or quarantine them, then check again"
-            )
+        refuse_failed(connection)
 
     def _check(self) -> ConsistencyResult:
         return check_registry(

@@ -82,6 +82,20 @@ def read_named(connection: Connection, table: Table | str, wanted: Iterable[uuid
     return rows
 
 
+def newest_trades(connection: Connection, experiment: str, limit: int) -> list[LedgerRow]:
+    """Return the canonical trades that closed last, newest first; corrected ones are left out."""
+    source = tables.canonical_trades
+    later = source.alias("later")
+    statement = (
+        select(source)
+        .where(source.c.experiment == experiment, ~select(1).where(later.c.supersedes == source.c.uuid).exists())
+        .order_by(source.c.closed_at.desc(), source.c.uuid)
+        .limit(limit)
+    )
+    names = tables.projection(source)
+    return [as_row(found, names) for found in connection.execute(statement).mappings()]
+
+
 def as_row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
     """Return the record that a result row of a ledger table holds. names: its projection columns."""
     return LedgerRow(

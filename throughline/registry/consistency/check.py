@@ -55,6 +55,8 @@ def check_registry(
     held against; without an anchor the result says that it was not audited. enforces_roles: `Database.enforces_roles`.
     workers: processes that read, from some ten thousand trades on.
     """
+    if anchor is not None:
+        anchor = anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
     with engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         connection.execute(text("SET TRANSACTION READ ONLY"))
