@@ -1,4 +1,4 @@
-"""One chunk of partitions, checked whole: rows, links, chain, seals.
+"""One chunk of partitions, checked whole: rows, links, sums, chain, seals.
 
 Belongs here: the order of the steps and what is carried from part to part. Does not belong here: which chunks there are
 (reading) and where they are checked (pool).
@@ -16,6 +16,7 @@ from throughline.registry.consistency.forms import REGISTRY_FORMS
 from throughline.registry.consistency.reading import Chunk
 from throughline.registry.consistency.result import Tally
 from throughline.registry.consistency.seals import check_log_seals, check_seals
+from throughline.registry.consistency.sums import check_sums
 from throughline.registry.consistency.trades import Part, check_links
 
 
@@ -37,6 +38,8 @@ def check_chunk(connection: Connection, chunk: Chunk) -> Tally:
         part.entries = held
         tally.trades += len(part.trades)
         check_links(connection, part)
+        if chunk.by_hand:
+            check_sums(part)
         for outcome, trades in check_chain(connection, part, chunk).items():
             told.setdefault(outcome, []).extend(trades)
         tally.add(part.findings)

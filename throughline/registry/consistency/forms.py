@@ -54,7 +54,7 @@ _NUMBER = r'(?:null|"(0|-?(?:0\.[0-9]{0,5}[1-9]|[1-9][0-9]{0,3}(?:\.[0-9]{0,5}[1
 _REFERENCE = ("hash", "uuid")
 
 _MORE: Mapping[str, tuple[str, ...]] = {
-    "canonical_trades": ("segment", "linked_registries", "research.uuid", "execution.uuid"),
+    "canonical_trades": ("segment", "linked_registries", "notional_usd", "research.uuid", "execution.uuid"),
     "soulprints": ("subject", "missing", *(f"values.{name}" for name in sorted(NAMES))),
     "profit_buckets": (
         "soulprint",

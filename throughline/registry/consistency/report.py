@@ -102,22 +102,6 @@ def vouched_size(connection: Connection) -> int | None:
     return size if connection.execute(head).scalar() == root else None
 
 
-def vouched_size(connection: Connection) -> int | None:
-    """Return the size of the log from which on a daily check may begin, None where only a full one will do.
-
-    That is the size that the newest ok report is about, if the newest full report was ok too and the log still has the
-    head that it names.
-    """
-    full = newest_report(connection, "full")
-    if full is None or not full.ok:
-        return None
-    c = consistency_reports.c
-    statement = select(c.tree_size, c.root).where(c.ok).order_by(c.seq.desc()).limit(1)
-    size, root = connection.execute(statement).one()
-    head = select(seal_heads.c.root).where(seal_heads.c.tree_size == size)
-    return size if connection.execute(head).scalar() == root else None
-
-
 def refuse_failed(connection: Connection) -> None:
     """Raise GateClosed where the newest report, or the newest full one, failed; a home never checked passes.
 
