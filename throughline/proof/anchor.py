@@ -133,7 +133,9 @@ class Anchor:
         data = self._read(f"segments/{first:020}-{last:020}.jsonl")
         if data is None:
             raise ValueError("the file is missing")
-        lines = data.decode("utf-8").splitlines()
+        if not data.endswith(b"\n"):
+            raise ValueError("the file is cut off")
+        lines = data[:-1].decode("utf-8").split("\n")
         if len(lines) != last - first + 1:
             raise ValueError(f"the file has {len(lines)} lines")
         for seq, line in enumerate(lines, first):

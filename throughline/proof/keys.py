@@ -13,6 +13,7 @@ import os
 import shlex
 import stat
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -157,7 +158,7 @@ class FileSigner:
         pem = Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        part = self.path.with_name(f"{self.path.name}.{os.getpid()}-{threading.get_ident()}.part")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part.unlink(missing_ok=True)
