@@ -41,6 +41,7 @@ from throughline.registry.reading import (
 from throughline.registry.records import LINKED, TradeRows, link_trade
 from throughline.registry.specialised import read_specialised
 from throughline.registry.statistics import performance, registry_statistics
+from throughline.registry.tracked import tracked_trade
 from throughline.registry.writing import write_trades
 from throughline.storage.database import Database
 from throughline.storage.home import Home
@@ -123,6 +124,20 @@ class RegistryCoordinator:
     def add_trades(self, trades: Iterable[tuple[Trade, Specialised]]) -> list[str]:
         """Register many trades in one transaction; return their hashes in order. Raises as for a single one."""
         return self._add([self._linked(TradeEntry.of(trade), specialised) for trade, specialised in trades])
+
+    def add_tracked_trade(self, outcome: UUID | str, specialized_data: Specialised = None) -> str:
+        """Register the trade of a chain that `TradeTrackingSystem` recorded, by its outcome's UUID; return its hash.
+
+        It stands in the chain's experiment and names its candidate, research, execution and outcome. The same again is
+        a no-op; the trade of an outcome that corrects another is a correction too. Raises as `tracked_trade` does.
+        """
+        with self._engine.begin() as connection:
+            lock_log(connection)
+            rows = tracked_trade(connection, UUID(str(outcome)), specialized_data, self._clock.now().date())
+            new = write_trades(connection, self._proof, [rows], rows.trade.experiment)
+        if new:
+            publish(self._engine, self._proof)
+        return rows.trade.content_hash
 
     def _add(self, made: list[TradeRows]) -> list[str]:
         with self._engine.begin() as connection:
