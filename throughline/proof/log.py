@@ -75,7 +75,7 @@ def publish(engine: Engine, proof: Proof, experiment: str | None = None) -> Publ
             tail = open_tail(connection, proof, begin=bool(rows))
             if tail is None:
                 return Published(0, Frontier().root().hex(), 0, 0)
-            before = tail.size
+            before = tail.size - len(tail.waiting)
             for start in range(0, len(rows), _SEALS_AT_ONCE):
                 _add_seals(tail, proof, rows[start : start + _SEALS_AT_ONCE])
             if before:
