@@ -20,7 +20,7 @@ from throughline.analytics.words import INVENTED
 from throughline.errors import StorageError
 from throughline.proof.settings import Proof
 from throughline.storage.artifacts import ArtifactStore
-from throughline.verification.dossier import UNREADABLE, Dossier, compile_dossier
+from throughline.verification.dossier import Dossier, compile_dossier, readable
 from throughline.verification.story import parse_id
 
 Section = Callable[[Dossier], Html]
@@ -102,10 +102,8 @@ def _split(template: str) -> tuple[str, str, str]:
 
 def _readable(section: Section, dossier: Dossier) -> Html:
     """Return a section, or a sentence where a record that was changed cannot be shown; the checks name it."""
-    try:
-        return section(dossier)
-    except UNREADABLE:
-        return tag("p", "This cannot be shown: one of its records lacks or garbles a field.", "warn")
+    garbled = tag("p", "This cannot be shown: one of its records lacks or garbles a field.", "warn")
+    return readable(dossier.records_hold, lambda: section(dossier), garbled)
 
 
 def _title(dossier: Dossier) -> str:

@@ -1,28 +1,26 @@
 """The dossier of one trade: its story, and everything that stands beside the records, read and checked.
 
 Belongs here: putting the parts together and asking the database and the artifact store for what they need. Does not
-belong here: the parts (dossier_parts, dossier_prices, dossier_similar, dossier_log) and how a dossier looks (cli,
-analytics). Reads only.
+belong here: the parts (its neighbours dossier_*) and how a dossier looks (cli, analytics). Reads only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, select
 
-from throughline.errors import StorageError
 from throughline.experiment.identity import from_body
 from throughline.identity import parse_time
 from throughline.proof.settings import Proof
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import read_experiment
-from throughline.tracking.layout import BARS, TABLE_ASSET
+from throughline.tracking.layout import BARS
 from throughline.tracking.system import MODE
 from throughline.verification.dossier_log import Claim, LogCheck, claim_of, log_check
 from throughline.verification.dossier_parts import (
@@ -31,17 +29,23 @@ from throughline.verification.dossier_parts import (
     Knowledge,
     Moment,
     PathEnd,
-    SoulprintView,
     chain_of,
     costs,
     knowledge,
     path_ends,
     raw_exit_price,
-    soulprint,
     timeline,
 )
-from throughline.verification.dossier_prices import Barriers, PricePath, barriers, price_path, tombstone
+from throughline.verification.dossier_prices import Barriers, PricePath, barriers, price_path
 from throughline.verification.dossier_similar import SimilarTrades, nothing_similar, similar_trades
+from throughline.verification.dossier_stored import (
+    ALONE,
+    ArtifactCheck,
+    Registration,
+    check_artifacts,
+    registration,
+)
+from throughline.verification.dossier_vector import SoulprintView, soulprint
 from throughline.verification.story import Asked, Step, Story, find, step_of, tell
 
 if TYPE_CHECKING:
@@ -51,39 +55,13 @@ BEFORE, AFTER = timedelta(hours=24), timedelta(hours=12)
 """How much of the price path is told before the decision and after the end, at least."""
 LEAST_BARS = 10
 """With long bars the path reaches at least this many bars back."""
-_ALONE = "this record belongs to no single trade"
 _GARBLED = "its records cannot be read together: one of them lacks or garbles a field"
-UNREADABLE = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError)
+_UNREADABLE = (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError)
 """What reading a body that somebody changed may raise."""
 
 _NO_ENDS: tuple[PathEnd, ...] = ()
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ArtifactCheck:
-    """Stored bytes that the research snapshot names. ok: their hash is the one they are stored under; None where they
-    were let go, as `problem` says."""
-
-    hash: str
-    names: tuple[str, ...]
-    ok: bool | None
-    problem: str | None
-
-
-@dataclass(frozen=True)
-class Registration:
-    """The trade's place in the registries. trade_hash: None where it has none, and `why` says so; quarantine: reasons
-    why it is out of use, by table."""
-
-    trade_hash: str | None
-    uuid: str | None
-    soulprint: str | None
-    pattern: str | None
-    corrects: str | None
-    quarantine: Mapping[str, str]
-    why: str | None
 
 
 @dataclass(frozen=True)
@@ -112,6 +90,11 @@ class Dossier:
     def single(self) -> bool:
         """True if the record that was asked for belongs to one decision."""
         return self.chain.candidate is not None or self.chain.trade is not None
+
+    @property
+    def records_hold(self) -> bool:
+        """True if every record that it is made of holds, whatever is wrong with stored bytes and log."""
+        return self.story.ok and all(step.ok for step in self.states)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -166,43 +149,50 @@ def compile_dossier(
     """
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)
-    known = _readable(lambda: knowledge(chain), Knowledge(None, (), (), _GARBLED))
-    limits = _readable(lambda: _barriers(connection, story, chain), None)
+    known = readable(story.ok, lambda: knowledge(chain), Knowledge(None, (), (), _GARBLED))
+    limits = readable(story.ok, lambda: _barriers(connection, story, chain), None)
     states = _states(connection, story, chain)
-    ends = _readable(lambda: path_ends([step for step in states if step.body], str(story.candidate)), _NO_ENDS)
+    ends = _ends(states, str(story.candidate))
     nothing = SoulprintView(None, None, None, (), (), None, None, {}, (), _GARBLED)
-    vector = _readable(lambda: soulprint(chain), nothing)
+    vector = readable(story.ok, lambda: soulprint(chain), nothing)
     unseen = PricePath("", None, (), (), _GARBLED)
-    path = _readable(lambda: _prices(connection, artifacts, story, chain, limits), unseen)
+    path = readable(story.ok, lambda: _prices(connection, artifacts, story, chain, limits), unseen)
     bars = [Claim(story.experiment, day.root, BARS, day.day) for day in path.days if not day.before_epoch]
     at = chain.decided_at
     return Dossier(
         story=story,
         chain=chain,
-        registration=_registration(connection, story, chain),
-        timeline=_readable(lambda: timeline(chain, known, limits.deadline if limits else None), ()),
+        registration=registration(connection, story, chain),
+        timeline=readable(story.ok, lambda: timeline(chain, known, limits.deadline if limits else None), ()),
         prices=path,
         barriers=limits,
-        exit_price=_readable(lambda: raw_exit_price(chain), None),
+        exit_price=readable(story.ok, lambda: raw_exit_price(chain), None),
         knowledge=known,
-        costs=_readable(lambda: costs(chain), Costs(None, (), None, None, None, _GARBLED)),
+        costs=readable(story.ok, lambda: costs(chain), Costs(None, (), None, None, None, _GARBLED)),
         paths=ends,
         paths_why=None if ends else _paths_why(story, chain),
         states=states,
         soulprint=vector,
-        similar=_readable(
-            lambda: similar_trades(connection, story.experiment, at, vector, loaded), nothing_similar(_GARBLED)
+        similar=readable(
+            story.ok,
+            lambda: similar_trades(connection, story.experiment, at, vector, loaded),
+            nothing_similar(_GARBLED),
         ),
-        artifacts=_artifacts(connection, artifacts, known),
+        artifacts=check_artifacts(connection, artifacts, known),
         log=log_check(connection, proof, [*bars, *(claim_of(step) for step in (*story.steps, *states))]),
     )
 
 
-def _readable(make: Callable[[], T], otherwise: T) -> T:
-    """Return what `make` gives, or `otherwise` where the bodies it reads are not what they must be."""
+def readable(holds: bool, make: Callable[[], T], otherwise: T) -> T:
+    """Return what `make` gives, or `otherwise` where it stumbles over a record that does not hold.
+
+    holds: whether all records that it reads hold; then nothing is caught, since the mistake would be ours.
+    """
     try:
         return make()
-    except UNREADABLE:
+    except _UNREADABLE:
+        if holds:
+            raise
         return otherwise
 
 
@@ -220,7 +210,7 @@ def _prices(
     named = (chain.candidate or chain.trade or story.steps[0]).body
     name = str(named.get("instrument") or named.get("symbol") or "")
     if chain.candidate is None:
-        why = "a trade that was registered by hand names no sealed bars" if chain.trade else _ALONE
+        why = "a trade that was registered by hand names no sealed bars" if chain.trade else ALONE
         return PricePath(name, None, (), (), why)
     if story.mode == MODE:
         return PricePath(name, None, (), (), "records written by hand name no sealed bars")
@@ -254,73 +244,20 @@ def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, .
     with connection.execute(statement.order_by(source.c.partition).execution_options(yield_per=8)) as rows:
         for row in rows.mappings():
             held.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
-            ends = _readable(lambda: path_ends(held, key), _NO_ENDS)
+            ends = _ends(held, key)
             if all(end.status != "open" for end in ends):
                 break
-    told = {end.state for end in _readable(lambda: path_ends(held, key), _NO_ENDS)}
+    told = {end.state for end in _ends(held, key)}
     return tuple(step for step in held if step.uuid in told or step.problems)
+
+
+def _ends(states: Sequence[Step], candidate: str) -> tuple[PathEnd, ...]:
+    return readable(all(step.ok for step in states), lambda: path_ends(states, candidate), _NO_ENDS)
 
 
 def _paths_why(story: Story, chain: Chain) -> str:
     if chain.candidate is None:
-        return "a trade that was registered by hand has no portfolio" if chain.trade else _ALONE
+        return "a trade that was registered by hand has no portfolio" if chain.trade else ALONE
     if story.mode == MODE:
         return "records written by hand have no portfolio: nothing was filled by the three fill models"
     return f"portfolio_state of {chain.candidate.partition} is not sealed yet"
-
-
-def _registration(connection: Connection, story: Story, chain: Chain) -> Registration:
-    from throughline.registry.quarantine import held
-
-    trade = chain.trade
-    if trade is None:
-        return Registration(None, None, None, None, None, {}, _unregistered(connection, story, chain))
-    own = {step.uuid for step in (trade, chain.soulprint, chain.bucket) if step}
-    named = trade.body.get("specialized_hashes", {})
-    return Registration(
-        trade_hash=trade.content_hash,
-        uuid=trade.uuid,
-        soulprint=named.get("soulprints"),
-        pattern=named.get("profit_buckets"),
-        corrects=trade.supersedes,
-        quarantine={item.table: item.reason for item in held(connection) if str(item.uuid) in own},
-        why=None,
-    )
-
-
-def _unregistered(connection: Connection, story: Story, chain: Chain) -> str:
-    """Return why a story has no entry in the canonical trade registry."""
-    if chain.candidate is None:
-        return _ALONE
-    if chain.outcome is None:
-        return "no trade was closed: only closed trades are registered"
-    if story.mode == MODE:
-        return (
-            "its outcome was recorded by hand and nobody registered it: the coordinator's add_trade_with_linkages does"
-        )
-    asset, day = TABLE_ASSET["canonical_trades"], chain.outcome.partition
-    c = tables.partition_seals.c
-    where = (c.experiment == story.experiment, c.asset == asset, c.partition == date.fromisoformat(day))
-    if connection.execute(select(c.root).where(*where)).scalar() is None:
-        return f"{asset} of {day} is not sealed in this experiment: materialise it, or run the same backtest again"
-    return f"{asset} of {day} is sealed without an entry for this outcome"
-
-
-def _artifacts(connection: Connection, store: ArtifactStore, known: Knowledge) -> tuple[ArtifactCheck, ...]:
-    """Read the stored bytes behind each input and check that they have the hash that the research snapshot names."""
-    names: dict[str, list[str]] = {}
-    for item in known.inputs:
-        if item.artifact:
-            names.setdefault(item.artifact, []).append(item.name)
-    checks = []
-    for digest, inputs in names.items():
-        gone = tombstone(connection, digest)
-        ok: bool | None = None if gone else True
-        problem = gone
-        if not gone:
-            try:
-                store.get(digest)
-            except StorageError as error:
-                ok, problem = False, str(error)
-        checks.append(ArtifactCheck(digest, tuple(inputs), ok, problem))
-    return tuple(checks)

@@ -1,4 +1,4 @@
-"""The parts of a dossier that follow from its story alone: what was known, what it cost, what the soulprint says. Pure.
+"""The parts of a dossier that follow from its story alone: what was known, what it cost, how each path ended. Pure.
 
 Belongs here: reading the records of one story together. Does not belong here: asking the database (dossier) and how
 anything is shown (cli, analytics). Amounts are USD as decimal text, times UTC text, None = not recorded.
@@ -6,7 +6,6 @@ anything is shown (cli, analytics). Amounts are USD as decimal text, times UTC t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -190,72 +189,6 @@ def raw_exit_price(chain: Chain) -> str | None:
     if gross is None or entry.get("raw_price") is None or not Decimal(entry["quantity"]):
         return None
     return score_text(Decimal(entry["raw_price"]) + Decimal(gross) / Decimal(entry["quantity"]))
-
-
-@dataclass(frozen=True)
-class ComponentValue:
-    """One component of a soulprint. score: how far it lies from its usual value, in the scale of the schema (None where
-    unknown or not compared); doc: what it measures, None for a schema that this version does not know."""
-
-    name: str
-    value: str | None
-    score: float | None
-    doc: str | None
-
-
-@dataclass(frozen=True)
-class SoulprintView:
-    """The causal vector of the decision. origin: the table that tells it (`soulprints` once the trade is registered,
-    else `research_docs`); math: the growth arithmetic of the decision; why: a sentence where there is no vector."""
-
-    schema: str | None
-    origin: str | None
-    reference: str | None
-    components: tuple[ComponentValue, ...]
-    missing: tuple[str, ...]
-    identity: str | None
-    simhash: str | None
-    math: Mapping[str, str | None]
-    buckets: tuple[str, ...]
-    why: str | None
-
-
-def soulprint(chain: Chain) -> SoulprintView:
-    """Return the soulprint of a trade, or of a decision that did not become one."""
-    from throughline.signals.vector import COMPONENTS, SOULPRINT_SCHEMA
-
-    signals = (chain.research.body.get("signals") if chain.research else None) or {}
-    told, origin = (chain.soulprint.body, "soulprints") if chain.soulprint else (signals, "research_docs")
-    if not told.get("values"):
-        why = "its records were written before decisions carried signals, or by hand without a vector"
-        return SoulprintView(None, None, None, (), (), None, None, {}, (), why)
-    known = {item.name: item for item in COMPONENTS} if told["schema"] == SOULPRINT_SCHEMA else {}
-
-    def component(name: str, value: str | None) -> ComponentValue:
-        item = known.get(name)
-        if item is None:
-            return ComponentValue(name, value, None, None)
-        compared = value is not None and math.isfinite(item.scale)
-        score = (float(value or 0) - item.center) / item.scale if compared else None
-        return ComponentValue(name, value, score, item.doc)
-
-    return SoulprintView(
-        schema=told["schema"],
-        origin=origin,
-        reference=told.get("reference"),
-        components=tuple(component(name, told["values"][name]) for name in sorted(told["values"])),
-        missing=tuple(sorted(name for name, value in told["values"].items() if value is None)),
-        identity=told.get("soulprint"),
-        simhash=told.get("simhash"),
-        math=_math(chain, signals),
-        buckets=tuple(chain.bucket.body["buckets"]) if chain.bucket else (),
-        why=None,
-    )
-
-
-def _math(chain: Chain, signals: Body) -> dict[str, str | None]:
-    told = (chain.trade.body.get("math_optimization") if chain.trade else None) or signals.get("math") or {}
-    return {str(name): None if value is None else str(value) for name, value in sorted(told.items())}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from throughline.identity import parse_time, time_text
-from throughline.verification.dossier_parts import SoulprintView
+from throughline.verification.dossier_vector import SoulprintView
 
 if TYPE_CHECKING:
     from throughline.registry.buckets import BucketStatistics
