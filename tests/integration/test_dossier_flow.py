@@ -364,6 +364,18 @@ def test_changed_bytes_of_bars_or_inputs_break_the_dossier_and_expired_ones_do_n
     assert compile_dossier(owner, store, None, id_).ok
 
 
+def test_a_changed_seal_of_bars_is_named_by_its_day(
+    owner: Connection, store: ArtifactStore, every: list[Dossier]
+) -> None:
+    owner.execute(text("ALTER TABLE partition_seals DISABLE TRIGGER ALL"))
+    change = text("UPDATE partition_seals SET root = :r WHERE asset = 'market_bars' AND partition = :d")
+    day = every[0].chain.outcome.partition
+    owner.execute(change, {"r": "0" * 64, "d": day})
+    problems = broken(compile_dossier(owner, store, None, parse_id(every[0].chain.outcome.uuid)))
+    assert f"bars of {day}: its bars give another seal than the sealed one" in problems
+    assert f"market_bars/{day} in the seal log: event" in problems
+
+
 @pytest.mark.parametrize("table", ["candidates", "research_docs", "executions", "outcomes", "canonical_trades"])
 def test_a_record_that_says_nothing_any_more_leaves_a_dossier_that_says_so(
     owner: Connection, store: ArtifactStore, every: list[Dossier], table: str

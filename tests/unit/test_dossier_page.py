@@ -129,10 +129,22 @@ def test_the_price_picture_shows_each_bar_each_level_and_both_fills() -> None:
     assert picture.count("later") == 15  # the bars that opened at or after the exit at 09:00
 
 
-def test_closes_are_one_line() -> None:
-    picture = price_svg(dossier(close_only=True))
-    assert picture.count("<polyline") == 1
+def test_closes_are_joined_by_lines_but_not_over_missing_bars() -> None:
+    made = dossier(close_only=True)
+    picture = price_svg(made)
+    assert (picture.count("<polyline"), picture.count("closes later")) == (23, 15)
     assert '<g class="bar' not in picture
+    gap = replace(made.prices, bars=made.prices.bars[:10] + made.prices.bars[12:])
+    assert price_svg(replace(made, prices=gap)).count("<polyline") == 20
+
+
+def test_a_trade_that_touched_both_barriers_says_between_which_results_it_lies() -> None:
+    told = bodies()
+    told["outcomes"] |= {"ambiguous": True, "pnl_low_usd": "-12.5", "pnl_high_usd": "290.5"}
+    html = dossier_html(dossier(story(told)))
+    assert "touched both barriers" in html
+    assert "\N{MINUS SIGN}12.50" in html
+    assert "touched both barriers" not in dossier_html(dossier())
 
 
 def test_labels_of_near_levels_do_not_cover_each_other() -> None:

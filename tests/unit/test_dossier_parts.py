@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.dossier_cases import CLOSED, DECIDED, bodies, dossier, step, story, uuid_of
 from throughline.configuration import ExitSettings
 from throughline.errors import UnknownRecord
-from throughline.identity import decimal_text
+from throughline.identity import decimal_text, parse_time
 from throughline.verification.dossier_parts import (
     chain_of,
     costs,
@@ -24,7 +24,7 @@ from throughline.verification.dossier_parts import (
     raw_exit_price,
     timeline,
 )
-from throughline.verification.dossier_prices import barriers
+from throughline.verification.dossier_prices import barriers, bars_of
 from throughline.verification.dossier_vector import soulprint
 from throughline.verification.story import Asked, parse_id
 
@@ -87,6 +87,23 @@ def test_the_market_price_of_the_exit_follows_from_the_gross_result() -> None:
 def test_barriers_stand_on_the_market_price_of_the_fill_not_on_the_price_paid() -> None:
     limits = barriers(bodies()["executions"], ExitSettings(stop_loss=0.15, take_profit=0.3, max_hold_hours=48))
     assert (limits.stop, limits.target, limits.deadline) == ("85", "130", "2021-01-03T03:00:00.000000Z")
+
+
+def test_only_bars_of_the_trades_own_segment_and_window_are_told() -> None:
+    line = {
+        "bars": {"close": ["1", "2", "3", "4"], "slots": [0, 1, 5, 6], "volume": ["7", None, "8", "9"]},
+        "interval_seconds": 3600,
+        "segments": [[0, "AAA@old"], [5, "AAA@new"]],
+    }
+    first, last = (parse_time(f"2021-01-01T0{hour}:00:00.000000Z") for hour in (1, 6))
+
+    def told(segment: str) -> list[tuple[str, str, str | None]]:
+        return [
+            (bar.open_time[11:16], bar.close, bar.volume) for bar in bars_of(line, first.date(), segment, first, last)
+        ]
+
+    assert told("AAA@old") == [("01:00", "2", None)]
+    assert told("AAA@new") == [("05:00", "3", "8"), ("06:00", "4", "9")]
 
 
 def test_a_correction_takes_the_place_of_what_it_corrects() -> None:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -22,6 +23,9 @@ from throughline.proof.settings import Proof
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.dossier import Dossier, compile_dossier, readable
 from throughline.verification.story import parse_id
+
+if TYPE_CHECKING:
+    from throughline.registry.index_loading import LoadedIndex
 
 Section = Callable[[Dossier], Html]
 
@@ -78,14 +82,22 @@ def write_page(dossier: Dossier, target: Path) -> Path:
     return target
 
 
-def write_dossier(engine: Engine, artifacts: ArtifactStore, proof: Proof | None, id_: str, folder: Path) -> Path:
+def write_dossier(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    proof: Proof | None,
+    id_: str,
+    folder: Path,
+    loaded: LoadedIndex | None = None,
+) -> Path:
     """Write the dossier of any id of a chain (as ``throughline trade`` takes it) into `folder`, made where it is not.
 
     The file is called after the id that was found; written again it is replaced. Returns its path. engine: may read
-    everything; proof: None leaves signature and anchor of the seal log unchecked. Raises UnknownRecord, StorageError.
+    everything; proof: None leaves signature and anchor of the seal log unchecked; loaded: the index of the trade's
+    experiment (``registry.index_loading.load_index``), where many are written. Raises UnknownRecord, StorageError.
     """
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        dossier = compile_dossier(connection, artifacts, proof, parse_id(id_))
+        dossier = compile_dossier(connection, artifacts, proof, parse_id(id_), loaded)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,6 +137,8 @@ def _header(dossier: Dossier) -> Html:
     if story.mode == "demo":
         parts.append(tag("p", INVENTED, "warn"))
     outcome = chain.outcome
+    if outcome and outcome.body.get("ambiguous"):
+        parts.append(_readable(_between, dossier))
     if outcome and outcome.body.get("flags"):
         parts.append(
             tag("p", f"Flags of the trade: {', '.join(words(item) for item in outcome.body['flags'])}.", "warn")
@@ -137,6 +151,15 @@ def _header(dossier: Dossier) -> Html:
 def note_line(content: object) -> Html:
     """Return a quiet line under the title."""
     return tag("p", content, "sub")
+
+
+def _between(dossier: Dossier) -> Html:
+    """Return between which results an ambiguous trade lies."""
+    ends = (
+        [dossier.chain.outcome.body[name] for name in ("pnl_low_usd", "pnl_high_usd")] if dossier.chain.outcome else []
+    )
+    told = joined([amount(text, sign=True) for text in ends], " and ")
+    return tag("p", joined(["Its last bar touched both barriers, so it lies between ", told, " USD."]), "warn")
 
 
 def _said(dossier: Dossier) -> Html:

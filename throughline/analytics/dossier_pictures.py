@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from throughline.identity import parse_time
 from throughline.verification.dossier import Dossier
@@ -210,10 +211,9 @@ def _band(x: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
 
 
 def _candles(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
-    """Bars as candles, or closes as one line; what came after the end is drawn faint."""
+    """Bars as candles, or closes as lines; what came after the end is drawn faint."""
     if any(bar.open is None for bar in bars):
-        points = " ".join(f"{x(_seconds(bar.closed)):.1f},{y(bar.close):.1f}" for bar in bars)
-        return [f'<polyline class="closes" points="{points}"/>']
+        return _closes(bars, x, y, held)
     parts = []
     for bar in bars:
         assert bar.open is not None
@@ -225,6 +225,17 @@ def _candles(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, dat
         width, height = max(0.8, right - left - 2 * gap), max(0.8, bottom - top)
         box = f'x="{left + gap:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
         parts.append(f'<g class="bar {kind}"><line {wick}/><rect {box}/></g>')
+    return parts
+
+
+def _closes(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
+    """One line from each close to the next, none over missing bars."""
+    parts = []
+    for before, bar in pairwise(bars):
+        if bar.opened == before.closed:
+            kind = "closes later" if held and before.closed >= held[1] else "closes"
+            start, end = (f"{x(_seconds(item.closed)):.1f},{y(item.close):.1f}" for item in (before, bar))
+            parts.append(f'<polyline class="{kind}" points="{start} {end}"/>')
     return parts
 
 

@@ -123,7 +123,7 @@ def price_path(
         days.append(read)
         for body in _of_instrument(lines, instrument):
             interval = int(body["interval_seconds"])
-            bars += _bars(body, day, str(candidate["segment"]), first, last)
+            bars += bars_of(body, day, str(candidate["segment"]), first, last)
     why = None if bars else f"the sealed bars that could be read hold none of {candidate['segment']}"
     return PricePath(instrument, interval, tuple(bars), tuple(days), why)
 
@@ -180,7 +180,8 @@ def _of_instrument(lines: Sequence[bytes], instrument: str) -> list[dict[str, An
     return [body for body in bodies if body["instrument"] == instrument]
 
 
-def _bars(body: Body, day: date, segment: str, first: datetime, last: datetime) -> list[PriceBar]:
+def bars_of(body: Body, day: date, segment: str, first: datetime, last: datetime) -> list[PriceBar]:
+    """Return the bars of a sealed line (market.blocks) that open in [first, last] and belong to `segment`."""
     columns, changes = body["bars"], dict(body["segments"])
     midnight = time_to_ms(parse_time(f"{day}T00:00:00.000000Z"))
     held, result = None, []
