@@ -13,17 +13,16 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from throughline.findings import FindingKind
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import NULL, REGISTRY_FORMS
+from throughline.registry.consistency.forms import AT, NULL
 from throughline.registry.consistency.reading import Chunk
 from throughline.registry.consistency.trades import Part
 from throughline.registry.records import soulprint_of, trade_body
-from throughline.storage.queries import as_row
 from throughline.storage.records import LedgerRow
-from throughline.storage.tables import ledger_table, outcomes, projection
+from throughline.storage.tables import outcomes
 from throughline.tracking.checking import finding
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import body_hash
@@ -32,7 +31,7 @@ _NAMED = LINKS["canonical_trades"]
 """(body key, table) of the records of the chain that a trade names."""
 _UUIDS = {f"{key}.uuid" for key, _ in _NAMED}
 _ABOVE = {"research": ("candidate",), "execution": ("candidate", "research"), "outcome": ("candidate", "execution")}
-_PLACES = [place for path, place in REGISTRY_FORMS["canonical_trades"].at.items() if path in _UUIDS]
+_PLACES = [place for path, place in AT["canonical_trades"].items() if path in _UUIDS]
 Records = Mapping[str, LedgerRow]
 
 
@@ -114,11 +113,12 @@ def _reference(body: Mapping[str, Any], key: str) -> tuple[str, str] | None:
 def _records(connection: Connection, table: str, wanted: set[str]) -> Records:
     if not wanted:
         return {}
-    source = ledger_table(table)
-    names = projection(source)
-    statement = select(source).where(text("uuid = ANY(CAST(:keys AS uuid[]))"))
-    found = connection.execute(statement, {"keys": sorted(wanted)}).mappings()
-    return {str(row["uuid"]): as_row(row, names) for row in found}
+    columns = "uuid::text, experiment, partition, content_hash, body"
+    statement = f"SELECT {columns} FROM {table} WHERE uuid = ANY(CAST(%s AS uuid[]))"
+    return {
+        row[0]: LedgerRow(UUID(row[0]), row[1], row[2], row[3], bytes(row[4]), None, {})
+        for row in connection.exec_driver_sql(statement, (sorted(wanted),))
+    }
 
 
 def _links(part: Part, trade: Entry, body: Mapping[str, Any], records: Mapping[str, Records]) -> dict[str, LedgerRow]:

@@ -19,9 +19,11 @@ from sqlalchemy import Connection, Engine, text
 from throughline.findings import Finding, ordered
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
+from throughline.proof.errors import ProofError
 from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
+from throughline.registry.consistency.forms import registry_forms
 from throughline.registry.consistency.guards import check_guards, check_tables
 from throughline.registry.consistency.news import news_since
 from throughline.registry.consistency.pool import WORTH_IT, checking
@@ -57,6 +59,7 @@ def check_registry(
     """
     if anchor is not None:
         anchor = anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
+    pinned = _pinned(anchor)  # before the snapshot, which then holds all that is anchored
     with engine.connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ")
         connection.execute(text("SET TRANSACTION READ ONLY"))
@@ -65,7 +68,7 @@ def check_registry(
             scope=scope,
             since=since,
             artifacts=artifacts,
-            anchor=anchor,
+            anchor=pinned,
             public_key=public_key,
             enforces_roles=enforces_roles,
             workers=workers,
@@ -85,7 +88,10 @@ def check_connection(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> ConsistencyResult:
-    """Do what `check_registry` does on an open connection, in its transaction."""
+    """Do what `check_registry` does on an open connection, in its transaction.
+
+    anchor: one that was pinned (`Anchor.pin`) before the transaction's snapshot was taken.
+    """
     started = time.perf_counter()
     report = progress or _silent
     since = since if scope == "daily" else None
@@ -109,8 +115,9 @@ def check_connection(
                 report("trades", told["trades"])
     else:
         audited = _audit(connection, anchor, public_key, since, report)
+        forms = registry_forms()
         for chunk in work:
-            part = check_chunk(connection, chunk)
+            part = check_chunk(connection, forms, chunk)
             tally.merge(part.as_json())
             report("trades", part.trades)
     tally.add(list(audited.findings) if audited is not None else [])
@@ -138,6 +145,13 @@ def check_connection(
         omitted=tally.omitted,
         seconds=time.perf_counter() - started,
     )
+
+
+def _pinned(anchor: Anchor | None) -> Anchor | None:
+    try:
+        return None if anchor is None else anchor.pin()
+    except ProofError:
+        return anchor  # the audit says what is wrong with it
 
 
 def log_end(connection: Connection) -> tuple[int, str]:

@@ -6,13 +6,14 @@ Belongs here: the order of the steps and what is carried from part to part. Does
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from sqlalchemy import Connection
 
 from throughline.registry.consistency.chain import check_chain, check_outcomes
 from throughline.registry.consistency.entries import Entry, read_entries
-from throughline.registry.consistency.forms import REGISTRY_FORMS
+from throughline.registry.consistency.forms import Forms
 from throughline.registry.consistency.reading import Chunk
 from throughline.registry.consistency.result import Tally
 from throughline.registry.consistency.seals import check_log_seals, check_seals
@@ -20,16 +21,19 @@ from throughline.registry.consistency.sums import check_sums
 from throughline.registry.consistency.trades import Part, check_links
 
 
-def check_chunk(connection: Connection, chunk: Chunk) -> Tally:
-    """Return what the partitions of a chunk give. The connection was prepared by `reading.prepare`."""
+def check_chunk(connection: Connection, forms: Mapping[str, Forms], chunk: Chunk) -> Tally:
+    """Return what the partitions of a chunk give. The connection was prepared by `reading.prepare`.
+
+    forms: by registry, the same ones for all chunks of a check.
+    """
     tally = Tally()
-    leaves: dict[str, dict[date, list[str]]] = {table: {} for table in REGISTRY_FORMS}
+    leaves: dict[str, dict[date, list[str]]] = {table: {} for table in forms}
     told: dict[str, list[Entry]] = {}
     for number in range(chunk.parts):
         part = Part({})
         held: dict[str, list[Entry]] = {}
-        for table, forms in REGISTRY_FORMS.items():
-            held[table], findings = read_entries(connection, forms, chunk, number)
+        for table, form in forms.items():
+            held[table], findings = read_entries(connection, form, chunk, number)
             part.findings += findings
             tally.rows += len(held[table])
             days = leaves[table]

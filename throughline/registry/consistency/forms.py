@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -27,6 +27,7 @@ from sqlalchemy import ARRAY, DateTime, Numeric, Text, Uuid
 from throughline.identity import SCHEMA_VERSION
 from throughline.signals.vector import NAMES
 from throughline.storage.tables import ledger_table, projection
+from throughline.tracking.layout import REGISTRIES
 from throughline.tracking.records import KINDS
 
 NULL = r"\N"
@@ -52,6 +53,7 @@ _TEXTS = r'(\[(?:"[^"\[\]{},]++"(?:,"[^"\[\]{},]++")*+)?\])'
 # 10,000. Larger numbers are right too, but take the long way.
 _NUMBER = r'(?:null|"(0|-?(?:0\.[0-9]{0,5}[1-9]|[1-9][0-9]{0,3}(?:\.[0-9]{0,5}[1-9])?))")'
 _REFERENCE = ("hash", "uuid")
+_NOTHING = "(?!)"
 
 _MORE: Mapping[str, tuple[str, ...]] = {
     "canonical_trades": ("segment", "linked_registries", "notional_usd", "research.uuid", "execution.uuid"),
@@ -79,8 +81,22 @@ def money_text(column: str) -> str:
     return column.rstrip("0").rstrip(".") if "." in column else column
 
 
+def _paths(table: str) -> tuple[str, ...]:
+    kind = KINDS[table]
+    parent = () if kind.parent is None else (f"{kind.parent}.uuid",)
+    columns = [path for path, _ in kind.columns.values()]
+    asked = ("experiment", "partition", kind.event_time, *parent, *kind.natural_key, *columns, *_MORE[table])
+    return tuple(dict.fromkeys(asked))
+
+
+AT: Mapping[str, Mapping[str, int]] = {
+    table: {path: place for place, path in enumerate(_paths(table))} for table in REGISTRIES
+}
+"""Registry -> path in a body -> its place in what `Forms.told` returns."""
+
+
 class Forms:
-    """The rows of one registry.
+    """The rows of one registry, for the time of a check: the shapes that were met are kept.
 
     columns: what to read after `COMMON`. paths: what a body is asked for; `at` gives their places.
     """
@@ -90,10 +106,8 @@ class Forms:
         self.table = table
         self.columns = projection(source)
         paths = {name: kind.columns[name][0] for name in self.columns}
-        parent = () if kind.parent is None else (f"{kind.parent}.uuid",)
-        asked = ("experiment", "partition", kind.event_time, *parent, *kind.natural_key, *paths.values(), *_MORE[table])
-        self.paths = tuple(dict.fromkeys(asked))
-        self.at = {path: place for place, path in enumerate(self.paths)}
+        self.at = AT[table]
+        self.paths = tuple(self.at)
         places = {name: len(COMMON) + place for place, name in enumerate(self.columns)}
         direct = [name for name in self.columns if isinstance(source.c[name].type, Text | Uuid)]
         own = [self.at[path] for path in ("experiment", "partition", *(paths[name] for name in direct))]
@@ -107,7 +121,7 @@ class Forms:
         self._prefix = f"{kind.kind}\0{SCHEMA_VERSION}\0".encode("ascii")
         self._kind = kind.kind
         self._time = self.at[kind.event_time]
-        self._parent = self.at[parent[0]] if parent else None
+        self._parent = None if kind.parent is None else self.at[f"{kind.parent}.uuid"]
         self._key = [self.at[name] for name in kind.natural_key]
         self._shapes: list[tuple[re.Pattern[str], Callable[[Any], Told]]] = []
 
@@ -169,14 +183,17 @@ class Forms:
         """Return the pattern of a value, adding the paths that it captures to `groups`."""
         inner = {path.partition(".")[2] for path in self.paths if path.startswith(f"{key}.")}
         if inner:
-            names: Iterable[str] = value if isinstance(value, dict) else _REFERENCE
+            names = tuple(value) if isinstance(value, dict) else _REFERENCE
+            if set(names) not in (inner, set(_REFERENCE)):
+                return _NOTHING  # what is hashed or linked has these keys and no others
             parts = []
             for name in names:
                 if name in inner:
                     groups.append(f"{key}.{name}")
                 form = (_NUMBER if key == "values" else _TEXT) if name in inner else _SCALAR
                 parts.append(f'"{re.escape(name)}":{form}')
-            return r"(?:null|\{" + ",".join(parts) + r"\})"
+            whole = r"\{" + ",".join(parts) + r"\}"
+            return f"(?:null|{whole})" if set(names) == set(_REFERENCE) else whole
         if key in self.at:
             groups.append(key)
             return _TEXTS if isinstance(value, list) else _TEXT
@@ -219,4 +236,7 @@ _FORMS: Mapping[type, Callable[[str, str], bool]] = {
     ARRAY: _same_texts,
 }
 
-REGISTRY_FORMS = {name: Forms(name) for name in ("canonical_trades", "soulprints", "profit_buckets")}
+
+def registry_forms() -> dict[str, Forms]:
+    """Return the forms of every registry, for one check."""
+    return {table: Forms(table) for table in REGISTRIES}

@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import Any
 
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import REGISTRY_FORMS
+from throughline.registry.consistency.forms import AT
 from throughline.registry.consistency.trades import Part
 from throughline.registry.entry import agrees
 
-_AT = REGISTRY_FORMS["canonical_trades"].at
+_TRADE = AT["canonical_trades"]
 _QUICK = tuple(
-    _AT[name]
+    _TRADE[name]
     for name in ("entry_price", "exit_price", "amount", "fees_usd", "profit_usd", "profit_percentage", "notional_usd")
 )
 _CLOSE = 1e-10
@@ -42,7 +42,7 @@ def _certainly_add_up(trade: Entry) -> bool:
     told = trade.told
     assert told is not None
     entry, leave, amount, fees, profit, percent, notional = [float(told[place]) for place in _QUICK]
-    side = 1.0 if told[_AT["action"]] == "buy" else -1.0
+    side = 1.0 if told[_TRADE["action"]] == "buy" else -1.0
     size = max(notional, leave * amount, fees)
     return (
         notional > 0

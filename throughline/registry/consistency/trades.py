@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from throughline.findings import Finding, FindingKind
 from throughline.registry.consistency import vectors
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import NULL, REGISTRY_FORMS, Told
+from throughline.registry.consistency.forms import AT, NULL, Told
 from throughline.registry.records import BUCKET_SCHEMA, LINKED
 from throughline.tracking.checking import finding
 
@@ -23,7 +23,7 @@ _PRINTS, _BUCKETS = "soulprints", "profit_buckets"
 _ALL_LINKED = '["' + '","'.join(LINKED) + '"]'
 
 # Where the quick way finds what it compares.
-_TRADE, _PRINT, _CELL = (REGISTRY_FORMS[name].at for name in ("canonical_trades", _PRINTS, _BUCKETS))
+_TRADE, _PRINT, _CELL = (AT[name] for name in ("canonical_trades", _PRINTS, _BUCKETS))
 _OPENED, _CLOSED, _SEGMENT, _SYMBOL = (_TRADE[name] for name in ("opened_at", "closed_at", "segment", "symbol"))
 _STRATEGY, _ENDED, _LINKED = (_TRADE[name] for name in ("strategy_id", "termination_reason", "linked_registries"))
 _NAMES_PRINT, _NAMES_PATTERN = (_TRADE[f"specialized_hashes.{name}"] for name in (_PRINTS, _BUCKETS))

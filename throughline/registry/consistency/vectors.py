@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.identity import SCHEMA_VERSION
-from throughline.registry.consistency.forms import NULL, REGISTRY_FORMS, Told
+from throughline.registry.consistency.forms import AT, NULL, Told
 from throughline.registry.records import BUCKET_SCHEMA, Soulprint, pattern_hash, simhash_text
 from throughline.signals.simhash import BAND_BITS, BANDS, CLIP, COMPARED, band_keys, simhash_many
 from throughline.signals.vector import NAMES, SOULPRINT_SCHEMA
 
 Body = Mapping[str, Any]
 
-_PRINT = REGISTRY_FORMS["soulprints"].at
-_CELL = REGISTRY_FORMS["profit_buckets"].at
+_PRINT = AT["soulprints"]
+_CELL = AT["profit_buckets"]
 _VALUES = slice(_PRINT[f"values.{min(NAMES)}"], _PRINT[f"values.{max(NAMES)}"] + 1)
 _COMPARED = [sorted(NAMES).index(component.name) for component in COMPARED]
 _CENTER = np.array([component.center for component in COMPARED])

@@ -1,0 +1,148 @@
+"""What follows from a soulprint: the quick way and the ones whose answer counts say the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.consistency_rows import copied, hand_rows, typed
+from throughline.registry.consistency import vectors
+from throughline.registry.consistency.forms import Told, registry_forms
+from throughline.registry.records import pattern_hash
+from throughline.signals.simhash import COMPARED, band_keys, simhash
+from throughline.signals.vector import NAMES, soulprint_hash, vector_from_text, vector_text
+from throughline.storage.records import LedgerRow
+
+FORMS = registry_forms()
+number = st.one_of(
+    st.none(),
+    st.floats(-20_000, 20_000, allow_nan=False),
+    st.floats(-3, 3, allow_nan=False),
+    st.sampled_from([0.0, -0.0, 1e-6, -1e-6, 5e-7, 9999.999999, 10_000.0, -0.1, 1.0]),
+)
+vector = st.fixed_dictionaries(dict.fromkeys(NAMES, number))
+
+
+def told(row: LedgerRow, table: str) -> Told | None:
+    return FORMS[table].told(copied(table, typed(table, row)))
+
+
+@given(st.lists(vector, min_size=1, max_size=5))
+def test_many_simhashes_are_those_of_one_by_one(values: list[dict[str, float | None]]) -> None:
+    exact = [vector_from_text(vector_text(item)) for item in values]
+    numbers = [[math.nan if item[name] is None else item[name] for name in sorted(NAMES)] for item in exact]
+    assert vectors.quick_simhashes(numbers) == [simhash(item) for item in exact]  # type: ignore[arg-type]
+
+
+def test_no_vectors_have_no_simhashes() -> None:
+    assert vectors.quick_simhashes([]) == []
+
+
+def test_a_vector_of_which_half_is_known_is_compared_and_one_of_less_is_not() -> None:
+    names = [component.name for component in COMPARED]
+    half = -(-len(names) // 2)
+    for known in (half - 1, half):
+        values = {name: (1.0 if name in names[:known] else None) for name in sorted(NAMES)}
+        numbers = [math.nan if values[name] is None else 1.0 for name in sorted(NAMES)]
+        assert vectors.quick_simhashes([numbers]) == [simhash(values)]
+
+
+@given(st.one_of(st.none(), st.integers(0, 2**64 - 1)), st.text(alphabet="abc_ |/0", max_size=9))
+def test_buckets_are_the_band_keys_in_order(mark: int | None, scope: str) -> None:
+    assert json.loads(vectors.quick_buckets(mark, scope)) == sorted(band_keys(mark, scope))
+
+
+def test_the_values_of_an_ordinary_soulprint_take_the_quick_way() -> None:
+    for count in range(40):
+        row = hand_rows(count).soulprint
+        read = told(row, "soulprints")
+        assert read is not None
+        numbers = vectors.quick_values(row.body.decode(), read)
+        assert numbers is not None
+        exact = vector_from_text(json.loads(row.body)["values"])
+        assert [None if math.isnan(item) else item for item in numbers] == [exact[name] for name in sorted(NAMES)]
+        assert vectors.quick_missing(read)
+        assert vectors.soulprint_problems(json.loads(row.body)) == []
+
+
+@given(st.integers(0, 10**9))
+def test_a_soulprint_whose_hash_does_not_follow_never_takes_the_quick_way(seed: int) -> None:
+    random_ = random.Random(seed)
+    row = hand_rows(random_.randrange(40)).soulprint
+    body = json.loads(row.body)
+    key = random_.choice(["subject", "decision_time", "soulprint", "schema", "values"])
+    if key == "values":
+        name = random_.choice(list(NAMES))
+        body["values"][name] = random_.choice(["0", "1.000000", "-0", "01", "1.5", "1e1", "+1", ".5", "12345.6", None])
+    else:
+        body[key] = hand_rows(random_.randrange(40, 80)).soulprint.columns.get(key) or body[key] + "x"
+    body = json.loads(json.dumps(body, default=str))
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    read = FORMS["soulprints"]._read(text)
+    if read is not None and vectors.quick_values(text, read) is not None:
+        assert soulprint_hash(body["decision_time"], body["subject"], body["values"]) == body["soulprint"]
+        assert body["schema"] == "soulprint/1"
+
+
+def change(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(body)) | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"simhash": "0123456789abcdef"}, "its SimHash does not follow"),
+        ({"simhash": None}, "its SimHash does not follow"),
+        ({"soulprint": "ab" * 32}, "hash to another soulprint"),
+        ({"schema": "soulprint/0"}, "schema is unknown"),
+        ({"missing": ["drift", "volatility"]}, "what it calls missing"),
+        ({"subject": "another"}, "hash to another soulprint"),
+        ({"values": {"drift": "1"}}, "no vector"),
+        ({"values": {}}, "no vector"),
+    ],
+)
+def test_the_exact_way_names_what_does_not_follow_in_a_soulprint(changes: dict[str, Any], problem: str) -> None:
+    body = change(json.loads(hand_rows(1).soulprint.body), **changes)
+    assert any(problem in item for item, _, _ in vectors.soulprint_problems(body))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"pattern": "ab" * 32}, "hash to another pattern"),
+        ({"buckets": []}, "do not follow from the SimHash"),
+        ({"schema": "profit_bucket/0"}, "schema is unknown"),
+        ({"max_favorable_percent": "77"}, "told twice"),
+        ({"soulprint": "ab" * 32}, "hash to another pattern"),
+    ],
+)
+def test_the_exact_way_names_what_does_not_follow_in_a_bucket_entry(changes: dict[str, Any], problem: str) -> None:
+    rows = hand_rows(1)
+    mark = json.loads(rows.soulprint.body)["simhash"]
+    body = json.loads(rows.bucket.body)
+    assert vectors.bucket_problems(body, mark, "tests") == []
+    assert any(problem in item for item, _, _ in vectors.bucket_problems(change(body, **changes), mark, "tests"))
+
+
+@given(st.integers(0, 10**9))
+def test_a_pattern_that_does_not_follow_never_takes_the_quick_way(seed: int) -> None:
+    random_ = random.Random(seed)
+    body = json.loads(hand_rows(random_.randrange(40)).bucket.body)
+    other = json.loads(hand_rows(random_.randrange(40, 80)).bucket.body)
+    key = random_.choice(["buckets", "exits", "pattern", "soulprint", "more", "nothing"])
+    if key == "more":
+        body["exits"]["more"] = "1"
+    elif key != "nothing":
+        body[key] = other[key]
+    read = FORMS["profit_buckets"]._read(json.dumps(body, sort_keys=True, separators=(",", ":")))
+    follows = pattern_hash(body["soulprint"], body["buckets"], body["exits"]) == body["pattern"]
+    if read is None:
+        assert key == "more"
+    else:
+        assert vectors.quick_pattern(read) == follows
