@@ -273,6 +273,10 @@ def test_a_repointed_soulprint_and_a_changed_vector_are_named(
     owner.execute(text(swap), {"t": UUID(int=1), "u": first.soulprint.uuid})
     made = compile_dossier(owner, store, None, parse_id(first.candidate.uuid))
     assert "canonical_trades: has no entry in soulprints, where it names" in broken(made)
+    third = every[2].chain
+    rewrite(owner, "soulprints", third.soulprint.uuid, lambda body: body.update(soulprint="0" * 64))
+    problems = broken(compile_dossier(owner, store, None, parse_id(third.candidate.uuid)))
+    assert "in soulprints, its entry there has another hash" in problems
     rewrite(owner, "soulprints", second.soulprint.uuid, lambda body: body["values"].update(momentum="9"))
     problems = broken(compile_dossier(owner, store, None, parse_id(second.candidate.uuid)))
     assert "soulprints: its values hash to another soulprint than it says" in problems
