@@ -64,7 +64,8 @@ def read_entries(connection: Connection, forms: Forms, chunk: Chunk, part: int) 
         if found["experiment"] == chunk.experiment and found["partition"] in chunk.days:
             checked, problems = examine_row(forms.table, found)
             findings += problems
-            entries.append(_examined(forms.table, found, checked.hash, checked.body))
+            readable = all(item.kind != "unreadable" for item in problems)
+            entries.append(_examined(forms.table, found, checked.hash, checked.body if readable else None))
     return entries, findings
 
 
