@@ -34,6 +34,7 @@ from throughline.proof.settings import Proof
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ledger import append_record
+from throughline.tracking.system import TradeTrackingSystem
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +330,26 @@ def test_records_written_by_hand_are_logged_with_them_and_anchored_by_the_next_p
         (str(rows[300].uuid), "hash_mismatch"),
         (str(rows[400].uuid), "hash_mismatch"),
     }
+
+
+def test_records_that_were_written_by_hand_and_not_logged_are_logged_when_asked_for(
+    own: Database, proof: Proof
+) -> None:
+    writer = own.engine("writer")
+    with TradeTrackingSystem(engine=writer, clock=SteppingClock(NOON)) as tracking:
+        for k in range(3):
+            tracking.create_candidate(f"coin {k}", "model", 0.5, "params", "test")
+    assert publish(writer, proof).tree_size == 0
+    done = publish(writer, proof, by_hand=True)
+    assert (done.tree_size, done.anchored) == (2, 2)
+    assert publish(writer, proof, by_hand=True).new_events == 0
+    result = audited(own, proof)
+    assert (result.ok, result.unanchored_rows, result.rows) == (True, 0, 3)
+    meddle(own, "UPDATE candidates SET content_hash = repeat('0', 64) WHERE instrument = 'coin 1'")
+    assert [(item.table, item.kind) for item in audited(own, proof).findings] == [("candidates", "hash_mismatch")]
+    with TradeTrackingSystem(engine=writer, clock=SteppingClock(NOON + timedelta(days=1))) as tracking:
+        tracking.create_candidate("coin 4", "model", 0.5, "params", "test")
+    assert publish(writer, proof, tracking.experiment, by_hand=True).new_events == 1
 
 
 def test_what_a_transaction_that_fails_has_logged_is_not_logged(own: Database, proof: Proof) -> None:

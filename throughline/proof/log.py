@@ -61,8 +61,11 @@ def lock_log(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOG_LOCK,))
 
 
-def publish(engine: Engine, proof: Proof, experiment: str | None = None) -> Published:
+def publish(engine: Engine, proof: Proof, experiment: str | None = None, *, by_hand: bool = False) -> Published:
     """Log every partition seal that has no event yet (of `experiment`, None = of all), sign a head, anchor everything.
+
+    by_hand: log records too that were written by hand without being logged (`TradeTrackingSystem` knows no key); all
+    that ever were are looked through for it.
 
     Before a seal is logged its root is recomputed from the rows. Raises ProofError naming asset and day where it
     differs, where the log does not contain what is anchored, and where key or anchor cannot be used; where nothing is
@@ -72,12 +75,15 @@ def publish(engine: Engine, proof: Proof, experiment: str | None = None) -> Publ
         with connection.begin():
             lock_log(connection)
             rows = sources.unlogged_seals(connection, experiment)
-            tail = open_tail(connection, proof, begin=bool(rows))
+            hand = sources.unlogged_by_hand(connection, experiment) if by_hand else {}
+            tail = open_tail(connection, proof, begin=bool(rows or hand))
             if tail is None:
                 return Published(0, Frontier().root().hex(), 0, 0)
             before = tail.size - len(tail.waiting)
             for start in range(0, len(rows), _SEALS_AT_ONCE):
                 _add_seals(tail, proof, rows[start : start + _SEALS_AT_ONCE])
+            for name, written in hand.items():
+                _add_entries(tail, proof, name, written)
             if before:
                 _add_late_verdicts(tail, proof, experiment)
             head = sign(tail, proof)
@@ -99,18 +105,8 @@ def append_entries(
     tail = open_tail(connection, proof, begin=True)
     assert tail is not None
     now = time_text(connection.exec_driver_sql("SELECT now()").scalar_one())  # what recorded_at is in this transaction
-    for start in range(0, len(rows), ENTRIES_PER_EVENT):
-        part = rows[start : start + ENTRIES_PER_EVENT]
-        leaves = [Leaf(table, str(row.uuid), row.content_hash) for table, row in part]
-        groups = Counter((table, row.run_id) for table, row in part)
-        written = [Written(table, run, now, number) for (table, run), number in groups.items()]
-        told = {
-            "experiment": experiment,
-            "rows": [list(leaf) for leaf in leaves],
-            "manifest": manifest_hash(leaves),
-            "written": [list(group) for group in sorted(written, key=lambda item: (item.table, item.run_id or ""))],
-        }
-        tail.add(proof, "entries", told)
+    written = [(Leaf(table, str(row.uuid), row.content_hash), row.run_id, now) for table, row in rows]
+    _add_entries(tail, proof, experiment, written)
     return [event.seq for event in tail.flush() if event.kind == "entries"]
 
 
@@ -127,6 +123,21 @@ def append_quarantine(connection: Connection, proof: Proof, rows: Sequence[Mappi
     leaves = sources.quarantine_leaves(connection, [int(row["seq"]) for row in rows])
     tail.add(proof, "quarantine", {"rows": [list(leaf) for leaf in leaves], "manifest": manifest_hash(leaves)})
     return [event.seq for event in tail.flush() if event.kind == "quarantine"]
+
+
+def _add_entries(tail: Tail, proof: Proof, experiment: str, rows: Sequence[sources.ByHand]) -> None:
+    for start in range(0, len(rows), ENTRIES_PER_EVENT):
+        part = rows[start : start + ENTRIES_PER_EVENT]
+        leaves = [leaf for leaf, _, _ in part]
+        groups = Counter((leaf.table, run, time) for leaf, run, time in part)
+        written = [Written(table, run, time, number) for (table, run, time), number in groups.items()]
+        told = {
+            "experiment": experiment,
+            "rows": [list(leaf) for leaf in leaves],
+            "manifest": manifest_hash(leaves),
+            "written": [list(group) for group in sorted(written, key=lambda item: (item[0], item[2], item[1] or ""))],
+        }
+        tail.add(proof, "entries", told)
 
 
 def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> None:

@@ -158,7 +158,7 @@ def _require_whole(
         if str(item.uuid) in missing:
             raise ProofError(
                 f"{name} {item.uuid} is not in the seal log yet, so {asked} cannot be proved: run the flow up to "
-                "registry_seals of that day, then ask again."
+                "registry_seals of that day (or, for records written by hand, the consistency check), then ask again."
             )
 
 

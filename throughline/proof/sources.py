@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from throughline.identity import seal_of, time_text
-from throughline.proof.events import Event, Written, day_leaf, quarantine_leaf, verdict_told
+from throughline.proof.events import Event, Written, day_leaf, entry_leaves, quarantine_leaf, verdict_told
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
-from throughline.storage.tables import ledger_table
+from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.layout import ASSET_TABLES, LOG, TABLE_ASSET, UPSTREAM
+from throughline.tracking.system import MODE
 
 Key = tuple[str, str, date]
 """(experiment, asset, partition)."""
@@ -116,6 +117,27 @@ def late_verdicts(connection: Connection, experiment: str | None) -> list[Key]:
     judged = verdict_rows(connection, logged)
     late = [key for key in logged if {verdict_told(row)["hash"] for row in judged[key]} - logged[key]]
     return sorted(late, key=_log_order)
+
+
+ByHand = tuple[Leaf, str | None, str]
+"""A record written by hand: its leaf, run_id, recorded_at as text."""
+
+
+def unlogged_by_hand(connection: Connection, experiment: str | None) -> dict[str, list[ByHand]]:
+    """Return experiment -> records of experiments in mode 'tracking' that no `entries` event lists, parents first."""
+    bodies = connection.exec_driver_sql("SELECT body FROM seal_events WHERE kind = 'entries'")
+    known = {(leaf.table, leaf.key) for (body,) in bodies for leaf in entry_leaves(Event.read(bytes(body)))}
+    found: dict[str, list[ByHand]] = defaultdict(list)
+    for table in LEDGER:
+        query = (
+            f"SELECT t.experiment, t.uuid::text, t.content_hash, t.run_id, t.recorded_at FROM {table.name} AS t"
+            " JOIN experiments AS e ON e.id = t.experiment WHERE e.mode = %(m)s AND (%(e)s IS NULL OR e.id = %(e)s)"
+            " ORDER BY t.experiment, t.uuid"
+        )
+        for row in connection.exec_driver_sql(query, {"m": MODE, "e": experiment}):
+            if (table.name, row[1]) not in known:
+                found[row[0]].append((Leaf(table.name, row[1], row[2]), row[3], time_text(row[4])))
+    return dict(sorted(found.items()))
 
 
 def leaves_behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, list[Leaf]]:
