@@ -200,14 +200,16 @@ def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
 def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
     """Write the dossiers of the newest trades; return, as metadata, where each of them is."""
     from throughline.analytics.dossier import write_dossier
+    from throughline.registry.index_loading import load_index
     from throughline.storage.queries import newest_trades
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ctx.engine.connect() as conn:
         newest = newest_trades(conn, ctx.experiment.id, DOSSIERS)
+        loaded = load_index(conn, ctx.experiment.id)
     records = []
     for row in newest:
-        page = write_dossier(ctx.engine, ctx.artifacts, ctx.proof, str(row.uuid), folder)
+        page = write_dossier(ctx.engine, ctx.artifacts, ctx.proof, str(row.uuid), folder, loaded)
         told = row.columns
         records.append(
             dg.TableRecord(
