@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -91,9 +92,10 @@ def similar_trades(
     soulprint: SoulprintView,
     loaded: LoadedIndex | None = None,
 ) -> SimilarTrades:
-    """Return the trades of the experiment that looked alike, among those closed when this one was decided.
+    """Return the trades of the experiment that looked alike, among those closed before this one was decided.
 
-    decided_at: UTC text; loaded: the experiment's index, where the caller asks more than once.
+    Strictly before: an exit at a bar's open carries the instant of the decision at the close before it, which could not
+    know it. decided_at: UTC text; loaded: the experiment's index, where the caller asks more than once.
     """
     from throughline.registry.patterns import find_similar
     from throughline.signals.simhash import simhash
@@ -109,7 +111,8 @@ def similar_trades(
     vector = vector_from_text({item.name: item.value for item in soulprint.components})
     if simhash(vector) is None:
         return nothing_similar("fewer than half of its soulprint is known, so nothing is alike to it", decided_at)
-    return _told(find_similar(connection, experiment, vector, parse_time(decided_at), loaded=loaded), decided_at)
+    before = parse_time(decided_at) - timedelta(microseconds=1)
+    return _told(find_similar(connection, experiment, vector, before, loaded=loaded), decided_at)
 
 
 def _told(found: Similar, decided_at: str) -> SimilarTrades:
