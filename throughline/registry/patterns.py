@@ -92,10 +92,11 @@ def find_similar(
     """Return what came of the `k` trades of an experiment most alike to `vector`, among those known as of an instant.
 
     as_of: trades that closed up to that instant, it included; who asks for a decision asks a microsecond before it,
-    since an exit at the next bar's open carries the decision's own instant. vector: components of the soulprint (some may be missing or None). loaded: an index of the experiment, kept and
-    refreshed by the caller (who asks more than once should); None reads it anew. with_buckets: whether the cells are
-    asked as well, whose cost follows the trades in them (the look-alikes take milliseconds). Raises ValueError for a
-    component that does not exist, k below one or a naive instant.
+    since an exit at the next bar's open carries the decision's own instant. vector: components of the soulprint (some
+    may be missing or None). loaded: an index of the experiment, kept and refreshed by the caller (who asks more than
+    once should); None reads it anew. with_buckets: whether the cells are asked as well, whose cost follows the trades
+    in them (the look-alikes take milliseconds). Raises ValueError for a component that does not exist, k below one or
+    a naive instant.
     """
     values = require_vector(vector)
     index = loaded or load_index(connection, experiment)
