@@ -180,6 +180,26 @@ def test_rows_that_change_between_log_and_anchor_are_not_anchored(
     ]
 
 
+def test_an_event_that_is_not_anchored_yet_is_held_by_its_signed_head(
+    own: Database, proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = own.engine("writer")
+    seal_days(writer, new_experiment(writer, "one"), 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("throughline.proof.log.catch_up", lambda *_: 0)
+        publish(writer, proof)
+    assert audited(own, proof).ok
+    changed = Event.of({**bodies(own)[2], "sealed_at": "2020-01-01T00:00:00.000000Z"})
+    with own.engine("owner").begin() as connection:
+        connection.execute(
+            text("UPDATE seal_events SET body = :b, leaf_hash = :l WHERE seq = 2"),
+            {"b": changed.body, "l": changed.leaf.hex()},
+        )
+        connection.execute(text("UPDATE partition_seals SET sealed_at = '2020-01-01T00:00:00Z'"))
+    result = audited(own, proof)
+    assert [item.kind for item in result.findings if (item.table, item.row) == ("seal_heads", "3")] == ["broken_chain"]
+
+
 @pytest.mark.parametrize(
     "statements",
     [

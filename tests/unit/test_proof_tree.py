@@ -172,6 +172,17 @@ def test_a_changed_consistency_proof_never_verifies(first: int, more: int, at: i
     )
 
 
+@pytest.mark.parametrize(("size", "claimed"), [(4, 8), (4, 5), (8, 4), (1, 2), (2, 1), (3, 9)])
+def test_a_proof_does_not_pass_for_a_tree_of_another_depth(size: int, claimed: int) -> None:
+    leaves = grown(size)
+    path = tree.inclusion_proof(0, leaves)
+    assert not tree.verify_inclusion(leaves[0], 0, claimed, path, tree.root(leaves))
+    if size < claimed and size > 2:
+        path = tree.consistency_proof(2, leaves)
+        assert tree.verify_consistency(2, size, tree.root(leaves[:2]), tree.root(leaves), path)
+        assert not tree.verify_consistency(2, claimed, tree.root(leaves[:2]), tree.root(leaves), path)
+
+
 @given(st.lists(st.binary(max_size=40), max_size=80))
 def test_the_root_over_sorted_leaves_is_the_partition_seal_and_the_frontier_gives_the_same(data: list[bytes]) -> None:
     hashes = [tree.leaf_hash(item) for item in sorted(data)]
