@@ -36,9 +36,10 @@ def check_chunk(connection: Connection, forms: Mapping[str, Forms], chunk: Chunk
             held[table], findings = read_entries(connection, form, chunk, number)
             part.findings += findings
             tally.rows += len(held[table])
-            days = leaves[table]
-            for entry in held[table]:
-                days.setdefault(date.fromisoformat(entry.partition), []).append(entry.leaf)
+            if not chunk.by_hand:  # no day of which is sealed
+                days = leaves[table]
+                for entry in held[table]:
+                    days.setdefault(date.fromisoformat(entry.partition), []).append(entry.leaf)
         part.entries = held
         tally.trades += len(part.trades)
         check_links(connection, part)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -18,8 +17,7 @@ from throughline.registry.consistency.reading import Chunk, lines, typed
 from throughline.tracking.checking import examine_row
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row as it was read.
 
     hash: as it is stored; leaf: the hash that its body really has; trade: the UUID of the trade that it is an entry of;

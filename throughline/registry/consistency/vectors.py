@@ -57,8 +57,11 @@ def quick_values(text: str, told: Told) -> list[float] | None:
 
 def quick_missing(told: Told) -> bool:
     """Return True if what a soulprint calls missing certainly is what its values lack."""
-    missing = [name for name, number in zip(_NAMES, told[_VALUES], strict=True) if number == NULL]
-    return told[_PRINT["missing"]] == ('["' + '","'.join(missing) + '"]' if missing else "[]")
+    values = told[_VALUES]
+    if NULL not in values:
+        return told[_PRINT["missing"]] == "[]"
+    missing = [name for name, number in zip(_NAMES, values, strict=True) if number == NULL]
+    return told[_PRINT["missing"]] == '["' + '","'.join(missing) + '"]'
 
 
 def quick_simhashes(values: Sequence[Sequence[float]]) -> list[int | None]:
