@@ -119,6 +119,13 @@ CHANGES = [
         "GRANT throughline_owner TO throughline_writer",
         {("role", "throughline_owner.throughline_writer", "grant_changed")},
     ),
+    (
+        (
+            "CREATE OR REPLACE VIEW current_outcomes AS SELECT * FROM outcomes AS record"
+            " WHERE record.realized_pnl_usd > 0 AND NOT EXISTS (SELECT 1 FROM outcomes AS later WHERE later.supersedes = record.uuid)"
+        ),
+        {("view", "current_outcomes", "trigger_changed")},
+    ),
     ("DROP TABLE registry_quarantine", {("table", "registry_quarantine", "trigger_changed")}),
     ("DROP VIEW current_soulprints", {("table", "current_soulprints", "trigger_changed")}),
 ]

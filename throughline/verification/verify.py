@@ -15,6 +15,7 @@ from throughline.identity import content_hash
 from throughline.registry.consistency.seals import log_leaves
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.queries import read_all_seals
 from throughline.tracking.checking import finding
 from throughline.tracking.layout import BARS, SESSION
 from throughline.tracking.system import MODE
@@ -77,7 +78,7 @@ def verify_connection(
             roots[row["id"]] = {}
             continue
         seals, verdicts = reading.seals(connection, row["id"]), reading.verdicts(connection, row["id"])
-        sealing = check_seals(seals, verdicts, ledger, epoch, log_leaves(connection, row["id"]))
+        sealing = check_seals(seals, verdicts, ledger, epoch, log_leaves(read_all_seals(connection, row["id"])))
         findings += ledger.findings + sealing.findings + _one_each(connection, row["id"])
         if held is not None:
             findings += check_bars(sealing.by_asset.get(BARS, {}), held, report)

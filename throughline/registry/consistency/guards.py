@@ -8,6 +8,7 @@ says that somebody opened it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -52,7 +53,13 @@ def check_guards(connection: Connection, enforces_roles: bool) -> list[Finding]:
     enforces_roles: whether sessions take roles (`Database.enforces_roles`); without them there are no grants and owners
     to hold anything against, and only triggers and constraints are checked.
     """
-    findings = [*_triggers(connection), *_function(connection), *_tables(connection), *_constraints(connection)]
+    findings = [
+        *_triggers(connection),
+        *_function(connection),
+        *_tables(connection),
+        *_views(connection),
+        *_constraints(connection),
+    ]
     if enforces_roles:
         findings += [*_owners(connection), *_grants(connection), *_roles(connection)]
     return findings
@@ -132,6 +139,27 @@ def _tables(connection: Connection) -> Iterator[Finding]:
             yield _found("trigger_changed", "table", name, "has tables that inherit from it", "none", "some")
         if rules:
             yield _found("trigger_changed", "rule", f"{name}.{rules}", "no migration makes this rule", "none", rules)
+
+
+def _views(connection: Connection) -> Iterator[Finding]:
+    """The views of what is current show every column, and of every row that is not corrected."""
+    tables = {view_name(table): table for table in LEDGER}
+    statement = text(
+        "SELECT name, pg_catalog.pg_get_viewdef(name::regclass) FROM unnest(CAST(:names AS text[])) AS name"
+    )
+    for name, actual in connection.execute(statement, {"names": sorted(tables)}):
+        table = tables[name]
+        columns = ",".join(column.name for column in table.columns)
+        later = f"SELECT 1 FROM {table.name} later WHERE later.supersedes = uuid"
+        expected = f"SELECT {columns} FROM {table.name} record WHERE NOT EXISTS {later};"
+        if _bare(actual) != _bare(expected):
+            problem = "shows other rows or columns than the migrations' view"
+            yield _found("trigger_changed", "view", name, problem, expected, actual)
+
+
+def _bare(query: str) -> str:
+    """Return a query without blanks, brackets and the alias, which versions of PostgreSQL set differently."""
+    return re.sub(r"[\s()\"]", "", query.replace("record.", ""))
 
 
 def _constraints(connection: Connection) -> Iterator[Finding]:

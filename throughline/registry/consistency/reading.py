@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, text
 
 from throughline.registry.consistency.forms import COMMON, Forms
 from throughline.storage.tables import ledger_table
-from throughline.tracking.layout import REGISTRIES
+from throughline.tracking.layout import LOG, REGISTRIES
 
 BATCH = 2_000
 """Trades read at once. With their two other rows they take some 40 MB while they are checked."""
@@ -109,7 +109,7 @@ def experiments(connection: Connection) -> dict[str, str]:
 def counts(connection: Connection, only: Iterable[Partition] | None = None) -> dict[Partition, int]:
     """Return how many trades each partition holds at most: the rows of its fullest registry.
 
-    A partition counts from its rows or from its seals, so that one whose rows are all gone is there with 0. only: the
+    A partition counts from its rows or its seals, so that one whose rows are all gone is there with 0. only: the
     partitions asked for; None = all.
     """
     result: dict[Partition, int] = {}
@@ -125,7 +125,7 @@ def counts(connection: Connection, only: Iterable[Partition] | None = None) -> d
             result[experiment, day] = max(result.get((experiment, day), 0), count)
     if only is None:
         sealed = text("SELECT DISTINCT experiment, partition FROM partition_seals WHERE asset = ANY(:assets)")
-        for experiment, day in connection.execute(sealed, {"assets": list(REGISTRIES)}):
+        for experiment, day in connection.execute(sealed, {"assets": [*REGISTRIES, LOG]}):
             result.setdefault((experiment, day), 0)
     return result
 

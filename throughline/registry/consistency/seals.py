@@ -6,16 +6,16 @@ the log of the seals (proof) and the seals of other assets (verification).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.proof.log import day_leaf
-from throughline.storage.queries import read_all_seals, read_seals
 from throughline.storage.records import Seal
+from throughline.storage.tables import partition_seals
 from throughline.tracking.checking import finding
 from throughline.tracking.layout import LOG, REGISTRIES, WRITTEN_BEFORE
 
@@ -32,12 +32,12 @@ def check_seals(
     no finding, as long as nothing after them is sealed.
     """
     findings: list[Finding] = []
-    seals = {asset: read_seals(connection, experiment, asset, min(days), max(days)) for asset in REGISTRIES}
-    wanted = set(days)
-    for asset, held in seals.items():
-        for day in sorted(wanted & held.keys()):
-            findings += _seal_findings(asset, day, held[day], leaves[asset].get(day, ()), by_hand)
-        for day in sorted(wanted & leaves[asset].keys() - held.keys()):
+    held = _seals(connection, experiment, days)
+    seals = {asset: {seal.partition: seal for seal in held if seal.asset == asset} for asset in (*REGISTRIES, LOG)}
+    for asset in REGISTRIES:
+        for day in sorted(seals[asset]):
+            findings += _seal_findings(asset, day, seals[asset][day], leaves[asset].get(day, ()), by_hand)
+        for day in sorted(leaves[asset].keys() - seals[asset].keys()):
             before = WRITTEN_BEFORE.get(asset)
             waits = (
                 before is not None and day in seals[before] and not _sealed_after(connection, experiment, asset, day)
@@ -45,7 +45,8 @@ def check_seals(
             if not by_hand and not waits:
                 problem = f"{len(leaves[asset][day])} row(s) are under no seal of {asset} of {day}"
                 findings.append(finding(asset, f"{asset}/{day}", "seal_mismatch", problem, "a seal", "none"))
-    sealed = [day for day, seal in seals["canonical_trades"].items() if day in wanted and seal.status == "sealed"]
+    findings += _log_findings(seals[LOG], log_leaves(held))
+    sealed = [day for day, seal in seals["canonical_trades"].items() if seal.status == "sealed"]
     return findings, ([] if by_hand else sorted(sealed))
 
 
@@ -68,31 +69,34 @@ def _seal_findings(asset: str, day: date, seal: Seal, hashes: Sequence[str], by_
     return findings
 
 
+def _seals(connection: Connection, experiment: str, days: Sequence[date]) -> list[Seal]:
+    """Return the seals of all assets of some days, however far apart those are."""
+    c = partition_seals.c
+    columns = [c[name] for name in Seal.__slots__]
+    statement = select(*columns).where(c.experiment == experiment, c.partition.in_(list(days)))
+    return [Seal(*row) for row in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))]
+
+
 def _sealed_after(connection: Connection, experiment: str, asset: str, day: date) -> bool:
-    return any(later > day for later in read_seals(connection, experiment, asset, day))
+    c = partition_seals.c
+    later = select(c.root).where(c.experiment == experiment, c.asset == asset, c.partition > day).limit(1)
+    return connection.execute(later).first() is not None
 
 
-def log_leaves(
-    connection: Connection, experiment: str, first: date | None = None, last: date | None = None
-) -> dict[date, list[str]]:
-    """Return day -> the leaves that the log's own seal of the day (`layout.LOG`) is over: every other seal's."""
+def log_leaves(seals: Iterable[Seal]) -> dict[date, list[str]]:
+    """Return day -> the leaves that the log's own seal of the day (`layout.LOG`) is over: those of every other seal."""
     leaves: dict[date, list[str]] = {}
-    for seal in read_all_seals(connection, experiment, first, last):
+    for seal in seals:
         if seal.asset != LOG:
             leaves.setdefault(seal.partition, []).append(day_leaf(seal))
     return leaves
 
 
-def check_log_seals(connection: Connection, experiment: str, days: Sequence[date]) -> list[Finding]:
-    """Return the days of `days` whose log seal does not follow from the day's other seals."""
-    findings = []
-    seals = read_seals(connection, experiment, LOG, min(days), max(days))
-    leaves = log_leaves(connection, experiment, min(days), max(days))
-    for day in sorted(set(days) & seals.keys()):
-        given = leaves.get(day, [])
+def _log_findings(seals: Mapping[date, Seal], leaves: Mapping[date, Sequence[str]]) -> Iterator[Finding]:
+    """Yield the days whose log seal does not follow from the day's other seals."""
+    for day, seal in sorted(seals.items()):
+        given = leaves.get(day, ())
         root = seal_of(given)
-        if (root, len(given)) != (seals[day].root, seals[day].leaves):
-            problem = f"root is {seals[day].root[:16]}..., the {len(given)} other seals of the day give {root[:16]}..."
-            found = finding("partition_seals", f"{LOG}/{day}", "seal_mismatch", problem, seals[day].root, root)
-            findings.append(found)
-    return findings
+        if (root, len(given)) != (seal.root, seal.leaves):
+            problem = f"root is {seal.root[:16]}..., the {len(given)} other seals of the day give {root[:16]}..."
+            yield finding("partition_seals", f"{LOG}/{day}", "seal_mismatch", problem, seal.root, root)
