@@ -122,7 +122,8 @@ CHANGES = [
     (
         (
             "CREATE OR REPLACE VIEW current_outcomes AS SELECT * FROM outcomes AS record"
-            " WHERE record.realized_pnl_usd > 0 AND NOT EXISTS (SELECT 1 FROM outcomes AS later WHERE later.supersedes = record.uuid)"
+            " WHERE record.realized_pnl_usd > 0 AND NOT EXISTS"
+            " (SELECT 1 FROM outcomes AS later WHERE later.supersedes = record.uuid)"
         ),
         {("view", "current_outcomes", "trigger_changed")},
     ),
