@@ -195,6 +195,32 @@ def test_a_row_edited_and_the_whole_log_made_to_agree_is_named(owner: Connection
     assert [item.kind for item in named(result, "outcomes", row["uuid"])] == ["hash_mismatch"]
 
 
+@pytest.mark.parametrize("value", ["'ü \u2028 x'", "E'one\\ntwo three four'", "''", "NULL"])
+def test_a_hash_that_is_no_hash_is_named_and_stops_nothing(owner: Connection, proof: Proof, value: str) -> None:
+    row = pick(owner, "outcomes", 2)
+    owner.execute(text("ALTER TABLE outcomes DROP CONSTRAINT ck_outcomes_content_hash"))
+    owner.execute(text("ALTER TABLE outcomes ALTER content_hash DROP NOT NULL, ALTER recorded_at DROP NOT NULL"))
+    owner.execute(
+        text(f"UPDATE outcomes SET content_hash = {value}, recorded_at = NULL WHERE uuid = :u"), {"u": row["uuid"]}
+    )
+    result = audited(owner, proof)
+    assert {(item.table, item.row, item.kind) for item in result.findings} == {
+        ("outcomes", str(row["uuid"]), "hash_mismatch")
+    }
+
+
+def test_a_hash_that_brings_the_line_of_a_deleted_row_hides_nothing(owner: Connection, proof: Proof) -> None:
+    rows = owner.execute(text("SELECT uuid, content_hash FROM candidates ORDER BY partition, uuid LIMIT 2")).all()
+    owner.execute(text("ALTER TABLE candidates DROP CONSTRAINT ck_candidates_content_hash"))
+    owner.execute(text("DELETE FROM candidates WHERE uuid = :u"), {"u": rows[1].uuid})
+    forged = f"{rows[0].content_hash}\ncandidates {rows[1].uuid} {rows[1].content_hash}"
+    owner.execute(text("UPDATE candidates SET content_hash = :h WHERE uuid = :u"), {"h": forged, "u": rows[0].uuid})
+    assert {(item.row, item.kind) for item in audited(owner, proof).findings} == {
+        (str(rows[0].uuid), "hash_mismatch"),
+        (str(rows[1].uuid), "missing_row"),
+    }
+
+
 @pytest.mark.parametrize("change", ["run_id = 'another'", "recorded_at = recorded_at - interval '1 day'"])
 @pytest.mark.parametrize("table", ["outcomes", "portfolio_states"])
 def test_a_row_dated_back_or_given_to_another_run_is_named(

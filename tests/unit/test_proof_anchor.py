@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from throughline.proof.anchor import Anchor, Anchored
+from throughline.proof.anchor import Anchor, Anchored, pack
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, sign_head
 from throughline.proof.keys import FileSigner
@@ -48,8 +48,8 @@ def test_what_was_written_is_read_back_byte_for_byte(anchor: Anchor, tmp_path: P
     anchor.start("log")
     assert anchor.log_id() == "log"
     events = [event(0), event(1, quote='"\\', leaves_like=',"leaves":[["x"]]}')]
-    anchor.write_segment([Anchored.of(events[0], LEAVES), Anchored.of(events[1], [])])
-    anchor.write_segment([Anchored.of(event(2), [])])
+    anchor.write_segment([Anchored(events[0], pack(LEAVES)), Anchored(events[1], pack([]))])
+    anchor.write_segment([Anchored(event(2), pack([]))])
     assert anchor.segments() == [(0, 1), (2, 2)]
     first, second = anchor.read_segment(0, 1)
     assert (first.event.body, first.leaves()) == (events[0].body, LEAVES)
@@ -72,19 +72,19 @@ def test_the_same_again_writes_nothing_and_other_bytes_are_refused(anchor: Ancho
     anchor.start("log")
     with pytest.raises(ProofError, match="other bytes"):
         anchor.start("another log")
-    anchor.write_segment([Anchored.of(event(0), LEAVES)])
-    anchor.write_segment([Anchored.of(event(0), LEAVES)])
+    anchor.write_segment([Anchored(event(0), pack(LEAVES))])
+    anchor.write_segment([Anchored(event(0), pack(LEAVES))])
     with pytest.raises(ProofError, match="nothing is ever overwritten"):
-        anchor.write_segment([Anchored.of(event(0), [])])
+        anchor.write_segment([Anchored(event(0), pack([]))])
     (read,) = anchor.read_segment(0, 0)
     assert read.leaves() == LEAVES
 
 
 def test_a_pinned_anchor_does_not_see_what_comes_later(anchor: Anchor) -> None:
     anchor.start("log")
-    anchor.write_segment([Anchored.of(event(0), [])])
+    anchor.write_segment([Anchored(event(0), pack([]))])
     pinned = anchor.pin()
-    anchor.write_segment([Anchored.of(event(1), [])])
+    anchor.write_segment([Anchored(event(1), pack([]))])
     assert anchor.segments() == [(0, 0), (1, 1)]
     assert pinned.segments() == [(0, 0)]
     assert pinned.head_sizes() == []
@@ -94,7 +94,7 @@ def test_a_pinned_anchor_does_not_see_what_comes_later(anchor: Anchor) -> None:
 @pytest.mark.parametrize("data", [b"", b"oops", b'{"event":{"seq":0,"kind":"x"},"leaves":[]}\n{}\n', b'{"event":[]}\n'])
 def test_a_segment_that_says_something_else_is_a_value_error(tmp_path: Path, data: bytes) -> None:
     anchor = Anchor(tmp_path)
-    anchor.write_segment([Anchored.of(event(0), [])])
+    anchor.write_segment([Anchored(event(0), pack([]))])
     (tmp_path / "segments" / f"{0:020}-{0:020}.jsonl").write_bytes(data)
     with pytest.raises(ValueError, match=r".+"):
         list(anchor.read_segment(0, 0))
@@ -119,9 +119,9 @@ def test_files_are_for_their_owner_and_no_temporary_ones_are_left(tmp_path: Path
     anchor = Anchor(tmp_path / "anchor")
     anchor.start("log")
     (tmp_path / "anchor" / ".log.json.part").write_text("of a process that was killed")
-    anchor.write_segment([Anchored.of(event(0), [])])
+    anchor.write_segment([Anchored(event(0), pack([]))])
     (tmp_path / "anchor" / "segments" / ".x.part").write_text("half")
-    anchor.write_segment([Anchored.of(event(1), [])])
+    anchor.write_segment([Anchored(event(1), pack([]))])
     assert not list((tmp_path / "anchor" / "segments").glob(".*"))
     assert (tmp_path / "anchor").stat().st_mode & 0o077 == 0
     assert anchor.segments() == [(0, 0), (1, 1)]
@@ -129,13 +129,13 @@ def test_files_are_for_their_owner_and_no_temporary_ones_are_left(tmp_path: Path
 
 WRITER = """
 import sys
-from throughline.proof.anchor import Anchor, Anchored
+from throughline.proof.anchor import Anchor, Anchored, pack
 from tests.unit.test_proof_anchor import LEAVES, event
 anchor = Anchor(sys.argv[1])
 start = anchor.segments()[-1][1] + 1 if anchor.segments() else 0
 print("ready", flush=True)
 for seq in range(start, start + 100_000):
-    anchor.write_segment([Anchored.of(event(seq), LEAVES * 200)])
+    anchor.write_segment([Anchored(event(seq), pack(LEAVES * 200))])
 """
 
 

@@ -39,14 +39,14 @@ class Anchored:
     event: Event
     packed: str
 
-    @classmethod
-    def of(cls, event: Event, leaves: Sequence[Leaf]) -> Anchored:
-        """Return an event with its leaves, to be written."""
-        return cls(event, json.dumps(leaves, separators=(",", ":")))
-
     def leaves(self) -> list[Leaf]:
         """Return the leaves. Raises ValueError where they are not readable."""
         return [Leaf(str(table), str(key), str(digest)) for table, key, digest in json.loads(self.packed)]
+
+
+def pack(leaves: Sequence[Leaf]) -> str:
+    """Return leaves as they stand in a segment."""
+    return json.dumps(leaves, separators=(",", ":"))
 
 
 class Anchor:

@@ -13,13 +13,14 @@ from sqlalchemy import Connection, Engine
 
 from throughline.identity import sha256_hex
 from throughline.proof import sources
-from throughline.proof.anchor import Anchor, Anchored
+from throughline.proof.anchor import Anchor, Anchored, pack
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, Head, entry_leaves
 from throughline.proof.manifest import manifest_hash
 
 _ANCHOR_LOCK = int(sha256_hex(b"throughline seal log anchor")[:15], 16)
 _EVENTS_AT_ONCE = 1000
+_NOTHING = manifest_hash(())
 _LEAVES_AT_ONCE = 50_000
 """A segment ends with the event that passes one of these: whoever reads one holds no more than that."""
 
@@ -90,17 +91,21 @@ def at_once(events: Sequence[Event]) -> Sequence[Event]:
 
 def _with_leaves(connection: Connection, events: Sequence[Event]) -> list[Anchored]:
     """Return events with the leaves behind them, which must be those that were logged."""
-    keys = [seal_key(event) for event in events if event.kind == "seal"]
-    behind = sources.leaves_behind(connection, keys)
+    behind = sources.behind(connection, [seal_key(event) for event in events if event.kind == "seal"])
     result = []
     for event in events:
-        leaves = behind[seal_key(event)] if event.kind == "seal" else entry_leaves(event)
-        if manifest_hash(leaves) != event.told.get("manifest", manifest_hash(())):
+        if event.kind == "seal":
+            found = behind[seal_key(event)]
+            manifest, packed = found.manifest(), found.packed()
+        else:
+            leaves = entry_leaves(event)
+            manifest, packed = manifest_hash(leaves), pack(leaves)
+        if manifest != event.told.get("manifest", _NOTHING):
             raise ProofError(
                 f"The rows behind {event.name} (event {event.seq}) changed after they were logged: run `throughline "
                 "verify`; they are not anchored."
             )
-        result.append(Anchored.of(event, leaves))
+        result.append(Anchored(event, packed))
     return result
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from throughline.findings import Finding, FindingKind
-from throughline.identity import time_text
 from throughline.proof.anchor import Anchored
 from throughline.proof.audit_rows import RESTORE
 from throughline.proof.events import Event
 from throughline.proof.runs import Runs
+from throughline.proof.sources import shown_time
 from throughline.proof.tree import Frontier, leaf_hash
 from throughline.proof.trust import KeyLine
 
@@ -104,7 +104,7 @@ class EventAudit:
             "partition": own.partition,
             "recorded_at": time,
         }
-        has = {**row, "recorded_at": time_text(row["recorded_at"])}
+        has = {**row, "recorded_at": shown_time(row["recorded_at"])}
         for name, value in says.items():
             if has[name] != value:
                 problem = f"column {name} of event {seq} is not what its body says"

@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from throughline.findings import Finding, FindingKind
-from throughline.identity import time_text
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit_rows import RESTORE
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Head
 from throughline.proof.keys import key_id
 from throughline.proof.runs import Runs
+from throughline.proof.sources import shown_time
 from throughline.proof.tree import Frontier
 from throughline.proof.trust import KeyLine, untrusted
 
@@ -102,7 +102,7 @@ class HeadAudit:
             "key_id": own.key,
             "recorded_at": str(own.told["recorded_at"]),
         }
-        has = {**row, "recorded_at": time_text(row["recorded_at"])}
+        has = {**row, "recorded_at": shown_time(row["recorded_at"])}
         for name, value in says.items():
             if has[name] != value:
                 problem = f"column {name} of head {size} is not what its body says"

@@ -17,7 +17,7 @@ from throughline.findings import Finding, FindingKind
 from throughline.proof import sources
 from throughline.proof.anchor import Anchored
 from throughline.proof.anchoring import seal_key
-from throughline.proof.events import Event, Written, entry_leaves, seal_columns, verdict_told, written_groups
+from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_told, written_groups
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.runs import Runs
 from throughline.tracking.layout import ASSET_TABLES, LOG
@@ -50,14 +50,13 @@ class RowAudit:
         seals = [item for item in logged if item.event.kind == "seal"]
         keys = [seal_key(item.event) for item in seals]
         judged = keys + [seal_key(item.event) for item in logged if item.event.kind == "verdict"]
-        behind = sources.leaves_behind(self.connection, [key for key in keys if key[1] != LOG])
+        behind = sources.behind(self.connection, [key for key in keys if key[1] != LOG])
         rows = sources.seal_rows(self.connection, keys)
         verdicts = sources.verdict_rows(self.connection, judged)
-        written = sources.written_behind(self.connection, keys)
         for item, key in zip(seals, keys, strict=True):
             self._check_seal(item.event, rows.get(key))
             if key[1] != LOG:  # its leaves are seals, each of which has an event of its own
-                self._check_written(item.event, self._check_leaves(item, behind[key]), written[key])
+                self._check_leaves(item, behind[key])
         facts = self._facts([leaf for item in logged for leaf in entry_leaves(item.event)])
         for item in logged:
             if item.event.kind in ("seal", "verdict"):
@@ -85,22 +84,23 @@ class RowAudit:
         finding = Finding("partition_seals", event.name, problem, "seal_mismatch", expected, found, RESTORE)
         self.runs.differs(line, finding, missing=False)
 
-    def _check_leaves(self, item: Logged, found: Sequence[Leaf]) -> Sequence[Leaf]:
-        """Compare the rows behind a seal; return those of them that were logged with it."""
+    def _check_leaves(self, item: Logged, behind: sources.Behind) -> None:
         event = item.event
-        self.rows += len(found)
-        tables = ASSET_TABLES.get(str(event.told["asset"]), ())
+        self.rows += behind.rows
         experiment = str(event.told["experiment"])
-        if manifest_hash(found) == event.told["manifest"]:
-            for table in {leaf.table for leaf in found}:
+        if behind.manifest() == event.told["manifest"]:
+            for table in {group.table for group in behind.written}:
                 self.runs.intact((table, experiment))
-            return found
-        expected = self._expected(item)
+            self._check_written(event, None, behind)
+            return
+        found, expected = behind.leaves(), self._expected(item)
         if expected is None:
-            problem = f"the rows of {' + '.join(tables)} are not those of event {event.seq}, which is not anchored yet"
+            tables = " + ".join(ASSET_TABLES.get(str(event.told["asset"]), ()))
+            problem = f"the rows of {tables} are not those of event {event.seq}, which is not anchored yet"
             finding = Finding("partition_seals", event.name, problem, "seal_mismatch", event.told["manifest"])
             self.findings.append(finding)
-            return found
+            self._check_written(event, found, behind)
+            return
         held = {(leaf.table, leaf.key): leaf.hash for leaf in found}
         self._compare(expected, held, experiment, event)
         known = {(leaf.table, leaf.key) for leaf in expected}
@@ -109,7 +109,7 @@ class RowAudit:
                 problem = f"is not among the rows that were sealed in {event.name} (event {event.seq})"
                 repair = "look who inserted it; take it out, or record it as a correction of a later day"
                 self.findings.append(Finding(leaf.table, leaf.key, problem, "unexpected_row", None, leaf.hash, repair))
-        return [leaf for leaf in found if (leaf.table, leaf.key) in known]
+        self._check_written(event, [leaf for leaf in found if (leaf.table, leaf.key) in known], behind)
 
     def _expected(self, item: Logged) -> list[Leaf] | None:
         if item.anchored is None:
@@ -149,14 +149,15 @@ class RowAudit:
                 found[table] = sources.rows_by_uuid(self.connection, table, wanted)
         return found
 
-    def _check_written(self, event: Event, found: Sequence[Leaf], groups: Sequence[Written]) -> None:
-        """Compare when and by whom the rows were written. found: those of them that were logged."""
+    def _check_written(self, event: Event, found: Sequence[Leaf] | None, behind: sources.Behind) -> None:
+        """Compare when and by whom the rows were written. found: those that were logged; None = all behind the seal."""
         expected = written_groups(event)
-        if [*groups] == expected:
+        if behind.written == expected:
             return
-        named = self._name_rewritten(event, found, self._facts(found))
-        if not named and {group[:3] for group in groups} - {group[:3] for group in expected}:
-            problem = f"run_id or recorded_at of a row behind it is not what event {event.seq} says"
+        leaves = behind.leaves() if found is None else found
+        named = self._name_rewritten(event, leaves, self._facts(leaves))
+        if not named and found is None:
+            problem = f"by which runs, or when, its rows were written is not what event {event.seq} says"
             self.findings.append(Finding("partition_seals", event.name, problem, "hash_mismatch", repair=RESTORE))
 
     def _name_rewritten(self, event: Event, leaves: Sequence[Leaf], facts: Mapping[str, Facts]) -> bool:

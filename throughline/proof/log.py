@@ -142,19 +142,18 @@ def _add_entries(tail: Tail, proof: Proof, experiment: str, rows: Sequence[sourc
 
 def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> None:
     keys = [row.key for row in rows]
-    leaves = sources.leaves_behind(tail.connection, keys)
+    behind = sources.behind(tail.connection, keys)
     verdicts = sources.verdict_rows(tail.connection, keys)
-    written = sources.written_behind(tail.connection, keys)
     for row in rows:
-        problem = sources.seal_problem(row.seal, leaves[row.key])
+        problem = sources.seal_problem(row.seal, behind[row.key])
         if problem:
             raise ProofError(
                 f"{row.seal.asset} of {row.seal.partition} is not logged: {problem} (experiment "
                 f"{row.seal.experiment[:12]}). Run `throughline verify`; nothing was logged."
             )
         judged = [verdict_told(verdict) for verdict in verdicts.get(row.key, ())]
-        manifest = manifest_hash(leaves[row.key])
-        tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, manifest, written[row.key]))
+        found = behind[row.key]
+        tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, found.manifest(), found.written))
 
 
 def _add_late_verdicts(tail: Tail, proof: Proof, experiment: str | None) -> None:
