@@ -90,6 +90,15 @@ def test_a_soulprint_whose_hash_does_not_follow_never_takes_the_quick_way(seed: 
         assert body["schema"] == "soulprint/1"
 
 
+def test_a_soulprint_of_another_schema_never_takes_the_quick_way() -> None:
+    body = json.loads(hand_rows(1).soulprint.body) | {"schema": "soulprint/0"}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    read = FORMS["soulprints"]._read(text)
+    assert read is not None
+    assert vectors.quick_values(text, read) is None
+    assert vectors.soulprint_problems(body)
+
+
 def change(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return json.loads(json.dumps(body)) | changes
 
