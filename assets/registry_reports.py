@@ -67,6 +67,7 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
         flow = getattr(context.resources, graph.flow_key)
         try:
             ctx = flow.context(run_tags(context), context.run.run_id)
+            unlogged = _log_what_is_new(ctx)
             result, report = _check(ctx, config.scope, flow.enforces_roles())
         except ThroughlineError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -78,14 +79,30 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
             description=_sentence(result),
             metadata={"report": report.report, "scope": report.scope},
         )
-        if report.ok:
+        if report.ok and unlogged is None:
             yield dg.MaterializeResult(metadata=metadata, check_results=[verdict])
             return
         context.log_event(dg.AssetMaterialization(key, metadata=metadata))
         yield verdict
-        raise dg.Failure(_sentence(result), allow_retries=False)
+        raise dg.Failure(_sentence(result) if not report.ok else str(unlogged), allow_retries=False)
 
     return registry_consistency
+
+
+def _log_what_is_new(ctx: "FlowContext") -> ThroughlineError | None:
+    """Log and anchor what no run has: records that `TradeTrackingSystem` wrote, which knows no key, would never be.
+
+    Returns why that was not possible: the check is made all the same, since it may find what stands behind it.
+    """
+    from throughline.proof.errors import ProofError
+    from throughline.proof.log import publish
+
+    assert ctx.proof is not None
+    try:
+        publish(ctx.engine, ctx.proof, by_hand=True)
+    except ProofError as error:
+        return error
+    return None
 
 
 def _check(ctx: "FlowContext", scope: str, enforces_roles: bool) -> "tuple[ConsistencyResult, Report]":

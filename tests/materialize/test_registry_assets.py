@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from resources.settings import Settings
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
 from throughline.errors import GateClosed
 from throughline.flow import FlowContext
+from throughline.proof.anchor import Anchor
+from throughline.proof.audit import audit
 from throughline.registry.consistency import newest_report, require_registry
 from throughline.storage.database import Database
 from throughline.storage.queries import read_all_seals, read_rows
 from throughline.tracking.layout import LOG, REGISTRIES
+from throughline.tracking.system import TradeTrackingSystem
 
 DAYS = 8
 
@@ -94,6 +98,36 @@ def test_a_check_in_full_and_then_daily_passes_and_opens_the_gate(own: tuple[Dat
     assert daily["rows"] < told["rows"]
     with context.engine.connect() as conn:
         assert require_registry(conn, context.clock.now()).ok
+
+
+def unanchored(context: FlowContext) -> int:
+    proof = context.proof
+    assert proof is not None
+    with context.engine.connect() as conn:
+        return audit(conn, proof.anchor, proof.signer.public_key).unanchored_rows
+
+
+def test_records_written_by_hand_are_logged_and_anchored_by_the_check(
+    own: tuple[Database, Settings, FlowContext],
+) -> None:
+    _, settings, context = own
+    TradeTrackingSystem(engine=context.engine, clock=context.clock).create_candidate("A/USD", "v1", 0.5, "p", "s")
+    assert unanchored(context) > 0
+    assert check(settings, context, "daily").success
+    assert unanchored(context) == 0
+
+
+def test_an_anchor_that_cannot_be_written_fails_the_check_with_its_reason(
+    own: tuple[Database, Settings, FlowContext], tmp_path: Path
+) -> None:
+    _, settings, context = own
+    assert context.proof is not None
+    (tmp_path / "file").write_text("in the way")
+    broken = replace(context, proof=replace(context.proof, anchor=Anchor(tmp_path / "file" / "anchor")))
+    done = check(settings, broken, "full")
+    assert not done.success
+    assert "anchor" in done.get_step_failure_events()[0].step_failure_data.user_failure_data.description
+    assert check(settings, context, "full").success
 
 
 def test_the_analytics_show_figures_pictures_and_the_dossiers_of_the_newest_trades(

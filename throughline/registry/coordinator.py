@@ -136,7 +136,7 @@ class RegistryCoordinator:
             rows = tracked_trade(connection, UUID(str(outcome)), specialized_data, self._clock.now().date())
             new = write_trades(connection, self._proof, [rows], rows.trade.experiment)
         if new:
-            publish(self._engine, self._proof)
+            publish(self._engine, self._proof, rows.trade.experiment)
         return rows.trade.content_hash
 
     def _add(self, made: list[TradeRows]) -> list[str]:
@@ -144,7 +144,7 @@ class RegistryCoordinator:
             lock_log(connection)
             new = write_trades(connection, self._proof, made, self.hand_experiment)
         if new:
-            publish(self._engine, self._proof)
+            publish(self._engine, self._proof, self.hand_experiment)
         return [rows.trade.content_hash for rows in made]
 
     def _correct(self, entry: TradeEntry, specialised: Specialised, supersedes: str) -> str:
@@ -172,7 +172,7 @@ class RegistryCoordinator:
                 )
             new = write_trades(connection, self._proof, [rows], self.hand_experiment)
         if new:
-            publish(self._engine, self._proof)
+            publish(self._engine, self._proof, self.hand_experiment)
         return rows.trade.content_hash
 
     def _linked(
@@ -242,7 +242,7 @@ class RegistryCoordinator:
         with self._engine.begin() as connection:
             taken = quarantine_all(connection, self._proof, findings)
         if taken:
-            publish(self._engine, self._proof)
+            publish(self._engine, self._proof, self.hand_experiment)
         counts = {name: sum(item.table == name for item in taken) for name in ("canonical_trades", *LINKED)}
         listed = [{"table": item.table, "uuid": str(item.uuid), "reason": item.reason} for item in taken]
         return {"quarantined": listed, **counts}
@@ -251,7 +251,7 @@ class RegistryCoordinator:
         """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
         with self._engine.begin() as connection:
             release(connection, self._proof, table, UUID(str(uuid)), reason)
-        publish(self._engine, self._proof)
+        publish(self._engine, self._proof, self.hand_experiment)
 
     @property
     def _checks(self) -> Checks:
