@@ -109,7 +109,7 @@ FITTED = [
     ("another end", {TRADES: {"termination_reason": "rug_pull"}}, {(BUCKETS, "inconsistent")}, "both"),
     ("a best told twice", {BUCKETS: {"max_favorable_percent": "99"}}, {(BUCKETS, "hash_mismatch")}, "both"),
     ("a worst told twice", {BUCKETS: {"max_adverse_percent": "-99"}}, {(BUCKETS, "hash_mismatch")}, "both"),
-    ("cells of another SimHash", {BUCKETS: {"buckets": ["soulprint/1|x|b0|00000"]}}, {(BUCKETS, "hash_mismatch")}, "both"),
+    ("cells of no SimHash", {BUCKETS: {"buckets": ["soulprint/1|x|b0|00000"]}}, {(BUCKETS, "hash_mismatch")}, "both"),
     ("cells of another strategy", {TRADES: {"strategy_id": "other"}}, {(BUCKETS, "hash_mismatch")}, "both"),
     ("another schema", {BUCKETS: {"schema": "profit_bucket/0"}}, {(BUCKETS, "hash_mismatch")}, "both"),
     ("a pattern of nothing", {BUCKETS: {"pattern": "ab" * 32}}, {(BUCKETS, "hash_mismatch")}, "none"),

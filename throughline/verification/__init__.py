@@ -5,7 +5,7 @@ hold. Reads only. Does not belong here: deciding or writing anything.
 
 What it proves: the stored bodies, columns, links, seals, verdicts and artifacts agree with each other and with their
 hashes. Whoever owns the database and rewrites *everything* consistently (bodies, hashes, UUIDs, children, seals) leaves
-no trace inside it; compare the seals with a copy kept elsewhere (``verify --json``) to see that too.
+no trace inside it; the signed seal log and its anchor outside the database (`throughline.proof`) show that too.
 """
 
 from throughline.findings import Finding
