@@ -191,6 +191,16 @@ def test_a_log_that_was_rewritten_closes_the_gate_and_vouches_for_nothing(home: 
         assert vouched_size(connection) is None
 
 
+def test_a_home_without_anything_opens_its_gate_once_it_was_checked(tmp_path: Path) -> None:
+    with open_database(Home(tmp_path / "empty")) as database:
+        proof = open_proof(database.home, database.embedded, clock=FixedClock(NOW))
+        empty = Sealed(database, ArtifactStore(tmp_path / "none"), proof, "")
+        result = check(empty)
+        assert (result.ok, result.rows, result.tree_size) == (True, 0, 0)
+        record(empty, result)
+        gate(empty)
+
+
 def test_every_reason_is_one_sentence_that_says_what_to_do(home: Sealed) -> None:
     with pytest.raises(ThroughlineError) as closed:
         gate(home)

@@ -27,7 +27,7 @@ from tests.unit.consistency_rows import BY_HAND, DAY, copied, hand_rows, typed
 from throughline.proof.log import publish
 from throughline.registry.consistency import check_registry, pool, reading
 from throughline.registry.consistency.forms import Forms, registry_forms
-from throughline.registry.consistency.reading import Chunk, lines, prepare
+from throughline.registry.consistency.reading import Chunk, lines, prepared
 from throughline.storage.copy import copy_tuples
 from throughline.storage.tables import ledger_table, projection
 from throughline.tracking.checking import examine_row
@@ -336,12 +336,12 @@ def test_copy_shows_rows_as_the_tests_of_the_forms_assume(hands: Connection, hom
         written = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id")
         values = [getattr(row, name) for name in written] + [row.columns[name] for name in names]
         copy_tuples(cursor, ledger_table(table), written + names, [values])
-    prepare(hands)
-    for table, forms in registry_forms().items():
-        for line in lines(hands, forms, Chunk(BY_HAND, (day,), 10, True)):
-            row = typed(table, made[line[1]][1])
-            assert line == copied(table, row)
-            assert (forms.told(line) is not None) <= (examine_row(table, row)[1] == [])
+    with prepared(hands):
+        for table, forms in registry_forms().items():
+            for line in lines(hands, forms, Chunk(BY_HAND, (day,), 10, True)):
+                row = typed(table, made[line[1]][1])
+                assert line == copied(table, row)
+                assert (forms.told(line) is not None) <= (examine_row(table, row)[1] == [])
 
 
 def _odd_rows(number: int, day: date) -> Iterator[tuple[str, Any]]:

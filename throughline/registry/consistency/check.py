@@ -20,6 +20,7 @@ from throughline.findings import Finding, ordered
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.proof.errors import ProofError
+from throughline.proof.tree import Frontier
 from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
@@ -27,7 +28,7 @@ from throughline.registry.consistency.forms import registry_forms
 from throughline.registry.consistency.guards import check_guards, check_tables
 from throughline.registry.consistency.news import news_since
 from throughline.registry.consistency.pool import WORTH_IT, checking
-from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepare
+from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepared
 from throughline.registry.consistency.result import ConsistencyResult, Scope, Tally
 from throughline.storage.artifacts import ArtifactStore
 from throughline.tracking.checking import finding
@@ -98,10 +99,10 @@ def check_connection(
     missing = check_tables(connection)
     if missing:  # nothing else can be asked
         return _result(since, missing, enforces_roles, started)
-    prepare(connection)
     news = None if since is None else news_since(connection, since)
     modes = experiments(connection)
-    partitions = counts(connection, None if news is None else news.partitions)
+    with prepared(connection):
+        partitions = counts(connection, None if news is None else news.partitions)
     work = chunks(partitions, frozenset(key for key, mode in modes.items() if mode == MODE))
     tally = Tally()
     tally.add(_unknown(partitions, modes))
@@ -116,10 +117,11 @@ def check_connection(
     else:
         audited = _audit(connection, anchor, public_key, since, report)
         forms = registry_forms()
-        for chunk in work:
-            part = check_chunk(connection, forms, chunk)
-            tally.merge(part.as_json())
-            report("trades", part.trades)
+        with prepared(connection):
+            for chunk in work:
+                part = check_chunk(connection, forms, chunk)
+                tally.merge(part.as_json())
+                report("trades", part.trades)
     tally.add(list(audited.findings) if audited is not None else [])
     tally.add(check_guards(connection, enforces_roles))
     tally.add(check_corrections(connection))
@@ -158,7 +160,7 @@ def log_end(connection: Connection) -> tuple[int, str]:
     """Return size and root of the seal log as the database tells them: the number of events, the newest head's root."""
     size = connection.execute(text("SELECT coalesce(max(seq) + 1, 0) FROM seal_events")).scalar_one()
     root = connection.execute(text("SELECT root FROM seal_heads ORDER BY tree_size DESC LIMIT 1")).scalar()
-    return int(size), root or ""
+    return int(size), root or Frontier().root().hex()
 
 
 def _audit(

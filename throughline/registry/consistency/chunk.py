@@ -22,7 +22,7 @@ from throughline.registry.consistency.trades import Part, check_links
 
 
 def check_chunk(connection: Connection, forms: Mapping[str, Forms], chunk: Chunk) -> Tally:
-    """Return what the partitions of a chunk give. The connection was prepared by `reading.prepare`.
+    """Return what the partitions of a chunk give. To be called under `reading.prepared`.
 
     forms: by registry, the same ones for all chunks of a check.
     """

@@ -9,7 +9,7 @@ both ways against each other.
 Why a pattern: JSON into objects and back to values takes most of a check's time. A pattern is made from the first body
 of each shape (its keys and kinds of values), so it follows the bodies that there are. It reads plain text only (ASCII
 without escapes), where a string ends at the next quote, and flat values, so that it can be read in one way alone.
-Sessions are in UTC with ISO dates (`reading.prepare` sees to it).
+Sessions are in UTC with ISO dates (`reading.prepared` sees to it).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -47,16 +48,15 @@ class Chunk:
         return max(1, -(-self.trades // BATCH)) if len(self.days) == 1 else 1
 
 
-def prepare(connection: Connection) -> None:
-    """Set what the text forms of columns stand on, and keep to plans that read a chunk by its index."""
-    for setting in (
-        "TIME ZONE 'UTC'",
-        "DateStyle = 'ISO, YMD'",
-        "enable_seqscan = off",  # right after a bulk load the planner knows nothing; a scan a chunk would be a square
-        "jit = off",
-        "max_parallel_workers_per_gather = 0",
-    ):
-        connection.execute(text(f"SET LOCAL {setting}"))
+@contextmanager
+def prepared(connection: Connection) -> Iterator[None]:
+    """Set what the text forms of columns stand on, and keep to plans that read a chunk by its index, for the while."""
+    connection.execute(text("SET LOCAL TIME ZONE 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'"))
+    # Right after a bulk load the planner knows nothing of the tables; a scan for every chunk would be a square.
+    plans = {"enable_seqscan": "off", "jit": "off", "max_parallel_workers_per_gather": "0"}
+    connection.execute(text("; ".join(f"SET LOCAL {name} = {value}" for name, value in plans.items())))
+    yield
+    connection.execute(text("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in plans)))
 
 
 def lines(connection: Connection, forms: Forms, chunk: Chunk, part: int = 0) -> Iterator[list[str]]:

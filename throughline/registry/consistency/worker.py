@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.forms import registry_forms
-from throughline.registry.consistency.reading import Chunk, prepare
+from throughline.registry.consistency.reading import Chunk, prepared
 
 
 def serve(asked: TextIO, answers: TextIO) -> None:
@@ -30,12 +30,13 @@ def serve(asked: TextIO, answers: TextIO) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.exec_driver_sql("SET TRANSACTION SNAPSHOT %s", (start["snapshot"],))
-        prepare(connection)
         forms = registry_forms()
-        for line in asked:
-            answers.write(json.dumps(check_chunk(connection, forms, chunk_of(json.loads(line))).as_json()) + "\n")
-            answers.flush()
-            gc.collect()
+        with prepared(connection):
+            for line in asked:
+                told = check_chunk(connection, forms, chunk_of(json.loads(line)))
+                answers.write(json.dumps(told.as_json()) + "\n")
+                answers.flush()
+                gc.collect()
         connection.rollback()
     engine.dispose()
 
