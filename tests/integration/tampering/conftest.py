@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.integration.tampering import on_guards, on_objects, on_rows, on_tails
-from tests.integration.tampering.attacker import DEGREES, Attacker
+from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.books import Books, read_books
 from tests.integration.tampering.home import SealedHome, seal_home
+from tests.integration.tampering.intruder import DEGREES
 from tests.integration.tampering.naming import complaints, runs_told
 from throughline.findings import Finding
 

@@ -18,7 +18,8 @@ from sqlalchemy.pool import StaticPool
 
 from tests.integration.small_home import START, seal_experiment
 from throughline.clock import FixedClock
-from throughline.findings import Finding, ordered
+from throughline.findings import Finding, distinct
+from throughline.proof.audit import audit
 from throughline.proof.log import publish
 from throughline.proof.settings import Proof, open_proof
 from throughline.registry.consistency import check_connection
@@ -63,10 +64,11 @@ class SealedHome:
     def check(self, connection: Connection) -> Sequence[Finding]:
         """Return all that `throughline verify` finds, asked with the auditor's rights in this transaction."""
         connection.execute(text(f"SET LOCAL ROLE {role_name('auditor')}"))
+        pinned = self.proof.anchor.pin()
         told = verify_connection(connection, self.store)
-        key = self.proof.signer.public_key
-        registry = check_connection(connection, anchor=self.proof.anchor, public_key=key)
-        return ordered([*told.findings, *registry.findings])
+        log = audit(connection, pinned, self.proof.signer.public_key)
+        registries = check_connection(connection)
+        return distinct([*told.findings, *log.findings, *registries.findings])
 
 
 def trade(number: int) -> tuple[dict[str, Any], dict[str, Any]]:

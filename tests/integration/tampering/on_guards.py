@@ -144,7 +144,7 @@ def _foreign_key_off(attacker: Attacker) -> None:
     _do(attacker, "trigger", f"{table}.{name}", "trigger_changed", statement)
 
 
-def view_changed(attacker: Attacker) -> None:
+def _view(attacker: Attacker) -> None:
     """A view that leaves rows out."""
     table = attacker.random.choice(LEDGER)
     name = view_name(table)
@@ -223,6 +223,7 @@ _TRIGGERS: tuple[Callable[[Attacker], None], ...] = (
     _constraint_gone,
     _constraint_weaker,
     _foreign_key_off,
+    _view,
 )
 _GRANTS: tuple[Callable[[Attacker], None], ...] = (
     _granted,

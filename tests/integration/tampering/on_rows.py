@@ -6,11 +6,11 @@ import json
 import uuid as uuids
 from typing import Any
 
-from tests.integration.tampering.attacker import Attacker, table_columns
+from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.books import CANDIDATES_OF, Row, references
 from tests.integration.tampering.values import leaves, other_cell, other_leaf, other_text, put
 from throughline.registry.records import Excursion, Soulprint, link_trade
-from throughline.storage.tables import LEDGER
+from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import KINDS, make_row
 
@@ -29,7 +29,7 @@ def any_row(attacker: Attacker, table: str | None = None) -> Row:
 def cell_edit(attacker: Attacker) -> None:
     """One cell of one ledger row, whichever column."""
     row = any_row(attacker)
-    column = attacker.random.choice(table_columns(row.table))
+    column = attacker.random.choice([item.name for item in ledger_table(row.table).columns])
     found = attacker.sql(f'SELECT "{column}" FROM {row.table} WHERE uuid = %s', row.uuid).scalar_one()
     value = other_cell(found, attacker.random) if found is not None else _instead(attacker, row, column)
     books, trace = attacker.books, attacker.trace
@@ -59,7 +59,7 @@ def cell_edit(attacker: Attacker) -> None:
 
 def _instead(attacker: Attacker, row: Row, column: str) -> Any:
     """Return something for a cell in which nothing is."""
-    kind = next(table for table in LEDGER if table.name == row.table).c[column].type.python_type
+    kind = ledger_table(row.table).c[column].type.python_type
     if kind is uuids.UUID:
         return str(uuids.UUID(int=attacker.random.getrandbits(128)))
     return "x" if kind is str else 1
@@ -102,11 +102,11 @@ def insert_in_the_past(attacker: Attacker) -> None:
 
 
 def _correction(attacker: Attacker) -> tuple[str, Any]:
-    """A correction of a record, told as if it had been made on the record's own day."""
+    """A correction of a sealed record, told as if it had been made on the record's own day."""
     corrected = {row.body["supersedes"]["uuid"] for row in attacker.books.rows.values() if row.body.get("supersedes")}
     corrected |= {row.uuid for row in attacker.books.rows.values() if row.table in ("soulprints", "profit_buckets")}
-    row = any_row(attacker)
-    while row.uuid in corrected:  # there may be one correction only, and one entry of a trade
+    row = any_row(attacker)  # there may be one correction only, and one entry of a trade
+    while row.uuid in corrected or row.experiment == attacker.books.home.by_hand:
         row = any_row(attacker)
     body = attacker.body(row.name)
     path, value = attacker.random.choice([item for item in leaves(body) if isinstance(item[1], str)])

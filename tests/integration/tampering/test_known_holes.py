@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.conftest import Range
 from tests.integration.tampering.naming import complaints
-from tests.integration.tampering.on_guards import _do, view_changed
+from tests.integration.tampering.on_guards import _do
 from tests.integration.tampering.on_rows import made_up_trade
 from throughline.storage.roles import role_name
 
@@ -155,7 +155,6 @@ HOLES: tuple[Callable[[Attacker], None], ...] = (
     bars_of_the_first_scan,
     shadow_schema,
     auditor_shut_out,
-    view_changed,
     _changed(
         "constraint",
         f"soulprints.{CHECK}",
