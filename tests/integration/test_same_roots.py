@@ -8,10 +8,12 @@ other home has one process that does it all in order.
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,28 +42,33 @@ from throughline.tracking.layout import REGISTRIES
 from throughline.verification import verify_connection
 
 START, END = date(2024, 3, 2), date(2024, 3, 5)
-WRITERS, TRADES = 3, 30
-"""Processes that write by hand, and how many trades each writes."""
+WRITERS, TRADES, SINGLE = 3, 50, 40
+"""Processes that write by hand, how many trades each writes, and how many of them one by one."""
+PAUSE = 0.1
+"""Seconds between calls where all write at once, so that the writers are still there when the runs log their days."""
 FLOW_SEED, UI_SEED = 7, 11
 
 pytestmark = pytest.mark.slow
 
 
-def by_hand(home: str, writer: int) -> None:
+def by_hand(home: str, writer: int, pause: float = 0.0) -> None:
     """Write the trades of one writer, one by one and a few at once, and every fifth of its neighbour's."""
     own = range(writer * TRADES, (writer + 1) * TRADES)
     other = range((writer + 1) % WRITERS * TRADES, ((writer + 1) % WRITERS + 1) * TRADES, 5)
     with RegistryCoordinator(home) as registry:
-        for number in own[: TRADES // 2]:
+        for number in own[:SINGLE]:
             registry.add_trade_with_linkages(*trade(number))
+            time.sleep(pause)
         registry.add_trades([trade(number) for number in other])
-        registry.add_trades([trade(number) for number in own[TRADES // 2 :]])
+        registry.add_trades([trade(number) for number in own[SINGLE:]])
 
 
 def by_flow(home: str) -> None:
-    """Run an experiment without any orchestrator."""
+    """Run an experiment without any orchestrator, a day at a time."""
     with open_database(Home(home)) as database:
-        seal_experiment(database, ArtifactStore(Path(home) / "artifacts"), FLOW_SEED, START, END)
+        for day in range((END - START).days + 1):
+            store = ArtifactStore(Path(home) / "artifacts")
+            seal_experiment(database, store, FLOW_SEED, START, START + timedelta(days=day))
 
 
 def by_ui(home: str) -> None:
@@ -107,7 +114,7 @@ def at_once(home: str, number: int, barrier: Any) -> None:
     import_module("pipelines.backfill")  # loaded before the start, so that nobody is late
     job, arguments = JOBS[number]
     barrier.wait(120)
-    job(home, *arguments)
+    job(home, *arguments, *([PAUSE] if job is by_hand else []))
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Told:
 
     roots: experiment -> table -> root over its content hashes. statistics: what the coordinator says of each
     experiment. seals: every partition seal. logged: the seals and rows by hand that the log names. sequence: the
-    numbers of its events.
+    numbers of its events; kinds: their kinds in that order.
     """
 
     roots: dict[str, dict[str, str]]
@@ -124,6 +131,7 @@ class Told:
     seals: dict[tuple[str, str, str], tuple[str, int, str]]
     logged: set[tuple[str, ...]]
     sequence: list[int]
+    kinds: list[str]
     findings: list[Finding]
     anchored: bool
 
@@ -156,6 +164,7 @@ def told_of(home: Path) -> Told:
             seals,
             {item for event in events for item in _named(event)},
             [event.seq for event in events],
+            [event.kind for event in events],
             findings,
             published.anchored == published.tree_size == len(events),
         )
@@ -219,6 +228,11 @@ def test_the_log_names_the_same_and_has_no_gap(reference: Told, together: Told) 
     for told in (reference, together):
         assert told.sequence == list(range(len(told.sequence)))
         assert told.anchored
+
+
+def test_they_really_wrote_at_once(reference: Told, together: Told) -> None:
+    assert len([kind for kind, _ in groupby(reference.kinds)]) == 3, "genesis, by hand, the runs"
+    assert len([kind for kind, _ in groupby(together.kinds)]) > 3, "one after the other: nothing was tried"
 
 
 def test_nothing_is_found_in_either(reference: Told, together: Told) -> None:
