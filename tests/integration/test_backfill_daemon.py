@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from assets.shell import DAILY_ASSETS
 from pipelines.backfill import materialize_range
 from tests.materialize.homes import FIRST, context_of, opened, seals_of, settings_of
 
-DAYS = 20
-CHUNK = 7
+DAYS = 15
+CHUNK = 5
 HASH_SEEDS = range(6)
 
 
@@ -54,7 +55,7 @@ def test_a_backfill_through_the_daemon_gives_the_seals_of_the_command_under_six_
         last = FIRST + timedelta(days=DAYS - 1)
         materialize_range(settings_of(database.home.path), context, FIRST, last, chunk_days=11)
         expected = sorted([list(key), list(value)] for key, value in seals_of(context).items())
-    assert len(expected) == DAYS * 8
+    assert len(expected) == DAYS * len(DAILY_ASSETS)
     with ThreadPoolExecutor(2) as pool:
         told = list(pool.map(lambda seed: run_daemon(seed, tmp_path / f"daemon-{seed}", repo), HASH_SEEDS))
     for seed, answer in zip(HASH_SEEDS, told, strict=True):

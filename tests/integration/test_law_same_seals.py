@@ -24,19 +24,11 @@ from tests.integration.flow_slices import (
     experiment_of,
     provider_of,
 )
+from throughline.flow import STAGES
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
 
-ASSETS = (
-    "market_bars",
-    "market_scan",
-    "trade_candidates",
-    "research_snapshots",
-    "portfolio_state",
-    "executions",
-    "outcomes",
-    "shadow_outcomes",
-)
+ASSETS = tuple(STAGES)
 
 WAYS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "day by day, on another PostgreSQL": ({"chunk": 1}, {"PYTHONHASHSEED": "0"}),

@@ -77,9 +77,9 @@ def test_drawdown_lies_between_zero_and_one_and_returns_compound_to_the_total(eq
 def test_sharpe_and_drawdown_agree_with_the_library_of_the_tear_sheet() -> None:
     import pandas as pd
 
-    from throughline.analytics.library_charts import _offline
+    from throughline.analytics.library_charts import offline
 
-    with _offline():
+    with offline():
         from quantstats import stats
     returns = [0.01, -0.02, 0.005, 0.03, -0.01, 0.0, 0.015]
     series = pd.Series(returns, index=pd.date_range("2021-01-01", periods=len(returns)))
