@@ -419,12 +419,17 @@ def test_what_is_in_quarantine_is_left_out_until_it_is_released_and_stays_record
 
 
 def test_statistics_count_links_in_both_directions(bench: Bench) -> None:
+    wrong, specialised = trade(9, "counted")
+    name = bench.registry.add_trade_with_linkages(wrong, specialised)
+    before = bench.registry.get_registry_statistics()["canonical_trades"]["corrected"]
+    right = wrong | {"fees": wrong["fees"] + 1, "profit_usd": wrong["profit_usd"] - 1}
+    bench.registry.add_trade_with_linkages(right, specialised, supersedes=name)
     told = bench.registry.get_registry_statistics()
     trades = told["canonical_trades"]["entries"]
     assert trades > 0
     for link in told["linkage"].values():
         assert link == {"linked": trades, "unlinked": 0, "backlinked": trades, "dangling": 0, "coverage": 1.0}
-    assert told["canonical_trades"]["corrected"] == bench.count("canonical_trades") - trades == 2
+    assert told["canonical_trades"]["corrected"] == bench.count("canonical_trades") - trades == before + 1
 
 
 def test_an_engine_without_proof_and_home_is_refused(bench: Bench) -> None:

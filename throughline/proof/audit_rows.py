@@ -6,7 +6,7 @@ event is, where there is one).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +20,9 @@ from throughline.proof.anchoring import seal_key
 from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_told, written_groups
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.runs import Runs
+from throughline.proof.sources import QUARANTINE
 from throughline.tracking.layout import ASSET_TABLES, LOG
 
-QUARANTINE = "registry_quarantine"
 Facts = Mapping[str, sources.RowFacts]
 """Key -> what the database has."""
 RESTORE = "restore it from a backup of the database and verify again"
@@ -38,12 +38,14 @@ class Logged:
 
 @dataclass
 class RowAudit:
-    """Compares what stands behind events, batch by batch in the log's order. rows: how many things were compared."""
+    """Compares what stands behind events, batch by batch in the log's order. rows: how many things were compared;
+    listed: table -> how many records by hand and quarantine actions the events list."""
 
     connection: Connection
     runs: Runs
     findings: list[Finding] = field(default_factory=list)
     rows: int = 0
+    listed: Counter[str] = field(default_factory=Counter)
 
     def check(self, logged: Sequence[Logged]) -> None:
         """Compare what stands behind a batch of events."""
@@ -127,6 +129,7 @@ class RowAudit:
     def _check_entries(self, event: Event, facts: Mapping[str, Facts]) -> None:
         expected = entry_leaves(event)
         self.rows += len(expected)
+        self.listed.update(leaf.table for leaf in expected)
         held = {
             (leaf.table, leaf.key): facts[leaf.table][leaf.key].hash
             for leaf in expected
@@ -134,6 +137,17 @@ class RowAudit:
         }
         self._compare(expected, held, str(event.told.get("experiment")), event)
         self._name_rewritten(event, [leaf for leaf in expected if leaf.table != QUARANTINE], facts)
+
+    def name_unlogged(self) -> None:
+        """Name registry entries by hand and quarantine rows in no event: these are logged by the transaction that
+        writes them, so nobody of ours wrote one without. Asked when every event was compared."""
+        for table, count in sources.registered_by_hand(self.connection).items():
+            if count <= self.listed[table]:
+                continue
+            for key, found in sources.in_no_event(self.connection, table):
+                problem = "is in no event of the seal log, though it would be logged by whoever wrote it"
+                repair = "look who inserted it; take it out"
+                self.findings.append(Finding(table, key, problem, "unexpected_row", None, found, repair))
 
     def _facts(self, leaves: Sequence[Leaf]) -> dict[str, Facts]:
         """Return table -> key -> what the database has, for those of `leaves` that it has."""

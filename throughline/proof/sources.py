@@ -17,7 +17,7 @@ from throughline.identity import seal_of, sha256_hex, time_text
 from throughline.proof.events import Event, Written, day_leaf, entry_leaves, quarantine_leaf, verdict_told
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
-from throughline.storage.tables import LEDGER, ledger_table
+from throughline.storage.tables import CHAIN, REGISTRY, ledger_table
 from throughline.tracking.layout import ASSET_TABLES, LOG, TABLE_ASSET, UPSTREAM
 from throughline.tracking.system import MODE
 
@@ -126,11 +126,15 @@ ByHand = tuple[Leaf, str | None, str]
 
 
 def unlogged_by_hand(connection: Connection, experiment: str | None) -> dict[str, list[ByHand]]:
-    """Return experiment -> records of experiments in mode 'tracking' that no `entries` event lists, parents first."""
+    """Return experiment -> chain records in mode 'tracking' that no `entries` event lists, parents first.
+
+    Not those of the registries: whoever registers a trade logs it in the same transaction, so that one without an event
+    was put there by somebody else.
+    """
     bodies = connection.exec_driver_sql("SELECT body FROM seal_events WHERE kind = 'entries'")
     known = {(leaf.table, leaf.key) for (body,) in bodies for leaf in entry_leaves(Event.read(bytes(body)))}
     found: dict[str, list[ByHand]] = defaultdict(list)
-    for table in LEDGER:
+    for table in CHAIN:
         query = (
             f"SELECT t.experiment, t.uuid::text, t.content_hash, t.run_id, t.recorded_at FROM {table.name} AS t"
             " JOIN experiments AS e ON e.id = t.experiment WHERE e.mode = %(m)s AND (%(e)s IS NULL OR e.id = %(e)s)"
@@ -140,6 +144,9 @@ def unlogged_by_hand(connection: Connection, experiment: str | None) -> dict[str
             if (table.name, row[1]) not in known:
                 found[row[0]].append((Leaf(table.name, row[1], row[2]), row[3], shown_time(row[4])))
     return dict(sorted(found.items()))
+
+
+QUARANTINE = "registry_quarantine"
 
 
 @dataclass(slots=True)
@@ -331,3 +338,31 @@ def count_unanchored(connection: Connection, anchored_size: int) -> int:
         ).scalar_one()
         total += max(0, int(rows) - covered.get(table, 0))
     return total
+
+
+def registered_by_hand(connection: Connection) -> dict[str, int]:
+    """Return table -> how many entries of the registries are in experiments of mode 'tracking'; and quarantine rows."""
+    counted = {}
+    for table in REGISTRY:
+        query = f"SELECT count(*) FROM {table.name} AS t JOIN experiments AS e ON e.id = t.experiment WHERE e.mode = %s"
+        counted[table.name] = int(connection.exec_driver_sql(query, (MODE,)).scalar_one())
+    counted[QUARANTINE] = int(connection.exec_driver_sql(f"SELECT count(*) FROM {QUARANTINE}").scalar_one())
+    return counted
+
+
+def in_no_event(connection: Connection, table: str) -> list[tuple[str, str | None]]:
+    """Return (key, content hash) of entries by hand in a registry, or of quarantine rows, that no event lists."""
+    kind = "quarantine" if table == QUARANTINE else "entries"
+    listed = (
+        "SELECT r->>1 FROM seal_events AS v, jsonb_array_elements(convert_from(v.body, 'UTF8')::jsonb->'rows') AS r"
+        " WHERE v.kind = %(k)s AND r->>0 = %(t)s"
+    )
+    if table == QUARANTINE:
+        query = f"SELECT t.seq::text, NULL FROM {table} AS t WHERE t.seq::text NOT IN ({listed}) ORDER BY t.seq"
+    else:
+        query = (
+            f"SELECT t.uuid::text, t.content_hash FROM {table} AS t JOIN experiments AS e ON e.id = t.experiment"
+            f" WHERE e.mode = %(m)s AND t.uuid::text NOT IN ({listed}) ORDER BY t.uuid"
+        )
+    found = connection.exec_driver_sql(query, {"k": kind, "t": table, "m": MODE})
+    return [(row[0], row[1]) for row in found]

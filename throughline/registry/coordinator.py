@@ -134,17 +134,17 @@ class RegistryCoordinator:
         with self._engine.begin() as connection:
             lock_log(connection)
             rows = tracked_trade(connection, UUID(str(outcome)), specialized_data, self._clock.now().date())
-            new = write_trades(connection, self._proof, [rows], rows.trade.experiment)
-        if new:
-            publish(self._engine, self._proof, rows.trade.experiment)
+            write_trades(connection, self._proof, [rows], rows.trade.experiment)
+        publish(self._engine, self._proof, rows.trade.experiment)
         return rows.trade.content_hash
+
+    # A call that is repeated because anchoring failed writes nothing new, and anchors what the first one wrote.
 
     def _add(self, made: list[TradeRows]) -> list[str]:
         with self._engine.begin() as connection:
             lock_log(connection)
-            new = write_trades(connection, self._proof, made, self.hand_experiment)
-        if new:
-            publish(self._engine, self._proof, self.hand_experiment)
+            write_trades(connection, self._proof, made, self.hand_experiment)
+        publish(self._engine, self._proof, self.hand_experiment)
         return [rows.trade.content_hash for rows in made]
 
     def _correct(self, entry: TradeEntry, specialised: Specialised, supersedes: str) -> str:
@@ -170,9 +170,8 @@ class RegistryCoordinator:
                     f"trade {supersedes} is already corrected by {after.content_hash}: correct that one. "
                     "Nothing was written."
                 )
-            new = write_trades(connection, self._proof, [rows], self.hand_experiment)
-        if new:
-            publish(self._engine, self._proof, self.hand_experiment)
+            write_trades(connection, self._proof, [rows], self.hand_experiment)
+        publish(self._engine, self._proof, self.hand_experiment)
         return rows.trade.content_hash
 
     def _linked(

@@ -243,6 +243,9 @@ def _connect(address: URL, role: str) -> Any:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SET TIME ZONE 'UTC'; SELECT set_config('throughline.role', %s, false)", (role,))
+        if "search_path" not in str(query.get("options", "")):
+            # The default looks first into a schema named like the role: a copy there would be read in our place.
+            cursor.execute("SET search_path = public")
     connection.autocommit = False
     return connection
 

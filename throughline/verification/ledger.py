@@ -27,7 +27,8 @@ Progress = Callable[[str, int], None]
 class Ledger:
     """What the rows of an experiment gave. leaves: table -> day -> content hashes recomputed from the bodies; funnels,
     words, equity: day -> sums of the scans' funnels, counts of dispositions, equity by path, which the seals' details
-    repeat; data_seals: day -> the seal of its bars that records name; closed, booked: day -> candidate -> net P&L as
+    repeat; read_as: day -> seal -> the records that say they read its bars under it, until all were read; data_seals:
+    day -> the seal of its bars that most records name; closed, booked: day -> candidate -> net P&L as
     the portfolio state and as the outcome say it; artifacts: hash -> a research snapshot that names it."""
 
     rows: int = 0
@@ -36,6 +37,7 @@ class Ledger:
     funnels: dict[date, dict[str, list[int]]] = field(default_factory=dict)
     words: dict[date, Counter[str]] = field(default_factory=dict)
     equity: dict[date, dict[str, str]] = field(default_factory=dict)
+    read_as: dict[str, dict[str, list[tuple[str, uuid_module.UUID]]]] = field(default_factory=dict)
     data_seals: dict[str, str] = field(default_factory=dict)
     closed: dict[date, dict[str, str]] = field(default_factory=dict)
     booked: dict[date, dict[str, str]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ def check_ledger(connection: Connection, experiment: str, epoch: date | None, pr
                 _contents(connection, table, checked, epoch, ledger)
             ledger.rows += len(batch)
             progress(table, len(batch))
+    _judge_seals(ledger)
     return ledger
 
 
@@ -164,15 +167,22 @@ def _check_candidate(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> l
 
 
 def _note_seals(item: CheckedRow, ledger: Ledger) -> list[str]:
-    """Remember which bars a record says it read; two records that disagree on a day are named at once."""
-    problems = []
-    known = ledger.data_seals
+    """Remember which bars a record says it read; whether records agree on a day is asked when all were read."""
     for day, root in (item.body or {})["data_seals"].items():
-        if known.setdefault(day, root) != root:
-            problems.append(
-                f"read market_bars of {day} with seal {root[:16]}..., other records with {known[day][:16]}..."
-            )
-    return problems
+        ledger.read_as.setdefault(day, {}).setdefault(root, []).append((item.table, item.uuid))
+    return []
+
+
+def _judge_seals(ledger: Ledger) -> None:
+    """Where records disagree on what a day of bars was, the fewer are named; what most say is held against the seal."""
+    for day, roots in ledger.read_as.items():
+        usual = max(roots, key=lambda root: (len(roots[root]), root))
+        ledger.data_seals[day] = usual
+        for root, rows in roots.items():
+            if root != usual:
+                problem = f"read market_bars of {day} with seal {root[:16]}..., other records with {usual[:16]}..."
+                ledger.findings += [finding(table, uuid, "inconsistent", problem, usual, root) for table, uuid in rows]
+    ledger.read_as.clear()
 
 
 def _check_research(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:

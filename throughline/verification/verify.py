@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, select
 
 from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import content_hash
+from throughline.registry.consistency.guards import check_readable, look_at_ours
 from throughline.registry.consistency.seals import log_leaves
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
@@ -56,6 +57,10 @@ def verify_connection(
 ) -> VerifyResult:
     """Do what `verify` does on an open connection, in its transaction."""
     report = progress or _silent
+    look_at_ours(connection)
+    shut = check_readable(connection)
+    if shut:
+        return VerifyResult(rows=0, findings=ordered(shut), seals={})
     findings: list[Finding] = []
     roots: dict[str, dict[str, dict[str, str]]] = {}
     rows = pending = 0

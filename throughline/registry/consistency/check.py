@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, text
 
-from throughline.findings import Finding, ordered
+from throughline.findings import Finding, distinct, ordered
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.proof.errors import ProofError
@@ -25,7 +25,7 @@ from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
 from throughline.registry.consistency.forms import registry_forms
-from throughline.registry.consistency.guards import check_guards, check_tables
+from throughline.registry.consistency.guards import check_guards, check_readable, look_at_ours
 from throughline.registry.consistency.news import news_since
 from throughline.registry.consistency.pool import WORTH_IT, checking
 from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepared
@@ -96,9 +96,12 @@ def check_connection(
     started = time.perf_counter()
     report = progress or _silent
     since = since if scope == "daily" else None
-    missing = check_tables(connection)
-    if missing:  # nothing else can be asked
-        return _result(since, missing, enforces_roles, started)
+    look_at_ours(connection)
+    shut = check_readable(connection)
+    if shut:  # nothing else can be asked, but for the catalogue where all tables are there
+        if all(item.kind == "grant_changed" for item in shut):
+            shut = list(distinct([*check_guards(connection, enforces_roles), *shut]))
+        return _result(since, shut, enforces_roles, started)
     news = None if since is None else news_since(connection, since)
     modes = experiments(connection)
     with prepared(connection):

@@ -1,6 +1,7 @@
-"""The database's own guards against what the migrations make: triggers, constraints, owners, grants.
+"""The database's own guards against what the migrations make: triggers, views, tables that are none.
 
-Belongs here: naming the object that was changed, added or taken away. Does not belong here: putting it back.
+Belongs here: naming the object that was changed, added or taken away, and looking at the right ones. Does not belong
+here: putting it back; constraints and rights are files of their own.
 
 Who rules the server can change all of it, look and put it back; then the seal log tells. But a guard that stands open
 says that somebody opened it.
@@ -8,61 +9,72 @@ says that somebody opened it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 
-from sqlalchemy import Connection, Constraint, text
+from sqlalchemy import Connection, text
 
-from throughline.findings import Finding, FindingKind
+from throughline.findings import Finding
+from throughline.registry.consistency.constraints import bare, check_constraints
+from throughline.registry.consistency.objects import FUNCTION, SCHEMA, relations, trigger_changed
+from throughline.registry.consistency.rights import check_rights, unreadable
 from throughline.storage.roles import ROLES, role_name
-from throughline.storage.tables import APPEND_ONLY, LEDGER, MUTABLE, metadata, view_name
+from throughline.storage.tables import APPEND_ONLY, LEDGER, metadata, view_name
 
-FUNCTION = "throughline_refuse_change"
 _STATEMENT = 2 | 8 | 16 | 32  # BEFORE, DELETE, UPDATE, TRUNCATE; for each statement
-_READ = frozenset(("SELECT",))
-_WRITE = frozenset(("SELECT", "INSERT"))
-_CHANGE = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE"))
-_MIGRATE = "run the migrations' statement for it again as the owner, after finding out who changed it"
-_GRANT = "take it back or give it again as `throughline.storage.roles.grant_rights` does"
 
 
-def _found(
-    kind: FindingKind, what: str, name: str, problem: str, expected: object = None, actual: object = None
-) -> Finding:
-    repair = _GRANT if kind == "grant_changed" else _MIGRATE
-    told = [None if value is None else str(value) for value in (expected, actual)]
-    return Finding(what, name, problem, kind, told[0], told[1], repair)
+def look_at_ours(connection: Connection) -> None:
+    """Name the schema of the migrations for the rest of the transaction: nothing may stand before its tables."""
+    found = connection.execute(text("SELECT pg_catalog.to_regclass(:name)"), {"name": f"{SCHEMA}.experiments"})
+    if found.scalar() is not None:
+        connection.execute(text(f"SET LOCAL search_path = {SCHEMA}, pg_temp"))
 
 
-def check_tables(connection: Connection) -> list[Finding]:
-    """Return a finding for each table or view that is not there at all."""
-    names = list(metadata.tables) + list(_relations())
+def check_readable(connection: Connection) -> list[Finding]:
+    """Return a finding for each table or view that is not there, or that whoever asks may not read.
+
+    Where there is one, nothing else can be asked: the first question to such a table would end the transaction.
+    """
     statement = text(
-        "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE pg_catalog.to_regclass(name) IS NULL"
+        "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE pg_catalog.to_regclass(name) IS NULL ORDER BY 1"
     )
-    gone = sorted(set(connection.execute(statement, {"names": names}).scalars()))
+    names = sorted({*metadata.tables, *relations()})
     problem = "is missing: nothing else can be checked"
-    return [_found("trigger_changed", "table", name, problem, "present", "none") for name in gone]
+    gone = connection.execute(statement, {"names": names}).scalars()
+    findings = [trigger_changed("table", name, problem, "present", "none") for name in gone]
+    return findings or unreadable(connection)
 
 
 def check_guards(connection: Connection, enforces_roles: bool) -> list[Finding]:
     """Return what is not as the migrations make it.
 
     enforces_roles: whether sessions take roles (`Database.enforces_roles`); without them there are no grants and owners
-    to hold anything against, and only triggers and constraints are checked.
+    to hold anything against, and only triggers, views and constraints are checked.
     """
     findings = [
         *_triggers(connection),
         *_function(connection),
         *_tables(connection),
         *_views(connection),
-        *_constraints(connection),
+        *_shadows(connection),
+        *check_constraints(connection),
     ]
-    if enforces_roles:
-        findings += [*_owners(connection), *_grants(connection), *_roles(connection)]
-    return findings
+    return [*findings, *check_rights(connection)] if enforces_roles else findings
+
+
+def _shadows(connection: Connection) -> Iterator[Finding]:
+    """A schema named like a role comes before ours for that role's sessions."""
+    statement = text(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relname = ANY(:names) AND n.nspname IN (SELECT unnest(CAST(:roles AS text[])) UNION SELECT session_user)"
+        " ORDER BY 1, 2"
+    )
+    told = {"names": sorted(relations()), "roles": [role_name(role) for role in ROLES]}
+    for schema, name in connection.execute(statement, told):
+        problem = f"stands before {SCHEMA}.{name} for sessions of {schema}"
+        yield trigger_changed("table", f"{schema}.{name}", problem, "none", "a relation")
 
 
 @cache
@@ -88,25 +100,23 @@ def _triggers(connection: Connection) -> Iterator[Finding]:
         where = f"{table}.{name}"
         if internal:
             if enabled == "D":
-                yield _found(
-                    "trigger_changed", "trigger", where, "a foreign key is not enforced", "enabled", "disabled"
-                )
+                yield trigger_changed("trigger", where, "a foreign key is not enforced", "enabled", "disabled")
             continue
         if guards.get(name) != table:
-            yield _found("trigger_changed", "trigger", where, "no migration makes this trigger", "none", function)
+            yield trigger_changed("trigger", where, "no migration makes this trigger", "none", function)
             continue
         seen.add(name)
         if enabled != "A":
             word = {"D": "disabled", "O": "enabled", "R": "replica only"}.get(enabled, enabled)
             problem = "does not always fire: it must be enabled ALWAYS"
-            yield _found("trigger_changed", "trigger", where, problem, "enabled always", word)
+            yield trigger_changed("trigger", where, problem, "enabled always", word)
         if (function, kind, conditional) != (FUNCTION, _STATEMENT, False):
             problem = "fires another function, or at another time"
             expected = f"{FUNCTION} before update, delete or truncate, per statement"
-            yield _found("trigger_changed", "trigger", where, problem, expected, f"{function}, type {kind}")
+            yield trigger_changed("trigger", where, problem, expected, f"{function}, type {kind}")
     for name in sorted(guards.keys() - seen):
         problem = "is missing: nothing refuses a change of this table"
-        yield _found("trigger_changed", "trigger", f"{guards[name]}.{name}", problem, "enabled always", "none")
+        yield trigger_changed("trigger", f"{guards[name]}.{name}", problem, "enabled always", "none")
 
 
 def _function(connection: Connection) -> Iterator[Finding]:
@@ -116,11 +126,11 @@ def _function(connection: Connection) -> Iterator[Finding]:
     )
     rows = connection.execute(statement, {"name": FUNCTION}).all()
     if len(rows) != 1:
-        yield _found("trigger_changed", "function", FUNCTION, "there must be exactly one", 1, len(rows))
+        yield trigger_changed("function", FUNCTION, "there must be exactly one", 1, len(rows))
     for source, language, definer, settings in rows:
         if (source, language, definer, settings) != (_refusal(), "plpgsql", False, None):
             problem = "is not the function that the migrations make"
-            yield _found("trigger_changed", "function", FUNCTION, problem, _refusal().strip(), source.strip())
+            yield trigger_changed("function", FUNCTION, problem, _refusal().strip(), source.strip())
 
 
 def _tables(connection: Connection) -> Iterator[Finding]:
@@ -132,13 +142,13 @@ def _tables(connection: Connection) -> Iterator[Finding]:
     )
     for name, kind, secured, inherited, rules in connection.execute(statement, {"tables": list(metadata.tables)}):
         if kind != "r":
-            yield _found("trigger_changed", "table", name, "is no plain table", "r", kind)
+            yield trigger_changed("table", name, "is no plain table", "r", kind)
         if secured:
-            yield _found("trigger_changed", "table", name, "hides rows by a policy", "no row security", "row security")
+            yield trigger_changed("table", name, "hides rows by a policy", "no row security", "row security")
         if inherited:
-            yield _found("trigger_changed", "table", name, "has tables that inherit from it", "none", "some")
+            yield trigger_changed("table", name, "has tables that inherit from it", "none", "some")
         if rules:
-            yield _found("trigger_changed", "rule", f"{name}.{rules}", "no migration makes this rule", "none", rules)
+            yield trigger_changed("rule", f"{name}.{rules}", "no migration makes this rule", "none", rules)
 
 
 def _views(connection: Connection) -> Iterator[Finding]:
@@ -152,126 +162,6 @@ def _views(connection: Connection) -> Iterator[Finding]:
         columns = ",".join(column.name for column in table.columns)
         later = f"SELECT 1 FROM {table.name} later WHERE later.supersedes = uuid"
         expected = f"SELECT {columns} FROM {table.name} record WHERE NOT EXISTS {later};"
-        if _bare(actual) != _bare(expected):
+        if bare(actual) != bare(expected):
             problem = "shows other rows or columns than the migrations' view"
-            yield _found("trigger_changed", "view", name, problem, expected, actual)
-
-
-def _bare(query: str) -> str:
-    """Return a query without blanks, brackets and the alias, which versions of PostgreSQL set differently."""
-    return re.sub(r"[\s()\"]", "", query.replace("record.", ""))
-
-
-def _constraints(connection: Connection) -> Iterator[Finding]:
-    expected: dict[tuple[str, str], str] = {}
-    for table in metadata.tables.values():
-        for constraint in table.constraints:
-            name = _name(constraint)
-            if name:
-                expected[table.name, name] = type(constraint).__name__
-        expected |= {(table.name, str(index.name)): "Index" for index in table.indexes if index.unique}
-    statement = text(
-        "SELECT conrelid::regclass::text, conname, convalidated FROM pg_catalog.pg_constraint"
-        " WHERE conrelid = ANY(CAST(:tables AS regclass[]))"
-        " UNION ALL SELECT indrelid::regclass::text, indexrelid::regclass::text, indisvalid AND indisunique"
-        " FROM pg_catalog.pg_index WHERE indrelid = ANY(CAST(:tables AS regclass[]))"
-    )
-    found: Mapping[tuple[str, str], bool] = {
-        (row[0], row[1]): row[2] for row in connection.execute(statement, {"tables": list(metadata.tables)})
-    }
-    for key in sorted(expected):
-        if not found.get(key, False):
-            word = "is not valid" if key in found else "is missing"
-            problem = f"{word}: rows that it would refuse can be written"
-            yield _found(
-                "trigger_changed", "constraint", ".".join(key), problem, expected[key], word.removeprefix("is ")
-            )
-
-
-def _name(constraint: Constraint) -> str | None:
-    return None if constraint.name is None else str(constraint.name)
-
-
-def _relations() -> dict[str, str]:
-    """Return name -> 'append_only', 'mutable' or 'view' of everything that grants are given on."""
-    names = {table.name: "append_only" for table in APPEND_ONLY} | {table.name: "mutable" for table in MUTABLE}
-    return names | {view_name(table): "view" for table in LEDGER} | {"alembic_version": "view"}
-
-
-def _owners(connection: Connection) -> Iterator[Finding]:
-    owner = role_name("owner")
-    statement = text(
-        "SELECT relname, pg_catalog.pg_get_userbyid(relowner) FROM pg_catalog.pg_class"
-        " WHERE oid = ANY(CAST(:names AS regclass[])) ORDER BY 1"
-    )
-    for name, actual in connection.execute(statement, {"names": list(_relations())}):
-        if actual != owner:
-            yield _found("grant_changed", "owner", name, f"belongs to {actual}", owner, actual)
-    function = text("SELECT pg_catalog.pg_get_userbyid(proowner) FROM pg_catalog.pg_proc WHERE proname = :name")
-    for actual in connection.execute(function, {"name": FUNCTION}).scalars():
-        if actual != owner:
-            yield _found("grant_changed", "owner", FUNCTION, f"belongs to {actual}", owner, actual)
-
-
-def _grants(connection: Connection) -> Iterator[Finding]:
-    owner = role_name("owner")
-    rights = {"append_only": _WRITE, "mutable": _CHANGE, "view": _READ}
-    relations = _relations()
-    statement = text(
-        "SELECT c.relname, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END,"
-        " a.privilege_type, a.is_grantable, s.columns FROM pg_catalog.pg_class c CROSS JOIN LATERAL ("
-        "  SELECT c.relacl AS acl, CAST(NULL AS text) AS columns WHERE c.relacl IS NOT NULL"
-        "  UNION ALL SELECT attacl, attname::text FROM pg_catalog.pg_attribute"
-        "  WHERE attrelid = c.oid AND attacl IS NOT NULL AND NOT attisdropped) AS s"
-        " CROSS JOIN LATERAL pg_catalog.aclexplode(s.acl) AS a"
-        " WHERE c.oid = ANY(CAST(:names AS regclass[]))"
-    )
-    held: dict[tuple[str, str], set[str]] = {}
-    for name, grantee, right, grantable, column in connection.execute(statement, {"names": list(relations)}):
-        if grantee == owner:
-            continue
-        wide = right if column is None else f"{right} ({column})"
-        held.setdefault((name, grantee), set()).add(wide + (" with grant option" if grantable else ""))
-    for name, kind in relations.items():
-        for role in ("writer", "reader", "auditor"):
-            expected = rights[kind] if role == "writer" else _READ
-            actual = held.pop((name, role_name(role)), set())
-            if actual != expected:
-                yield _grant_finding(name, role_name(role), expected, actual)
-    for (name, grantee), actual in sorted(held.items()):
-        yield _grant_finding(name, grantee, frozenset(), actual)
-
-
-def _grant_finding(name: str, grantee: str, expected: frozenset[str], actual: set[str]) -> Finding:
-    extra, lacks = sorted(actual - expected), sorted(expected - actual)
-    words = [f"may {', '.join(extra)}"] if extra else []
-    words += [f"may not {', '.join(lacks)}"] if lacks else []
-    problem = f"{grantee} {' and '.join(words)}, other than the migrations grant"
-    told = [", ".join(sorted(rights)) or "nothing" for rights in (expected, actual)]
-    return _found("grant_changed", "grant", f"{name}.{grantee}", problem, *told)
-
-
-def _roles(connection: Connection) -> Iterator[Finding]:
-    """Our roles have no powers of their own and are no members of each other."""
-    names = [role_name(role) for role in ROLES]
-    statement = text(
-        "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_catalog.pg_roles"
-        " WHERE rolname = ANY(:names) ORDER BY 1"
-    )
-    powers = ("SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS")
-    found = set()
-    for name, *flags in connection.execute(statement, {"names": names}):
-        found.add(name)
-        given = [power for power, flag in zip(powers, flags, strict=True) if flag]
-        if given:
-            problem = f"has the powers {', '.join(given)}"
-            yield _found("grant_changed", "role", name, problem, "none", ", ".join(given))
-    for name in sorted(set(names) - found):
-        yield _found("grant_changed", "role", name, "does not exist", name, "none")
-    members = text(
-        "SELECT g.rolname, m.rolname FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid"
-        " JOIN pg_catalog.pg_roles m ON m.oid = a.member WHERE m.rolname = ANY(:names) ORDER BY 1, 2"
-    )
-    for group, member in connection.execute(members, {"names": names}):
-        problem = f"{member} may act as {group}"
-        yield _found("grant_changed", "role", f"{group}.{member}", problem, "no membership", f"member of {group}")
+            yield trigger_changed("view", name, problem, expected, actual)

@@ -93,6 +93,7 @@ def checking(connection: Connection, chunks: Sequence[Chunk], workers: int) -> I
     """
     start = {
         "address": _address(connection),
+        "search_path": connection.exec_driver_sql("SHOW search_path").scalar_one(),
         "snapshot": connection.execute(text("SELECT pg_catalog.pg_export_snapshot()")).scalar_one(),
     }
     with ExitStack() as stack:

@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.forms import registry_forms
+from throughline.registry.consistency.guards import look_at_ours
 from throughline.registry.consistency.reading import Chunk, prepared
 
 
@@ -26,10 +27,13 @@ def serve(asked: TextIO, answers: TextIO) -> None:
     """Answer until `asked` ends."""
     start = json.loads(asked.readline())
     raw: Any = psycopg2.connect(**start["address"])
+    with raw, raw.cursor() as cursor:  # the same tables as the asking session reads, whatever the role's defaults are
+        cursor.execute("SELECT set_config('search_path', %s, false)", (start["search_path"],))
     engine = create_engine("postgresql+psycopg2://", creator=lambda: raw, poolclass=StaticPool)
     with engine.connect() as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.exec_driver_sql("SET TRANSACTION SNAPSHOT %s", (start["snapshot"],))
+        look_at_ours(connection)
         forms = registry_forms()
         with prepared(connection):
             for line in asked:
