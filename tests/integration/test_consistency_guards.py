@@ -10,6 +10,7 @@ from sqlalchemy import text
 from tests.integration.consistency_homes import Sealed, found, sealed_home
 from throughline.registry.consistency.guards import check_guards
 from throughline.storage.tables import APPEND_ONLY
+from throughline.verification import verify_connection
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,55 @@ CHANGES = [
         ),
         {("view", "current_outcomes", "trigger_changed")},
     ),
+    (
+        (
+            "ALTER TABLE soulprints DROP CONSTRAINT ck_soulprints_content_hash;"
+            " ALTER TABLE soulprints ADD CONSTRAINT ck_soulprints_content_hash CHECK (true)"
+        ),
+        {("constraint", "soulprints.ck_soulprints_content_hash", "trigger_changed")},
+    ),
+    (
+        (
+            "ALTER TABLE outcomes DROP CONSTRAINT fk_outcomes_execution_uuid; ALTER TABLE outcomes ADD CONSTRAINT"
+            " fk_outcomes_execution_uuid FOREIGN KEY (execution_uuid) REFERENCES executions ON DELETE CASCADE"
+        ),
+        {("constraint", "outcomes.fk_outcomes_execution_uuid", "trigger_changed")},
+    ),
+    (
+        ("DROP INDEX uq_outcomes_candidate_uuid; CREATE UNIQUE INDEX uq_outcomes_candidate_uuid ON outcomes (uuid)"),
+        {("constraint", "outcomes.uq_outcomes_candidate_uuid", "trigger_changed")},
+    ),
+    (
+        "ALTER TABLE soulprints ALTER COLUMN soulprint DROP NOT NULL",
+        {("constraint", "soulprints.soulprint", "trigger_changed")},
+    ),
+    ("GRANT CREATE ON SCHEMA public TO PUBLIC", {("grant", "public.PUBLIC", "grant_changed")}),
+    ("ALTER SCHEMA public OWNER TO throughline_writer", {("grant", "public.throughline_writer", "grant_changed")}),
+    (
+        "GRANT CREATE ON DATABASE throughline TO throughline_reader",
+        {("grant", "throughline.throughline_reader", "grant_changed")},
+    ),
+    (
+        "GRANT UPDATE ON SEQUENCE registry_quarantine_seq_seq TO throughline_writer",
+        {("grant", "registry_quarantine_seq_seq.throughline_writer", "grant_changed")},
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT UPDATE ON TABLES TO throughline_writer",
+        {("grant", "default privileges.throughline_writer", "grant_changed")},
+    ),
+    ("CREATE ROLE stranger_of_tests LOGIN SUPERUSER", {("role", "stranger_of_tests", "grant_changed")}),
+    (
+        "CREATE ROLE stranger_of_tests LOGIN; GRANT throughline_owner TO stranger_of_tests",
+        {("role", "throughline_owner.stranger_of_tests", "grant_changed")},
+    ),
+    (
+        "ALTER ROLE throughline_writer SET session_replication_role = replica",
+        {("role", "throughline_writer", "grant_changed")},
+    ),
+    (
+        "CREATE SCHEMA throughline_auditor; CREATE TABLE throughline_auditor.outcomes (LIKE public.outcomes)",
+        {("table", "throughline_auditor.outcomes", "trigger_changed")},
+    ),
     ("DROP TABLE registry_quarantine", {("table", "registry_quarantine", "trigger_changed")}),
     ("DROP VIEW current_soulprints", {("table", "current_soulprints", "trigger_changed")}),
 ]
@@ -174,3 +224,32 @@ def test_the_trigger_of_every_append_only_table_is_looked_at(home: Sealed, table
     with home.tampering(superuser=True) as hands:
         hands.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER {table}_append_only"))
         assert [item.row for item in check_guards(hands, enforces_roles=True)] == [f"{table}.{table}_append_only"]
+
+
+def test_whoever_asks_is_told_what_it_may_not_read_and_nothing_else_is_said(home: Sealed) -> None:
+    with home.tampering(superuser=True) as hands:
+        hands.execute(text("REVOKE SELECT ON outcomes FROM throughline_auditor; SET LOCAL ROLE throughline_auditor"))
+        told = verify_connection(hands, home.store)
+        result = home.check(hands, audit=True)
+        hands.execute(text("SELECT 1"))  # the transaction lives
+    expected = {("grant", "outcomes.throughline_auditor", "grant_changed")}
+    assert found(result) == expected
+    assert {(item.table, item.row, item.kind) for item in told.findings} == expected
+    assert not result.ok
+    assert not result.audited
+
+
+def test_rows_are_read_where_the_migrations_put_them(home: Sealed) -> None:
+    """A schema named like the auditor's role, with a clean copy in it, stands before ours for its sessions."""
+    with home.tampering(superuser=True) as hands:
+        hands.execute(text("CREATE SCHEMA throughline_auditor; GRANT USAGE ON SCHEMA throughline_auditor TO PUBLIC"))
+        hands.execute(text("CREATE TABLE throughline_auditor.soulprints (LIKE soulprints INCLUDING ALL)"))
+        hands.execute(text("INSERT INTO throughline_auditor.soulprints SELECT * FROM public.soulprints"))
+        hands.execute(text("GRANT SELECT ON throughline_auditor.soulprints TO PUBLIC"))
+        hands.execute(text("SET LOCAL ROLE throughline_owner; UPDATE public.soulprints SET simhash = 'x'"))
+        hands.execute(text("SET LOCAL ROLE throughline_auditor"))
+        named = found(home.check(hands), "soulprints")
+        told = {item.table for item in verify_connection(hands, home.store).findings}
+        rows = hands.execute(text("SELECT count(*) FROM public.soulprints")).scalar_one()
+    assert len(named) == rows
+    assert "soulprints" in told

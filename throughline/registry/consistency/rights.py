@@ -45,7 +45,7 @@ def _owners(connection: Connection) -> Iterator[Finding]:
     owner = role_name("owner")
     statement = text(
         "SELECT relname, pg_catalog.pg_get_userbyid(relowner) FROM pg_catalog.pg_class"
-        " WHERE oid = ANY(CAST(:names AS regclass[])) ORDER BY 1"
+        " WHERE oid IN (SELECT pg_catalog.to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name) ORDER BY 1"
     )
     for name, actual in connection.execute(statement, {"names": list(relations())}):
         if actual != owner:
@@ -66,7 +66,7 @@ def _grants(connection: Connection) -> Iterator[Finding]:
         "  UNION ALL SELECT attacl, attname::text FROM pg_catalog.pg_attribute"
         "  WHERE attrelid = c.oid AND attacl IS NOT NULL AND NOT attisdropped) AS s"
         " CROSS JOIN LATERAL pg_catalog.aclexplode(s.acl) AS a"
-        " WHERE c.oid = ANY(CAST(:names AS regclass[]))"
+        " WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)"
     )
     held: dict[tuple[str, str], set[str]] = {}
     for name, grantee, right, grantable, column in connection.execute(statement, {"names": list(sorts)}):
@@ -111,7 +111,8 @@ def unreadable(connection: Connection) -> list[Finding]:
 def _schema(connection: Connection) -> Iterator[Finding]:
     """Nobody but the owner makes anything in our schema or database: what is made there could stand before ours."""
     statement = text(
-        "SELECT n.nspname, n.owner, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END"
+        "SELECT n.nspname, n.owner,"
+        " CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END"
         " FROM (SELECT nspname, pg_catalog.pg_get_userbyid(nspowner) AS owner, nspacl AS acl"
         "   FROM pg_catalog.pg_namespace WHERE nspname = :schema"
         "  UNION ALL SELECT datname, pg_catalog.pg_get_userbyid(datdba), datacl"
