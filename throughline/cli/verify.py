@@ -31,12 +31,9 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
     """
     if file is not None:
         return _verify_file(options, file, key)
-    from throughline.findings import distinct
-    from throughline.proof.audit import audit
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
-    from throughline.registry.consistency import check_connection
-    from throughline.verification import verify_connection
+    from throughline.verification.whole import verify_whole
 
     with options.open() as (database, artifacts), Bar(None, "verify", options.json) as bar:
         engine = database.engine("auditor")
@@ -46,19 +43,28 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         pinned = proof.anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
         with engine.connect() as connection:
             snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
-            result = verify_connection(snapshot, artifacts, lambda what, rows: bar.step(rows, what), chosen)
-            log = audit(snapshot, pinned, trusted, lambda what, rows: bar.step(rows, what))
-            registries = check_connection(snapshot, enforces_roles=database.enforces_roles)
-    findings = distinct([*result.findings, *log.findings, *registries.findings])
-    ok = not findings
+            whole = verify_whole(
+                snapshot,
+                artifacts,
+                pinned,
+                trusted,
+                enforces_roles=database.enforces_roles,
+                progress=lambda what, rows: bar.step(rows, what),
+                experiments=chosen,
+            )
+    findings, ok, result, log = whole.findings, whole.ok, whole.records, whole.log
     if options.json:
-        told = result.as_json() | {"ok": ok, "findings": [item.as_json() for item in findings]}
-        out_json(told | {"proof": log.as_json() | {"anchor": proof.anchor.location}})
+        told = {"findings": [item.as_json() for item in findings], "ok": ok}
+        held = None if log is None else log.as_json() | {"anchor": proof.anchor.location}
+        out_json(({} if result is None else result.as_json()) | told | {"proof": held})
         return 0 if ok else 1
     for finding in findings[:_SHOWN]:
         click.echo(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
     if len(findings) > _SHOWN:
         click.echo(f"... and {len(findings) - _SHOWN:,} more (all of them with --json)")
+    if result is None or log is None:
+        click.echo(f"Nothing else can be checked: {len(findings):,} finding(s).", err=True)
+        return 1
     days = sum(len(held) for assets in result.seals.values() for held in assets.values())
     summary = f"{result.rows:,} rows and {days:,} seals of {len(result.seals)} experiment(s) recomputed"
     if result.pending:

@@ -17,6 +17,8 @@ NOT_DETECTED = (
     """restoring the home and the anchor together to an earlier state""",
     """anything that is signed with a stolen key""",
     """data that was false when it was recorded""",
+    """what no record says: kind and times of an artifact's row, whether an expired artifact had really expired, when an
+experiment was first run, and consistency reports""",
 )
 FINDS = "any change to what is anchored by somebody who rules the database but has neither key nor anchor"
 CANNOT_FIND = "changes before a row is anchored; home and anchor restored together; a stolen key; false data"

@@ -18,11 +18,9 @@ from sqlalchemy.pool import StaticPool
 
 from tests.integration.small_home import START, seal_experiment
 from throughline.clock import FixedClock
-from throughline.findings import Finding, distinct
-from throughline.proof.audit import audit
+from throughline.findings import Finding
 from throughline.proof.log import publish
 from throughline.proof.settings import Proof, open_proof
-from throughline.registry.consistency import check_connection
 from throughline.registry.coordinator import RegistryCoordinator
 from throughline.registry.quarantine import quarantine
 from throughline.storage.artifacts import ArtifactStore
@@ -30,7 +28,7 @@ from throughline.storage.cluster import ADMIN
 from throughline.storage.database import Database, _connect, open_database
 from throughline.storage.home import Home
 from throughline.storage.roles import role_name
-from throughline.verification import verify_connection
+from throughline.verification.whole import verify_whole
 
 END = date(2024, 3, 7)
 NOW = datetime(2024, 4, 1, tzinfo=UTC)
@@ -65,10 +63,7 @@ class SealedHome:
         """Return all that `throughline verify` finds, asked with the auditor's rights in this transaction."""
         connection.execute(text(f"SET LOCAL ROLE {role_name('auditor')}"))
         pinned = self.proof.anchor.pin()
-        told = verify_connection(connection, self.store)
-        log = audit(connection, pinned, self.proof.signer.public_key)
-        registries = check_connection(connection)
-        return distinct([*told.findings, *log.findings, *registries.findings])
+        return verify_whole(connection, self.store, pinned, self.proof.signer.public_key).findings
 
 
 def trade(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
