@@ -28,12 +28,13 @@ from throughline.registry.consistency import ConsistencyResult, check_connection
 from throughline.registry.records import TradeRows
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.cluster import ADMIN, PORT
+from throughline.storage.copy import copy_tuples
 from throughline.storage.database import APPLICATION, Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ledger import append_record
 from throughline.storage.queries import register_experiment
 from throughline.storage.roles import role_name
-from throughline.storage.tables import REGISTRY
+from throughline.storage.tables import REGISTRY, ledger_table, projection
 from throughline.tracking.records import expected_uuid, make_row, project
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -141,3 +142,13 @@ def reseal(connection: Connection, asset: str, day: object) -> None:
     )
     statement = text("UPDATE partition_seals SET root = :r, leaves = :n WHERE asset = :a AND partition = :d")
     connection.execute(statement, {"a": asset, "d": day, "r": seal_of(hashes), "n": len(hashes)})
+
+
+def put(hands: Connection, rows: TradeRows) -> None:
+    """Write the rows of a trade, whatever they say."""
+    cursor: Any = hands.connection.cursor()
+    for table, row in rows.by_table().items():
+        names = projection(ledger_table(table))
+        written = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id")
+        values = [getattr(row, name) for name in written] + [row.columns[name] for name in names]
+        copy_tuples(cursor, ledger_table(table), written + names, [values])

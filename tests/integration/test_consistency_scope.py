@@ -6,7 +6,7 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from tests.integration.consistency_homes import (
     entry,
     found,
     pick,
+    put,
     rewrite,
     sealed_home,
     write_hand,
 )
-from tests.unit.consistency_rows import BY_HAND, DAY, copied, hand_rows, typed
+from tests.unit.consistency_rows import BY_HAND, copied, hand_rows, typed
 from throughline.proof.log import publish
 from throughline.registry.consistency import check_registry, pool, reading
 from throughline.registry.consistency.forms import Forms, registry_forms
@@ -183,116 +184,6 @@ def test_an_artifact_whose_bytes_changed_is_named_and_an_expired_one_is_not(home
         hands.execute(text("UPDATE artifacts SET bytes = bytes + 1 WHERE hash = :h"), {"h": digest})
         hands.execute(text("DELETE FROM artifact_tombstones"))
         assert found(home.check(hands, artifacts=home.store)) == {("artifacts", digest, "hash_mismatch")}
-
-
-def correction(number: int, before: Any, day: date = DAY + timedelta(days=3), **changes: Any) -> Any:
-    return hand_rows(
-        number,
-        partition=day.isoformat(),
-        supersedes={"hash": before.content_hash, "uuid": str(before.uuid)},
-        model_version="corrected",
-        **changes,
-    )
-
-
-def put(hands: Connection, rows: Any) -> None:
-    """Write the rows of a trade, whatever they say."""
-    cursor: Any = hands.connection.cursor()
-    for table, row in rows.by_table().items():
-        names = projection(ledger_table(table))
-        written = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id")
-        values = [getattr(row, name) for name in written] + [row.columns[name] for name in names]
-        copy_tuples(cursor, ledger_table(table), written + names, [values])
-
-
-def test_a_correction_is_no_finding_and_each_thing_wrong_with_one_is_named(hands: Connection, home: Sealed) -> None:
-    first = hand_rows(1).trade
-    second = correction(1, first)
-    put(hands, second)
-    assert home.check(hands).findings == []
-
-    again = correction(1, first, symbol="C9/USDT")
-    hands.execute(text(f"DROP INDEX uq_{TRADES}_supersedes"))
-    put(hands, again)
-    twice = {row for table, row, kind in found(home.check(hands), TRADES) if kind == "duplicate"}
-    assert twice == {max(str(second.trade.uuid), str(again.trade.uuid))}
-
-
-@pytest.mark.parametrize(
-    ("named", "kind"),
-    [
-        ({"hash": "ab" * 32, "uuid": str(hand_rows(2).trade.uuid)}, "dangling_link"),
-        ({"hash": "ab" * 32, "uuid": "00000000-0000-8000-8000-000000000000"}, "dangling_link"),
-    ],
-)
-def test_a_correction_of_nothing_or_of_another_content_is_named(
-    hands: Connection, home: Sealed, named: dict[str, str], kind: str
-) -> None:
-    made = hand_rows(2, partition="2024-05-09", supersedes=named)
-    put(hands, made)
-    assert (TRADES, str(made.trade.uuid), kind) in found(home.check(hands))
-
-
-def test_a_correction_of_an_earlier_day_than_what_it_corrects_is_named(hands: Connection, home: Sealed) -> None:
-    made = correction(3, hand_rows(3).trade, DAY - timedelta(days=5))
-    put(hands, made)
-    assert found(home.check(hands)) == {(TRADES, str(made.trade.uuid), "wrong_order")}
-
-
-def test_corrections_that_supersede_each_other_in_a_circle_are_named(hands: Connection, home: Sealed) -> None:
-    first = hand_rows(4).trade
-    second = correction(4, first)
-    put(hands, second)
-    hands.execute(
-        text(f"UPDATE {TRADES} SET supersedes = :s WHERE uuid = :u"), {"s": second.trade.uuid, "u": first.uuid}
-    )
-    named = found(home.check(hands))
-    lowest = min(str(first.uuid), str(second.trade.uuid))
-    assert (TRADES, lowest, "wrong_order") in named
-    assert (TRADES, str(first.uuid), "hash_mismatch") in named
-
-
-def put_aside(hands: Connection, table: str, uuid: object, action: str = "quarantine") -> int:
-    statement = text(
-        "INSERT INTO registry_quarantine (table_name, row_uuid, action, reason, finding)"
-        " VALUES (:t, :u, :a, 'tests', '{}') RETURNING seq"
-    )
-    return int(hands.execute(statement, {"t": table, "u": uuid, "a": action}).scalar_one())
-
-
-def test_quarantine_sets_an_orphan_aside_but_never_an_edit(hands: Connection, home: Sealed) -> None:
-    trade = pick(hands, TRADES, HAND)
-    orphans = [(table, str(entry(hands, table, trade)["uuid"])) for table in (PRINTS, BUCKETS)]
-    hands.execute(text(f"DELETE FROM {TRADES} WHERE uuid = :u"), {"u": trade["uuid"]})
-    assert found(home.check(hands)) == {(*item, "orphan") for item in orphans}
-    for table, uuid in orphans:
-        put_aside(hands, table, uuid)
-    result = home.check(hands)
-    assert result.ok
-    assert {(item.table, item.row) for item in result.set_aside} == set(orphans)
-    assert any("set aside" in sentence for sentence in result.sentences)
-    hands.execute(text(f"UPDATE {PRINTS} SET simhash = 'x' WHERE uuid = :u"), {"u": orphans[0][1]})
-    assert found(home.check(hands)) == {(*orphans[0], "hash_mismatch")}
-    put_aside(hands, *orphans[1], "release")
-    assert (*orphans[1], "orphan") in found(home.check(hands))
-
-
-def test_what_is_wrong_with_the_quarantine_itself_is_named(hands: Connection, home: Sealed) -> None:
-    trade = pick(hands, TRADES, HAND)
-    early = put_aside(hands, TRADES, trade["uuid"], "release")
-    odd = put_aside(hands, TRADES, trade["uuid"], "burn")
-    foreign = put_aside(hands, "outcomes", trade["uuid"])
-    nobody = "00000000-0000-8000-8000-000000000000"
-    put_aside(hands, PRINTS, nobody)
-    put_aside(hands, BUCKETS, entry(hands, BUCKETS, trade)["uuid"])
-    twice = put_aside(hands, BUCKETS, entry(hands, BUCKETS, trade)["uuid"])
-    assert found(home.check(hands)) == {
-        ("registry_quarantine", str(early), "wrong_order"),
-        ("registry_quarantine", str(odd), "inconsistent"),
-        ("registry_quarantine", str(foreign), "dangling_link"),
-        ("registry_quarantine", nobody, "dangling_link"),
-        ("registry_quarantine", str(twice), "wrong_order"),
-    }
 
 
 NAMES = (
