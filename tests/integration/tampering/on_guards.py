@@ -194,6 +194,7 @@ def _owner(attacker: Attacker) -> None:
     kind = "VIEW" if name.startswith("current_") else "TABLE"
     _do(attacker, "owner", name, "grant_changed", f"ALTER {kind} {name} OWNER TO {role}")
     attacker.trace.may |= {("grant", f"{name}.{item}") for item in (*_ROLES, role_name("owner"))}
+    attacker.trace.may.add(("owner", f"{name}_seq_seq"))  # a table takes its identity's sequence along
 
 
 def _power(attacker: Attacker) -> None:
