@@ -101,13 +101,78 @@ class GateSettings(_Frozen):
 
 
 class CanarySettings(_Frozen):
-    """Share of episodes that a challenger decides. Zero until a challenger exists."""
+    """A challenger on trial: its share of decisions, and the evidence that ends the trial.
 
-    share: float = Field(default=0.0, ge=0, le=1)
+    share: of episodes that the challenger decides; max_notional_share: of the fund that its open positions may hold
+    at once (a position is a fifth of the fund by default, so less than that would let it trade nothing). alpha: error
+    of rollback, of promotion and of the watch after it, however often one looks; tail_alpha: of the tests on stops
+    and on total losses; clip: largest paired difference that counts, fraction of the stake; margin: by which a
+    challenger may be worse a candidate and still count as not worse; tail_margin: likewise of the stop rate.
+    Promotion needs `minimum_hours`, `minimum_pairs` resolved pairs and `minimum_trades` executed ones; `limit_days`
+    end in rejection. Guards: drawdown as a fraction of the stake total of one position, losses in a row, and shares
+    of the decisions.
+    """
+
+    share: float = Field(default=0.10, ge=0, le=1)
+    max_notional_share: float = Field(default=0.25, gt=0, le=1)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    tail_alpha: float = Field(default=0.01, gt=0, lt=0.5)
+    clip: float = Field(default=0.35, gt=0, le=1)
+    margin: float = Field(default=0.005, gt=0, lt=0.35)
+    tail_margin: float = Field(default=0.02, ge=0, lt=1)
+    minimum_hours: int = Field(default=48, ge=0)
+    minimum_pairs: int = Field(default=50, ge=1)
+    minimum_trades: int = Field(default=5, ge=0)
+    limit_days: int = Field(default=90, ge=1)
+    max_drawdown: float = Field(default=0.60, gt=0)
+    max_loss_streak: int = Field(default=8, ge=1)
+    max_error_share: float = Field(default=0.01, ge=0, le=1)
+    max_incomplete_share: float = Field(default=0.20, ge=0, le=1)
+    max_latency_ms: int = Field(default=90_000_000, gt=0)
+
+
+class LearningSettings(_Frozen):
+    """Training, and every gate that a model must pass before it may decide anything.
+
+    retrain: when a walk-forward trains again. holdout_share: of the labels' days, the last ones, which are opened
+    once a model. folds: of the purged time-ordered validation; embargo_hours: after each test block. Gates, each a
+    number: minimum labels, their days, and effective labels (sum of uniqueness); r2_minimum: lower bound of
+    out-of-fold R2; brier_skill_minimum: against the base rate; max_calibration_error; pr_auc_lift_minimum: PR-AUC
+    over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund; max_fold_spread:
+    standard deviation over mean of the folds' mean gain; improvement_minimum: lower bound of the mean gain over the
+    champion on the same rows; deflated_sharpe_minimum; max_pbo, with at least `minimum_trials`; holdout_harm: by
+    which the holdout's mean gain over the champion may lie below zero. confidence: of all lower bounds, over whole
+    days.
+    """
+
+    retrain: Literal["monthly", "weekly", "never"] = "monthly"
+    window_days: int | None = Field(default=None, ge=30)
+    holdout_share: float = Field(default=0.20, gt=0, lt=0.5)
+    folds: int = Field(default=5, ge=2, le=20)
+    embargo_hours: int = Field(default=24, ge=0)
+    selected_features: int = Field(default=20, ge=1)
+    minimum_labels: int = Field(default=1_000, ge=50)
+    minimum_days: int = Field(default=30, ge=2)
+    minimum_effective: float = Field(default=200.0, ge=10)
+    r2_minimum: float = 0.0
+    brier_skill_minimum: float = 0.0
+    max_calibration_error: float = Field(default=0.10, gt=0)
+    pr_auc_lift_minimum: float = 0.0
+    log_growth_minimum: float = 0.0
+    max_fold_spread: float = Field(default=2.0, gt=0)
+    improvement_minimum: float = 0.0
+    deflated_sharpe_minimum: float = Field(default=0.95, gt=0, lt=1)
+    max_pbo: float = Field(default=0.20, ge=0, le=1)
+    minimum_trials: int = Field(default=10, ge=2)
+    holdout_harm: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
 
 class Configuration(_Frozen):
-    """Everything that decides a trade, in one file."""
+    """Everything that decides a trade, in one file.
+
+    model_policy: 'none' trades by the rule alone; 'gated' lets models that passed every gate decide, first as a canary.
+    """
 
     strategy: StrategySettings = StrategySettings()
     sizing: SizingSettings = SizingSettings()
@@ -115,7 +180,8 @@ class Configuration(_Frozen):
     costs: CostSettings = CostSettings()
     gates: GateSettings = GateSettings()
     canary: CanarySettings = CanarySettings()
-    model_policy: Literal["none"] = "none"
+    learning: LearningSettings = LearningSettings()
+    model_policy: Literal["none", "gated"] = "none"
 
 
 def load_configuration(path: Path | None) -> Configuration:

@@ -358,6 +358,130 @@ consistency_reports = Table(
 )
 """What each consistency check of the registry said; `report` is the hash of its artifact."""
 
+trade_features = _ledger(
+    "trade_features",
+    _candidate(),
+    Column("research_uuid", ForeignKey("research_docs.uuid"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("resolved_at", _instant(), nullable=False),
+    Column("net_return", Numeric, nullable=False),
+    Column("features_hash", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+)
+Index(None, trade_features.c.candidate_uuid, trade_features.c.source)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("file_hash", Text, nullable=True),
+    _stamp("recorded_at"),
+)
+"""Every model that was trained, by its model id. `file_hash` is the artifact of its file: an attribute, since a dump is
+not byte-stable; None where the labels were too few to train on."""
+Index(None, models.c.experiment)
+
+model_verdicts = Table(
+    "model_verdicts",
+    metadata,
+    Column("model", Text, ForeignKey("models.id"), nullable=False),
+    Column("gate", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("value", Text, nullable=True),
+    Column("threshold", Text, nullable=True),
+    Column("reason", Text, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("model", "gate"),
+)
+"""What each gate said of a model, once."""
+
+model_trials = Table(
+    "model_trials",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("trial", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("experiment", "trial"),
+)
+"""Every trial that was ever made, by the hash of what was tried on what: a rerun adds none."""
+
+holdout_openings = Table(
+    "holdout_openings",
+    metadata,
+    Column("model", Text, ForeignKey("models.id"), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    _stamp("recorded_at"),
+)
+"""What a model's holdout said when it was opened; it is opened once."""
+
+model_registrations = Table(
+    "model_registrations",
+    metadata,
+    Column("model", Text, ForeignKey("models.id"), primary_key=True),
+    Column("mlflow_run", Text, nullable=False),
+    Column("mlflow_version", Text, nullable=False),
+    _stamp("recorded_at"),
+)
+"""Under which run and version MLflow shows a model."""
+
+model_events = Table(
+    "model_events",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("seq", Integer, nullable=False, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("effective_at", _instant(), nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("experiment", "seq"),
+)
+"""What happened to an experiment's models, in order: who serves at an instant follows from it and from nothing else."""
+
+model_scores = Table(
+    "model_scores",
+    metadata,
+    Column("model", Text, ForeignKey("models.id"), nullable=False),
+    Column("candidate_uuid", Uuid, ForeignKey("candidates.uuid"), nullable=False),
+    Column("features_hash", Text, nullable=False),
+    Column("probability", Text, nullable=False),
+    Column("expected_return", Text, nullable=False),
+    Column("take", Boolean, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("model", "candidate_uuid"),
+)
+"""Scores by models that were trained after the decision; those of its time are in the candidate."""
+
+canary_looks = Table(
+    "canary_looks",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    Column("model", Text, ForeignKey("models.id"), nullable=False),
+    Column("as_of", _instant(), nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _stamp("recorded_at"),
+    PrimaryKeyConstraint("experiment", "model", "as_of"),
+)
+"""What the judge said at each look."""
+
+hot_features = Table(
+    "hot_features",
+    metadata,
+    Column("namespace", Text, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("event_time", _instant(), nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("namespace", "instrument"),
+)
+"""The latest feature vector per instrument, where no Redis is configured. A cache: what is true is in the ledger."""
+
 CHAIN: tuple[Table, ...] = (
     market_scans,
     candidates,
@@ -367,6 +491,7 @@ CHAIN: tuple[Table, ...] = (
     outcomes,
     shadow_outcomes,
     portfolio_states,
+    trade_features,
 )
 """The tables of the chain, parents before children."""
 
@@ -375,6 +500,18 @@ REGISTRY: tuple[Table, ...] = (canonical_trades, soulprints, profit_buckets)
 
 LEDGER: tuple[Table, ...] = (*CHAIN, *REGISTRY)
 """The ledger tables, parents before children."""
+
+LEARNING: tuple[Table, ...] = (
+    models,
+    model_verdicts,
+    model_trials,
+    holdout_openings,
+    model_registrations,
+    model_events,
+    model_scores,
+    canary_looks,
+)
+"""The tables of models and what became of them, parents before children."""
 
 APPEND_ONLY: tuple[Table, ...] = (
     experiments,
@@ -387,10 +524,11 @@ APPEND_ONLY: tuple[Table, ...] = (
     seal_heads,
     registry_quarantine,
     consistency_reports,
+    *LEARNING,
 )
 """Tables that nobody but the owner may update, delete from or truncate."""
 
-MUTABLE: tuple[Table, ...] = (active_experiments,)
+MUTABLE: tuple[Table, ...] = (active_experiments, hot_features)
 
 COMMON = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id", "recorded_at")
 """Columns that every ledger table has; the rest is the projection."""

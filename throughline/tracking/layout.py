@@ -12,6 +12,7 @@ ASSET_TABLES: Mapping[str, tuple[str, ...]] = {
     "executions": ("executions",),
     "outcomes": ("outcomes",),
     "shadow_outcomes": ("shadow_outcomes",),
+    "trade_features": ("trade_features",),
     "canonical_trades": ("canonical_trades",),
     "soulprints": ("soulprints",),
     "profit_buckets": ("profit_buckets",),
@@ -33,10 +34,11 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "executions": (SESSION,),
     "outcomes": (SESSION, "executions"),
     "shadow_outcomes": (SESSION,),
+    "trade_features": ("research_snapshots", "outcomes", "shadow_outcomes"),
     "canonical_trades": ("outcomes",),
     "soulprints": ("canonical_trades",),
     "profit_buckets": ("canonical_trades",),
-    LOG: ("shadow_outcomes", "soulprints", "profit_buckets"),
+    LOG: ("trade_features", "soulprints", "profit_buckets"),
 }
 """Asset -> assets whose same day must be sealed before."""
 
@@ -60,6 +62,12 @@ LINKS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "outcomes": (("candidate", "candidates"), ("execution", "executions")),
     "shadow_outcomes": (("candidate", "candidates"),),
     "portfolio_states": (("previous", "portfolio_states"),),
+    "trade_features": (
+        ("candidate", "candidates"),
+        ("research", "research_docs"),
+        ("shadow", "shadow_outcomes"),
+        ("outcome", "outcomes"),
+    ),
     "canonical_trades": (
         ("candidate", "candidates"),
         ("research", "research_docs"),

@@ -163,6 +163,21 @@ KINDS: Mapping[str, Kind] = {
             "open_positions": ("open_positions", _text),
         },
     ),
+    "trade_features": Kind(
+        "trade_feature",
+        "resolved_at",
+        "research",
+        ("source",),
+        _CANDIDATE
+        | {
+            "research_uuid": ("research.uuid", _uuid),
+            "source": ("source", _text),
+            "resolved_at": ("resolved_at", _time),
+            "net_return": ("label.net_return", _decimal),
+            "features_hash": ("features.hash", _text),
+            "schema": ("features.schema", _text),
+        },
+    ),
     "canonical_trades": Kind(
         "canonical_trade",
         "closed_at",
