@@ -75,6 +75,6 @@ def registry_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             "The seals of the day under one, appended to the signed seal log and copied to the anchor.",
             stage="registry",
             kinds={"python", "postgres"},
-            deps=["shadow_outcomes", "soulprints", "profit_buckets"],
+            deps=["trade_features", "soulprints", "profit_buckets"],
         ),
     ]

@@ -38,6 +38,7 @@ DAILY_ASSETS = (
     "executions",
     "outcomes",
     "shadow_outcomes",
+    "trade_features",
     "canonical_trades",
     "soulprints",
     "profit_buckets",

@@ -40,7 +40,7 @@ def equity_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:
 
 
 def trading_assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    """Return `portfolio_state`, `executions`, `outcomes` and `shadow_outcomes` of a mode."""
+    """Return `portfolio_state`, `executions`, `outcomes`, `shadow_outcomes` and `trade_features` of a mode."""
     yesterday = dg.AssetDep(
         graph.key("portfolio_state"),
         partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1),
@@ -79,5 +79,14 @@ def trading_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             stage="trading",
             kinds={"python", "postgres", "numba"},
             deps=["portfolio_state"],
+        ),
+        stage_asset(
+            graph,
+            "trade_features",
+            "The features of each decision beside its label, on the day that the label was known: what models learn "
+            "from. One row per shadow, and one per real trade.",
+            stage="learning",
+            kinds={"python", "postgres"},
+            deps=["outcomes", "shadow_outcomes", "research_snapshots"],
         ),
     ]

@@ -207,7 +207,7 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
         raise SettingsError(
             f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
         )
-    if asset in ("market_scan", "research_snapshots"):
+    if asset in ("market_scan", "trade_candidates", "research_snapshots"):
         missing = unsealed_look_back(context, days)
         if missing:
             STAGES["market_bars"](context, missing)

@@ -94,10 +94,14 @@ class CostSettings(_Frozen):
 
 
 class GateSettings(_Frozen):
-    """Thresholds that the data-quality suites are given. Shares are fractions of a day's rows."""
+    """Thresholds that the data-quality suites are given. Shares are fractions of a day's rows.
+
+    max_missing_share: of the features of one vector.
+    """
 
     max_quarantined_share: float = Field(default=0.20, ge=0, le=1)
     min_universe_ratio: float = Field(default=0.50, ge=0, le=1)
+    max_missing_share: float = Field(default=0.60, ge=0, le=1)
 
 
 class CanarySettings(_Frozen):

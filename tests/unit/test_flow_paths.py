@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from throughline.configuration import SizingSettings
-from throughline.flow.paths import segment_ms, size_scale, state_body, state_from
-from throughline.market.blocks import segment_name
+from throughline.flow.paths import size_scale, state_body, state_from
+from throughline.market.blocks import segment_ms, segment_name
 from throughline.trading.types import PathState, Position, Waiting
 
 FUND = SizingSettings(small_fund_usd=1000.0)

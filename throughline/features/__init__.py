@@ -1,0 +1,1 @@
+"""Features: the vector of a decision, data sets without leaks, and the store of the latest vectors."""

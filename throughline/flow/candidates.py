@@ -10,47 +10,62 @@ from typing import Any
 import pandas as pd
 
 from throughline.experiment.identity import configuration_pointer
+from throughline.features.vector import feature_vector
 from throughline.flow.context import DayResult, FlowContext
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
+from throughline.flow.deciding import Desk, deciding
+from throughline.flow.knowledge import snapshot_at
+from throughline.flow.market_view import ScreenedChunk
+from throughline.flow.scan import screened
+from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
 from throughline.identity import SCHEMA_VERSION, score_text
+from throughline.learning.types import RULE
 from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
 from throughline.strategy.score import score
 from throughline.tracking.records import make_row, reference
 
-RULE_MODEL = "rule"
-"""The model version of candidates that no model scored."""
-
 
 def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
-    """Write one candidate per admitted scan row, read from the sealed scans of each of `days`."""
+    """Write one candidate per admitted scan row, read from the sealed scans of each of `days`.
+
+    Where models may decide (model policy 'gated') a candidate is also what they say of it, and days must come in
+    order: an episode goes on from the days before. Raises MissingPredecessor for a day that is missing there.
+    """
     wanted = require_days(ctx, days)
-    with ctx.engine.connect() as conn:
-        blocked = blocked_days(ctx, conn, ("market_scan",), wanted)
+    with ctx.engine.connect() as conn, deciding(ctx, conn, wanted) as desk:
+        blocked = blocked_days(ctx, conn, ("market_scan", "market_bars"), wanted)
+        chunk = screened(ctx, conn, wanted)
+        require_unrevised(ctx, conn, ctx.view.read_days(wanted))
         scans: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
         for row in read_rows(conn, "market_scans", ctx.experiment.id, wanted[0], wanted[-1]):
             scans[row.partition].append(row)
-    drafts = []
-    for day in wanted:
-        if day in blocked:
-            drafts.append(DayDraft(day))
-            continue
-        bodies = [body for scan in scans[day] for body in _bodies(ctx, scan, day)]
-        rows = [make_row("candidates", body, ctx.run_id) for body in bodies]
-        drafts.append(
-            DayDraft(
-                day=day,
-                rows={"candidates": rows},
-                leaves=[row.content_hash for row in rows],
-                gate_rows=_gate_rows(bodies, rows, day),
-                gate_day={"candidates": len(rows)},
-                details={"candidates": len(rows)},
+        drafts = []
+        for day in wanted:
+            if day in blocked:
+                drafts.append(DayDraft(day))
+                continue
+            bodies = [
+                body
+                for scan in sorted(scans[day], key=lambda row: row.columns["decision_time"])
+                for body in _bodies(ctx, chunk, scan, day, desk)
+            ]
+            rows = [make_row("candidates", body, ctx.run_id) for body in bodies]
+            drafts.append(
+                DayDraft(
+                    day=day,
+                    rows={"candidates": rows},
+                    leaves=[row.content_hash for row in rows],
+                    gate_rows=_gate_rows(bodies, rows, day),
+                    gate_day={"candidates": len(rows)},
+                    details={"candidates": len(rows)},
+                )
             )
-        )
-    return seal_days(ctx, "trade_candidates", drafts, blocked)
+        return seal_days(ctx, "trade_candidates", drafts, blocked)
 
 
-def _bodies(ctx: FlowContext, scan: LedgerRow, day: date) -> list[dict[str, Any]]:
+def _bodies(
+    ctx: FlowContext, chunk: ScreenedChunk, scan: LedgerRow, day: date, desk: Desk | None
+) -> list[dict[str, Any]]:
     settings = ctx.experiment.configuration
     body = json.loads(scan.body)
     result = []
@@ -59,25 +74,35 @@ def _bodies(ctx: FlowContext, scan: LedgerRow, day: date) -> list[dict[str, Any]
             continue
         features = {name: None if text is None else float(text) for name, text in line["features"].items()}
         rated = score(features, settings.strategy, settings.sizing)
+        scores = {
+            "confidence": score_text(rated.confidence),
+            "opportunity": score_text(rated.opportunity),
+            "parts": {name: score_text(value) for name, value in rated.parts.items()},
+        }
+        known = snapshot_at(chunk, ctx.provider.description, line, body["decision_time"], reference(scan), scores)
+        vector = feature_vector(known)
+        decision = desk.decide(line["segment"], body["decision_time"], vector) if desk is not None else None
         result.append(
             {
-                "arm": "champion",
-                "confidence": score_text(rated.confidence),
+                "arm": "champion" if decision is None else decision.arm,
+                "confidence": scores["confidence"],
                 "created_by": body["strategy"],
                 "data_seals": body["data_seals"],
+                "decision": None if decision is None else decision.body,
                 "decision_time": body["decision_time"],
                 "experiment": ctx.experiment.id,
                 "features": line["features"],
+                "features_hash": vector.hash,
                 "instrument": line["instrument"],
                 "missing": list(rated.missing),
-                "model_version": RULE_MODEL,
+                "model_version": RULE if decision is None else decision.model,
                 "notional_usd": line["notional_usd"],
-                "opportunity_score": score_text(rated.opportunity),
+                "opportunity_score": scores["opportunity"],
                 "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
                 "partition": day,
                 "scan": reference(scan),
                 "schema_version": SCHEMA_VERSION,
-                "scores": {name: score_text(value) for name, value in rated.parts.items()},
+                "scores": scores["parts"],
                 "segment": line["segment"],
                 "side": "buy",
                 "strategy": body["strategy"],

@@ -7,8 +7,9 @@ window, so any stage may ask in any order. It holds one chunk at a time: memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,16 @@ def day_ms(day: date) -> int:
 
 @dataclass(frozen=True)
 class ScreenedChunk:
-    """A panel with its features and screen; `blocked` days' bars are taken out of it as if they were a gap."""
+    """A panel with its features and screen; `blocked` days' bars are taken out of it as if they were a gap.
+
+    signals: (row, column) -> the signals computed so far; a memory, every value of it follows from the panel.
+    """
 
     panel: MarketPanel
     features: FeatureGrids
     sizes: NDArray[np.float64]
     screen: Screen
+    signals: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def without_days(panel: MarketPanel, days: frozenset[date]) -> MarketPanel:

@@ -11,7 +11,7 @@ from typing import Any
 
 from throughline.configuration import Configuration, SizingSettings
 from throughline.identity import decimal_text, parse_time, time_text_ms, time_to_ms
-from throughline.market.blocks import segment_name
+from throughline.market.blocks import segment_ms, segment_name
 from throughline.market.panel import SourceDescription
 from throughline.trading.state import equity_usd
 from throughline.trading.types import Costs, ExitRules, PathState, Position
@@ -69,12 +69,6 @@ def size_scale(state: PathState, sizing: SizingSettings) -> float:
     the small fund stays small. At least 1e-6, since a wish must be positive; below one dollar it is `no_cash`.
     """
     return max(1e-6, min(1.0, equity_usd(state) / sizing.small_fund_usd))
-
-
-def segment_ms(name: str) -> int:
-    """Return the open (ms) of the first bar of a segment, from its name."""
-    stamp = name.rsplit("@", 1)[1]
-    return time_to_ms(parse_time(f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:11]}:{stamp[11:13]}:{stamp[13:15]}.000000Z"))
 
 
 def position_body(position: Position) -> dict[str, Any]:

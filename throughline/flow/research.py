@@ -8,16 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from throughline.experiment.identity import configuration_pointer
+from throughline.features.vector import feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
+from throughline.flow.knowledge import place_of, snapshot_at
 from throughline.flow.market_view import ScreenedChunk, known_at
-from throughline.flow.research_signals import math_at, signals_at
+from throughline.flow.research_signals import math_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, sha256_hex, time_text_ms, time_to_ms
+from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, sha256_hex, time_text_ms
 from throughline.market.line_so_far import line_so_far
 from throughline.storage.queries import read_rows, record_artifact
 from throughline.storage.records import LedgerRow
@@ -77,13 +78,17 @@ def _body(
     ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: date, kept: dict[str, bytes]
 ) -> dict[str, Any]:
     told = json.loads(candidate.body)
-    decided = time_to_ms(parse_time(told["decision_time"]))
-    panel = chunk.panel
-    column = panel.instruments.index(told["instrument"])
-    row = int(np.searchsorted(panel.open_time, decided - panel.interval_ms))
+    row, column = place_of(chunk, told["instrument"], told["decision_time"])
     features = {name: None if text is None else float(text) for name, text in told["features"].items()}
     rated = Score(float(told["opportunity_score"]), float(told["confidence"]), {}, tuple(told["missing"]))
     inputs, missing = _inputs(ctx, chunk, row, column, day, kept)
+    scores = {
+        "confidence": told["confidence"],
+        "opportunity": told["opportunity_score"],
+        "parts": told["scores"],
+    }
+    known = snapshot_at(chunk, ctx.provider.description, told, told["decision_time"], told["scan"], scores)
+    vector = feature_vector(known)
     rug = {name: told["features"][name] for name in ("rug_risk", "reserve_drop")}
     return {
         "candidate": reference(candidate),
@@ -92,21 +97,18 @@ def _body(
         "contract_address": None,
         "decision_time": told["decision_time"],
         "experiment": ctx.experiment.id,
+        "features": {"hash": vector.hash, "schema": feature_schema()},
         "initial_market_cap": _money(features["market_cap"]),
         "inputs": inputs,
         "instrument": told["instrument"],
         "missing": missing,
         "partition": day,
         "rugpull_heuristic_scores": {name: text for name, text in rug.items() if text is not None},
-        "scan_row": {"features": told["features"], "scan": told["scan"], "segment": told["segment"]},
+        "scan_row": known["scan_row"],
         "schema_version": SCHEMA_VERSION,
-        "signals": signals_at(panel, ctx.provider.description, row, column)
+        "signals": known["signals"]
         | {"math": math_at(ctx.experiment.configuration, ctx.provider.description, features["volatility"])},
-        "scores": {
-            "confidence": told["confidence"],
-            "opportunity": told["opportunity_score"],
-            "parts": told["scores"],
-        },
+        "scores": scores,
         "social_sentiment_scores": {"sentiment": told["features"]["sentiment"]} if features["sentiment"] else {},
         "trade_rationale": rationale(told["instrument"], features, rated, told["verdicts"]),
         "verdicts": told["verdicts"],

@@ -20,7 +20,8 @@ from throughline.errors import MissingPredecessor
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms, midnight
-from throughline.flow.paths import costs, exit_rules, segment_ms, size_scale, state_body, state_from
+from throughline.flow.model_limits import canary_exposure, model_refusals
+from throughline.flow.paths import costs, exit_rules, size_scale, state_body, state_from
 from throughline.flow.scan import screened
 from throughline.flow.sealing import (
     Blocked,
@@ -33,6 +34,7 @@ from throughline.flow.sealing import (
 )
 from throughline.flow.trades import execution_body, outcome_body
 from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.market.blocks import segment_ms
 from throughline.storage.queries import advisory_lock, read_by_candidate, read_rows
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
@@ -45,7 +47,8 @@ _WORDS = {
     "already_held": "the instrument was already held",
     "expired": "no contiguous bar with volume to fill it on",
     "gate_closed": "a data-quality gate was closed on this day",
-    "canary_cap": "the challenger's share was used up",
+    "declined": "the deciding model would not trade it",
+    "canary_cap": "the challenger's share of the fund was used up",
     "no_cash": "less than one dollar of cash was left",
 }
 
@@ -130,6 +133,8 @@ def _run_day(
     states = _states(ctx, previous)
     told = {str(row.uuid): (row, json.loads(row.body)) for row in inputs.candidates}
     open_for_entry = {key: item for key, item in told.items() if inputs.gate is None}
+    shut = model_refusals(open_for_entry, canary_exposure(conn, states["base"]), ctx.experiment.configuration)
+    open_for_entry = {key: item for key, item in open_for_entry.items() if key not in shut}
     held = [item.instrument for state in states.values() for item in state.positions]
     tickers = held + [body["instrument"] for _, body in open_for_entry.values()]
     settings = ctx.experiment.configuration
@@ -173,7 +178,7 @@ def _run_day(
         if key not in executions:
             executions[key] = read_by_candidate(conn, "executions", uuid_module.UUID(key))
         rows["outcomes"].append(make_row("outcomes", outcome_body(trade, executions[key], day), ctx.run_id))
-    rows["dispositions"] = _dispositions(ctx, told, keys, base, inputs.gate, day)
+    rows["dispositions"] = _dispositions(ctx, told, keys, base, inputs.gate, shut, day)
     state = make_row("portfolio_states", _state(ctx, day, previous, paths, inputs), ctx.run_id)
     draft = DayDraft(
         day=day,
@@ -191,10 +196,11 @@ def _dispositions(
     keys: Sequence[str],
     base: PathResult,
     gate: Blocked | None,
+    shut: Mapping[str, str],
     day: date,
 ) -> list[LedgerRow]:
     """Return one disposition per candidate of the day. A fill bar opens at the decision instant, so none can wait."""
-    words = dict.fromkeys(told, "gate_closed")
+    words = dict.fromkeys(told, "gate_closed") | dict(shut)
     words |= {key: DISPOSITIONS[int(code)] for key, code in zip(keys, base.disposition, strict=True)}
     result = []
     for key in sorted(words):

@@ -18,10 +18,11 @@ import numpy as np
 from throughline.flow.context import DayResult, FlowContext, shadow_reach_days
 from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, day_ms
-from throughline.flow.paths import costs, exit_rules, segment_ms
+from throughline.flow.paths import costs, exit_rules
 from throughline.flow.scan import screened
 from throughline.flow.sealing import Blocked, DayDraft, blocked_days, require_days, require_unrevised, seal_days
 from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.market.blocks import segment_ms
 from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference

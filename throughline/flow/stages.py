@@ -30,6 +30,7 @@ STAGES: Mapping[str, Stage] = {
     "executions": _stage("ledger_checks", "check_executions"),
     "outcomes": _stage("ledger_checks", "check_outcomes"),
     "shadow_outcomes": _stage("shadows", "resolve_shadows"),
+    "trade_features": _stage("trade_features", "label_features"),
     "canonical_trades": _stage("registry", "register_trades"),
     "soulprints": _stage("registry", "check_soulprints"),
     "profit_buckets": _stage("registry", "check_profit_buckets"),

@@ -1,0 +1,1 @@
+"""Learning: models that are trained from the chain, gated, tried as a canary, promoted or rolled back by evidence."""

@@ -26,7 +26,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.identity import canonical_bytes, content_hash, decimal_text, seal_of, time_text_ms, time_to_ms
+from throughline.identity import (
+    canonical_bytes,
+    content_hash,
+    decimal_text,
+    parse_time,
+    seal_of,
+    time_text_ms,
+    time_to_ms,
+)
 from throughline.market.panel import MarketPanel, Reference
 
 KIND = "market_bars"
@@ -68,6 +76,12 @@ def segment_name(instrument: str, start_ms: int) -> str:
         raise ValueError(f"{instrument} has no segment yet (start {start_ms})")
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(start_ms))
     return f"{instrument}@{start:%Y%m%dT%H%M%SZ}"
+
+
+def segment_ms(name: str) -> int:
+    """Return the open (ms) of the first bar of a segment, from its name."""
+    stamp = name.rsplit("@", 1)[1]
+    return time_to_ms(parse_time(f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:11]}:{stamp[11:13]}:{stamp[13:15]}.000000Z"))
 
 
 def day_blocks(panel: MarketPanel, day: date) -> DayBlocks:

@@ -32,6 +32,7 @@ GATED_ASSETS = (
     "canonical_trades",
     "soulprints",
     "profit_buckets",
+    "trade_features",
 )
 """Assets with a suite, in the order of the flow."""
 

@@ -82,6 +82,18 @@ def read_named(connection: Connection, table: Table | str, wanted: Iterable[uuid
     return rows
 
 
+def read_of_candidates(
+    connection: Connection, table: Table | str, candidates: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, LedgerRow]:
+    """Return the first record of `table` on each of these candidates, by the candidate; corrections are left out."""
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    names = tables.projection(source)
+    keys = sorted(set(candidates))
+    statement = select(source).where(text("candidate_uuid = ANY(CAST(:keys AS uuid[]))"), source.c.supersedes.is_(None))
+    found = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
+    return {row.columns["candidate_uuid"]: row for row in (as_row(item, names) for item in found)}
+
+
 def newest_trades(connection: Connection, experiment: str, limit: int) -> list[LedgerRow]:
     """Return the canonical trades that closed last, newest first; corrected ones are left out."""
     source = tables.canonical_trades

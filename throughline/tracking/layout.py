@@ -34,7 +34,7 @@ UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "executions": (SESSION,),
     "outcomes": (SESSION, "executions"),
     "shadow_outcomes": (SESSION,),
-    "trade_features": ("research_snapshots", "outcomes", "shadow_outcomes"),
+    "trade_features": ("outcomes", "shadow_outcomes"),
     "canonical_trades": ("outcomes",),
     "soulprints": ("canonical_trades",),
     "profit_buckets": ("canonical_trades",),

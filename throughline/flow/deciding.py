@@ -1,0 +1,81 @@
+"""Deciding: the desk at which the models of an experiment judge its candidates, day after day in order.
+
+Open only where the model policy lets models decide. Holds the lock of the experiment's model events meanwhile, so that
+nobody becomes champion of an instant that is being decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, text
+
+from throughline.errors import MissingPredecessor
+from throughline.flow.context import FlowContext
+from throughline.flow.market_view import DAY
+from throughline.flow.sealing import seals_by_day
+from throughline.identity import parse_time, time_to_ms
+from throughline.learning.episodes import GAP_MS, LastSignal
+from throughline.storage.queries import advisory_lock
+
+if TYPE_CHECKING:
+    from throughline.features.vector import FeatureVector
+    from throughline.learning.serving import Decision, Server
+
+_LAST_SIGNALS = text(
+    "SELECT DISTINCT ON (segment) segment, decision_time, convert_from(body, 'UTF8')::json #>> '{decision,episode}' "
+    "FROM candidates WHERE experiment = :experiment AND partition BETWEEN :first AND :last AND supersedes IS NULL "
+    "ORDER BY segment, decision_time DESC"
+)
+
+
+class Desk:
+    """Judges candidates in order of time. last: the newest signal of each segment before the first of them."""
+
+    def __init__(self, server: Server, last: dict[str, LastSignal]) -> None:
+        self._server = server
+        self._last = last
+
+    def decide(self, segment: str, decision_time: str, vector: FeatureVector) -> Decision:
+        """Return the decision on a signal of `segment` at `decision_time` (record text); remembers the signal."""
+        at = parse_time(decision_time)
+        decision = self._server.decide(vector, segment, at, self._last.get(segment))
+        self._last[segment] = LastSignal(time_to_ms(at), str(decision.body["episode"]))
+        return decision
+
+
+@contextmanager
+def deciding(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> Iterator[Desk | None]:
+    """Yield the desk for `days` (an unbroken range), None where the rule alone decides.
+
+    Raises MissingPredecessor where candidates of the days before, which an episode may go on from, are not sealed.
+    """
+    if ctx.experiment.configuration.model_policy == "none":
+        yield None
+        return
+    from throughline.learning.serving import open_server
+    from throughline.learning.store import events_lock
+
+    with advisory_lock(conn, events_lock(ctx.experiment.id)):
+        yield Desk(open_server(conn, ctx.experiment, ctx.artifacts), _last_signals(ctx, conn, days[0]))
+
+
+def _last_signals(ctx: FlowContext, conn: Connection, first: date) -> dict[str, LastSignal]:
+    reach = GAP_MS // 86_400_000 + 1
+    before = [first - k * DAY for k in range(reach, 0, -1) if first - k * DAY >= ctx.experiment.epoch]
+    if not before:
+        return {}
+    sealed = seals_by_day(ctx, conn, "trade_candidates", before)
+    for day in before:
+        if day not in sealed:
+            raise MissingPredecessor(
+                f"trade_candidates of {day} is not sealed in experiment {ctx.experiment.id[:12]}: with models "
+                f"deciding, episodes go on from day to day; materialise from {day} on"
+            )
+    found = conn.execute(
+        _LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}
+    ).all()
+    return {segment: LastSignal(time_to_ms(at), episode) for segment, at, episode in found}
