@@ -64,11 +64,13 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
     def registry_consistency(
         context: dg.AssetExecutionContext, config: CheckConfig
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from throughline.flow.registry_check import check_registries, log_what_is_new
+
         flow = getattr(context.resources, graph.flow_key)
         try:
             ctx = flow.context(run_tags(context), context.run.run_id)
-            unlogged = _log_what_is_new(ctx)
-            result, report = _check(ctx, config.scope, flow.enforces_roles())
+            unlogged = log_what_is_new(ctx)
+            result, report = check_registries(ctx, config.scope, flow.enforces_roles())
         except ThroughlineError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         metadata = _report_metadata(result, report)
@@ -87,43 +89,6 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
         raise dg.Failure(_sentence(result) if not report.ok else str(unlogged), allow_retries=False)
 
     return registry_consistency
-
-
-def _log_what_is_new(ctx: "FlowContext") -> ThroughlineError | None:
-    """Log and anchor what no run has: records that `TradeTrackingSystem` wrote, which knows no key, would never be.
-
-    Returns why that was not possible: the check is made all the same, since it may find what stands behind it.
-    """
-    from throughline.proof.errors import ProofError
-    from throughline.proof.log import publish
-
-    assert ctx.proof is not None
-    try:
-        publish(ctx.engine, ctx.proof, by_hand=True)
-    except ProofError as error:
-        return error
-    return None
-
-
-def _check(ctx: "FlowContext", scope: str, enforces_roles: bool) -> "tuple[ConsistencyResult, Report]":
-    from throughline.registry.consistency import check_registry, record_report, vouched_size
-
-    assert ctx.proof is not None
-    since = None
-    if scope == "daily":
-        with ctx.engine.connect() as conn:
-            since = vouched_size(conn)
-    started = ctx.clock.now()
-    result = check_registry(
-        ctx.engine,
-        scope="full" if since is None else "daily",
-        since=since,
-        artifacts=ctx.artifacts,
-        anchor=ctx.proof.anchor,
-        public_key=ctx.proof.signer.public_key,
-        enforces_roles=enforces_roles,
-    )
-    return result, record_report(ctx.engine, ctx.artifacts, result, started)[0]
 
 
 def _sentence(result: "ConsistencyResult") -> str:

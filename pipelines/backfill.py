@@ -10,7 +10,8 @@ definitions and one flow context serve all chunks; errors of a stage come out as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -100,23 +101,42 @@ def materialize_range(
         ThroughlineError: what a stage raised; the days that it had sealed by then are materialized.
         SettingsError: the range lies outside the partitions.
     """
-    if start < settings.partitions_start:
-        raise SettingsError(
-            f"{start} lies before the first partition {settings.partitions_start}: set {START_VARIABLE}={start} in the "
-            "environment (and in .env, for the UI), for this home and for good"
-        )
-    if end < start:
-        raise SettingsError(f"the range ends on {end}, before it starts on {start}")
+    with open_range(settings, context, chunk_days=chunk_days, progress=progress, instance=instance) as (run, result):
+        run(start, end)
+    return result
+
+
+@contextmanager
+def open_range(
+    settings: Settings,
+    context: FlowContext,
+    *,
+    chunk_days: int | None = None,
+    progress: Progress | None = None,
+    instance: dg.DagsterInstance | None = None,
+) -> Iterator[tuple[Callable[[date, date], None], RangeResult]]:
+    """Yield a function that materializes a range as `materialize_range` does, and the result that it adds to.
+
+    Definitions, job and instance are made once: a walk-forward runs hundreds of short ranges.
+    """
     mode = context.experiment.mode
     result = RangeResult(seconds=dict.fromkeys(STAGES, 0.0))
     flow = _WatchedFlow(context, settings.home, result, progress)
     job = build_defs(settings, overrides={f"flow_{mode}": flow}).resolve_job_def(pipeline_job_name(mode))
-    if instance is not None:
-        _run_chunks(job, instance, flow, chunks(start, end, chunk_days or settings.chunk_days))
-        return result
-    with make_instance(settings.home, settings.database_url) as own:
-        _run_chunks(job, own, flow, chunks(start, end, chunk_days or settings.chunk_days))
-    return result
+    with ExitStack() as stack:
+        used = instance or stack.enter_context(make_instance(settings.home, settings.database_url))
+
+        def run(start: date, end: date) -> None:
+            if start < settings.partitions_start:
+                raise SettingsError(
+                    f"{start} lies before the first partition {settings.partitions_start}: set "
+                    f"{START_VARIABLE}={start} in the environment (and in .env, for the UI), for this home and for good"
+                )
+            if end < start:
+                raise SettingsError(f"the range ends on {end}, before it starts on {start}")
+            _run_chunks(job, used, flow, chunks(start, end, chunk_days or settings.chunk_days))
+
+        yield run, result
 
 
 def _run_chunks(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from throughline.cli import run
 from throughline.cli.options import Options
-from throughline.cli.wiring import Progress
+from throughline.cli.wiring import Progress, RunRange
 
 if TYPE_CHECKING:
     from resources.settings import Settings
@@ -47,6 +48,24 @@ class DagsterWiring:
             return materialize_range(_settings(options), context, start, end, progress=progress).seconds
         except DagsterExecutionInterruptedError as stop:
             raise KeyboardInterrupt from stop
+
+    @contextmanager
+    def open_range(self, options: Options, context: FlowContext, progress: Progress) -> Iterator[RunRange]:
+        """Yield a function that materializes a range; definitions and instance are made once."""
+        from dagster import DagsterExecutionInterruptedError
+
+        from pipelines.backfill import open_range
+
+        with open_range(_settings(options), context, progress=progress) as (run, result):
+
+            def run_range(start: date, end: date) -> Mapping[str, float]:
+                try:
+                    run(start, end)
+                except DagsterExecutionInterruptedError as stop:
+                    raise KeyboardInterrupt from stop
+                return result.seconds
+
+            yield run_range
 
     def dev(self, options: Options, host: str, port: int) -> int:
         """Run the UI until it is stopped."""

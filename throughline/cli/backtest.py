@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from throughline.configuration import Configuration
     from throughline.experiment.identity import Experiment
     from throughline.experiment.registry import Revision
+    from throughline.flow.context import FlowContext
     from throughline.market.panel import MarketDataProvider
     from throughline.storage.database import Database
 
@@ -83,7 +84,7 @@ def backtest(
     provider = make_provider("backtest", inputs)
     require_inside(provider, start, end)
     task = Task("backtest", provider, configuration, inputs, start, end, seed)
-    return _perform(options, task, allow_blocked)
+    return perform(options, task, allow_blocked)
 
 
 @click.command()
@@ -103,12 +104,15 @@ def demo(options: Options, seed: int, days: int, allow_blocked: bool) -> int:
     inputs = {"seed": seed}
     provider = make_provider("demo", inputs)
     start = DEMO_END - timedelta(days=days - 1)
-    return _perform(options, Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed), allow_blocked)
+    return perform(options, Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed), allow_blocked)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run: a mode, its market data and settings, and the days from the epoch to the last."""
+    """What is to be run: a mode, its market data and settings, and the days from the epoch to the last.
+
+    walk: day by day with the models of each time (`throughline walk-forward`), instead of the days alone.
+    """
 
     mode: str
     provider: MarketDataProvider
@@ -117,6 +121,7 @@ class Task:
     start: date
     end: date
     seed: int
+    walk: bool = False
 
 
 def require_inside(provider: MarketDataProvider, start: date, end: date) -> None:
@@ -132,7 +137,8 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
             )
 
 
-def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
+def perform(options: Options, task: Task, allow_blocked: bool) -> int:
+    """Run the task's days, verify and report them; return the exit code."""
     from throughline.analytics.report import build_report
     from throughline.analytics.tearsheet import write_tear_sheet
     from throughline.analytics.words import revision_sentence
@@ -144,7 +150,12 @@ def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
         changed = _revision_figures(revision)
         if changed is not None:
             note(revision_sentence(changed, experiment.id), options.json)
-        seconds = _run_days(options, database, artifacts, task, experiment)
+        if task.walk:
+            from throughline.cli.walk_forward import run_walk
+
+            seconds, walked = run_walk(options, database, artifacts, task, experiment)
+        else:
+            seconds, walked = _run_days(options, database, artifacts, task, experiment), None
         report = build_report(
             engine,
             artifacts,
@@ -159,7 +170,7 @@ def _perform(options: Options, task: Task, allow_blocked: bool) -> int:
         with engine.begin() as connection:
             record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
         report = replace(report, tear_sheet=str(path))
-    return _answer(options, task, report, allow_blocked)
+    return _answer(options, task, report, allow_blocked, walked)
 
 
 def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment, Revision | None]:
@@ -175,14 +186,27 @@ def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment,
     return experiment, revision
 
 
+def flow_context(
+    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
+) -> FlowContext:
+    """Return the flow context of a command: the task's market data on the home's storage, gates and proof."""
+    from throughline.clock import SystemClock
+    from throughline.flow import make_context
+    from throughline.proof.settings import open_proof
+    from throughline.quality.runner import GreatExpectationsRunner
+
+    gates = GreatExpectationsRunner(experiment.configuration.gates)
+    clock = SystemClock()
+    proof = open_proof(options.home, database.embedded, clock=clock)
+    engine = database.engine("writer")
+    return make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof)
+
+
 def _run_days(
     options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
 ) -> dict[str, float]:
     """Run what is not sealed yet of [start, end]; return asset -> seconds (zeros where nothing was left to do)."""
-    from throughline.clock import SystemClock
-    from throughline.flow import STAGES, make_context
-    from throughline.proof.settings import open_proof
-    from throughline.quality.runner import GreatExpectationsRunner
+    from throughline.flow import STAGES
 
     engine = database.engine("writer")
     first = _first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
@@ -191,10 +215,7 @@ def _run_days(
         return dict.fromkeys(STAGES, 0.0)
     if first > task.start:
         note(f"Sealed up to {first - timedelta(days=1)} already; going on from {first}.", options.json)
-    gates = GreatExpectationsRunner(experiment.configuration.gates)
-    clock = SystemClock()
-    proof = open_proof(options.home, database.embedded, clock=clock)
-    context = make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof)
+    context = flow_context(options, database, artifacts, task, experiment)
     days = (task.end - first).days + 1
     parts = -(-days // options.wiring.chunk_days()) * len(STAGES)
     with Bar(parts, task.mode, options.json) as bar:
@@ -231,13 +252,19 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(options: Options, task: Task, report: Report, allow_blocked: bool) -> int:
+def _answer(
+    options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None
+) -> int:
     from throughline.cli.summary import summary
 
     if options.json:
-        out_json(report.as_json())
+        out_json(report.as_json() | ({} if walked is None else {"walk_forward": walked}))
     else:
         click.echo(summary(report))
+        if walked is not None:
+            from throughline.cli.walk_forward import walk_words
+
+            click.echo(walk_words(walked))
         if task.mode == "demo":
             home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
             click.echo(

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,10 @@ Progress = Callable[[str, date, date], None]
 """Called after each stage of each chunk with the asset and the chunk's first and last day."""
 
 
+RunRange = Callable[[date, date], Mapping[str, float]]
+"""Runs every stage over [start, end]; returns asset -> seconds. Raises what the stages raise."""
+
+
 class Wiring(Protocol):
     """How commands reach what lies above the domain."""
 
@@ -30,6 +35,12 @@ class Wiring(Protocol):
         self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
     ) -> Mapping[str, float]:
         """Run every stage over [start, end]; return asset -> seconds. Raises what the stages raise."""
+        ...
+
+    def open_range(
+        self, options: Options, context: FlowContext, progress: Progress
+    ) -> AbstractContextManager[RunRange]:
+        """Return a context that yields a function which runs every stage over a range; what it needs is opened once."""
         ...
 
     def dev(self, options: Options, host: str, port: int) -> int:
@@ -57,6 +68,11 @@ class DirectWiring:
         for day in run_range(context, start, end, chunk_days=self._days, progress=progress):
             seconds[day.asset] = seconds.get(day.asset, 0.0) + day.seconds
         return seconds
+
+    @contextmanager
+    def open_range(self, options: Options, context: FlowContext, progress: Progress) -> Iterator[RunRange]:
+        """Yield a function that runs every stage over a range."""
+        yield lambda start, end: dict(self.run_range(options, context, start, end, progress))
 
     def dev(self, options: Options, host: str, port: int) -> int:
         """Refuse: there is no UI without Dagster."""

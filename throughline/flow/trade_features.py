@@ -20,14 +20,10 @@ from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, midnight
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
 from throughline.identity import SCHEMA_VERSION, score_text, time_text
+from throughline.learning.types import STOPPED, TOTAL_LOSS
 from throughline.storage.queries import read_of_candidates, read_rows
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
-
-STOPPED = ("stop_loss", "emergency_exit", "rug_pull", "halted")
-"""Reasons that end a trade at its stop or worse."""
-TOTAL_LOSS = Decimal("-0.9")
-"""A net return of -90 % or less is a total loss: a drained pool, a halt without recovery."""
 
 
 def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -109,7 +105,7 @@ def _body(
         "features": {"hash": vector.hash, "schema": feature_schema(), "values": dict(vector.values)},
         "instrument": told["instrument"],
         "label": {
-            "lost": net <= TOTAL_LOSS,
+            "lost": float(net) <= TOTAL_LOSS,
             "net_return": score_text(net),
             "reason": reason,
             "stopped": reason in STOPPED,

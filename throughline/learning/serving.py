@@ -106,6 +106,7 @@ class Server:
             "bucket": None if bucket is None else score_text(bucket),
             "episode": episode,
             "events_head": state.head,
+            "missing_features": sum(text is None for text in vector.values.values()),
             "scores": lines,
             "take": decided.take,
         }

@@ -19,6 +19,11 @@ Mask = NDArray[np.bool_]
 RULE = "rule"
 """The model of candidates that no model judges: it takes every candidate. The champion until one is promoted."""
 
+STOPPED = ("stop_loss", "emergency_exit", "rug_pull", "halted")
+"""Reasons that end a trade at its stop or worse."""
+TOTAL_LOSS = -0.9
+"""A net return of -90 % or less is a total loss: a drained pool, a halt without recovery."""
+
 Status = Literal["pass", "fail", "insufficient"]
 
 

@@ -39,6 +39,9 @@ GATED_ASSETS = (
 HARD_ASSETS = ("executions", "outcomes", "canonical_trades", "soulprints", "profit_buckets")
 """Gated assets of the ledger and the registries: there a failure raises (DESIGN section 4)."""
 
+TRAINING_SET = "training_set"
+"""What a model is trained on has a suite as well; it has no days of its own, and its verdict is a gate of the model."""
+
 COLUMN_KINDS = ("number", "text", "name", "day")
 """`name` is text that is only compared for equality with other lines (keys); it is judged as integer codes."""
 
@@ -91,8 +94,9 @@ class Suite:
 @cache
 def load_suite(asset: str) -> Suite:
     """Return the suite of a gated asset. Raises SettingsError for an unknown asset or a malformed file."""
-    if asset not in GATED_ASSETS:
-        raise SettingsError(f"asset {asset!r} has no quality suite; gated assets are {', '.join(GATED_ASSETS)}")
+    known = (*GATED_ASSETS, TRAINING_SET)
+    if asset not in known:
+        raise SettingsError(f"asset {asset!r} has no quality suite; gated assets are {', '.join(known)}")
     file = resources.files("throughline.quality.suites").joinpath(f"{asset}.json")
     return parse_suite(json.loads(file.read_text(encoding="utf-8")), f"suites/{asset}.json")
 

@@ -1,0 +1,171 @@
+"""`throughline walk-forward`: a backtest in which models are trained, gated, tried and replaced as time goes on.
+
+Belongs here: from the command line to a walk, and what it came to in words. Does not belong here: the walk itself
+(`throughline.walk_forward`), the report (backtest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from throughline.cli.backtest import SEED, Day, Task, flow_context, perform, require_inside
+from throughline.cli.options import Options, common
+from throughline.cli.screen import Bar, note
+
+if TYPE_CHECKING:
+    from throughline.experiment.identity import Experiment
+    from throughline.learning.cycle import Close
+    from throughline.learning.store import StoredModel
+    from throughline.learning.types import GateResult
+    from throughline.storage.database import Database
+
+
+@click.command("walk-forward")
+@click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
+)
+@click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
+@click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
+@click.option(
+    "--retrain",
+    type=click.Choice(["monthly", "weekly", "never"]),
+    default="monthly",
+    show_default=True,
+    help="When a challenger is trained: on the first of the month, on Mondays.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, gates, models.")
+@click.option(
+    "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of models and baselines."
+)
+@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@common
+def walk_forward(
+    options: Options,
+    archive: Path,
+    data: Path,
+    start: date,
+    end: date,
+    retrain: Literal["monthly", "weekly", "never"],
+    config: Path | None,
+    seed: int,
+    allow_blocked: bool,
+) -> int:
+    """Backtest with models of their time, each trained only on what was closed by then, gated, tried and replaced."""
+    from throughline.configuration import load_configuration
+    from throughline.experiment.providers import make_provider
+
+    inputs = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    given = load_configuration(config)
+    learning = given.learning.model_copy(update={"retrain": retrain})
+    configuration = given.model_copy(update={"model_policy": "gated", "learning": learning})
+    provider = make_provider("backtest", inputs)
+    require_inside(provider, start, end)
+    task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True)
+    return perform(options, task, allow_blocked)
+
+
+def run_walk(
+    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Walk from the epoch to the task's last day; return asset -> seconds and what became of the models."""
+    from throughline.flow import STAGES
+    from throughline.flow.registry_check import check_registries
+    from throughline.learning.lifecycle import heal
+    from throughline.learning.mirror import open_mirror
+    from throughline.walk_forward.runner import walk_forward as walk
+
+    context = flow_context(options, database, artifacts, task, experiment)
+    days = (task.end - task.start).days + 1
+    seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+    with (
+        Bar(days, "walk-forward", options.json) as bar,
+        options.wiring.open_range(options, context, lambda *_: None) as run_range,
+    ):
+
+        def run(first: date, last: date) -> None:
+            seconds.update(run_range(first, last))
+            bar.step((last - first).days + 1, str(last))
+
+        def check() -> None:
+            check_registries(context, "daily", database.enforces_roles)
+
+        walk(
+            context,
+            task.start,
+            task.end,
+            run,
+            check,
+            lambda close: _tell(close, options),
+        )
+    heal(context.engine, open_mirror(database, options.home, artifacts), experiment)
+    return seconds, lifecycle_story(context.engine, experiment.id)
+
+
+def _tell(close: Close, options: Options) -> None:
+    day = f"{close.as_of:%Y-%m-%d}"
+    if close.challenger is not None:
+        word = "went on trial" if close.deployed else f"does not serve: {close.waiting or 'it serves already'}"
+        note(f"{day}  model {close.challenger.model[:12]} was trained and {word}", options.json)
+    if close.judgement is not None and close.judgement.verdict != "extend":
+        note(f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}", options.json)
+
+
+def lifecycle_story(engine: Any, experiment: str) -> dict[str, Any]:
+    """Return what became of an experiment's models: each with its gates and its trades, and all events in order."""
+    from throughline.learning.store import read_events, read_models, read_verdicts, trades_by_model
+
+    with engine.connect() as conn:
+        trades = trades_by_model(conn, experiment)
+        models = [_model(item, read_verdicts(conn, item.id), trades) for item in read_models(conn, experiment)]
+        events = [
+            {
+                "at": f"{event.effective_at:%Y-%m-%d}",
+                "kind": event.kind,
+                "model": event.model,
+                "reason": event.reason,
+                "by": event.by,
+            }
+            for event in read_events(conn, experiment)
+        ]
+    return {"models": models, "events": events, "trades": trades}
+
+
+def _model(item: StoredModel, verdicts: Sequence[GateResult], trades: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "labels": item.body["labels"]["labels"],
+        "effective": item.body["labels"]["effective"],
+        "as_of": item.body["identity"]["as_of"],
+        "passed": all(verdict.status == "pass" for verdict in verdicts),
+        "gates": {verdict.gate: verdict.status for verdict in verdicts},
+        "refused_by": [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if verdict.status != "pass"],
+        "metrics": item.body["metrics"],
+        "trades": trades.get(item.id, 0),
+    }
+
+
+def walk_words(told: Mapping[str, Any]) -> str:
+    """Return the models of a walk and what became of them, as text for the terminal."""
+    lines = ["", "Models, each trained only on what was closed by its midnight"]
+    if not told["models"]:
+        lines.append("  none: no midnight of the cadence lies inside the range")
+    for model in told["models"]:
+        verdict = "passed every gate" if model["passed"] else f"refused by {len(model['refused_by'])} gate(s)"
+        lines.append(
+            f"  {model['as_of'][:10]}  {model['id'][:12]}  {model['labels']:,} labels worth "
+            f"{float(model['effective']):,.0f}  {verdict}"
+        )
+        lines += [f"      {reason}" for reason in model["refused_by"]]
+    moves = [event for event in told["events"] if event["kind"] != "trained"]
+    lines += ["", "What became of them" if moves else "No model ever served: every trade was decided by the rule."]
+    for event in moves:
+        lines.append(f"  {event['at']}  {event['kind'].replace('_', ' ')}  {event['model'][:12]}: {event['reason']}")
+    counts = ", ".join(f"{name[:12]} {count}" for name, count in sorted(told["trades"].items()))
+    lines.append(f"Closed trades by deciding model: {counts or 'none'}")
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""The close of a day: look at the canary, watch the champion, and train where it is time.
+
+It is the same in a walk-forward, in a job of the schedule and by hand.
+
+Each step is a function of what is sealed by then, and idempotent: closing a day again changes nothing, and what a crash
+left half done is done by the next close. At most one event is caused by a look, and it takes effect at the close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from throughline.experiment.identity import Experiment
+from throughline.learning.events import ServingState, serving_state
+from throughline.learning.judge import judge
+from throughline.learning.lifecycle import promote, reject, roll_back, start_canary
+from throughline.learning.nightly import Challenger, train_challenger
+from throughline.learning.observations import read_evidence
+from throughline.learning.store import read_events, read_look, record_look
+from throughline.learning.types import RULE, Judgement
+from throughline.quality.verdict import GateRunner
+from throughline.storage.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Close:
+    """What the close of a day came to. judgement: of the look, None where nobody is on trial or watched; deployed:
+    whether the challenger went on trial; waiting: why it did not, None where it did or there is none."""
+
+    as_of: datetime
+    state: ServingState
+    judgement: Judgement | None
+    challenger: Challenger | None
+    deployed: bool
+    waiting: str | None
+
+
+def current_state(engine: Engine, experiment: str, at: datetime) -> ServingState:
+    """Return who serves in `experiment` at `at`."""
+    with engine.connect() as conn:
+        return serving_state(read_events(conn, experiment), at)
+
+
+def look(
+    engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days: int
+) -> Judgement | None:
+    """Judge whoever is on trial or watched at `as_of`, record the look, and act on its verdict.
+
+    None where nobody is: no canary, and no champion that was promoted over another. A look at the same instant is made
+    once; its verdict is acted on again, which does nothing where that was done.
+    """
+    state = current_state(engine, experiment.id, as_of)
+    settings = experiment.configuration
+    if state.canary is not None and state.canary_since is not None:
+        challenger, incumbent, since = ("canary", state.canary), ("champion", state.champion), state.canary_since
+        watching = False
+    elif state.fallback is not None and state.promoted_at is not None and state.champion != RULE:
+        challenger, incumbent, since = ("champion", state.champion), ("fallback", state.fallback), state.promoted_at
+        watching = True
+    else:
+        return None
+    with engine.connect() as conn:
+        found = read_look(conn, experiment.id, challenger[1], as_of)
+        evidence = read_evidence(
+            conn,
+            experiment.id,
+            challenger,
+            incumbent,
+            since,
+            as_of,
+            reach_days=reach_days,
+            max_missing_share=settings.gates.max_missing_share,
+        )
+    told = judge(
+        evidence.observations,
+        evidence.health,
+        settings.canary,
+        started=since,
+        as_of=as_of,
+        open_days=evidence.open_days,
+        watching=watching,
+        position_usd=settings.sizing.small_fund_usd / settings.sizing.max_positions,
+    )
+    if found is None:
+        record_look(engine, experiment.id, challenger[1], told)
+    _act(engine, experiment, challenger[1], told)
+    return told
+
+
+def _act(engine: Engine, experiment: Experiment, model: str, told: Judgement) -> None:
+    if told.verdict == "promote":
+        promote(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
+    elif told.verdict == "roll_back":
+        roll_back(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
+    elif told.verdict == "reject":
+        reject(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
+
+
+def train_and_deploy(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    experiment: Experiment,
+    gates: GateRunner,
+    as_of: datetime,
+    now: datetime,
+) -> tuple[Challenger, str | None]:
+    """Train a challenger as of `as_of` and put it on trial if every gate passed; return it, and why it waits if not."""
+    made = train_challenger(engine, artifacts, experiment, gates, as_of, now)
+    state = current_state(engine, experiment.id, as_of)
+    if not made.passed:
+        first = made.refusals[0]
+        return made, f"{len(made.refusals)} gate(s) refused it, the first {first.gate}: {first.reason}"
+    if experiment.configuration.model_policy == "none":
+        return made, "the experiment's model policy is 'none': the rule alone decides"
+    if state.canary == made.model or state.champion == made.model:
+        return made, None
+    if made.model in state.barred:
+        return made, "it was rolled back or rejected before, and there is no new evidence"
+    if state.canary is not None:
+        return made, f"model {state.canary[:12]} is on trial: one at a time"
+    start_canary(engine, experiment, made.model, at=as_of, by="gates", reason="every gate passed")
+    return made, None
+
+
+def close_day(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    experiment: Experiment,
+    gates: GateRunner,
+    as_of: datetime,
+    now: datetime,
+    *,
+    train: bool,
+    reach_days: int,
+) -> Close:
+    """Look, then train where `train` says so, at the end of a sealed day: `as_of` is the midnight after it."""
+    told = look(engine, experiment, as_of, reach_days=reach_days)
+    made, waiting = None, None
+    if train:
+        made, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now)
+    state = current_state(engine, experiment.id, as_of)
+    return Close(as_of, state, told, made, made is not None and state.canary == made.model, waiting)
+
+
+def retrain_days(first: date, last: date, cadence: str) -> Sequence[date]:
+    """Return the days of [first, last] on whose midnight models are trained.
+
+    cadence: 'monthly' (the first), 'weekly' (Mondays) or 'never'.
+    """
+    days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+    if cadence == "monthly":
+        return [day for day in days if day.day == 1]
+    if cadence == "weekly":
+        return [day for day in days if day.weekday() == 0]
+    return []
+

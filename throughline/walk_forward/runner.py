@@ -1,0 +1,101 @@
+"""`walk_forward`: the days of a range in order, each decided by the models of its time, each closed before the next.
+
+Belongs here: in which order days are run, looked at and learned from, and what came of it. Does not belong here: what a
+day does (flow), what the close of a day does (learning.cycle), Dagster (pipelines).
+
+A model is trained on the midnight of its day and on nothing that was open then; it serves from that midnight on. Days
+are run in long chunks while no model is on trial or watched, and one by one while the judge looks every day. A run that
+was broken off goes on where the seals stop: the last sealed day is closed again first, which does nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from throughline.flow.context import FlowContext, shadow_reach_days
+from throughline.learning.cycle import Close, close_day, current_state, retrain_days
+from throughline.learning.observations import midnight_after
+from throughline.storage.queries import sealed_days
+from throughline.tracking.layout import LOG
+
+DAY = timedelta(days=1)
+CHUNK_DAYS = 30
+"""Longest stretch that is run at once while nobody is on trial."""
+
+Run = Callable[[date, date], None]
+"""Runs every stage over [first, last]."""
+Check = Callable[[], None]
+"""Checks the registries and records the report; training asks for a recent one."""
+Told = Callable[[Close], None]
+"""Is told of the close of each day that was looked at or trained on."""
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """What a walk-forward came to. closes: those with a look or a training, in order, since this call began."""
+
+    closes: tuple[Close, ...]
+    ran: int
+
+
+def walk_forward(
+    ctx: FlowContext, start: date, end: date, run: Run, check: Check, told: Told | None = None
+) -> WalkForward:
+    """Run [start, end] with models of their time. start: the experiment's epoch.
+
+    Raises what the stages, the training and the judge raise; what was sealed and decided by then stays.
+    """
+    cadence = ctx.experiment.configuration.learning.retrain
+    # on the epoch's own midnight nothing is known
+    boundaries = set(retrain_days(start + DAY, end + DAY, cadence))
+    with ctx.engine.connect() as conn:
+        sealed = set(sealed_days(conn, ctx.experiment.id, LOG))
+    day = start
+    while day in sealed and day <= end:
+        day += DAY
+    closes: list[Close] = []
+    if day > start:
+        _close(ctx, day - DAY, boundaries, check, closes, told)
+    ran = 0
+    while day <= end:
+        last = _stretch(ctx, day, end, boundaries)
+        run(day, last)
+        ran += (last - day).days + 1
+        _close(ctx, last, boundaries, check, closes, told)
+        day = last + DAY
+    return WalkForward(tuple(closes), ran)
+
+
+def _stretch(ctx: FlowContext, day: date, end: date, boundaries: set[date]) -> date:
+    """Return the last day of what is run next: one day while somebody is on trial or watched."""
+    state = current_state(ctx.engine, ctx.experiment.id, midnight_after(day - DAY))
+    if state.canary is not None or state.fallback is not None:
+        return day
+    last = day
+    while last < end and last + DAY not in boundaries and (last - day).days + 1 < CHUNK_DAYS:
+        last += DAY
+    return last
+
+
+def _close(
+    ctx: FlowContext, day: date, boundaries: set[date], check: Check, closes: list[Close], told: Told | None
+) -> None:
+    train = day + DAY in boundaries
+    if train:
+        check()
+    close = close_day(
+        ctx.engine,
+        ctx.artifacts,
+        ctx.experiment,
+        ctx.gates,
+        midnight_after(day),
+        ctx.clock.now(),
+        train=train,
+        reach_days=shadow_reach_days(ctx.experiment.configuration.exits),
+    )
+    if close.judgement is not None or close.challenger is not None:
+        closes.append(close)
+        if told is not None:
+            told(close)
