@@ -14,10 +14,11 @@ import pytest
 from throughline.configuration import GateSettings
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.quality.runner import GreatExpectationsRunner
-from throughline.quality.suite import GATED_ASSETS, Rule, load_suite, parse_suite, resolved_kwargs
+from throughline.quality.suite import GATED_ASSETS, TRAINING_SET, Rule, load_suite, parse_suite, resolved_kwargs
 from throughline.quality.verdict import Failure
 
 DAY = date(2021, 1, 2)
+SUITES = (*GATED_ASSETS, TRAINING_SET)
 NAN = float("nan")
 
 BAR = {"open_time": 0, "open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 5.0}
@@ -106,6 +107,33 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         }
         for i in range(2)
     ],
+    "trade_features": [
+        {
+            "key": f"f{i}",
+            "candidate": f"u{i}",
+            "source": "shadow",
+            "net_return": -0.15,
+            "decided_before_entry": 1,
+            "entered_before_exit": 1,
+            "resolved_in_day": 1,
+            "missing_share": 0.3,
+            "features": 40,
+        }
+        for i in range(2)
+    ],
+    "training_set": [
+        {
+            "key": f"u{i}",
+            "source": "executed",
+            "net_return": 0.3,
+            "weight": 0.5,
+            "decided": 100.0,
+            "t0": 100.0,
+            "t1": 200.0,
+            "as_of": 200.0,
+        }
+        for i in range(2)
+    ],
 }
 DAYS: dict[str, dict[str, Any]] = {
     "market_bars": {
@@ -124,6 +152,8 @@ DAYS: dict[str, dict[str, Any]] = {
     "canonical_trades": {"trades": 2, "outcomes": 2},
     "soulprints": {"soulprints": 2, "written": 2},
     "profit_buckets": {"profit_buckets": 2, "written": 2},
+    "trade_features": {"labels": 2},
+    "training_set": {"labels": 2},
 }
 
 DEFECTS: list[tuple[str, dict[str, Any], str]] = [
@@ -201,6 +231,23 @@ DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("profit_buckets", {"max_adverse_percent": 31.0}, "best_is_not_below_worst"),
     ("profit_buckets", {"canonical": "t1"}, "one_entry_per_trade"),
     ("profit_buckets", {"key": "b1"}, "one_row_per_entry"),
+    ("trade_features", {"net_return": NAN}, "net_return_is_known"),
+    ("trade_features", {"net_return": -2.1}, "net_return_is_not_beyond_stake"),
+    ("trade_features", {"source": "guess"}, "source_is_one_of_ours"),
+    ("trade_features", {"decided_before_entry": 0}, "decision_is_not_after_entry"),
+    ("trade_features", {"entered_before_exit": 0}, "entry_is_not_after_exit"),
+    ("trade_features", {"resolved_in_day": 0}, "label_resolved_in_its_day"),
+    ("trade_features", {"missing_share": 0.61}, "features_are_not_mostly_missing"),
+    ("trade_features", {"features": 0}, "there_are_features"),
+    ("trade_features", {"candidate": "u1"}, "one_row_per_label"),
+    ("training_set", {"net_return": NAN}, "net_return_is_known"),
+    ("training_set", {"weight": NAN}, "weight_is_known"),
+    ("training_set", {"weight": 0.0}, "weight_is_a_share"),
+    ("training_set", {"weight": 1.1}, "weight_is_a_share"),
+    ("training_set", {"t0": 99.0}, "entry_is_not_before_decision"),
+    ("training_set", {"t0": 201.0, "t1": 200.0}, "exit_is_not_before_entry"),
+    ("training_set", {"t1": 201.0}, "label_was_resolved_by_then"),
+    ("training_set", {"key": "u1"}, "one_row_per_label"),
 ]
 
 DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
@@ -218,6 +265,8 @@ DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("canonical_trades", {"trades": 1}, "every_outcome_is_registered"),
     ("soulprints", {"written": 3}, "registry_holds_what_was_written"),
     ("profit_buckets", {"profit_buckets": 1}, "registry_holds_what_was_written"),
+    ("trade_features", {"labels": NAN}, "labels_is_known"),
+    ("training_set", {"labels": NAN}, "labels_is_known"),
 ]
 
 ALL_DEFECTS = [(asset, True, change, rule) for asset, change, rule in DEFECTS] + [
@@ -241,12 +290,12 @@ def days_of(asset: str, **changes: Any) -> pd.DataFrame:
     return pd.DataFrame([{"partition": DAY, **DAYS[asset], **changes}])
 
 
-@pytest.mark.parametrize("asset", GATED_ASSETS)
+@pytest.mark.parametrize("asset", SUITES)
 def test_a_sound_day_passes(runner: GreatExpectationsRunner, asset: str) -> None:
     assert runner.evaluate(asset, rows_of(asset), days_of(asset), [DAY]) == {DAY: ()}
 
 
-@pytest.mark.parametrize("asset", GATED_ASSETS)
+@pytest.mark.parametrize("asset", SUITES)
 def test_a_day_without_records_passes_the_row_rules(runner: GreatExpectationsRunner, asset: str) -> None:
     empty = {"market_bars": {"bars": 1}, "research_snapshots": {"candidates": 0, "documents": 0}}.get(asset, {})
     rows = pd.DataFrame({"partition": [], "key": []})
@@ -257,7 +306,7 @@ def test_a_day_without_records_passes_the_row_rules(runner: GreatExpectationsRun
 def verdicts(runner: GreatExpectationsRunner) -> dict[tuple[str, int], tuple[Failure, ...]]:
     """The failures of each defect (asset, its number), all judged at once: each defect has a day of its own."""
     found: dict[tuple[str, int], tuple[Failure, ...]] = {}
-    for asset in GATED_ASSETS:
+    for asset in SUITES:
         numbers = [n for n, item in enumerate(ALL_DEFECTS) if item[0] == asset]
         rows, days = [], []
         for number in numbers:
@@ -293,7 +342,7 @@ def test_every_rule_that_judges_more_than_presence_is_broken_by_a_test() -> None
     tested = {(asset, rule) for asset, _, _, rule in ALL_DEFECTS}
     rules = {
         (asset, rule.name)
-        for asset in GATED_ASSETS
+        for asset in SUITES
         for frame in (load_suite(asset).rows, load_suite(asset).days)
         for rule in frame.rules
         if not rule.name.endswith("_is_known")
@@ -343,7 +392,7 @@ def test_a_suite_names_its_version_and_its_hash_follows_its_content() -> None:
     suite = load_suite("outcomes")
     assert suite.name == "outcomes@1"
     assert len(suite.hash) == 64
-    assert len({load_suite(asset).hash for asset in GATED_ASSETS}) == len(GATED_ASSETS)
+    assert len({load_suite(asset).hash for asset in SUITES}) == len(SUITES)
 
 
 def frame(*rules: dict[str, Any]) -> dict[str, Any]:
@@ -397,5 +446,5 @@ def test_the_suites_are_json_whose_only_numbers_are_integers() -> None:
         for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             walk(item)
 
-    for asset in GATED_ASSETS:
+    for asset in SUITES:
         walk(json.loads(resources.files("throughline.quality.suites").joinpath(f"{asset}.json").read_text()))

@@ -45,8 +45,26 @@ def _candidate(body: Body) -> list[str]:
         f"{body['side']} {body['instrument']} (segment {body['segment']}) by {body['strategy']}",
         f"{scores}, wished {usd(body['notional_usd'])}",
         f"decided by model {body['model_version']}, arm {body['arm']}",
+        *_scores(body["decision"]),
         f"without a value: {', '.join(body['missing']) or 'nothing'}",
     ]
+
+
+def _scores(decision: Body | None) -> list[str]:
+    """What each model said at the decision, None where the rule alone decides."""
+    if decision is None:
+        return []
+    lines = [f"episode {decision['episode']}, bucket {decision['bucket'] or 'none: nobody was on trial'}"]
+    for line in decision["scores"]:
+        if line["error"] is not None:
+            lines.append(f"{line['role']} {line['model'][:12]} could not score: {line['error']}")
+            continue
+        numbers = ""
+        if line["probability"] is not None:
+            chance, expected = 100 * float(line["probability"]), 100 * float(line["expected_return"])
+            numbers = f", {chance:.1f} % for a gain, {expected:+.2f} % expected"
+        lines.append(f"{line['role']} {line['model'][:12]} would {'take' if line['take'] else 'decline'} it{numbers}")
+    return lines
 
 
 def _research(body: Body) -> list[str]:
@@ -112,6 +130,15 @@ def _shadow(body: Body) -> list[str]:
     return [f"at the reference size of {size}: {gave} (never counted as profit)"]
 
 
+def _labelled(body: Body) -> list[str]:
+    label, values = body["label"], body["features"]["values"]
+    known = sum(value is not None for value in values.values())
+    return [
+        f"{body['source']} label {100 * float(label['net_return']):+.2f} % net, known on {when(body['resolved_at'])}",
+        f"{known} of {len(values)} features known, vector {body['features']['hash'][:16]}...",
+    ]
+
+
 def _state(body: Body) -> list[str]:
     return [
         f"{name}: equity {usd(path['equity_usd'])}, cash {usd(path['cash_usd'])}, {len(path['positions'])} open, "
@@ -162,6 +189,7 @@ TITLES: Mapping[str, str] = {
     "outcomes": "Outcome",
     "shadow_outcomes": "Shadow outcome",
     "portfolio_states": "Portfolio state",
+    "trade_features": "Features and label",
     "canonical_trades": "Canonical trade",
     "soulprints": "Soulprint",
     "profit_buckets": "Profit bucket entry",
@@ -175,6 +203,7 @@ _WORDS: Mapping[str, Callable[[Body], list[str]]] = {
     "outcomes": _outcome,
     "shadow_outcomes": _shadow,
     "portfolio_states": _state,
+    "trade_features": _labelled,
     "canonical_trades": _trade,
     "soulprints": _soulprint,
     "profit_buckets": _bucket,

@@ -67,7 +67,7 @@ def _score(name: str) -> Callable[[Snapshot], float | None]:
 def _log10(read: Callable[[Snapshot], float | None]) -> Callable[[Snapshot], float | None]:
     def logarithm(told: Snapshot) -> float | None:
         value = read(told)
-        return None if value is None or value <= 0.0 else math.log10(value)
+        return None if value is None or value < 0.0 else math.log10(1.0 + value)  # a drained pool is not a missing one
 
     return logarithm
 
@@ -108,11 +108,11 @@ def _missing_signals(told: Snapshot) -> float:
 FEATURES: tuple[Feature, ...] = (
     Feature("momentum", "market", "return over the momentum window, fraction", _scan("momentum")),
     Feature("volatility", "market", "daily standard deviation of bar returns, fraction", _scan("volatility")),
-    Feature("log_volume_24h", "market", "log10 of the 24 h volume in USD", _log10(_scan("volume_24h"))),
-    Feature("log_market_cap", "market", "log10 of the market cap in USD", _log10(_scan("market_cap"))),
+    Feature("log_volume_24h", "market", "log10 of 1 + the 24 h volume in USD", _log10(_scan("volume_24h"))),
+    Feature("log_market_cap", "market", "log10 of 1 + the market cap in USD", _log10(_scan("market_cap"))),
     Feature("turnover", "market", "24 h volume over market cap", _ratio(_scan("volume_24h"), _scan("market_cap"))),
     *(Feature(f"signal_{name}", "market", f"soulprint component {name}", _signal(name)) for name in SIGNALS),
-    Feature("log_pool_reserve", "on_chain", "log10 of the pool's reserve in USD", _log10(_reference("pool_reserve"))),
+    Feature("log_pool_reserve", "on_chain", "log10 of 1 + the pool's reserve in USD", _log10(_reference("pool_reserve"))),
     Feature("top10_share", "on_chain", "share of the ten largest holders", _reference("top10_share")),
     Feature("age_days", "on_chain", "days since the segment's first bar: the token's age at least", _age_days),
     Feature("sentiment", "social", "sentiment in [0, 1]", _scan("sentiment")),
@@ -123,7 +123,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("opportunity", "execution", "opportunity score of the rule", _score("opportunity")),
     Feature("hour", "execution", "hour of the decision, UTC, [0, 24)", _hour),
     Feature("weekday", "execution", "weekday of the decision, Monday = 0", _weekday),
-    Feature("log_notional", "execution", "log10 of the wished size in USD", _log10(_notional)),
+    Feature("log_notional", "execution", "log10 of 1 + the wished size in USD", _log10(_notional)),
     Feature("volume_share", "execution", "wished size over the 24 h volume", _ratio(_notional, _scan("volume_24h"))),
     Feature("missing_signals", "execution", "share of the soulprint's components that are missing", _missing_signals),
 )

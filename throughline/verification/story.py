@@ -25,8 +25,17 @@ from throughline.tracking.system import MODE
 from throughline.verification.arithmetic import outcome_problems
 from throughline.verification.dossier_links import registry_problems
 
-ORDER = ("market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
-"""The chain from data to outcome."""
+ORDER = (
+    "market_scans",
+    "candidates",
+    "research_docs",
+    "dispositions",
+    "executions",
+    "outcomes",
+    "shadow_outcomes",
+    "trade_features",
+)
+"""The chain from data to outcome, and to what is learned from it."""
 SPECIALISED = ("soulprints", "profit_buckets")
 """The registries that refer to a canonical trade."""
 
