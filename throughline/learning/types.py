@@ -5,9 +5,10 @@ Times are Unix milliseconds (UTC), returns are net of costs and fractions of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,18 @@ class GateResult:
     value: float | None
     threshold: float | None
     reason: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of hyper-parameters as the ledger of trials keeps it.
+
+    hash: over what was tried on what, so that a rerun is the same trial. body: canonical JSON of parameters, data and
+    what came out; its `sharpe` (text) is what the deflated Sharpe ratio of later models reads.
+    """
+
+    hash: str
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
