@@ -17,6 +17,7 @@ from throughline.tracking.checking import CheckedRow, examine_row, finding
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import KINDS
 from throughline.verification.arithmetic import outcome_problems, state_problems
+from throughline.verification.learned import label_problems, research_problems
 from throughline.verification.reading import parents, stream
 
 Progress = Callable[[str, int], None]
@@ -123,14 +124,15 @@ def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch:
     if check is None or not rows:
         return
     known: dict[uuid_module.UUID, Mapping[str, Any]] = {}
-    key = {"outcomes": "execution", "portfolio_states": "previous"}.get(table)
-    if key is not None:
+    keys = _COMPARED.get(table, ())
+    for key in keys:
         wanted = [reference[0] for item in rows if (reference := _reference(item, key)) is not None]
-        known = parents(connection, dict(LINKS[table])[key], wanted, with_body=True)
+        known |= parents(connection, dict(LINKS[table])[key], wanted, with_body=True)
     for item in rows:
         assert item.body is not None
         try:
-            parent = _body(known, _reference(item, key)) if key else None
+            found = [_body(known, _reference(item, key)) for key in keys]
+            parent = found[0] if len(found) == 1 else found
             ledger.findings += [
                 finding(table, item.uuid, "inconsistent", it) for it in check(item, parent, epoch, ledger)
             ]
@@ -185,11 +187,17 @@ def _judge_seals(ledger: Ledger) -> None:
     ledger.read_as.clear()
 
 
-def _check_research(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
-    for told in (item.body or {})["inputs"]:
+def _check_research(item: CheckedRow, candidate: Mapping[str, Any] | None, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    for told in body["inputs"]:
         if told["artifact"] is not None:
             ledger.artifacts.setdefault(told["artifact"], str(item.uuid))
-    return []
+    return research_problems(body, candidate)
+
+
+def _check_label(item: CheckedRow, found: list[Any], epoch: date, ledger: Ledger) -> list[str]:
+    research, shadow, outcome = found
+    return label_problems(item.body or {}, research, shadow or outcome)
 
 
 def _check_disposition(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:
@@ -222,4 +230,12 @@ _CONTENTS: Mapping[str, Callable[[CheckedRow, Any, date, Ledger], list[str]]] = 
     "dispositions": _check_disposition,
     "outcomes": _check_outcome,
     "portfolio_states": _check_state,
+    "trade_features": _check_label,
 }
+_COMPARED: Mapping[str, tuple[str, ...]] = {
+    "research_docs": ("candidate",),
+    "outcomes": ("execution",),
+    "portfolio_states": ("previous",),
+    "trade_features": ("research", "shadow", "outcome"),
+}
+"""Table -> the references in its bodies whose records are compared with them."""
