@@ -77,9 +77,9 @@ def test_what_is_missing_stays_missing_and_is_no_number(path: tuple[str, ...]) -
     gone = [name for name in NAMES if lacking.values[name] is None]
     assert gone, "nothing shows that the value is missing"
     assert np.isnan(lacking.numbers()[[NAMES.index(name) for name in gone]]).all()
-    for number in ("1", "0.5"):
+    for number in ("1", "0.5", "0"):
         there = feature_vector(changed(told, path, number))
-        assert all(there.values[name] is not None for name in gone)
+        assert number == "0" or all(there.values[name] is not None for name in gone)  # a ratio to 0 is undefined
         assert lacking.hash != there.hash
 
 
@@ -107,6 +107,15 @@ def test_the_vector_says_its_own_hash_and_its_numbers_say_its_texts(seed: int, m
     assert vector.hash == hash_body("feature_vector", {"schema": feature_schema(), "values": dict(vector.values)})
     texts = [None if math.isnan(number) else score_text(number) for number in vector.numbers().tolist()]
     assert texts == [vector.values[name] for name in NAMES]
+
+
+@given(st.dictionaries(st.text(max_size=6), st.none() | st.text(max_size=8), max_size=8))
+def test_the_short_way_to_the_hash_is_the_canonical_one(values: dict[str, str | None]) -> None:
+    try:
+        expected = hash_body("feature_vector", {"schema": feature_schema(), "values": values})
+    except (ValueError, UnicodeEncodeError):
+        return  # two keys that are one after NFC, or half a surrogate: no hash either way
+    assert vector_hash(values) == expected
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -28,6 +28,8 @@ from throughline.features.vector import NAMES, FeatureVector, feature_schema, ve
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, parse_time, time_text
 
 KIND = "hot_entry"
+_HEAD, _MIDDLE, _TAIL = b'{"entry":', b',"hash":"', b'"}'
+_CLAIM = len(_MIDDLE) + 64 + len(_TAIL)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def newest_of(entries: Sequence[HotEntry]) -> list[HotEntry]:
 
 
 def entry_bytes(entry: HotEntry, namespace: str) -> bytes:
-    """Return the bytes of an entry in a namespace: canonical JSON with the hash of all the rest."""
+    """Return the bytes of an entry in a namespace: canonical JSON of {entry, hash}, the hash over the entry's bytes."""
     body = {
         "candidate": entry.candidate,
         "event_time": entry.event_time,
@@ -103,7 +105,8 @@ def entry_bytes(entry: HotEntry, namespace: str) -> bytes:
         "namespace": namespace,
         "schema_version": SCHEMA_VERSION,
     }
-    return canonical_bytes(body | {"hash": content_hash(KIND, canonical_bytes(body))})
+    inner = canonical_bytes(body)
+    return _HEAD + inner + _MIDDLE + content_hash(KIND, inner).encode("ascii") + _TAIL
 
 
 def read_entry(data: bytes, namespace: str, instrument: str) -> HotEntry:
@@ -113,11 +116,12 @@ def read_entry(data: bytes, namespace: str, instrument: str) -> HotEntry:
     than it should be, 'schema' where the vector is of another feature schema.
     """
     where = f"the hot features of {instrument} (namespace {namespace[:12]})"
+    inner = data[len(_HEAD) : -_CLAIM]
+    if data != _HEAD + inner + _MIDDLE + content_hash(KIND, inner).encode("ascii") + _TAIL:
+        raise HotEntryRejected("damaged", f"{where} are not what was published there: publish them again")
     try:
-        told: dict[str, Any] = json.loads(data)
-        claimed = told.pop("hash")
+        told: dict[str, Any] = json.loads(inner)
         features = told["features"]
-        whole = claimed == content_hash(KIND, canonical_bytes(told))
         entry = HotEntry(
             instrument=told["instrument"],
             candidate=UUID(told["candidate"]),
@@ -130,8 +134,8 @@ def read_entry(data: bytes, namespace: str, instrument: str) -> HotEntry:
         made = vector_hash(entry.values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HotEntryRejected("damaged", f"{where} cannot be read: publish them again") from error
-    if not whole or (told["namespace"], entry.instrument) != (namespace, instrument):
-        raise HotEntryRejected("damaged", f"{where} are not what was published there: publish them again")
+    if (told.get("namespace"), entry.instrument) != (namespace, instrument):
+        raise HotEntryRejected("damaged", f"{where} are those of another place: publish them again")
     if entry.schema != feature_schema():
         raise HotEntryRejected(
             "schema", f"{where} have feature schema {entry.schema}, this code's is {feature_schema()}: publish again"

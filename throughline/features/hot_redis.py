@@ -42,12 +42,17 @@ class RedisHotStore:
 
     def __init__(self, url: str, namespace: str) -> None:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         if not url.startswith(SCHEMES):
             raise SettingsError("The hot store's URL is of no kind that is known: write redis://host:6379/0.")
         try:
             self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=False
+                url,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                retry=Retry(NoBackoff(), 1),  # for a connection that the server dropped; beyond that the ledger answers
             )
         except (ValueError, redis.RedisError):
             # What could not be read may be a part of the password: nothing of it is told, nor chained.

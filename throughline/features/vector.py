@@ -112,7 +112,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("log_market_cap", "market", "log10 of 1 + the market cap in USD", _log10(_scan("market_cap"))),
     Feature("turnover", "market", "24 h volume over market cap", _ratio(_scan("volume_24h"), _scan("market_cap"))),
     *(Feature(f"signal_{name}", "market", f"soulprint component {name}", _signal(name)) for name in SIGNALS),
-    Feature("log_pool_reserve", "on_chain", "log10 of 1 + the pool's reserve in USD", _log10(_reference("pool_reserve"))),
+    Feature(
+        "log_pool_reserve", "on_chain", "log10 of 1 + the pool's reserve in USD", _log10(_reference("pool_reserve"))
+    ),
     Feature("top10_share", "on_chain", "share of the ten largest holders", _reference("top10_share")),
     Feature("age_days", "on_chain", "days since the segment's first bar: the token's age at least", _age_days),
     Feature("sentiment", "social", "sentiment in [0, 1]", _scan("sentiment")),
@@ -131,7 +133,7 @@ FEATURES: tuple[Feature, ...] = (
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,17 @@ def feature_schema() -> str:
 
 def vector_hash(values: Mapping[str, str | None]) -> str:
     """Return the identity of a vector: over its schema and its values."""
-    return hash_body("feature_vector", {"schema": feature_schema(), "values": dict(values)})
+    told = dict(values)
+    plain = all(item is None or (type(item) is str and item.isascii()) for item in told.values())
+    if plain and all(type(name) is str and name.isascii() for name in told):
+        return _plain_hash(told)
+    return hash_body("feature_vector", {"schema": feature_schema(), "values": told})
+
+
+def _plain_hash(values: dict[str, str | None]) -> str:
+    """Return `vector_hash` of ASCII texts and None: the very bytes, without a walk that finds nothing to normalise."""
+    canonical = _ENCODE({"schema": feature_schema(), "values": values}).encode("ascii")
+    return content_hash("feature_vector", canonical)
 
 
 def _rounded(value: float) -> str:
@@ -175,7 +187,4 @@ def feature_vector(snapshot: Snapshot) -> FeatureVector:
     for item in FEATURES:
         value = item.read(snapshot)
         values[item.name] = None if value is None or not math.isfinite(value) else _rounded(value)
-    # The very bytes of `vector_hash`, without its walk over values that are score texts and keys that are ours; a test
-    # compares the two.
-    canonical = _ENCODE({"schema": feature_schema(), "values": values}).encode("ascii")
-    return FeatureVector(values, content_hash("feature_vector", canonical))
+    return FeatureVector(values, _plain_hash(values))
