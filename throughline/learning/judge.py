@@ -151,7 +151,7 @@ def tripped_guards(executed: Pairs, health: Health, settings: CanarySettings, po
         ),
         (
             health.incomplete > settings.max_incomplete_share * decisions,
-            f"{health.incomplete} of {health.decisions} decisions lacked features (at most {settings.max_incomplete_share:.1%})",
+            f"{health.incomplete} of {health.decisions} lacked features (at most {settings.max_incomplete_share:.1%})",
         ),
         (
             health.latency_ms > settings.max_latency_ms,
