@@ -1,7 +1,7 @@
 """Tells someone that a run failed: one line in the log, and a message to the configured webhook.
 
-Belongs here: what the message says. Does not belong here: how it is delivered (`resources.webhook`). A run that only
-blocked days did not fail; its check is red.
+Belongs here: what the message says. Does not belong here: how it is delivered (`notifier`). A run that only blocked
+days did not fail; its check is red, and `gate_failed` tells of that.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from typing import Any
 import dagster as dg
 
 from resources.flow import EXPERIMENT_TAG
-from resources.webhook import WebhookError, post_json
-
-_TEXT_LIMIT = 2_000
+from sensors.notifier import TEXT_LIMIT, Notifier
 
 
 def failure_message(run: dg.DagsterRun, reason: str) -> dict[str, Any]:
@@ -23,12 +21,12 @@ def failure_message(run: dg.DagsterRun, reason: str) -> dict[str, Any]:
     days = f"{first} to {last}" if first else single
     about = f" for {days}" if days else ""
     return {
-        "text": f"Throughline: {run.job_name}{about} failed: {reason}"[:_TEXT_LIMIT],
+        "text": f"Throughline: {run.job_name}{about} failed: {reason}"[:TEXT_LIMIT],
         "job": run.job_name,
         "run_id": run.run_id,
         "partitions": days,
         "experiment": run.tags.get(EXPERIMENT_TAG),
-        "reason": reason[:_TEXT_LIMIT],
+        "reason": reason[:TEXT_LIMIT],
     }
 
 
@@ -48,6 +46,7 @@ def run_failure_notifier(url: str | None, *, allow_private: bool = False) -> dg.
 
     url: where to post, None to log only. allow_private: whether that may be a private address (`resources.webhook`).
     """
+    notifier = Notifier(url, allow_private)
 
     @dg.run_failure_sensor(
         name="on_run_failure",
@@ -59,13 +58,6 @@ def run_failure_notifier(url: str | None, *, allow_private: bool = False) -> dg.
         message = failure_message(
             context.dagster_run, failure_reason(context.failure_event, list(context.get_step_failure_events()))
         )
-        context.log.error(message["text"])
-        if url is None:
-            return
-        try:
-            post_json(url, message, allow_private=allow_private)
-        except WebhookError as error:
-            # Not raised: the sensor would ask again and again, and the runs after this one would wait behind it.
-            context.log.error(f"{error}; the failure of run {context.dagster_run.run_id} was only logged")
+        notifier.tell(context.log, message, f"the failure of run {context.dagster_run.run_id}")
 
     return notify

@@ -1,0 +1,171 @@
+"""Four pictures of a model, as PNG bytes 902 pixels wide: calibration, deciles, importance, trials.
+
+Belongs here: drawing. Does not belong here: where the numbers come from (`model_card`). What a model has no numbers for
+is not drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from throughline.analytics.canvas import INK, MUTED, figure_of, plain, png_of
+from throughline.analytics.pictures import COLOURS
+
+_GAIN, _LOSS, _SOFT = COLOURS["optimistic"], COLOURS["pessimistic"], "#c9d8e6"
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Labels whose said probability of a gain lies together. said: its mean; seen: share that gained; n: how many."""
+
+    said: float
+    seen: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Decile:
+    """Labels whose expected return lies together. said, seen: mean expected and mean net return, fractions."""
+
+    said: float
+    seen: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Importance:
+    """By how much a score falls where a feature is shuffled. spread: standard deviation over the shuffles."""
+
+    feature: str
+    drop: float
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialPoint:
+    """One line of the trial ledger. gain: mean net return per taken label; sharpe: per label; chosen: became the model.
+
+    earlier: recorded by an earlier training of the experiment.
+    """
+
+    name: str
+    gain: float | None
+    sharpe: float | None
+    chosen: bool = False
+    earlier: bool = False
+
+
+def calibration_png(bins: Sequence[CalibrationBin], brier: float | None = None) -> bytes:
+    """Return said against seen probability of a gain, out of fold, with the number of labels of each bin below."""
+    figure = figure_of(3.6)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
+    upper.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle="--", label="as said, so it came")
+    upper.plot(
+        [100 * item.said for item in bins],
+        [100 * item.seen for item in bins],
+        color=COLOURS["base"],
+        linewidth=1.4,
+        marker="o",
+        markersize=5,
+        label="the model, out of fold",
+    )
+    every = [100 * value for item in bins for value in (item.said, item.seen)]
+    low, high = max(0.0, min(every, default=0.0) - 5), min(100.0, max(every, default=100.0) + 5)
+    upper.set_xlim(low, high)
+    upper.set_ylim(low, high)
+    upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    upper.legend(fontsize=8, frameon=False, loc="upper left")
+    upper.grid(alpha=0.25)
+    told = "" if brier is None else f"; Brier score {brier:.3f}"
+    plain(upper, f"share of labels with a gain, by the probability that was said{told}")
+    widths = max(0.5, 0.03 * (high - low))
+    lower.bar([100 * item.said for item in bins], [item.n for item in bins], width=widths, color=_SOFT)
+    for item in bins:
+        lower.text(100 * item.said, item.n, f"{item.n:,}", fontsize=7, ha="center", va="bottom", color=MUTED)
+    lower.set_ylim(0, 1.35 * max((item.n for item in bins), default=1))
+    lower.set_yticks([])
+    lower.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    plain(lower, "labels")
+    return png_of(figure)
+
+
+def deciles_png(deciles: Sequence[Decile]) -> bytes:
+    """Return the mean net return by tenth of the expected return, out of fold, lowest first, with what was expected."""
+    figure = figure_of(2.9)
+    axes = figure.subplots()
+    places = range(len(deciles))
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    axes.bar(
+        places,
+        [100 * item.seen for item in deciles],
+        color=[_GAIN if item.seen > 0 else _LOSS for item in deciles],
+        width=0.7,
+        alpha=0.85,
+    )
+    axes.scatter(
+        places, [100 * item.said for item in deciles], color=INK, s=20, zorder=3, marker="D", label="what was expected"
+    )
+    names = [f"{place + 1}\n{item.n:,}" for place, item in enumerate(deciles)]
+    axes.set_xticks(list(places), names)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1f} %" if value else "0 %")
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    plain(axes, "mean net return by tenth of the expected return (10 = highest), number of labels below")
+    return png_of(figure)
+
+
+def importance_png(items: Sequence[Importance], score: str) -> bytes:
+    """Return by how much `score` falls where each feature is shuffled, most first."""
+    ordered = sorted(items, key=lambda item: (-item.drop, item.feature))
+    figure = figure_of(0.8 + 0.22 * max(len(ordered), 2))
+    axes = figure.subplots()
+    places = range(len(ordered))
+    axes.axvline(0.0, color=MUTED, linewidth=0.8)
+    axes.barh(
+        places,
+        [item.drop for item in ordered],
+        color=[COLOURS["base"] if item.drop > 0 else _SOFT for item in ordered],
+        height=0.7,
+    )
+    for place, item in zip(places, ordered, strict=True):
+        if item.spread is not None:
+            axes.hlines(place, item.drop - item.spread, item.drop + item.spread, color=INK, linewidth=1.0)
+    axes.set_yticks(list(places), [item.feature.replace("_", " ") for item in ordered])
+    axes.set_ylim(len(ordered) - 0.4, -0.6)
+    axes.grid(axis="x", alpha=0.25)
+    plain(axes, f"fall of {score} where the feature is shuffled")
+    return png_of(figure)
+
+
+def trials_png(trials: Sequence[TrialPoint]) -> bytes:
+    """Return gain and Sharpe ratio of each trial in the order they were made; the chosen one is filled."""
+    figure = figure_of(3.4)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, values, title in (
+        (upper, [None if item.gain is None else 100 * item.gain for item in trials], "mean net return per taken label"),
+        (lower, [item.sharpe for item in trials], "Sharpe ratio"),
+    ):
+        axes.axhline(0.0, color=MUTED, linewidth=0.8)
+        for place, (item, value) in enumerate(zip(trials, values, strict=True)):
+            if value is None:
+                continue
+            colour = MUTED if item.earlier else COLOURS["base"]
+            axes.scatter(
+                [place], [value], s=44, zorder=3, edgecolors=colour, facecolors=colour if item.chosen else "white"
+            )
+        axes.grid(axis="y", alpha=0.25)
+        plain(axes, title)
+    upper.yaxis.set_major_formatter(lambda value, _: f"{value:+.2f} %" if value else "0 %")
+    lower.set_xlim(-0.6, len(trials) - 0.4)
+    names = [item.name for item in trials]
+    crowded = len(names) > 14
+    lower.set_xticks(
+        range(len(names)),
+        names,
+        rotation=40 if not crowded else 90,
+        ha="right",
+        rotation_mode="anchor",
+        fontsize=7 if not crowded else 6,
+    )
+    return png_of(figure)
