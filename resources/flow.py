@@ -140,6 +140,7 @@ class HomeFlow:
 
     def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
         from throughline.experiment.providers import make_provider
+        from throughline.features.hot import open_hot_store
         from throughline.flow import make_context
         from throughline.proof.settings import open_proof
         from throughline.quality.runner import GreatExpectationsRunner
@@ -159,6 +160,7 @@ class HomeFlow:
             GreatExpectationsRunner(experiment.configuration.gates),
             SystemClock(),
             proof=open_proof(self.settings.home, self.database().embedded),
+            hot=open_hot_store(self.settings.redis_url, self.database().engine("writer"), experiment.id),
         )
 
 

@@ -22,6 +22,7 @@ DATABASE_VARIABLE = "THROUGHLINE_DATABASE_URL"
 ARTIFACTS_VARIABLE = "THROUGHLINE_ARTIFACTS"
 START_VARIABLE = "THROUGHLINE_PARTITIONS_START"
 CHUNK_VARIABLE = "THROUGHLINE_CHUNK_DAYS"
+REDIS_VARIABLE = "THROUGHLINE_REDIS_URL"
 WEBHOOK_VARIABLE = "THROUGHLINE_WEBHOOK_URL"
 WEBHOOK_PRIVATE_VARIABLE = "THROUGHLINE_WEBHOOK_PRIVATE"
 
@@ -43,6 +44,7 @@ class Settings:
     artifacts: str | None = None
     partitions_start: date = FIRST_DAY
     chunk_days: int = CHUNK_DAYS
+    redis_url: str | None = None
     webhook_url: str | None = None
     webhook_private: bool = False
 
@@ -59,6 +61,7 @@ def load_settings(environment: Mapping[str, str] | None = None, home: str | None
         artifacts=_text(env, ARTIFACTS_VARIABLE),
         partitions_start=_day(env, START_VARIABLE, FIRST_DAY),
         chunk_days=_count(env, CHUNK_VARIABLE, CHUNK_DAYS),
+        redis_url=_text(env, REDIS_VARIABLE),
         webhook_url=_address(env, WEBHOOK_VARIABLE),
         webhook_private=_switch(env, WEBHOOK_PRIVATE_VARIABLE),
     )

@@ -101,7 +101,7 @@ class GateSettings(_Frozen):
 
     max_quarantined_share: float = Field(default=0.20, ge=0, le=1)
     min_universe_ratio: float = Field(default=0.50, ge=0, le=1)
-    max_missing_share: float = Field(default=0.60, ge=0, le=1)
+    max_missing_share: float = Field(default=0.90, ge=0, le=1)
 
 
 class CanarySettings(_Frozen):
@@ -114,7 +114,7 @@ class CanarySettings(_Frozen):
     challenger may be worse a candidate and still count as not worse; tail_margin: likewise of the stop rate.
     Promotion needs `minimum_hours`, `minimum_pairs` resolved pairs and `minimum_trades` executed ones; `limit_days`
     end in rejection. Guards: drawdown as a fraction of the stake total of one position, losses in a row, and shares
-    of the decisions.
+    of the decisions; one is incomplete where more than `incomplete_above` of its features are missing.
     """
 
     share: float = Field(default=0.10, ge=0, le=1)
@@ -132,6 +132,7 @@ class CanarySettings(_Frozen):
     max_loss_streak: int = Field(default=8, ge=1)
     max_error_share: float = Field(default=0.01, ge=0, le=1)
     max_incomplete_share: float = Field(default=0.20, ge=0, le=1)
+    incomplete_above: float = Field(default=0.60, ge=0, le=1)
     max_latency_ms: int = Field(default=90_000_000, gt=0)
 
 

@@ -261,7 +261,7 @@ def uuids(database: Database, experiment: str) -> dict[str, str]:
         chain = connection.execute(
             text("SELECT candidate_uuid FROM outcomes WHERE experiment = :e ORDER BY uuid LIMIT 1"), {"e": experiment}
         ).scalar_one()
-        tables = ("research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes")
+        tables = ("research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes", "trade_features")
         found = {
             name: str(
                 connection.execute(text(f"SELECT uuid FROM {name} WHERE candidate_uuid = :c"), {"c": chain}).scalar()
@@ -275,6 +275,7 @@ def uuids(database: Database, experiment: str) -> dict[str, str]:
 def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(shell: Shell, opened: Database) -> None:
     chain = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])
     whole = ["market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes"]
+    whole += ["trade_features", "trade_features"]  # the label of the shadow and the one of the trade
     whole += ["canonical_trades", "soulprints", "profit_buckets"]
     for table, uuid in chain.items():
         story = shell.json("trade", uuid)

@@ -95,6 +95,9 @@ def test_a_column_says_what_the_body_says_under_the_same_name(told: dict[str, An
                 assert column == body["canonical"]["hash"]
             elif table == "canonical_trades" and name in linked:
                 assert column == body["specialized_hashes"][linked[name]]
+            elif table == "trade_features" and name in ("net_return", "features_hash", "schema"):
+                place = {"net_return": "label", "features_hash": "features", "schema": "features"}[name]
+                assert _said(body[place][name.removeprefix("features_")], _read(column)) == _read(column)
             else:
                 value = body["paths"]["base"][name] if table == "portfolio_states" and name in base else body[name]
                 assert _said(value, _read(column)) == _read(column), name

@@ -346,6 +346,10 @@ def changeable(table: str) -> str:
         "seal_heads": "root",
         "registry_quarantine": "reason",
         "consistency_reports": "root",
+        "model_verdicts": "gate",
+        "holdout_openings": "model",
+        "model_registrations": "model",
+        "model_scores": "model",
     }
     return names.get(table, "experiment")
 

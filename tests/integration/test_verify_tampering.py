@@ -95,6 +95,7 @@ def test_an_untouched_home_has_no_findings(own: Database, store: ArtifactStore, 
             "shadow_outcomes",
             "soulprints",
             "trade_candidates",
+            "trade_features",
         ),
         days,
     )
@@ -117,6 +118,7 @@ def test_an_edited_cell_of_any_table_is_found(owner: Connection, store: Artifact
         "outcomes": ("realized_pnl_usd", "realized_pnl_usd + 100"),
         "shadow_outcomes": ("termination_reason", "'rug_pull'"),
         "portfolio_states": ("cash_usd", "cash_usd + 1"),
+        "trade_features": ("net_return", "net_return + 0.01"),
         "canonical_trades": ("profit_usd", "profit_usd + 1"),
         "soulprints": ("simhash", "'0123456789abcdef'"),
         "profit_buckets": ("buckets", "buckets[1:2]"),
@@ -280,7 +282,7 @@ def test_rows_whose_last_seal_was_deleted_are_found(owner: Connection, store: Ar
 def test_rows_that_a_stopped_run_left_unsealed_are_pending_and_no_finding(
     owner: Connection, store: ArtifactStore
 ) -> None:
-    unmade = ("shadow_outcomes", "canonical_trades", "soulprints", "profit_buckets")
+    unmade = ("trade_features", "shadow_outcomes", "canonical_trades", "soulprints", "profit_buckets")
     for asset in ("executions", "outcomes", "registry_seals", *unmade):
         owner.execute(text("DELETE FROM partition_seals WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
         owner.execute(text("DELETE FROM gate_verdicts WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})

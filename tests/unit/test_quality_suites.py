@@ -237,7 +237,7 @@ DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("trade_features", {"decided_before_entry": 0}, "decision_is_not_after_entry"),
     ("trade_features", {"entered_before_exit": 0}, "entry_is_not_after_exit"),
     ("trade_features", {"resolved_in_day": 0}, "label_resolved_in_its_day"),
-    ("trade_features", {"missing_share": 0.61}, "features_are_not_mostly_missing"),
+    ("trade_features", {"missing_share": 0.91}, "features_are_not_mostly_missing"),
     ("trade_features", {"features": 0}, "there_are_features"),
     ("trade_features", {"candidate": "u1"}, "one_row_per_label"),
     ("training_set", {"net_return": NAN}, "net_return_is_known"),

@@ -6,6 +6,7 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from throughline.cli.options import Options, common
+from throughline.cli.options import REDIS_VARIABLE, Options, common
 from throughline.cli.screen import Bar, note, out_json
 from throughline.errors import SettingsError
 
@@ -191,6 +192,7 @@ def flow_context(
 ) -> FlowContext:
     """Return the flow context of a command: the task's market data on the home's storage, gates and proof."""
     from throughline.clock import SystemClock
+    from throughline.features.hot import open_hot_store
     from throughline.flow import make_context
     from throughline.proof.settings import open_proof
     from throughline.quality.runner import GreatExpectationsRunner
@@ -199,7 +201,8 @@ def flow_context(
     clock = SystemClock()
     proof = open_proof(options.home, database.embedded, clock=clock)
     engine = database.engine("writer")
-    return make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof)
+    hot = open_hot_store(os.environ.get(REDIS_VARIABLE, "").strip() or None, engine, experiment.id)
+    return make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof, hot=hot)
 
 
 def _run_days(

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from throughline.experiment.identity import configuration_pointer
-from throughline.features.vector import feature_vector
+from throughline.features.hot import HotEntry
+from throughline.features.vector import FeatureVector, feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.deciding import Desk, deciding
 from throughline.flow.knowledge import snapshot_at
@@ -39,16 +40,17 @@ def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]
         scans: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
         for row in read_rows(conn, "market_scans", ctx.experiment.id, wanted[0], wanted[-1]):
             scans[row.partition].append(row)
-        drafts = []
+        drafts, entries = [], []
         for day in wanted:
             if day in blocked:
                 drafts.append(DayDraft(day))
                 continue
-            bodies = [
-                body
+            made = [
+                pair
                 for scan in sorted(scans[day], key=lambda row: row.columns["decision_time"])
-                for body in _bodies(ctx, chunk, scan, day, desk)
+                for pair in _bodies(ctx, chunk, scan, day, desk)
             ]
+            bodies = [body for body, _ in made]
             rows = [make_row("candidates", body, ctx.run_id) for body in bodies]
             drafts.append(
                 DayDraft(
@@ -60,12 +62,21 @@ def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]
                     details={"candidates": len(rows)},
                 )
             )
-        return seal_days(ctx, "trade_candidates", drafts, blocked)
+            entries += [_hot_entry(row, vector) for row, (_, vector) in zip(rows, made, strict=True)]
+        results = seal_days(ctx, "trade_candidates", drafts, blocked)
+    if ctx.hot is not None:
+        ctx.hot.publish(entries)  # after the seal: what is served is recorded
+    return results
+
+
+def _hot_entry(row: LedgerRow, vector: FeatureVector) -> HotEntry:
+    at = row.columns["decision_time"]
+    return HotEntry(row.columns["instrument"], row.uuid, at, at, feature_schema(), vector.hash, vector.values)
 
 
 def _bodies(
     ctx: FlowContext, chunk: ScreenedChunk, scan: LedgerRow, day: date, desk: Desk | None
-) -> list[dict[str, Any]]:
+) -> list[tuple[dict[str, Any], FeatureVector]]:
     settings = ctx.experiment.configuration
     body = json.loads(scan.body)
     result = []
@@ -83,31 +94,34 @@ def _bodies(
         vector = feature_vector(known)
         decision = desk.decide(line["segment"], body["decision_time"], vector) if desk is not None else None
         result.append(
-            {
-                "arm": "champion" if decision is None else decision.arm,
-                "confidence": scores["confidence"],
-                "created_by": body["strategy"],
-                "data_seals": body["data_seals"],
-                "decision": None if decision is None else decision.body,
-                "decision_time": body["decision_time"],
-                "experiment": ctx.experiment.id,
-                "features": line["features"],
-                "features_hash": vector.hash,
-                "instrument": line["instrument"],
-                "missing": list(rated.missing),
-                "model_version": RULE if decision is None else decision.model,
-                "notional_usd": line["notional_usd"],
-                "opportunity_score": scores["opportunity"],
-                "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
-                "partition": day,
-                "scan": reference(scan),
-                "schema_version": SCHEMA_VERSION,
-                "scores": scores["parts"],
-                "segment": line["segment"],
-                "side": "buy",
-                "strategy": body["strategy"],
-                "verdicts": line["verdicts"],
-            }
+            (
+                {
+                    "arm": "champion" if decision is None else decision.arm,
+                    "confidence": scores["confidence"],
+                    "created_by": body["strategy"],
+                    "data_seals": body["data_seals"],
+                    "decision": None if decision is None else decision.body,
+                    "decision_time": body["decision_time"],
+                    "experiment": ctx.experiment.id,
+                    "features": line["features"],
+                    "features_hash": vector.hash,
+                    "instrument": line["instrument"],
+                    "missing": list(rated.missing),
+                    "model_version": RULE if decision is None else decision.model,
+                    "notional_usd": line["notional_usd"],
+                    "opportunity_score": scores["opportunity"],
+                    "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
+                    "partition": day,
+                    "scan": reference(scan),
+                    "schema_version": SCHEMA_VERSION,
+                    "scores": scores["parts"],
+                    "segment": line["segment"],
+                    "side": "buy",
+                    "strategy": body["strategy"],
+                    "verdicts": line["verdicts"],
+                },
+                vector,
+            )
         )
     return result
 

@@ -19,6 +19,7 @@ from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
+    from throughline.features.hot import HotStore
     from throughline.proof.settings import Proof
 
 SHADOW_PATIENCE_DAYS = 7
@@ -34,7 +35,8 @@ def shadow_reach_days(exits: ExitSettings) -> int:
 class FlowContext:
     """One experiment, its market data, its storage, its gates and its proof. engine: connects with the writer role.
 
-    proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run.
+    proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run. hot: gets the
+    latest vectors for online readers; None where nobody reads them.
     """
 
     experiment: Experiment
@@ -46,6 +48,7 @@ class FlowContext:
     view: MarketView
     run_id: str | None = None
     proof: Proof | None = None
+    hot: HotStore | None = None
 
 
 def make_context(
@@ -57,11 +60,12 @@ def make_context(
     clock: Clock,
     run_id: str | None = None,
     proof: Proof | None = None,
+    hot: HotStore | None = None,
 ) -> FlowContext:
     """Return a context with a fresh view of the provider's data."""
     exits = experiment.configuration.exits
     view = MarketView(provider, experiment.configuration, shadow_reach_days(exits))
-    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof)
+    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 from sqlalchemy import Connection
@@ -27,13 +29,19 @@ from throughline.tracking.records import make_row, reference
 
 
 def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
-    """Write one row per label that resolved in each of `days`."""
+    """Write one row per label that resolved in each of `days`.
+
+    A candidate without a research snapshot (its day was blocked) has no features, and so gives no row; the day's
+    details count them.
+    """
     wanted = require_days(ctx, days)
     drafts = []
     with ctx.engine.connect() as conn:
         blocked_days(ctx, conn, ("outcomes", "shadow_outcomes"), wanted)  # raises where one is not sealed or not open
         for day in wanted:
-            bodies = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
+            ends = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
+            research = read_of_candidates(conn, "research_docs", [end.candidate for end in ends])
+            bodies = [_body(research[end.candidate], day, end) for end in ends if end.candidate in research]
             rows = [make_row("trade_features", body, ctx.run_id) for body in bodies]
             drafts.append(
                 DayDraft(
@@ -42,62 +50,55 @@ def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
                     leaves=[row.content_hash for row in rows],
                     gate_rows=_gate_rows(bodies, rows, day),
                     gate_day={"labels": len(rows)},
-                    details={"labels": len(rows)},
+                    details={"labels": len(rows), "without_snapshot": len(ends) - len(rows)},
                 )
             )
     return seal_days(ctx, "trade_features", drafts, blocked={})
 
 
-def _shadows(ctx: FlowContext, conn: Connection, day: date) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _End:
+    """How a candidate's trade ended: of which source, with which record, its net return and the label's interval."""
+
+    candidate: UUID
+    source: str
+    record: Mapping[str, str]
+    percent: str
+    interval: tuple[str, str]
+    reason: str
+
+
+def _shadows(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
     rows = read_rows(conn, "shadow_outcomes", ctx.experiment.id, day, day)
-    told = [(row, body) for row in rows if (body := json.loads(row.body))["return_percent"] is not None]
-    research = read_of_candidates(conn, "research_docs", [row.columns["candidate_uuid"] for row, _ in told])
     return [
-        _body(
-            research[row.columns["candidate_uuid"]],
-            day,
+        _End(
+            row.columns["candidate_uuid"],
             "shadow",
-            {"shadow": reference(row), "outcome": None},
-            body["return_percent"],
-            (body["entry_time"], body["exit_time"]),
-            body["termination_reason"],
+            reference(row),
+            told["return_percent"],
+            (told["entry_time"], told["exit_time"]),
+            told["termination_reason"],
         )
-        for row, body in told
+        for row in rows
+        if (told := json.loads(row.body))["return_percent"] is not None  # an expired one was never in the market
     ]
 
 
-def _executed(ctx: FlowContext, conn: Connection, day: date) -> list[dict[str, Any]]:
+def _executed(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
     rows = read_rows(conn, "outcomes", ctx.experiment.id, day, day)
-    research = read_of_candidates(conn, "research_docs", [row.columns["candidate_uuid"] for row in rows])
     result = []
     for row in rows:
-        body = json.loads(row.body)
-        result.append(
-            _body(
-                research[row.columns["candidate_uuid"]],
-                day,
-                "executed",
-                {"shadow": None, "outcome": reference(row)},
-                body["realized_pnl_percent"],
-                (body["label"]["t0"], body["label"]["t1"]),
-                body["termination_reason"],
-            )
-        )
+        told = json.loads(row.body)
+        interval = (told["label"]["t0"], told["label"]["t1"])
+        candidate, percent = row.columns["candidate_uuid"], told["realized_pnl_percent"]
+        result.append(_End(candidate, "executed", reference(row), percent, interval, told["termination_reason"]))
     return result
 
 
-def _body(
-    research: LedgerRow,
-    day: date,
-    source: str,
-    ends: Mapping[str, Mapping[str, str] | None],
-    percent: str,
-    interval: tuple[str, str],
-    reason: str,
-) -> dict[str, Any]:
+def _body(research: LedgerRow, day: date, end: _End) -> dict[str, Any]:
     told = json.loads(research.body)
     vector = feature_vector(told)
-    net = Decimal(percent) / 100
+    net = Decimal(end.percent) / 100
     return {
         "candidate": told["candidate"],
         "decision_time": told["decision_time"],
@@ -107,18 +108,19 @@ def _body(
         "label": {
             "lost": float(net) <= TOTAL_LOSS,
             "net_return": score_text(net),
-            "reason": reason,
-            "stopped": reason in STOPPED,
-            "t0": interval[0],
-            "t1": interval[1],
+            "reason": end.reason,
+            "stopped": end.reason in STOPPED,
+            "t0": end.interval[0],
+            "t1": end.interval[1],
         },
+        "outcome": end.record if end.source == "executed" else None,
         "partition": day,
         "research": reference(research),
-        "resolved_at": interval[1],
+        "resolved_at": end.interval[1],
         "schema_version": SCHEMA_VERSION,
         "segment": told["scan_row"]["segment"],
-        "source": source,
-        **ends,
+        "shadow": end.record if end.source == "shadow" else None,
+        "source": end.source,
     }
 
 

@@ -73,7 +73,7 @@ def look(
             since,
             as_of,
             reach_days=reach_days,
-            max_missing_share=settings.gates.max_missing_share,
+            incomplete_above=settings.canary.incomplete_above,
         )
     told = judge(
         evidence.observations,

@@ -46,13 +46,13 @@ def read_evidence(
     as_of: datetime,
     *,
     reach_days: int,
-    max_missing_share: float,
+    incomplete_above: float,
 ) -> Evidence:
     """Return what is known at `as_of` (a midnight) of the candidates decided from `since` on.
 
     challenger, incumbent: (role, model) under which a candidate must carry both scores to count. reach_days: after so
-    many days an unresolved shadow will never resolve; its candidate then counts for neither. max_missing_share: of a
-    vector's features; above it a decision is incomplete.
+    many days an unresolved shadow will never resolve; its candidate then counts for neither. incomplete_above: share of
+    a vector's features; where more are missing, a decision is incomplete.
     """
     until = as_of.astimezone(UTC).date()
     found = conn.execute(_DECIDED, {"experiment": experiment, "first": since.astimezone(UTC).date(), "until": until})
@@ -71,7 +71,7 @@ def read_evidence(
             continue
         decisions += 1
         errors += ours["error"] is not None
-        incomplete += decision["missing_features"] > max_missing_share * len(NAMES)
+        incomplete += decision["missing_features"] > incomplete_above * len(NAMES)
         in_arm = (body["arm"], body["model_version"]) == challenger  # the arm is named like the role that decides it
         if in_arm and execution is not None:
             latency = max(latency, int(json.loads(bytes(execution))["latency_ms"]))
