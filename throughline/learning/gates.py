@@ -1,0 +1,201 @@
+"""The gates of a model: pure rules from evidence to pass, fail or insufficient, each with its number and its threshold.
+
+Belongs here: which figure meets which threshold, and the sentence. Does not belong here: how figures are measured
+(metrics, selection_bias), gates of the data and of the registries (the caller adds them), the canary.
+
+All gates fail closed: a figure that is missing or no number is 'insufficient', which is a verdict of its own and no
+pass. The holdout is opened only for a model that every other gate lets through: whoever is refused has not seen it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from throughline.configuration import LearningSettings
+from throughline.learning.metrics import Bound
+from throughline.learning.types import GateResult, Status
+
+GATES = (
+    "minimum_labels",
+    "minimum_days",
+    "effective_labels",
+    "r2",
+    "brier",
+    "calibration",
+    "pr_auc",
+    "log_growth",
+    "fold_stability",
+    "beats_linear",
+    "improvement",
+    "deflated_sharpe",
+    "pbo",
+    "holdout",
+)
+"""All gates of this module, in order."""
+DAYS_FOR_DEFLATION = 250
+"""Below so many days the deflated Sharpe ratio of an ordinary edge does not reach 0.95: the sentence says so."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to learn from: resolved labels, their decision days, and what they are worth unoverlapped."""
+
+    labels: int
+    days: int
+    effective: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Out-of-fold figures of the chosen trial; NaN where one could not be measured.
+
+    r2, improvement: with their bounds. growth: log growth per taken label; fold_gains: mean gain per candidate of each
+    fold; over_linear: growth per candidate less that of the linear baseline; improvement: mean gain over `against` on
+    the same rows; deflated: deflated Sharpe ratio over `all_trials` trials of the experiment, on `days` days; pbo: of
+    `trials` trials of this training.
+    """
+
+    r2: Bound
+    brier_skill: float
+    calibration_error: float
+    pr_auc: float
+    base_rate: float
+    growth: float
+    taken: int
+    fold_gains: tuple[float, ...]
+    over_linear: float
+    improvement: Bound
+    deflated: float
+    days: int
+    all_trials: int
+    pbo: float
+    trials: int
+
+
+def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]:
+    """Return whether there is enough to learn from. Too little is 'insufficient': it says nothing against a model."""
+    wanted = (
+        ("minimum_labels", float(size.labels), float(settings.minimum_labels), "resolved labels"),
+        ("minimum_days", float(size.days), float(settings.minimum_days), "decision days"),
+        ("effective_labels", size.effective, settings.minimum_effective, "labels' worth once overlap is taken out"),
+    )
+    return tuple(_size(*item) for item in wanted)
+
+
+def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateResult, ...]:
+    """Return every verdict that out-of-fold evidence gives, in the order of `GATES`."""
+    e, confidence = evidence, f"{100 * settings.confidence:g} %"
+    r2 = (
+        f"out-of-fold R2 is {e.r2.value:.4f}, by its {confidence} lower bound over {e.r2.days} days {e.r2.lower:.4f}"
+    )
+    brier = f"the Brier score is {100 * e.brier_skill:+.2f} % better than the base rate's"
+    apart = f"predicted and observed shares of gains lie {100 * e.calibration_error:.2f} points apart on average"
+    growth = f"each of {e.taken} taken labels changes the fund by {100 * e.growth:+.4f} % (log, net of costs)"
+    linear = f"log growth per candidate is {100 * e.over_linear:+.4f} % against the linear baseline on the same folds"
+    better = (
+        f"the mean gain over the champion on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
+        f"lower bound over {e.improvement.days} days {100 * e.improvement.lower:+.3f} %"
+    )
+    return (
+        _above("r2", e.r2.lower, settings.r2_minimum, r2),
+        _above("brier", e.brier_skill, settings.brier_skill_minimum, brier),
+        _below("calibration", e.calibration_error, settings.max_calibration_error, apart),
+        _above(
+            "pr_auc",
+            e.pr_auc - e.base_rate,
+            settings.pr_auc_lift_minimum,
+            f"PR-AUC is {e.pr_auc:.4f} where the base rate is {e.base_rate:.4f}",
+        ),
+        _above("log_growth", e.growth, settings.log_growth_minimum, growth, missing="nothing would be taken"),
+        _stability(e.fold_gains, settings),
+        _above("beats_linear", e.over_linear, 0.0, linear),
+        _above("improvement", e.improvement.lower, settings.improvement_minimum, better),
+        _deflated(e, settings),
+        _overfitting(e, settings),
+    )
+
+
+def judge_holdout(gain: float | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
+    """Return whether the model does no harm on the holdout. gain: its mean gain over the champion; None: not opened.
+
+    refused: other gates that did not pass.
+    """
+    least = 0.0 - settings.holdout_harm
+    if gain is None:
+        reason = f"the holdout stays sealed: {refused} other gate(s) did not pass"
+        return GateResult("holdout", "insufficient", None, least, reason)
+    told = f"on the holdout's {labels} labels the mean gain over the champion is {100 * gain:+.3f} %"
+    return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least")
+
+
+def not_trained(settings: LearningSettings, why: str) -> tuple[GateResult, ...]:
+    """Return 'insufficient' for every gate that needs a model."""
+    return tuple(GateResult(name, "insufficient", None, None, f"no model was trained: {why}") for name in GATES[3:])
+
+
+def _size(gate: str, value: float, least: float, what: str) -> GateResult:
+    status: Status = "pass" if value >= least else "insufficient"
+    told = f"{value:,.0f} {what}; at least {least:,.0f} are asked for"
+    return GateResult(gate, status, _finite(value), least, told)
+
+
+def _stability(gains: Sequence[float], settings: LearningSettings) -> GateResult:
+    count = len(gains)
+    if count < 2 or not all(math.isfinite(value) for value in gains):
+        reason = f"{count} fold(s) could be tested: stability needs at least two"
+        return GateResult("fold_stability", "insufficient", None, settings.max_fold_spread, reason)
+    mean = sum(gains) / count
+    if mean <= 0.0:
+        reason = f"the mean gain over {count} folds is {100 * mean:+.3f} %: there is nothing to be stable"
+        return GateResult("fold_stability", "fail", None, settings.max_fold_spread, reason)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in gains) / (count - 1)) / mean
+    told = f"the folds' mean gains spread {spread:.2f} times their mean over {count} folds"
+    return _below("fold_stability", spread, settings.max_fold_spread, told)
+
+
+def _deflated(e: Evidence, settings: LearningSettings) -> GateResult:
+    short = f"; {e.days} days normally are too few to tell skill from luck" if e.days < DAYS_FOR_DEFLATION else ""
+    told = f"the deflated Sharpe ratio over {e.all_trials} trials and {e.days} days is {e.deflated:.3f}"
+    least = settings.deflated_sharpe_minimum
+    made = _verdict("deflated_sharpe", e.deflated, least, lambda value, bound: value >= bound, told, "at least")
+    if made.status == "pass":
+        return made
+    return GateResult(made.gate, made.status, made.value, made.threshold, made.reason + short)
+
+
+def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:
+    if e.trials < settings.minimum_trials:
+        reason = f"{e.trials} trials were made; the probability of overfitting needs {settings.minimum_trials}"
+        return GateResult("pbo", "insufficient", None, settings.max_pbo, reason)
+    told = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is below the median in the other half"
+    return _below("pbo", e.pbo, settings.max_pbo, told)
+
+
+def _above(gate: str, value: float, least: float, told: str, missing: str | None = None) -> GateResult:
+    return _verdict(gate, value, least, lambda found, bound: found > bound, told, "above", missing)
+
+
+def _below(gate: str, value: float, most: float, told: str) -> GateResult:
+    return _verdict(gate, value, most, lambda found, bound: found <= bound, told, "at most")
+
+
+def _verdict(
+    gate: str,
+    value: float,
+    threshold: float,
+    holds: Callable[[float, float], bool],
+    told: str,
+    word: str,
+    missing: str | None = None,
+) -> GateResult:
+    if not math.isfinite(value):
+        reason = missing or "the figure could not be measured on these labels"
+        return GateResult(gate, "insufficient", None, threshold, reason)
+    status: Status = "pass" if holds(value, threshold) else "fail"
+    return GateResult(gate, status, value, threshold, f"{told}; {word} {threshold:g} is asked for")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

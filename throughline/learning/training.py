@@ -1,0 +1,254 @@
+"""Training: from labels to a judged model. Arrays in; model, file, verdicts and figures out.
+
+Belongs here: the order of the steps. Does not belong here: reading labels and storing what came of them (nightly), each
+step itself (splits, trials, models, metrics, gates).
+
+The last days are cut off as holdout before anything is looked at. Trials are scored out of fold on what is left; the
+best one is refitted on all of that and judged by its out-of-fold scores. The holdout is opened once, and only where
+every other gate passed; the caller sees to it that one model id is trained once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from throughline.configuration import LearningSettings
+from throughline.identity import score_text
+from throughline.learning.figures import Figures, figures_body, permutation_importance
+from throughline.learning.files import dump_model
+from throughline.learning.gates import (
+    Evidence,
+    Size,
+    judge_holdout,
+    judge_model,
+    judge_size,
+    not_trained,
+)
+from throughline.learning.metrics import (
+    brier,
+    brier_skill,
+    calibration_error,
+    log_growth,
+    log_growth_per_candidate,
+    mean_gain,
+    pr_auc,
+    r2_bound,
+    ratio_bound,
+    reliability,
+    roc_auc,
+)
+from throughline.learning.models import FittedModel, Parameters, calibration_folds, fit_model
+from throughline.learning.selection_bias import deflated_sharpe, overfitting_probability
+from throughline.learning.splits import DAY_MS, holdout_split
+from throughline.learning.trials import OutOfFold, TrialResult, best_trial, run_linear, run_trials, usable_folds
+from throughline.learning.types import GateResult, Mask, TrainingData, Trial
+
+ChampionTakes = Callable[[TrainingData], Mask]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training came to. model, file: None where nothing was trained. metrics: canonical JSON. chosen: hash of the
+    trial that became the model. scores: its out-of-fold scores. holdout: what it said, None where it stays sealed.
+    dropped: labels that trained or tested nothing, by reason."""
+
+    gates: tuple[GateResult, ...]
+    trials: tuple[Trial, ...] = ()
+    model: FittedModel | None = None
+    file: bytes | None = None
+    chosen: str | None = None
+    scores: OutOfFold | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    holdout: Mapping[str, Any] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+def train(
+    data: TrainingData,
+    settings: LearningSettings,
+    seed: int,
+    *,
+    champion_takes: ChampionTakes,
+    earlier_trials: Sequence[Trial],
+    stake_share: float,
+    home_trials: Sequence[Trial] = (),
+    schema: str | None = None,
+    grid: Sequence[Parameters] | None = None,
+) -> Trained:
+    """Train and judge a model on resolved labels; the same arguments give the same scores and verdicts.
+
+    champion_takes: what the champion takes of given labels (the rule: all). earlier_trials: of the same experiment,
+    those of this very training may be among them; home_trials: of all experiments, for the figure reported beside it.
+    stake_share: of the fund that one trade stakes. schema: of the features; None is that of this version, whose names
+    the data must have. grid: the trials; None is the fixed grid.
+    Raises ValueError for data that no model can be made of: other names, infinities, weights or returns that are none.
+    """
+    schema = _checked(data, schema)
+    days = int(np.unique(data.decided // DAY_MS).size)
+    sized = judge_size(Size(len(data), days, float(data.weight.sum())), settings)
+    short = [item.gate for item in sized if item.status != "pass"]
+    if short:
+        return Trained((*sized, *not_trained(settings, f"{' and '.join(short)} not met")))
+    cut = holdout_split(data.decided, data.t0, data.t1, settings.holdout_share, settings.embargo_hours)
+    past = data.take(cut.train)
+    results = run_trials(past, settings, seed, schema, stake_share, grid)
+    if not results or calibration_folds(past, settings.embargo_hours) is None:
+        why = "no fold before the holdout has enough gains and losses on enough days"
+        return Trained((*sized, *not_trained(settings, why)), dropped={"purged_before_holdout": cut.purged})
+    best = best_trial(results)
+    figures = _figures(past, best, run_linear(past, settings, seed, schema), champion_takes, settings, stake_share)
+    sharpes = [_sharpes(results, item) for item in (earlier_trials, home_trials)]
+    evidence = _evidence(figures, best, results, sharpes[0])
+    judged = (*sized, *judge_model(evidence, settings))
+    model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
+    refused = sum(item.status != "pass" for item in judged)
+    rest = data.take(cut.test)
+    opened = None if refused else _open_holdout(rest, model, champion_takes, stake_share)
+    last = usable_folds(past, settings)[-1]
+    importance = permutation_importance(
+        fit_model(past.take(last.train), best.parameters, seed, schema, settings.embargo_hours),
+        past.take(last.test),
+        seed,
+    )
+    body = figures_body(
+        figures,
+        {
+            "deflated_sharpe": evidence.deflated,
+            "deflated_sharpe_home": deflated_sharpe(best.daily, sharpes[1]),
+            "pbo": evidence.pbo,
+        },
+        importance,
+    )
+    counts = {
+        "days": len(best.daily),
+        "trials": len(results),
+        "trials_experiment": len(sharpes[0]),
+        "trials_home": len(sharpes[1]),
+    }
+    return Trained(
+        gates=(*judged, judge_holdout(opened[0] if opened else None, len(rest), refused, settings)),
+        trials=tuple(item.trial for item in results),
+        model=model,
+        file=dump_model(model),
+        chosen=best.trial.hash,
+        scores=best.scores,
+        metrics={
+            **body,
+            **counts,
+            "break_even": score_text(model.break_even),
+            "chosen": best.trial.hash,
+            "parameters": best.parameters.body(),
+        },
+        holdout=None if opened is None else opened[1],
+        dropped={"never_tested": len(past) - len(best.scores.rows), "purged_before_holdout": cut.purged},
+    )
+
+
+def _checked(data: TrainingData, schema: str | None) -> str:
+    """Return the feature schema of `data`."""
+    from throughline.features.vector import NAMES, feature_schema
+
+    if schema is None and data.names != tuple(NAMES):
+        raise ValueError("the data does not have the features of this version: say which schema its names are of")
+    if np.isinf(data.features).any():
+        raise ValueError("a feature is infinite: missing is NaN, everything else is finite")
+    if not np.isfinite(data.net_return).all() or (data.net_return < -1.0).any():
+        raise ValueError("a net return is no number or below -1: more than the stake cannot be lost")
+    if not ((data.weight > 0.0) & (data.weight <= 1.0)).all():
+        raise ValueError("a weight lies outside (0, 1]: weights are uniqueness")
+    return schema or feature_schema()
+
+
+def _figures(
+    past: TrainingData,
+    best: TrialResult,
+    linear: OutOfFold,
+    champion_takes: ChampionTakes,
+    settings: LearningSettings,
+    stake_share: float,
+) -> Figures:
+    """Measure the out-of-fold scores of the chosen trial."""
+    scores, part = best.scores, past.take(best.scores.rows)
+    returns, weight, day, win = part.net_return, part.weight, part.decided // DAY_MS, part.net_return > 0.0
+    lag = int(np.max(part.t1 - part.decided) // DAY_MS) + 1  # a label reaches into so many later days
+    champion = champion_takes(part)
+    change = returns * (scores.take.astype(np.float64) - champion.astype(np.float64))
+    table = reliability(win, scores.probability, weight)
+    return Figures(
+        labels=len(part),
+        taken=int(scores.take.sum()),
+        r2=r2_bound(returns, scores.expected, scores.known_return, weight, day, settings.confidence, lag),
+        brier=brier(win, scores.probability, weight),
+        brier_skill=brier_skill(win, scores.probability, scores.known_rate, weight),
+        calibration_error=calibration_error(table),
+        pr_auc=pr_auc(win, scores.probability, weight),
+        roc_auc=roc_auc(win, scores.probability, weight),
+        base_rate=float(np.average(win, weights=weight)),
+        growth=log_growth(returns, scores.take, weight, stake_share),
+        growth_linear=log_growth_per_candidate(returns, linear.take, weight, stake_share),
+        growth_candidate=best.growth,
+        gain=mean_gain(returns, scores.take, weight),
+        gain_champion=mean_gain(returns, champion, weight),
+        improvement=ratio_bound(weight * change, weight, day, settings.confidence, lag),
+        fold_gains=tuple(
+            mean_gain(returns[at], scores.take[at], weight[at])
+            for at in (scores.fold == number for number in np.unique(scores.fold))
+        ),
+        reliability=table,
+        deciles=reliability(returns, scores.expected, weight),
+    )
+
+
+def _evidence(
+    figures: Figures, best: TrialResult, results: Sequence[TrialResult], sharpes: Sequence[float]
+) -> Evidence:
+    return Evidence(
+        r2=figures.r2,
+        brier_skill=figures.brier_skill,
+        calibration_error=figures.calibration_error,
+        pr_auc=figures.pr_auc,
+        base_rate=figures.base_rate,
+        growth=figures.growth,
+        taken=figures.taken,
+        fold_gains=figures.fold_gains,
+        over_linear=figures.growth_candidate - figures.growth_linear,
+        improvement=figures.improvement,
+        deflated=deflated_sharpe(best.daily, sharpes),
+        days=len(best.daily),
+        all_trials=len(sharpes),
+        pbo=overfitting_probability(np.array([item.daily for item in results])),
+        trials=len(results),
+    )
+
+
+def _sharpes(results: Sequence[TrialResult], earlier: Sequence[Trial]) -> list[float]:
+    """Return the Sharpe ratio of every distinct trial, those of now included, in order of hash."""
+    every = {trial.hash: trial for trial in (*earlier, *(item.trial for item in results))}
+    return [float(every[name].body["sharpe"]) for name in sorted(every)]
+
+
+def _open_holdout(
+    rest: TrainingData, model: FittedModel, champion_takes: ChampionTakes, stake_share: float
+) -> tuple[float, Mapping[str, Any]]:
+    """Return the mean gain over the champion on the holdout, and what is recorded of its opening."""
+    probability, _, take = model.score(rest.features)
+    champion = champion_takes(rest)
+    gain = mean_gain(rest.net_return, take, rest.weight)
+    other = mean_gain(rest.net_return, champion, rest.weight)
+    growth = log_growth(rest.net_return, take, rest.weight, stake_share)
+    told = {
+        "brier": score_text(brier(rest.net_return > 0.0, probability, rest.weight)),
+        "first_decided": int(rest.decided[0]),
+        "gain": score_text(gain),
+        "gain_champion": score_text(other),
+        "labels": len(rest),
+        "last_decided": int(rest.decided[-1]),
+        "log_growth": score_text(growth) if take.any() else None,
+        "taken": int(take.sum()),
+        "taken_champion": int(champion.sum()),
+    }
+    return gain - other, told
