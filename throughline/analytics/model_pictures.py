@@ -35,25 +35,25 @@ class Decile:
 
 @dataclass(frozen=True)
 class Importance:
-    """By how much a score falls where a feature is shuffled. spread: standard deviation over the shuffles."""
+    """By how much the Brier score rises where a feature is shuffled. spread: standard deviation over the shuffles."""
 
     feature: str
-    drop: float
-    spread: float | None = None
+    rise: float
+    spread: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """One line of the trial ledger. gain: mean net return per taken label; sharpe: per label; chosen: became the model.
+    """One line of the trial ledger. gain: mean net return per taken label, None where it took none.
 
-    earlier: recorded by an earlier training of the experiment.
+    sharpe: of its days; chosen: became the model; other: of another training of the experiment.
     """
 
     name: str
     gain: float | None
-    sharpe: float | None
+    sharpe: float
     chosen: bool = False
-    earlier: bool = False
+    other: bool = False
 
 
 def calibration_png(bins: Sequence[CalibrationBin], brier: float | None = None) -> bytes:
@@ -115,57 +115,54 @@ def deciles_png(deciles: Sequence[Decile]) -> bytes:
     return png_of(figure)
 
 
-def importance_png(items: Sequence[Importance], score: str) -> bytes:
-    """Return by how much `score` falls where each feature is shuffled, most first."""
-    ordered = sorted(items, key=lambda item: (-item.drop, item.feature))
+def importance_png(items: Sequence[Importance]) -> bytes:
+    """Return by how much the Brier score rises where each feature is shuffled, most first."""
+    ordered = sorted(items, key=lambda item: (-item.rise, item.feature))
     figure = figure_of(0.8 + 0.22 * max(len(ordered), 2))
     axes = figure.subplots()
     places = range(len(ordered))
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     axes.barh(
         places,
-        [item.drop for item in ordered],
-        color=[COLOURS["base"] if item.drop > 0 else _SOFT for item in ordered],
+        [item.rise for item in ordered],
+        color=[COLOURS["base"] if item.rise > 0 else _SOFT for item in ordered],
         height=0.7,
     )
     for place, item in zip(places, ordered, strict=True):
-        if item.spread is not None:
-            axes.hlines(place, item.drop - item.spread, item.drop + item.spread, color=INK, linewidth=1.0)
+        axes.hlines(place, item.rise - item.spread, item.rise + item.spread, color=INK, linewidth=1.0)
     axes.set_yticks(list(places), [item.feature.replace("_", " ") for item in ordered])
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     axes.grid(axis="x", alpha=0.25)
-    plain(axes, f"fall of {score} where the feature is shuffled")
+    plain(axes, "rise of the Brier score where the feature is shuffled, on the last fold")
     return png_of(figure)
 
 
 def trials_png(trials: Sequence[TrialPoint]) -> bytes:
-    """Return gain and Sharpe ratio of each trial in the order they were made; the chosen one is filled."""
+    """Return gain and Sharpe ratio of each trial in order; the chosen one is filled, other trainings' are grey."""
     figure = figure_of(3.4)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, values, title in (
         (upper, [None if item.gain is None else 100 * item.gain for item in trials], "mean net return per taken label"),
-        (lower, [item.sharpe for item in trials], "Sharpe ratio"),
+        (lower, [item.sharpe for item in trials], "Sharpe ratio of its days"),
     ):
         axes.axhline(0.0, color=MUTED, linewidth=0.8)
         for place, (item, value) in enumerate(zip(trials, values, strict=True)):
             if value is None:
                 continue
-            colour = MUTED if item.earlier else COLOURS["base"]
-            axes.scatter(
-                [place], [value], s=44, zorder=3, edgecolors=colour, facecolors=colour if item.chosen else "white"
-            )
+            colour = MUTED if item.other else COLOURS["base"]
+            inside = colour if item.chosen else "white"
+            axes.scatter([place], [value], s=16 if item.other else 44, zorder=3, edgecolors=colour, facecolors=inside)
         axes.grid(axis="y", alpha=0.25)
         plain(axes, title)
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:+.2f} %" if value else "0 %")
     lower.set_xlim(-0.6, len(trials) - 0.4)
-    names = [item.name for item in trials]
-    crowded = len(names) > 14
+    own = [(place, item.name) for place, item in enumerate(trials) if not item.other]
     lower.set_xticks(
-        range(len(names)),
-        names,
-        rotation=40 if not crowded else 90,
+        [place for place, _ in own],
+        [name for _, name in own],
+        rotation=40,
         ha="right",
         rotation_mode="anchor",
-        fontsize=7 if not crowded else 6,
+        fontsize=7,
     )
     return png_of(figure)
