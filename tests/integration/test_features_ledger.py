@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 
 from tests.feature_cases import candidate_row, label_row, research_row, snapshot, write_of
+from tests.integration.small_home import START, seal_experiment
 from throughline.errors import MissingPredecessor, UnknownRecord
 from throughline.features.engineer import LABELS, FeatureEngineer
 from throughline.features.errors import FeatureError, SchemaMismatch
-from throughline.features.offline import OfflineVectors, read_vectors
+from throughline.features.hot import HotReader, open_hot_store
+from throughline.features.offline import OfflineVectors, fill_hot_store, read_vectors
 from throughline.features.vector import NAMES, feature_schema, feature_vector
 from throughline.identity import time_to_ms
 from throughline.learning.dataset import read_training_data
-from throughline.storage.database import Database
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
-from throughline.storage.ledger import LedgerRow, append_record, write_partition, write_partitions
+from throughline.storage.ledger import LedgerRow, append_record, read_rows, write_partition, write_partitions
 from throughline.tracking.records import make_row, reference
 from throughline.tracking.system import TradeTrackingSystem
 from throughline.tracking.types import ResearchDocument
@@ -307,7 +310,37 @@ def test_documents_written_by_hand_are_left_out_and_counted(by_hand: tuple[Path,
             engineer.prepare_ml_dataset(frame)
         with engineer._engine.connect() as connection:
             assert read_vectors(connection, experiment).attrs["left_out"] == 1
-    with FeatureEngineer(home=Home(folder).path) as engineer:
-        assert engineer.extract_all_features().attrs["left_out"] == {"by_hand": 0, "unlabelled": 0}
     with FeatureEngineer(home=folder, experiment="0" * 64) as engineer, pytest.raises(UnknownRecord, match="0000"):
         engineer.extract_all_features()
+
+
+def test_over_a_sealed_flow_what_was_decided_served_and_learned_is_one_vector(by_hand: tuple[Path, str]) -> None:
+    home = Home(by_hand[0])
+    end = START + timedelta(days=20)
+    with open_database(home) as database:
+        name = seal_experiment(database, ArtifactStore(home.artifacts), end=end).id
+        engine = database.engine("writer")
+        with FeatureEngineer(db_path=home.path) as engineer:  # of the active experiment
+            frame = engineer.extract_all_features()
+            selected, chosen = engineer.select_features(frame, k=50)
+            data = engineer.prepare_ml_dataset(selected)
+        assert (frame.attrs["experiment"], set(frame["source"])) == (name, {"executed", "shadow"})
+        assert min(len(data.train), len(data.validation), len(data.test)) > 0
+        assert "confidence" in chosen
+        store = open_hot_store(None, engine, name)
+        truth = OfflineVectors(engine, name)
+        with engine.connect() as connection:
+            offline = read_vectors(connection, name).set_index("candidate")
+            assert fill_hot_store(connection, store, name) == offline["instrument"].nunique()
+            recorded = {str(row.uuid): json.loads(row.body) for row in read_rows(connection, "candidates", name)}
+            labels = [json.loads(row.body) for row in read_rows(connection, "trade_features", name)]
+            learned, seals = read_training_data(connection, name, as_of=datetime(2024, 3, 23, tzinfo=UTC))
+        assert {key: body["features_hash"] for key, body in recorded.items()} == offline["hash"].to_dict()
+        for label in labels:
+            assert label["features"]["hash"] == offline["hash"][label["candidate"]["uuid"]]
+        np.testing.assert_array_equal(learned.features, frame[list(NAMES)].to_numpy())
+        assert (len(learned), len(seals)) == (len(labels), 21)
+        reader = HotReader(store, truth)
+        for instrument in offline["instrument"].unique():
+            assert reader.latest(instrument) == truth.latest(instrument)
+        assert reader.counts["hot"] == offline["instrument"].nunique()
