@@ -1,0 +1,236 @@
+"""The tables of models: what was trained and what its gates said, trials, holdouts, events, scores, looks. SQL only.
+
+Belongs here: inserting once and reading back in one order. Does not belong here: whether a model may serve
+(lifecycle), who serves (events), what MLflow shows (mirror).
+
+It is the door to all of them: the log of events (event_log) and the looks and later scores (looks) can be had from here
+too. Every table is append-only. Writing the same again does nothing; something else under the same name raises
+LedgerConflict, which names both. Functions that take an engine make their own transaction, with the writer's role.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from throughline.identity import canonical_bytes, content_hash, score_text
+from throughline.learning.event_log import append_event, decided_until, events_lock, read_events
+from throughline.learning.looks import LaterScore, insert_scores, read_look, read_looks, read_scores, record_look
+from throughline.learning.once import insert_once, require_same
+from throughline.learning.types import GateResult, Trial
+from throughline.storage import tables
+from throughline.storage.artifacts import ArtifactRef
+from throughline.storage.queries import record_artifact
+
+__all__ = [
+    "LaterScore",
+    "Registration",
+    "StoredModel",
+    "TrainedModel",
+    "append_event",
+    "decided_until",
+    "events_lock",
+    "insert_model",
+    "insert_registration",
+    "insert_scores",
+    "insert_trials",
+    "insert_verdicts",
+    "model_files",
+    "open_holdout",
+    "read_events",
+    "read_holdout",
+    "read_look",
+    "read_looks",
+    "read_model",
+    "read_models",
+    "read_registrations",
+    "read_scores",
+    "read_trials",
+    "read_verdicts",
+    "record_look",
+    "store_training",
+    "trades_by_model",
+]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model to be recorded. body: without floats; its `identity` gives the id. file: None where it has none."""
+
+    id: str
+    experiment: str
+    body: Mapping[str, Any]
+    file: ArtifactRef | None
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A recorded model. file_hash: of its artifact."""
+
+    id: str
+    experiment: str
+    body: Mapping[str, Any]
+    file_hash: str | None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Under which run and version MLflow first showed a model."""
+
+    model: str
+    run: str
+    version: str
+
+
+def store_training(
+    engine: Engine,
+    record: TrainedModel,
+    verdicts: Sequence[GateResult],
+    trials: Sequence[Trial],
+    holdout: Mapping[str, Any] | None,
+) -> None:
+    """Record a training in one transaction: model, file, verdicts, trials and the opening of its holdout.
+
+    Raises LedgerConflict where the model is recorded with another body, verdict or holdout.
+    """
+    with engine.begin() as conn:
+        insert_model(conn, record)
+        insert_verdicts(conn, record.id, verdicts)
+        insert_trials(conn, record.experiment, trials)
+        if holdout is not None:
+            opened = open_holdout(conn, record.id, holdout)
+            require_same("holdout_openings", record.id, canonical_bytes(opened), canonical_bytes(holdout))
+
+
+def insert_model(conn: Connection, record: TrainedModel) -> bool:
+    """Record a model and its file; return False where it is known. The file of the first training stays."""
+    body = canonical_bytes(record.body)
+    if record.file is not None:
+        file = record.file
+        record_artifact(conn, file.hash, file.kind, file.media_type, file.bytes, file.location)
+    values = {
+        "id": record.id,
+        "experiment": record.experiment,
+        "content_hash": content_hash("model_record", body),
+        "body": body,
+        "file_hash": record.file.hash if record.file is not None else None,
+    }
+    return insert_once(conn, tables.models, values, ("id",), "body")
+
+
+def read_model(conn: Connection, model: str) -> StoredModel | None:
+    """Return the model of this id, None where there is none."""
+    found = conn.execute(select(tables.models).where(tables.models.c.id == model)).one_or_none()
+    return None if found is None else _stored(found)
+
+
+def read_models(conn: Connection, experiment: str) -> tuple[StoredModel, ...]:
+    """Return the models of an experiment by the instant they were trained as of, then id."""
+    found = conn.execute(select(tables.models).where(tables.models.c.experiment == experiment))
+    return tuple(sorted(map(_stored, found), key=lambda item: (item.body["identity"]["as_of"], item.id)))
+
+
+def _stored(row: Any) -> StoredModel:
+    return StoredModel(row.id, row.experiment, json.loads(bytes(row.body)), row.file_hash)
+
+
+def model_files(conn: Connection, experiment: str) -> dict[str, str]:
+    """Return model id -> hash of its file, for the models of an experiment that have one."""
+    c = tables.models.c
+    statement = select(c.id, c.file_hash).where(c.experiment == experiment, c.file_hash.is_not(None))
+    return dict(conn.execute(statement).tuples().all())
+
+
+def insert_verdicts(conn: Connection, model: str, verdicts: Sequence[GateResult]) -> None:
+    """Record what each gate said of a model, once."""
+    for item in verdicts:
+        value, threshold = (None if number is None else score_text(number) for number in (item.value, item.threshold))
+        values = {"model": model, "gate": item.gate, "status": item.status, "reason": item.reason}
+        told = {**values, "value": value, "threshold": threshold}
+        insert_once(conn, tables.model_verdicts, told, ("model", "gate"), "status", "value", "threshold", "reason")
+
+
+def read_verdicts(conn: Connection, model: str) -> tuple[GateResult, ...]:
+    """Return what the gates said of a model, in the order in which its record names them."""
+    c = tables.model_verdicts.c
+    found = conn.execute(select(c.gate, c.status, c.value, c.threshold, c.reason).where(c.model == model)).all()
+    stored = read_model(conn, model)
+    named = [item["gate"] for item in stored.body.get("verdicts", ())] if stored is not None else []
+    place = {gate: k for k, gate in enumerate(named)}
+    rows = sorted(found, key=lambda row: (place.get(row.gate, len(place)), row.gate))
+    return tuple(
+        GateResult(
+            row.gate,
+            row.status,
+            None if row.value is None else float(row.value),
+            None if row.threshold is None else float(row.threshold),
+            row.reason,
+        )
+        for row in rows
+    )
+
+
+def insert_trials(conn: Connection, experiment: str, trials: Sequence[Trial]) -> int:
+    """Record trials; return how many were new. A rerun of the same trial adds none."""
+    new = 0
+    for trial in trials:
+        values = {"experiment": experiment, "trial": trial.hash, "body": canonical_bytes(trial.body)}
+        new += insert_once(conn, tables.model_trials, values, ("experiment", "trial"), "body")
+    return new
+
+
+def read_trials(conn: Connection, experiment: str | None) -> tuple[Trial, ...]:
+    """Return the trials of an experiment by their hash; None = those of the whole home, each hash once."""
+    c = tables.model_trials.c
+    statement = select(c.trial, c.body).distinct(c.trial).order_by(c.trial, c.experiment)
+    if experiment is not None:
+        statement = statement.where(c.experiment == experiment)
+    return tuple(Trial(trial, json.loads(bytes(body))) for trial, body in conn.execute(statement))
+
+
+def open_holdout(conn: Connection, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Record what a model's holdout said at its opening; return the first opening, whatever a second one says."""
+    table = tables.holdout_openings
+    conn.execute(insert(table).values(model=model, body=canonical_bytes(body)).on_conflict_do_nothing())
+    told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one()
+    opened: Mapping[str, Any] = json.loads(bytes(told))
+    return opened
+
+
+def read_holdout(conn: Connection, model: str) -> Mapping[str, Any] | None:
+    """Return what a model's holdout said, None where it is unopened."""
+    table = tables.holdout_openings
+    told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one_or_none()
+    return None if told is None else json.loads(bytes(told))
+
+
+def insert_registration(conn: Connection, given: Registration) -> bool:
+    """Record where MLflow first shows a model; return False where that is known."""
+    table = tables.model_registrations
+    values = {"model": given.model, "mlflow_run": given.run, "mlflow_version": given.version}
+    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.model)
+    return conn.execute(statement).scalar() is not None
+
+
+def read_registrations(conn: Connection, experiment: str) -> dict[str, Registration]:
+    """Return model id -> where MLflow first showed it, for the models of an experiment."""
+    c = tables.model_registrations.c
+    statement = select(c.model, c.mlflow_run, c.mlflow_version).join(tables.models, tables.models.c.id == c.model)
+    found = conn.execute(statement.where(tables.models.c.experiment == experiment))
+    return {row.model: Registration(*row) for row in found}
+
+
+def trades_by_model(conn: Connection, experiment: str) -> dict[str, int]:
+    """Return deciding model -> closed trades, for an experiment; the rule counts as a model."""
+    return dict(conn.execute(_CLOSED, {"experiment": experiment}).tuples().all())
+
+
+_CLOSED = text(
+    "SELECT c.model_version, count(*) FROM outcomes o JOIN candidates c ON c.uuid = o.candidate_uuid "
+    "WHERE o.experiment = :experiment AND o.supersedes IS NULL GROUP BY c.model_version ORDER BY c.model_version"
+)
