@@ -33,7 +33,8 @@ def bins(scale: float, count: int = 10) -> list[dict[str, Any]]:
 
 def trial(number: int, gain: str | None = "0.001") -> Trial:
     parameters = {"max_iter": 40, "learning_rate": "0.05", "max_leaf_nodes": 2 + number, "selected": 10}
-    return Trial(f"{number:064d}", {"parameters": parameters, "gain_per_taken": gain, "sharpe": f"0.0{number}"})
+    told = {"parameters": parameters, "gain_per_taken": gain, "growth_per_candidate": "0.0002", "taken": 310}
+    return Trial(f"{number:064d}", {**told, "sharpe": f"0.0{number}"})
 
 
 def metrics() -> dict[str, Any]:
@@ -135,8 +136,12 @@ def test_a_model_that_was_not_trained_has_a_card_without_pictures_or_figures() -
 def test_the_ledger_shows_other_trainings_first_and_fills_the_chosen_trial() -> None:
     points = trial_points(card())
     assert [point.other for point in points] == [True, True, True, False, False, False]
-    assert [point.name.split(", ")[1] for point in points if point.chosen] == ["4 leaves"]
-    assert "3 trials were made for this model, 6 in the experiment so far" in card_markdown(card(), {"trials": b""})
+    assert [point.name for point in points] == ["", "", "", "1", "2", "3"]
+    assert [point.name for point in points if point.chosen] == ["2"]
+    text = card_markdown(card(), {"trials": b""})
+    assert "3 trials were made for this model, 6 in the experiment so far" in text
+    told = "40 trees of 4 leaves, rate 0.05, 10 features | 310 | +0.100 % | +0.020 % | 0.0200 |"
+    assert f"| **2** | {told}" in text
 
 
 @pytest.mark.parametrize("gain", [None, "-0.01"])

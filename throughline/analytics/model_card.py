@@ -109,24 +109,43 @@ def trial_points(card: ModelCard) -> list[TrialPoint]:
     Nothing for a model without trials of its own.
     """
     known = {trial.hash: trial for trial in card.trials}
-    own = [known[name] for name in card.body["trials"] if name in known]
+    own = [known[name] for name in card.body["trials"]]
     if not own:
         return []
     mine = set(card.body["trials"])
     others = [trial for trial in card.trials if trial.hash not in mine][:SHOWN_TRIALS]
     chosen = card.body["metrics"].get("chosen")
     return [
-        *(_point(trial, other=True) for trial in others),
-        *(_point(trial, chosen=trial.hash == chosen) for trial in own),
+        *(_point(trial, "", other=True) for trial in others),
+        *(_point(trial, str(place), chosen=trial.hash == chosen) for place, trial in enumerate(own, 1)),
     ]
 
 
-def _point(trial: Trial, *, chosen: bool = False, other: bool = False) -> TrialPoint:
-    told = trial.body["parameters"]
-    name = f"{told['max_iter']} x {told['learning_rate']}, {told['max_leaf_nodes']} leaves, {told['selected']} features"
-    return TrialPoint(
-        name, _number(trial.body["gain_per_taken"]), float(trial.body["sharpe"]), chosen=chosen, other=other
-    )
+def _point(trial: Trial, name: str, *, chosen: bool = False, other: bool = False) -> TrialPoint:
+    gain = _number(trial.body["gain_per_taken"])
+    return TrialPoint(name, gain, float(trial.body["sharpe"]), chosen=chosen, other=other)
+
+
+def _trials_table(card: ModelCard) -> str:
+    known = {trial.hash: trial.body for trial in card.trials}
+    chosen = card.body["metrics"].get("chosen")
+    rows = []
+    for place, name in enumerate(card.body["trials"], 1):
+        told = known[name]
+        settings = told["parameters"]
+        trees = f"{settings['max_iter']} trees of {settings['max_leaf_nodes']} leaves"
+        rows.append(
+            [
+                f"**{place}**" if name == chosen else str(place),
+                f"{trees}, rate {settings['learning_rate']}, {settings['selected']} features",
+                f"{told['taken']:,}",
+                _written(told["gain_per_taken"], "percent"),
+                _written(told["growth_per_candidate"], "percent"),
+                _written(told["sharpe"], "number"),
+            ]
+        )
+    head = ["trial", "", "took", "mean net return per taken label", "log growth per candidate", "Sharpe ratio of days"]
+    return _table(head, rows)
 
 
 def card_markdown(card: ModelCard, pictures: Mapping[str, bytes]) -> str:
@@ -156,7 +175,7 @@ def card_markdown(card: ModelCard, pictures: Mapping[str, bytes]) -> str:
         if name in pictures:
             parts.append(f"![{name}](data:image/png;base64,{base64.b64encode(pictures[name]).decode()})")
     if "trials" in pictures:
-        parts.append(trials_sentence(card))
+        parts += [trials_sentence(card), _trials_table(card)]
     return "\n\n".join(parts)
 
 

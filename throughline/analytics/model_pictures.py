@@ -44,7 +44,7 @@ class Importance:
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """One line of the trial ledger. gain: mean net return per taken label, None where it took none.
+    """One line of the trial ledger. name: its number; gain: mean net return per taken label, None where it took none.
 
     sharpe: of its days; chosen: became the model; other: of another training of the experiment.
     """
@@ -139,7 +139,7 @@ def importance_png(items: Sequence[Importance]) -> bytes:
 
 def trials_png(trials: Sequence[TrialPoint]) -> bytes:
     """Return gain and Sharpe ratio of each trial in order; the chosen one is filled, other trainings' are grey."""
-    figure = figure_of(3.4)
+    figure = figure_of(3.2)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, values, title in (
         (upper, [None if item.gain is None else 100 * item.gain for item in trials], "mean net return per taken label"),
@@ -152,17 +152,11 @@ def trials_png(trials: Sequence[TrialPoint]) -> bytes:
             colour = MUTED if item.other else COLOURS["base"]
             inside = colour if item.chosen else "white"
             axes.scatter([place], [value], s=16 if item.other else 44, zorder=3, edgecolors=colour, facecolors=inside)
+        axes.margins(y=0.15)
         axes.grid(axis="y", alpha=0.25)
         plain(axes, title)
     upper.yaxis.set_major_formatter(lambda value, _: f"{value:+.2f} %" if value else "0 %")
     lower.set_xlim(-0.6, len(trials) - 0.4)
     own = [(place, item.name) for place, item in enumerate(trials) if not item.other]
-    lower.set_xticks(
-        [place for place, _ in own],
-        [name for _, name in own],
-        rotation=40,
-        ha="right",
-        rotation_mode="anchor",
-        fontsize=7,
-    )
+    lower.set_xticks([place for place, _ in own], [name for _, name in own])
     return png_of(figure)
