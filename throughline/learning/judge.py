@@ -25,6 +25,8 @@ from throughline.learning.types import F64, Health, Judgement, Observation, Verd
 
 FEWEST_UNITS = 5
 """Days before a growth rate says anything about the days still to come."""
+ROUNDING = 1e-9
+"""A logarithm of the evidence up to this is what rounding leaves of none."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def noninferior_gains(units: DayUnits, settings: CanarySettings) -> F64:
     on which the two disagreed (one disagreement is added, so that a share of few candidates is not too small). It is
     held at half the clip: models that agree on nearly everything would need no evidence at all.
     """
-    share = (np.cumsum(units.disagreements) + 1.0) / (np.cumsum(units.candidates) + 1.0)
+    share = (np.cumsum(units.disagreements, axis=-1) + 1.0) / (np.cumsum(units.candidates, axis=-1) + 1.0)
     margin = np.minimum(settings.margin / share, 0.5 * settings.clip)
     gains = (units.per_disagreement + margin) / (settings.clip - margin)
     return np.where(units.disagreements > 0, gains, 0.0)
@@ -195,10 +197,10 @@ def _days_left(
         return None
     goal = -float(np.log(settings.alpha))
     found = []
-    if worse.now > 0.0:
+    if worse.now > ROUNDING:
         found.append((goal - worse.now) * days / worse.now)
     proven = noninferior.largest >= 1.0 / settings.alpha
-    if not watching and (proven or noninferior.now > 0.0) and (len(executed) or not settings.minimum_trades):
+    if not watching and (proven or noninferior.now > ROUNDING) and (len(executed) or not settings.minimum_trades):
         found.append(
             max(
                 0.0 if proven else (goal - noninferior.now) * days / noninferior.now,
