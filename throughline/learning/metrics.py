@@ -137,6 +137,13 @@ def log_growth_per_candidate(returns: F64, take: Mask, weight: F64, stake_share:
     return _mean(np.log1p(stake_share * np.where(take, returns, 0.0)), weight)
 
 
+def daily_growth(returns: F64, take: Mask, weight: F64, day: I64, stake_share: float) -> F64:
+    """Return the log growth of a fund on each decision day, all candidates weighted: its sum is what trials vie for."""
+    days, place = np.unique(day, return_inverse=True)
+    growth = weight * np.log1p(stake_share * np.where(take, returns, 0.0))
+    return np.asarray(np.bincount(place, weights=growth, minlength=len(days)), dtype=np.float64)
+
+
 def daily_returns(returns: F64, take: Mask, weight: F64, day: I64) -> tuple[I64, F64]:
     """Return each decision day and the mean return of what was taken on it, one stake split among it; nil for none."""
     days, place = np.unique(day, return_inverse=True)

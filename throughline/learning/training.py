@@ -220,7 +220,7 @@ def _evidence(
         deflated=deflated_sharpe(best.daily, sharpes),
         days=len(best.daily),
         all_trials=len(sharpes),
-        pbo=overfitting_probability(np.array([item.daily for item in results])),
+        pbo=overfitting_probability(np.array([item.daily_growth for item in results])),
         trials=len(results),
     )
 

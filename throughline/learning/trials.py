@@ -22,7 +22,7 @@ import numpy as np
 
 from throughline.configuration import LearningSettings
 from throughline.identity import hash_body, score_text
-from throughline.learning.metrics import daily_returns, log_growth_per_candidate, mean_gain
+from throughline.learning.metrics import daily_growth, daily_returns, log_growth_per_candidate, mean_gain
 from throughline.learning.models import (
     CALIBRATION_FOLDS,
     FittedModel,
@@ -58,13 +58,14 @@ class OutOfFold:
 @dataclass(frozen=True)
 class TrialResult:
     """One trial with its scores. growth: mean log growth per candidate, the figure it is chosen by; daily: return of
-    what it took, for each decision day that was tested."""
+    what it took, and daily_growth: what that figure is summed from, for each decision day that was tested."""
 
     trial: Trial
     parameters: Parameters
     scores: OutOfFold
     growth: float
     daily: F64
+    daily_growth: F64
 
 
 def trial_grid(settings: LearningSettings) -> tuple[Parameters, ...]:
@@ -73,7 +74,7 @@ def trial_grid(settings: LearningSettings) -> tuple[Parameters, ...]:
     return tuple(
         Parameters(max_iter, rate, leaves, selected)
         for leaves in (2, 4, 8)
-        for max_iter, rate in ((40, 0.05), (80, 0.1))
+        for max_iter, rate in ((40, 0.05), (60, 0.2))
         for selected in keep
     )
 
@@ -178,7 +179,9 @@ def _result(
     stake_share: float,
 ) -> TrialResult:
     part = data.take(scores.rows)
-    days, daily = daily_returns(part.net_return, scores.take, part.weight, part.decided // DAY_MS)
+    day = part.decided // DAY_MS
+    days, daily = daily_returns(part.net_return, scores.take, part.weight, day)
+    summed = daily_growth(part.net_return, scores.take, part.weight, day, stake_share)
     growth = log_growth_per_candidate(part.net_return, scores.take, part.weight, stake_share)
     tried = {
         "data": key,
@@ -198,4 +201,4 @@ def _result(
         "sharpe": score_text(sharpe(daily)),
         "taken": len(taken),
     }
-    return TrialResult(Trial(hash_body("trial", tried), body), parameters, scores, growth, daily)
+    return TrialResult(Trial(hash_body("trial", tried), body), parameters, scores, growth, daily, summed)
