@@ -305,6 +305,13 @@ def test_a_clearly_worse_challenger_is_rolled_back() -> None:
     assert told.spent == pytest.approx(1.0 / max(told.worse, told.tail, told.lost))
 
 
+def test_a_watched_champion_that_is_better_stays_what_it_is() -> None:
+    rows = season(3, 80, 0.05)
+    assert look(rows, 83).verdict == "promote"
+    assert look(rows, 83, watching=True).verdict == "extend"
+    assert look(rows, 400, watching=True).verdict == "extend"
+
+
 def test_a_champion_that_turns_worse_is_rolled_back_by_the_watch_too() -> None:
     told = look(season(2, 80, -0.06), 83, watching=True)
     assert told.verdict == "roll_back"
