@@ -1,0 +1,84 @@
+"""Selection bias: equal to an independent library where the definitions are the same, and right where they are not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from purgedcv import deflated_sharpe_ratio, probabilistic_sharpe_ratio, probability_of_backtest_overfitting
+
+from throughline.learning.selection_bias import (
+    deflated_sharpe,
+    expected_max_sharpe,
+    overfitting_probability,
+    probabilistic_sharpe,
+    sharpe,
+)
+
+
+def series(seed: int, trials: int, days: int) -> np.ndarray:
+    return np.random.Generator(np.random.PCG64(seed)).standard_t(4, (trials, days)) * 0.02 + 0.002
+
+
+@given(st.integers(0, 10_000), st.integers(5, 400), st.floats(-0.3, 0.3))
+def test_probabilistic_sharpe_equals_the_oracle(seed: int, days: int, benchmark: float) -> None:
+    returns = series(seed, 1, days)[0]
+    assert probabilistic_sharpe(returns, benchmark) == pytest.approx(
+        probabilistic_sharpe_ratio(returns, benchmark), abs=1e-9
+    )
+
+
+@given(st.integers(0, 10_000), st.integers(2, 40), st.integers(5, 300))
+def test_deflated_sharpe_equals_the_oracle(seed: int, trials: int, days: int) -> None:
+    made = series(seed, trials, days)
+    sharpes = [sharpe(row) for row in made]
+    best = made[int(np.argmax(sharpes))]
+    expected = deflated_sharpe_ratio(best, trials, float(np.var(sharpes, ddof=1)))
+    assert deflated_sharpe(best, sharpes) == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(20, 90), st.sampled_from([4, 6, 8]))
+def test_overfitting_probability_equals_the_oracle_for_even_numbers_of_trials(
+    seed: int, pairs: int, days: int, blocks: int
+) -> None:
+    made = series(seed, 2 * pairs, days)
+    oracle = probability_of_backtest_overfitting(made, blocks, metric=lambda part: float(np.mean(part)))
+    assert overfitting_probability(made, blocks) == pytest.approx(oracle.pbo, abs=1e-9)
+
+
+def test_a_best_trial_at_the_median_counts_as_overfitted() -> None:
+    alike = np.tile(series(1, 1, 64), (4, 1))
+    assert overfitting_probability(alike) == 1.0  # the oracle says 0: it counts only what is strictly below
+
+
+def test_a_trial_that_is_always_best_is_not_overfitted_and_noise_is_a_coin_toss() -> None:
+    made = series(3, 12, 160)
+    noise = [overfitting_probability(series(seed, 12, 160)) for seed in range(40)]
+    assert 0.35 < float(np.mean(noise)) < 0.65
+    made[4] += 0.05
+    assert overfitting_probability(made) == 0.0
+
+
+def test_more_trials_deflate_more_and_one_deflates_nothing() -> None:
+    returns = series(5, 1, 200)[0]
+    spread = [expected_max_sharpe(count, 0.01) for count in (1, 2, 10, 100, 4000)]
+    assert spread[0] == 0.0
+    assert spread == sorted(spread)
+    assert deflated_sharpe(returns, [sharpe(returns)]) == probabilistic_sharpe(returns, 0.0)
+
+
+@pytest.mark.parametrize(
+    "returns", [np.zeros(50), np.full(50, 0.01), np.array([0.1, 0.2]), np.array([0.1] * 9 + [math.nan])]
+)
+def test_what_does_not_move_or_is_no_number_has_no_probability(returns: np.ndarray) -> None:
+    assert math.isnan(probabilistic_sharpe(returns, 0.0))
+
+
+def test_too_few_trials_or_days_have_no_overfitting_probability() -> None:
+    assert math.isnan(overfitting_probability(series(1, 1, 100)))
+    assert math.isnan(overfitting_probability(series(1, 5, 7)))
+    assert math.isnan(deflated_sharpe(series(1, 1, 50)[0], []))
