@@ -143,7 +143,7 @@ def model_files(conn: Connection, experiment: str) -> dict[str, str]:
     """Return model id -> hash of its file, for the models of an experiment that have one."""
     c = tables.models.c
     statement = select(c.id, c.file_hash).where(c.experiment == experiment, c.file_hash.is_not(None))
-    return dict(conn.execute(statement).tuples().all())
+    return {row.id: row.file_hash for row in conn.execute(statement)}
 
 
 def insert_verdicts(conn: Connection, model: str, verdicts: Sequence[GateResult]) -> None:
@@ -187,10 +187,11 @@ def insert_trials(conn: Connection, experiment: str, trials: Sequence[Trial]) ->
 def read_trials(conn: Connection, experiment: str | None) -> tuple[Trial, ...]:
     """Return the trials of an experiment by their hash; None = those of the whole home, each hash once."""
     c = tables.model_trials.c
-    statement = select(c.trial, c.body).distinct(c.trial).order_by(c.trial, c.experiment)
+    statement = select(c.trial, c.body).order_by(c.trial, c.experiment.desc())
     if experiment is not None:
         statement = statement.where(c.experiment == experiment)
-    return tuple(Trial(trial, json.loads(bytes(body))) for trial, body in conn.execute(statement))
+    found = {trial: bytes(body) for trial, body in conn.execute(statement)}
+    return tuple(Trial(trial, json.loads(body)) for trial, body in found.items())
 
 
 def open_holdout(conn: Connection, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -227,10 +228,10 @@ def read_registrations(conn: Connection, experiment: str) -> dict[str, Registrat
 
 def trades_by_model(conn: Connection, experiment: str) -> dict[str, int]:
     """Return deciding model -> closed trades, for an experiment; the rule counts as a model."""
-    return dict(conn.execute(_CLOSED, {"experiment": experiment}).tuples().all())
+    return {row.model_version: row.trades for row in conn.execute(_CLOSED, {"experiment": experiment})}
 
 
 _CLOSED = text(
-    "SELECT c.model_version, count(*) FROM outcomes o JOIN candidates c ON c.uuid = o.candidate_uuid "
+    "SELECT c.model_version, count(*) AS trades FROM outcomes o JOIN candidates c ON c.uuid = o.candidate_uuid "
     "WHERE o.experiment = :experiment AND o.supersedes IS NULL GROUP BY c.model_version ORDER BY c.model_version"
 )
