@@ -121,13 +121,13 @@ def stage_asset(
     return run
 
 
-def run_tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+def run_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Mapping[str, str]:
     """Return the run's tags as they are now: the first step of a run may have added the experiment."""
     run = context.instance.get_run_by_id(context.run.run_id)
     return run.tags if run is not None else context.run.tags
 
 
-def remember_experiment(context: dg.AssetExecutionContext, experiment: str) -> None:
+def remember_experiment(context: dg.AssetExecutionContext | dg.OpExecutionContext, experiment: str) -> None:
     """Tag the run with its experiment, so that later steps use the same whatever becomes active meanwhile."""
     if EXPERIMENT_TAG not in run_tags(context):
         context.instance.add_run_tags(context.run.run_id, {EXPERIMENT_TAG: experiment})

@@ -13,18 +13,38 @@ from typing import Any
 import dagster as dg
 
 from assets.decisions import decision_assets
+from assets.learning import CHECKED_ASSETS, learning_assets
 from assets.market import market_assets
+from assets.operations import roll_back_op_name
 from assets.registry import registry_assets
 from assets.registry_reports import registry_report_assets
 from assets.reports import report_assets
 from assets.shell import Graph
 from assets.trading import trading_assets
-from pipelines.jobs import pipeline_job, registry_check_job, report_job
+from pipelines.jobs import (
+    canary_job,
+    drift_job,
+    pipeline_job,
+    registry_check_job,
+    report_job,
+    roll_back_job,
+    roll_back_job_name,
+    train_job,
+    walk_forward_job,
+)
 from pipelines.partitions import daily_partitions
-from pipelines.schedules import daily_schedule, registry_check_schedule
+from pipelines.schedules import daily_schedule, learning_schedules, registry_check_schedule
 from resources.flow import HomeFlow
 from resources.settings import MODES, Settings
+from sensors.canary_degraded import canary_degraded
+from sensors.gate_failed import gate_failure_notifier
 from sensors.run_failure import run_failure_notifier
+from throughline.quality.suite import GATED_ASSETS
+
+NOTIFIED_ASSETS = (*GATED_ASSETS, "registry_consistency", *CHECKED_ASSETS)
+"""Assets whose failed checks are told."""
+WALKED_MODES = ("backtest",)
+"""Modes with a walk-forward: those whose market is history."""
 
 
 def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -54,11 +74,12 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
                 trading_assets,
                 registry_assets,
                 registry_report_assets,
+                learning_assets,
                 report_assets,
             )
             for asset in build(graph)
         ],
-        jobs=[job for mode in MODES for job in (pipeline_job(mode), report_job(mode), registry_check_job(mode))],
+        jobs=[job for graph in graphs for job in _jobs(graph)],
         schedules=[
             schedule
             for mode in MODES
@@ -66,10 +87,33 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
                 daily_schedule(mode, flows[f"flow_{mode}"].unsealed_days, settings.chunk_days),
                 registry_check_schedule(mode, "daily"),
                 registry_check_schedule(mode, "full"),
+                *learning_schedules(mode),
             )
         ],
-        sensors=[run_failure_notifier(settings.webhook_url, allow_private=settings.webhook_private)],
+        sensors=[
+            run_failure_notifier(settings.webhook_url, allow_private=settings.webhook_private),
+            gate_failure_notifier(
+                [graph.key(name) for graph in graphs for name in NOTIFIED_ASSETS],
+                settings.webhook_url,
+                allow_private=settings.webhook_private,
+            ),
+            *(
+                canary_degraded(
+                    mode, roll_back_job_name(mode), roll_back_op_name(mode), flows[f"flow_{mode}"].rollback_due
+                )
+                for mode in MODES
+            ),
+        ],
         resources=resources,
         # Steps are short and share one process's provider and server lease; a process a step costs 20 times as much.
         executor=dg.in_process_executor,
     )
+
+
+def _jobs(graph: Graph) -> list[Any]:
+    mode = graph.mode
+    assets = [
+        build(mode) for build in (pipeline_job, report_job, registry_check_job, train_job, canary_job, drift_job)
+    ]
+    walks = [walk_forward_job(graph)] if mode in WALKED_MODES else []
+    return [*assets, roll_back_job(graph), *walks]

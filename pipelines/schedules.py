@@ -1,4 +1,4 @@
-"""Schedules: the daily pipeline of each mode, and the checks of the registries. Stopped until someone starts them.
+"""Schedules: the daily pipeline of each mode, the checks of the registries, and learning. Stopped until started.
 
 A tick of the pipeline asks for every day that is not yet sealed, from the first gap to yesterday, as one range: a
 machine that slept through a tick catches up by itself, and a session never lacks its predecessor. No more than one
@@ -13,7 +13,13 @@ from typing import Literal
 
 import dagster as dg
 
-from pipelines.jobs import pipeline_job_name, registry_check_job_name
+from pipelines.jobs import (
+    canary_job_name,
+    drift_job_name,
+    pipeline_job_name,
+    registry_check_job_name,
+    train_job_name,
+)
 from throughline.errors import ThroughlineError
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -69,3 +75,27 @@ def registry_check_schedule(mode: str, scope: Literal["daily", "full"]) -> dg.Sc
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Checks the registries of the home {'since the last check' if scope == 'daily' else 'in full'}.",
     )
+
+
+def learning_schedules(mode: str) -> list[dg.ScheduleDefinition]:
+    """Return nightly training, hourly canary evaluation and the weekly drift report (UTC).
+
+    Training comes after the night's pipeline and the daily check of the registries. A look at an instant is made once:
+    in modes whose days close at midnight the looks of an hour find nothing new, and act on what a crash left.
+    """
+    told = (
+        (f"{mode}_training_nightly", train_job_name(mode), "30 1 * * *", "Trains a challenger on all that is known."),
+        (f"{mode}_canary_hourly", canary_job_name(mode), "0 * * * *", "A look at the canary, or the watched champion."),
+        (f"{mode}_drift_weekly", drift_job_name(mode), "30 2 * * 1", "Drift of features and scores, on Mondays."),
+    )
+    return [
+        dg.ScheduleDefinition(
+            name=name,
+            job_name=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description=description,
+        )
+        for name, job, cron, description in told
+    ]

@@ -26,6 +26,9 @@ from throughline.storage.home import Home
 if TYPE_CHECKING:
     from throughline.experiment.identity import Experiment
     from throughline.flow import DayResult, FlowContext
+    from throughline.learning.mirror import Mirror
+    from throughline.learning.standing import DueRollback
+    from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
 
 EXPERIMENT_TAG = "throughline/experiment"
@@ -45,6 +48,10 @@ class Flow(Protocol):
 
     def enforces_roles(self) -> bool:
         """Return whether the home's database has roles of its own, whose grants can be checked."""
+        ...
+
+    def mirror(self) -> Mirror:
+        """Return where people look at models."""
         ...
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -85,6 +92,25 @@ class HomeFlow:
     def enforces_roles(self) -> bool:
         """Return whether the home's database has roles of its own."""
         return self.database().enforces_roles
+
+    def mirror(self) -> Mirror:
+        """Return the home's MLflow."""
+        from throughline.learning.mirror import open_mirror
+
+        return open_mirror(self.database(), self.settings.home, self._artifacts())
+
+    def rollback_due(self) -> DueRollback | None:
+        """Return the verdict against a model of the active experiment that nobody acted on, None where there is none.
+
+        Raises SettingsError without an active experiment.
+        """
+        from throughline.experiment import registry
+        from throughline.learning.standing import rollback_due
+
+        engine = self.database().engine("writer")
+        found = registry.active(engine, self.mode)
+        with engine.connect() as conn:
+            return rollback_due(conn, found.experiment.id)
 
     def unsealed_days(self, until: date) -> tuple[date, date] | None:
         """Return first and last day of the active experiment that is not sealed to its end yet, up to `until`.
@@ -138,13 +164,17 @@ class HomeFlow:
             )
         return experiment, {**found.inputs, "seed": experiment.seed}
 
+    def _artifacts(self) -> ArtifactStore:
+        from throughline.storage.artifacts import ArtifactStore
+
+        return ArtifactStore(self.settings.artifacts or self.settings.home.artifacts)
+
     def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
         from throughline.experiment.providers import make_provider
         from throughline.features.hot import open_hot_store
         from throughline.flow import make_context
         from throughline.proof.settings import open_proof
         from throughline.quality.runner import GreatExpectationsRunner
-        from throughline.storage.artifacts import ArtifactStore
 
         provider = make_provider(self.mode, inputs)
         if provider.description.source_hash != experiment.source_hash:
@@ -156,7 +186,7 @@ class HomeFlow:
             experiment,
             provider,
             self.database().engine("writer"),
-            ArtifactStore(self.settings.artifacts or self.settings.home.artifacts),
+            self._artifacts(),
             GreatExpectationsRunner(experiment.configuration.gates),
             SystemClock(),
             proof=open_proof(self.settings.home, self.database().embedded),
@@ -165,12 +195,18 @@ class HomeFlow:
 
 
 class GivenFlow:
-    """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned."""
+    """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned.
 
-    def __init__(self, context: FlowContext, home: Home, *, enforces_roles: bool = True) -> None:
+    mirror: where people look at models; None shows them nowhere (a command brings MLflow up to date at its end).
+    """
+
+    def __init__(
+        self, context: FlowContext, home: Home, *, enforces_roles: bool = True, mirror: Mirror | None = None
+    ) -> None:
         self._context = context
         self._home = home
         self._enforces_roles = enforces_roles
+        self._mirror = mirror
         self.results: list[DayResult] = []
 
     def reports_folder(self) -> Path:
@@ -180,6 +216,12 @@ class GivenFlow:
     def enforces_roles(self) -> bool:
         """Return whether the home's database has roles of its own."""
         return self._enforces_roles
+
+    def mirror(self) -> Mirror:
+        """Return the given mirror, or one that shows nothing."""
+        from throughline.learning.mirror import NoMirror
+
+        return self._mirror or NoMirror()
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the given context, for this run."""

@@ -45,7 +45,7 @@ def canary_degraded(mode: str, job_name: str, op_name: str, due: Due) -> dg.Sens
         look = f"{found.as_of:%Y-%m-%dT%H:%M:%SZ}"
         return dg.RunRequest(
             run_key=f"{found.experiment}:{found.model}:{look}",
-            run_config={"ops": {op_name: {"config": {"model": found.model, "reason": found.reason}}}},
+            run_config={"ops": {op_name: {"config": {"by": "judge", "model": found.model, "reason": found.reason}}}},
             tags={EXPERIMENT_TAG: found.experiment, "throughline/look": look},
         )
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from pipelines.schedules import RANGE_END, RANGE_START, daily_schedule
+from pipelines.schedules import CHECK_TIMES, RANGE_END, RANGE_START, daily_schedule, learning_schedules
 from throughline.errors import SettingsError
 
 TICK = dg.build_schedule_context(scheduled_execution_time=datetime(2021, 3, 10, 0, 15, tzinfo=UTC))
@@ -34,3 +34,14 @@ def test_a_tick_without_an_experiment_says_how_to_set_one() -> None:
 
     data = daily_schedule("demo", none, 30).evaluate_tick(TICK)
     assert data.skip_message == "mode 'demo' has no active experiment"
+
+
+def test_training_is_nightly_after_the_registries_check_the_canary_hourly_and_drift_weekly_all_in_utc() -> None:
+    found = {item.name: item for item in learning_schedules("demo")}
+    assert {name: (item.cron_schedule, item.job_name) for name, item in found.items()} == {
+        "demo_training_nightly": ("30 1 * * *", "train_demo_model_job"),
+        "demo_canary_hourly": ("0 * * * *", "evaluate_demo_canary_job"),
+        "demo_drift_weekly": ("30 2 * * 1", "report_demo_drift_job"),
+    }
+    assert {item.execution_timezone for item in found.values()} == {"UTC"}
+    assert CHECK_TIMES["daily"] == "45 0 * * *"

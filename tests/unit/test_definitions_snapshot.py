@@ -11,9 +11,12 @@ import dagster as dg
 import pytest
 
 from assets.checks.gates import CHECK_NAME
+from assets.learning import CHECKED_ASSETS, GATES_PASSED, NO_DRIFT, NOT_DEGRADED, TRAINING_SET_CHECK
+from assets.operations import roll_back_op_name
 from assets.registry_reports import CONSISTENT
 from assets.shell import DAILY_ASSETS
 from pipelines.build import build_defs
+from pipelines.jobs import roll_back_job_name
 from resources.settings import MODES, load_settings
 from throughline.flow import STAGES
 from throughline.quality.suite import GATED_ASSETS
@@ -27,13 +30,27 @@ EDGES = {
     "executions": {"portfolio_state"},
     "outcomes": {"executions"},
     "shadow_outcomes": {"portfolio_state"},
+    "trade_features": {"outcomes", "shadow_outcomes", "research_snapshots"},
     "canonical_trades": {"outcomes"},
     "soulprints": {"canonical_trades"},
     "profit_buckets": {"canonical_trades"},
-    "registry_seals": {"shadow_outcomes", "soulprints", "profit_buckets"},
+    "registry_seals": {"trade_features", "soulprints", "profit_buckets"},
     "backtest_report": {"outcomes", "shadow_outcomes", "portfolio_state"},
     "registry_consistency": {"registry_seals"},
     "registry_analytics": {"canonical_trades", "soulprints", "profit_buckets"},
+    "training_set": {"trade_features"},
+    "challenger_model": {"training_set", "registry_consistency"},
+    "canary_report": {"outcomes", "shadow_outcomes"},
+    "model_registry_state": {"challenger_model", "canary_report"},
+    "drift_report": {"trade_features"},
+}
+UNPARTITIONED = tuple(EDGES)[tuple(EDGES).index("backtest_report") :]
+CHECKS = {
+    "registry_consistency": CONSISTENT,
+    "training_set": TRAINING_SET_CHECK,
+    "challenger_model": GATES_PASSED,
+    "canary_report": NOT_DEGRADED,
+    "drift_report": NO_DRIFT,
 }
 
 
@@ -65,15 +82,62 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
         "write_backtest_report_job",
         "check_demo_registry_job",
         "check_backtest_registry_job",
+        "train_demo_model_job",
+        "train_backtest_model_job",
+        "evaluate_demo_canary_job",
+        "evaluate_backtest_canary_job",
+        "report_demo_drift_job",
+        "report_backtest_drift_job",
+        "roll_back_demo_model_job",
+        "roll_back_backtest_model_job",
+        "walk_forward_backtest_job",
     }
     assert {item.name for item in repository.schedule_defs} == {
-        f"{mode}_{name}" for mode in MODES for name in ("daily", "registry_daily", "registry_weekly")
+        f"{mode}_{name}"
+        for mode in MODES
+        for name in (
+            "daily",
+            "registry_daily",
+            "registry_weekly",
+            "training_nightly",
+            "canary_hourly",
+            "drift_weekly",
+        )
     }
-    assert {item.name for item in repository.sensor_defs} == {"on_run_failure"}
+    assert {item.name for item in repository.sensor_defs} == {
+        "on_run_failure",
+        "gate_failed",
+        "canary_degraded_demo",
+        "canary_degraded_backtest",
+    }
     checks = {(key.asset_key.to_user_string(), key.name) for key in repository.asset_graph.asset_check_keys}
     gates = {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in GATED_ASSETS}
-    assert checks == gates | {(f"{mode}/registry_consistency", CONSISTENT) for mode in MODES}
+    assert checks == gates | {(f"{mode}/{name}", check) for mode in MODES for name, check in CHECKS.items()}
+    assert set(CHECKS) == {"registry_consistency", *CHECKED_ASSETS}
     assert CHECK_NAME == "every_day_passes_its_suite"
+    assert list(CHECKS.values()) == [
+        "registry_is_consistent",
+        "training_set_passes_its_suite",
+        "gates_passed",
+        "canary_not_degraded",
+        "no_drift",
+    ]
+
+
+def test_only_the_sensor_of_failed_runs_is_on_by_default_and_no_schedule_is(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    running = {
+        item.name for item in repository.sensor_defs if item.default_status == dg.DefaultSensorStatus.RUNNING
+    }
+    assert running == {"on_run_failure"}
+    assert {item.default_status for item in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_the_rollback_that_the_sensor_asks_for_is_a_run_that_its_job_accepts(defs: dg.Definitions) -> None:
+    for mode in MODES:
+        job = defs.resolve_job_def(roll_back_job_name(mode))
+        config = {"model": "m" * 64, "reason": "it earns less", "by": "judge"}
+        dg.validate_run_config(job, {"ops": {roll_back_op_name(mode): {"config": config}}})
 
 
 def test_all_partitioned_assets_share_one_daily_definition_in_utc(defs: dg.Definitions) -> None:
@@ -85,7 +149,7 @@ def test_all_partitioned_assets_share_one_daily_definition_in_utc(defs: dg.Defin
     assert isinstance(daily, dg.TimeWindowPartitionsDefinition)
     assert (daily.timezone, daily.get_first_partition_key()) == ("UTC", "2009-01-03")
     unpartitioned = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).partitions_def is None}
-    assert unpartitioned == {"backtest_report", "registry_consistency", "registry_analytics"}
+    assert unpartitioned == set(UNPARTITIONED)
 
 
 def test_every_partitioned_asset_takes_ranges_of_the_configured_length(tmp_path: Path) -> None:
@@ -120,7 +184,7 @@ def test_every_asset_says_who_owns_it_what_it_runs_on_and_which_code_decides(def
 
 def test_the_daily_assets_are_the_stages_of_the_flow_in_order() -> None:
     assert tuple(STAGES) == DAILY_ASSETS
-    assert tuple(EDGES)[:-3] == DAILY_ASSETS
+    assert tuple(EDGES)[: -len(UNPARTITIONED)] == DAILY_ASSETS
 
 
 def test_the_first_partition_is_a_setting(tmp_path: Path) -> None:
@@ -134,6 +198,7 @@ def test_the_first_partition_is_a_setting(tmp_path: Path) -> None:
 
 def test_loading_the_code_location_imports_none_of_the_heavy_libraries(repo: Path) -> None:
     heavy = ["great_expectations", "matplotlib", "numba", "pandas", "pyarrow", "quantstats", "scipy", "sqlalchemy"]
+    heavy += ["mlflow", "redis", "sklearn", "skops", "numpy"]
     code = f"import sys, pipelines.definitions; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -133,7 +133,7 @@ def test_a_verdict_that_nobody_acted_on_launches_the_rollback_of_that_model_alon
 ) -> None:
     (request,) = asked(lambda: DUE, instance).run_requests
     config = request.run_config["ops"]["roll_back"]["config"]
-    assert config == {"model": "m" * 64, "reason": "it is worse: e-value 31 of 20"}
+    assert config == {"by": "judge", "model": "m" * 64, "reason": "it is worse: e-value 31 of 20"}
     assert request.tags[EXPERIMENT_TAG] == "e" * 64
 
 

@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 
 from throughline.errors import MissingPredecessor
 from throughline.experiment.identity import Experiment
+from throughline.learning.lifecycle import current
+from throughline.learning.looks import read_looks
 from throughline.learning.observations import midnight_after
 from throughline.storage.queries import sealed_days
 from throughline.tracking.layout import LOG
@@ -43,3 +45,19 @@ def last_close(conn: Connection, experiment: Experiment) -> datetime:
     while day + timedelta(days=1) in sealed:
         day += timedelta(days=1)
     return midnight_after(day)
+
+
+def rollback_due(conn: Connection, experiment: str) -> DueRollback | None:
+    """Return the look that rolls back a model which serves all the same, None where there is none.
+
+    Only looks since the model began to serve count. A look acts on its own verdict, so one is due only where its
+    process died between the two.
+    """
+    state = current(conn, experiment)
+    for model, since in ((state.canary, state.canary_since), (state.champion, state.promoted_at)):
+        if model is None or since is None:
+            continue
+        for _, told in reversed(read_looks(conn, experiment, model)):
+            if told.verdict == "roll_back" and told.as_of >= since:
+                return DueRollback(experiment, model, told.as_of, told.reason)
+    return None

@@ -1,0 +1,226 @@
+"""Learning assets: the training set, the challenger with its gates, the canary under trial, the models, and drift.
+
+Belongs here: when each runs and what its check says. Does not belong here: what the UI shows of it (`learning_words`),
+and anything that decides (`throughline.learning`). All are unpartitioned and stand at the end of the last sealed day of
+the run's experiment: what resolved by then is known, what is decided after it is not. A model that is refused, and a
+canary that is rolled back, are data: the run is green and the check is red.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the type of `context` at run time and refuses text.
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets import learning_words as words
+from assets.shell import OWNERS, Graph, remember_experiment, run_tags
+from throughline.errors import ThroughlineError
+from throughline.experiment.identity import current_code_hash
+
+if TYPE_CHECKING:
+    from resources.flow import Flow
+    from throughline.flow import FlowContext
+
+TRAINING_SET_CHECK = "training_set_passes_its_suite"
+GATES_PASSED = "gates_passed"
+NOT_DEGRADED = "canary_not_degraded"
+NO_DRIFT = "no_drift"
+CHECKED_ASSETS = ("training_set", "challenger_model", "canary_report", "drift_report")
+"""The assets here that have a check."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an asset has to show. passed, description: of its check; warns: a failed check is a warning."""
+
+    metadata: dict[str, Any]
+    passed: bool = True
+    description: str = ""
+    warns: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+Work = Callable[["FlowContext", "Flow"], Told]
+
+
+def learning_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Return `training_set`, `challenger_model`, `canary_report`, `model_registry_state` and `drift_report`."""
+    return [
+        _asset(
+            graph,
+            "training_set",
+            "The labels that a model would be trained on now: all that resolved by the end of the last sealed day, "
+            "weighted by uniqueness, and what their quality suite says.",
+            _training_set,
+            deps=["trade_features"],
+            check=(TRAINING_SET_CHECK, "The labels that are known now pass the suite of the training set."),
+        ),
+        _asset(
+            graph,
+            "challenger_model",
+            "A model trained on the training set and judged by every gate, each stored once per model id. It goes on "
+            "trial as the canary only if all of them pass and the experiment's model policy is 'gated'.",
+            _challenger,
+            deps=["training_set", "registry_consistency"],
+            check=(GATES_PASSED, "Every gate passed the newest challenger. Insufficient evidence is no pass."),
+        ),
+        _asset(
+            graph,
+            "canary_report",
+            "A look of the judge at whoever is on trial or watched, at the end of the last sealed day, with its "
+            "reason in words. The look acts on its verdict: promotion, rollback or rejection.",
+            _canary,
+            deps=["outcomes", "shadow_outcomes"],
+            check=(NOT_DEGRADED, "The judge does not roll back the model on trial, nor the champion it watches."),
+        ),
+        _asset(
+            graph,
+            "model_registry_state",
+            "Who serves, as it follows from the experiment's events: champion, canary, fallback, what is barred, and "
+            "every model with its gates and its trades. Brings MLflow's aliases in line with the events.",
+            _state,
+            deps=["challenger_model", "canary_report"],
+        ),
+        _asset(
+            graph,
+            "drift_report",
+            "Whether the features and scores of the last days come from where the serving model was trained, feature "
+            "by feature, with false-discovery control.",
+            _drift,
+            deps=["trade_features"],
+            check=(NO_DRIFT, "No feature and no score has moved away from the training window."),
+        ),
+    ]
+
+
+def _asset(
+    graph: Graph,
+    name: str,
+    description: str,
+    work: Work,
+    *,
+    deps: Sequence[str],
+    check: tuple[str, str] | None = None,
+) -> dg.AssetsDefinition:
+    key = graph.key(name)
+
+    @dg.asset(
+        key=key,
+        description=description,
+        deps=[graph.key(item) for item in deps],
+        check_specs=[dg.AssetCheckSpec(check[0], asset=key, description=check[1])] if check else None,
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=graph.mode,
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        tags={"stage": "learning"},
+    )
+    def run(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run.run_id)
+            remember_experiment(context, ctx.experiment.id)
+            told = work(ctx, flow)
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        result = None
+        if check:
+            result = dg.AssetCheckResult(
+                passed=told.passed,
+                check_name=check[0],
+                asset_key=key,
+                description=told.description,
+                severity=dg.AssetCheckSeverity.WARN if told.warns else dg.AssetCheckSeverity.ERROR,
+                metadata={"experiment": ctx.experiment.id, **told.details},
+            )
+        metadata = {"experiment": ctx.experiment.id, **told.metadata}
+        return dg.MaterializeResult(metadata=metadata, check_results=[result] if result else None)
+
+    return run
+
+
+def _training_set(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.learning.dataset import read_training_data
+    from throughline.learning.nightly import judge_training_set
+    from throughline.learning.standing import last_close
+    from throughline.quality.suite import TRAINING_SET
+
+    settings = ctx.experiment.configuration.learning
+    with ctx.engine.connect() as conn:
+        as_of = last_close(conn, ctx.experiment)
+        data, read = read_training_data(conn, ctx.experiment.id, as_of=as_of, window_days=settings.window_days)
+    verdict = judge_training_set(ctx.gates, data, as_of)
+    suite, suite_hash = ctx.gates.suite(TRAINING_SET)
+    return Told(
+        words.training_set(data, read, as_of, settings),
+        verdict.status == "pass",
+        verdict.reason,
+        details={"suite": suite, "suite_hash": suite_hash, "labels": len(data)},
+    )
+
+
+def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.learning.cycle import train_and_deploy
+    from throughline.learning.standing import last_close
+
+    with ctx.engine.connect() as conn:
+        as_of = last_close(conn, ctx.experiment)
+    made, waiting = train_and_deploy(ctx.engine, ctx.artifacts, ctx.experiment, ctx.gates, as_of, ctx.clock.now())
+    refused = [item for item in made.verdicts if item.status != "pass"]
+    return Told(
+        words.challenger(ctx, made, waiting),
+        made.passed,
+        words.gates_sentence(made),
+        warns=bool(refused) and all(item.status == "insufficient" for item in refused),
+        details={"model": made.model, "refused_by": ", ".join(item.gate for item in refused)},
+    )
+
+
+def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.flow.context import shadow_reach_days
+    from throughline.learning.cycle import current_state, look
+    from throughline.learning.standing import last_close
+
+    with ctx.engine.connect() as conn:
+        as_of = last_close(conn, ctx.experiment)
+    before = current_state(ctx.engine, ctx.experiment.id, as_of)
+    told = look(ctx.engine, ctx.experiment, as_of, reach_days=shadow_reach_days(ctx.experiment.configuration.exits))
+    after = current_state(ctx.engine, ctx.experiment.id, as_of)
+    if told is None:
+        nobody = "nobody is on trial, and no promoted champion is watched"
+        return Told(words.nobody_on_trial(as_of, after), True, nobody)
+    model = before.canary or before.champion
+    return Told(
+        words.judgement(told, model, before, after, ctx.experiment.configuration.canary),
+        told.verdict != "roll_back",
+        told.reason,
+        details={"model": model, "verdict": told.verdict, "as_of": told.as_of.isoformat()},
+    )
+
+
+def _state(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.learning.lifecycle import heal
+    from throughline.learning.store import read_events, read_models, read_verdicts, trades_by_model
+
+    state = heal(ctx.engine, flow.mirror(), ctx.experiment)
+    with ctx.engine.connect() as conn:
+        events = read_events(conn, ctx.experiment.id)
+        trades = trades_by_model(conn, ctx.experiment.id)
+        models = [(item, read_verdicts(conn, item.id)) for item in read_models(conn, ctx.experiment.id)]
+    return Told(words.registry_state(state, models, events, trades))
+
+
+def _drift(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.learning.cycle import current_state
+    from throughline.learning.drift_windows import find_drift
+    from throughline.learning.standing import last_close
+
+    with ctx.engine.connect() as conn:
+        as_of = last_close(conn, ctx.experiment)
+    state = current_state(ctx.engine, ctx.experiment.id, as_of)
+    with ctx.engine.connect() as conn:
+        found = find_drift(conn, ctx.artifacts, ctx.experiment.id, state, as_of)
+    return Told(words.drift(found), not found.drifted, words.drift_sentence(found), warns=True)

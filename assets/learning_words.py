@@ -1,0 +1,324 @@
+"""What a person sees of the learning assets: metadata and markdown.
+
+Belongs here: names, units, tables and words. Does not belong here: the model card (`throughline.analytics.model_card`),
+figures, and when anything runs (`learning`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from throughline.configuration import CanarySettings, LearningSettings
+    from throughline.flow import FlowContext
+    from throughline.learning.drift_windows import DriftFound
+    from throughline.learning.events import ModelEvent, ServingState
+    from throughline.learning.nightly import Challenger
+    from throughline.learning.store import StoredModel
+    from throughline.learning.types import GateResult, Judgement, TrainingData
+
+SHOWN = 25
+"""At most so many lines of a table are shown; those with most to say come first."""
+
+
+def name_of(model: str | None) -> str:
+    """Return a model's short name; the rule has a name of its own, nobody is a dash."""
+    return "-" if model is None else "the rule" if model == _rule() else f"`{model[:12]}`"
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a markdown table."""
+    marks = "| " + " | ".join("---" for _ in head) + " |"
+    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
+    return "\n".join(["| " + " | ".join(head) + " |", marks, *rows])
+
+
+def training_set(
+    data: TrainingData, read: Sequence[tuple[date, str]], as_of: datetime, settings: LearningSettings
+) -> dict[str, Any]:
+    """Return the metadata of a training set: how much there is, from where, and what is missing in it."""
+    import numpy as np
+
+    labels = len(data)
+    executed = int(data.executed.sum())
+    days = len(np.unique(data.decided // 86_400_000))
+    wins = int((data.net_return > 0.0).sum())
+    effective = float(data.weight.sum())
+    counted = (
+        f"**{labels:,} labels that resolved before {as_of:%Y-%m-%d %H:%M} UTC**, from {len(read):,} sealed days: "
+        f"{executed:,} of executed trades, {labels - executed:,} of shadows. They overlap, and are worth "
+        f"{effective:,.0f}."
+    )
+    lines = [
+        counted,
+        table(
+            ["", "there are", "a model needs"],
+            [
+                ["labels", f"{labels:,}", f"{settings.minimum_labels:,}"],
+                ["days of decision", f"{days:,}", f"{settings.minimum_days:,}"],
+                ["labels' worth without overlap", f"{effective:,.0f}", f"{settings.minimum_effective:,.0f}"],
+            ],
+        ),
+    ]
+    told: dict[str, Any] = {
+        "as_of": as_of.isoformat(),
+        "labels": labels,
+        "executed": executed,
+        "shadows": labels - executed,
+        "effective_labels": round(effective, 3),
+        "days_of_decision": days,
+        "days_read": len(read),
+        "segments": len(set(data.segments)),
+    }
+    if labels:
+        told["win_rate"] = round(wins / labels, 6)
+        lines.append(f"{wins:,} of them gained ({wins / labels:.1%}), net of costs.")
+        missing = sorted(
+            zip(np.isnan(data.features).mean(axis=0).tolist(), data.names, strict=True), key=lambda item: -item[0]
+        )
+        told["missing"] = dg.MetadataValue.json({name: round(share, 6) for share, name in missing if share > 0.0})
+        gaps = [[name.replace("_", " "), f"{share:.1%}"] for share, name in missing if share > 0.0]
+        if gaps:
+            lines.append(table(["feature", "missing"], gaps[:SHOWN]))
+    if read:
+        told["first_day"], told["last_day"] = str(read[0][0]), str(read[-1][0])
+    return told | {"preview": dg.MetadataValue.md("\n\n".join(lines))}
+
+
+def gates_sentence(made: Challenger) -> str:
+    """Return which gates refused a challenger, in one sentence each."""
+    if made.passed:
+        return f"all {len(made.verdicts)} gates passed"
+    told = "; ".join(f"{item.gate} ({item.status}): {item.reason}" for item in made.refusals)
+    return f"{len(made.refusals)} of {len(made.verdicts)} gates did not pass: {told}"
+
+
+def challenger(ctx: FlowContext, made: Challenger, waiting: str | None) -> dict[str, Any]:
+    """Return the metadata of a training: the model card, and whether the model went on trial."""
+    from throughline.analytics.model_card import card_markdown, card_pictures, read_card
+
+    with ctx.engine.connect() as conn:
+        card = read_card(conn, made.model)
+    state = f"It does not serve: {waiting}." if waiting else "It is on trial, or serves already."
+    known = " It was trained before; nothing was done now." if made.known else ""
+    return {
+        "preview": dg.MetadataValue.md(f"{card_markdown(card, card_pictures(card))}\n\n{state}{known}"),
+        "model": made.model,
+        "passed": made.passed,
+        "gates_passed": sum(item.status == "pass" for item in made.verdicts),
+        "gates_failed": sum(item.status == "fail" for item in made.verdicts),
+        "gates_insufficient": sum(item.status == "insufficient" for item in made.verdicts),
+        "gates": dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "gate": item.gate,
+                        "status": item.status,
+                        "value": "" if item.value is None else f"{item.value:.6g}",
+                        "threshold": "" if item.threshold is None else f"{item.threshold:.6g}",
+                        "reason": item.reason,
+                    }
+                )
+                for item in made.verdicts
+            ]
+        ),
+        "labels": made.body["labels"]["labels"],
+        "trained_now": not made.known,
+        **({"waiting": waiting} if waiting else {}),
+    }
+
+
+def nobody_on_trial(as_of: datetime, state: ServingState) -> dict[str, Any]:
+    """Return the metadata of a look with nobody to look at."""
+    words = (
+        f"**Nobody is on trial at {as_of:%Y-%m-%d %H:%M} UTC.** {name_of(state.champion).capitalize()} decides, and "
+        "was not promoted over another model, so there is nothing to compare it with."
+    )
+    return {
+        "preview": dg.MetadataValue.md(words),
+        "as_of": as_of.isoformat(),
+        "champion": state.champion,
+        "verdict": "nobody",
+    }
+
+
+def judgement(
+    told: Judgement, model: str, before: ServingState, after: ServingState, settings: CanarySettings
+) -> dict[str, Any]:
+    """Return the metadata of a look: the verdict in words, the evidence with what it must reach, and the counts."""
+    watched = before.canary is None
+    role = "the champion, watched against the one before it," if watched else "the canary"
+    against = before.fallback if watched else before.champion
+    days = "not in sight yet" if told.days_to_verdict is None else f"{told.days_to_verdict:,.1f}"
+    said = (
+        f"**{told.verdict.replace('_', ' ')}** of {role} {name_of(model)} against {name_of(against)}, "
+        f"at {told.as_of:%Y-%m-%d %H:%M} UTC: {told.reason}"
+    )
+    lines = [
+        said,
+        table(
+            ["evidence that it", "e-value", "needs", "then"],
+            [
+                ["earns less", f"{told.worse:.3g}", f"{1 / settings.alpha:g}", "roll back"],
+                ["is stopped out more often", f"{told.tail:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
+                ["loses everything more often", f"{told.lost:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
+                [
+                    f"is not worse by {settings.margin:g}",
+                    f"{told.noninferior:.3g}",
+                    f"{1 / settings.alpha:g}",
+                    "-" if watched else "promote",
+                ],
+            ],
+        ),
+        table(
+            ["", "there are", "a promotion needs"],
+            [
+                ["closed days of decision", f"{told.units:,}", ""],
+                ["pairs", f"{told.pairs:,}", f"{settings.minimum_pairs:,}"],
+                ["decided differently", f"{told.disagreements:,}", ""],
+                ["executed trades", f"{told.trades:,}", f"{settings.minimum_trades:,}"],
+                ["expected days to a verdict", days, ""],
+                ["error spent", f"{told.spent:.3g}", ""],
+            ],
+        ),
+        *(f"- guard: {text}" for text in told.guards),
+        f"Now {name_of(after.champion)} is champion, {name_of(after.canary)} on trial.",
+    ]
+    figures: dict[str, Any] = {
+        "verdict": told.verdict,
+        "reason": told.reason,
+        "model": model,
+        "against": against or "",
+        "as_of": told.as_of.isoformat(),
+        "units": told.units,
+        "pairs": told.pairs,
+        "disagreements": told.disagreements,
+        "trades": told.trades,
+        "e_worse": told.worse,
+        "e_noninferior": told.noninferior,
+        "e_tail": told.tail,
+        "e_lost": told.lost,
+        "error_spent": told.spent,
+        "champion": after.champion,
+    }
+    optional = {
+        "mean_difference": told.mean_difference,
+        "expected_days_to_verdict": told.days_to_verdict,
+        "canary": after.canary,
+    }
+    figures |= {name: value for name, value in optional.items() if value is not None}
+    return figures | {"preview": dg.MetadataValue.md("\n\n".join(lines))}
+
+
+def drift(found: DriftFound) -> dict[str, Any]:
+    """Return the metadata of a drift report: every test, what is most certain first."""
+    source = (
+        f"what model {name_of(found.model)} was trained on"
+        if found.model
+        else "all that came before, since no model was trained yet"
+    )
+    told = len([item for item in found.columns if item.p is not None])
+    said = (
+        f"**{len(found.drifted)} of {told} tests find drift** between {found.since:%Y-%m-%d} and "
+        f"{found.as_of:%Y-%m-%d}, against {source}: {found.current:,} episodes against {found.reference:,}."
+    )
+    lines = [said]
+    if found.model:
+        lines.append(f"Scores are compared with those of {found.scored:,} episodes since the training.")
+    if told < len(found.columns):
+        lines.append(f"{len(found.columns) - told} tests have too few known values on either side to say anything.")
+    shown = [item for item in found.columns if item.p is not None][:SHOWN]
+    if shown:
+        lines.append(
+            table(
+                ["feature or score", "test", "distance", "p, adjusted", "PSI", ""],
+                [
+                    [
+                        item.feature.replace("_", " "),
+                        item.test,
+                        f"{item.statistic:.3f}",
+                        f"{item.adjusted:.3g}",
+                        "" if item.psi is None else f"{item.psi:.3f}",
+                        "drift" if item.drifted else "",
+                    ]
+                    for item in shown
+                ],
+            )
+        )
+    return {
+        "preview": dg.MetadataValue.md("\n\n".join(lines)),
+        "as_of": found.as_of.isoformat(),
+        "since": found.since.isoformat(),
+        "model": found.model or "none",
+        "tests": told,
+        "drifted": len(found.drifted),
+        "episodes": found.current,
+        "episodes_reference": found.reference,
+    }
+
+
+def drift_sentence(found: DriftFound) -> str:
+    """Return what drifted, in one sentence."""
+    if not found.drifted:
+        return f"no drift among {len(found.columns)} tests of {found.current} episodes against {found.reference}"
+    names = ", ".join(dict.fromkeys(item.feature for item in found.drifted))
+    return f"{len(found.drifted)} of {len(found.columns)} tests find drift: {names}"
+
+
+def registry_state(
+    state: ServingState,
+    models: Sequence[tuple[StoredModel, Sequence[GateResult]]],
+    events: Sequence[ModelEvent],
+    trades: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return the metadata of the models: who serves, every model with its gates and trades, every event."""
+    barred = f"; {len(state.barred)} barred for good" if state.barred else ""
+    serving = (
+        f"Champion {name_of(state.champion)}, on trial {name_of(state.canary)}, a rollback of the champion would "
+        f"return to {name_of(state.fallback)}{barred}. The rule decided {trades.get(_rule(), 0):,} closed trades."
+    )
+    known = [_model_line(item, verdicts, trades) for item, verdicts in reversed(models)]
+    happened = [
+        [f"{item.effective_at:%Y-%m-%d}", item.kind.replace("_", " "), name_of(item.model), item.by, item.reason]
+        for item in reversed(events)
+    ]
+    lines = [serving]
+    if known:
+        lines.append(table(["known at", "model", "labels", "gates", "refused by", "closed trades"], known[:SHOWN]))
+    else:
+        lines.append("No model was trained yet: every trade is decided by the rule.")
+    if happened:
+        lines.append(table(["from", "what", "model", "by", "why"], happened[:SHOWN]))
+    return {
+        "preview": dg.MetadataValue.md("\n\n".join(lines)),
+        "champion": state.champion,
+        "models": len(models),
+        "events": len(events),
+        "barred": len(state.barred),
+        "trades_by_model": dg.MetadataValue.json(dict(trades)),
+        **({"canary": state.canary} if state.canary else {}),
+        **({"fallback": state.fallback} if state.fallback else {}),
+    }
+
+
+def _model_line(item: StoredModel, verdicts: Sequence[GateResult], trades: Mapping[str, int]) -> list[str]:
+    passed = sum(verdict.status == "pass" for verdict in verdicts)
+    refused = ", ".join(verdict.gate.replace("_", " ") for verdict in verdicts if verdict.status != "pass")
+    return [
+        item.body["identity"]["as_of"][:10],
+        name_of(item.id),
+        f"{item.body['labels']['labels']:,}",
+        f"{passed} of {len(verdicts)}",
+        refused,
+        f"{trades.get(item.id, 0):,}",
+    ]
+
+
+def _rule() -> str:
+    from throughline.learning.types import RULE  # here: it brings numpy, and definitions import this module
+
+    return RULE

@@ -1,0 +1,237 @@
+"""Operations that are no assets: roll a model back, and walk forward through history with models of their time.
+
+Belongs here: what a person configures, and what the UI shows of it. Does not belong here: the decision
+(`throughline.learning.lifecycle`), the order of a walk (`throughline.walk_forward`), the jobs (`pipelines`).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+
+from assets import learning_words as words
+from assets.checks.gates import CHECK_NAME, gate_result
+from assets.presentation import day_metadata, preview, sealed_before
+from assets.shell import DAILY_ASSETS, Graph, remember_experiment, run_tags
+from throughline.errors import SettingsError, ThroughlineError
+from throughline.quality.suite import GATED_ASSETS
+
+if TYPE_CHECKING:
+    from resources.flow import Flow
+    from throughline.flow import FlowContext
+    from throughline.learning.cycle import Close
+    from throughline.learning.events import ServingState
+
+
+class RollBackConfig(dg.Config):  # type: ignore[misc]
+    """What to roll back, and why.
+
+    model: its id, or the beginning of it; without one the model on trial, else the champion. by: who says so.
+    """
+
+    reason: str
+    model: str | None = None
+    by: Literal["hand", "judge"] = "hand"
+
+
+class WalkForwardConfig(dg.Config):  # type: ignore[misc]
+    """Which days to walk. start: the experiment's epoch where it is left out. Days as 2022-12-31."""
+
+    end: str
+    start: str | None = None
+
+
+def roll_back_op_name(mode: str) -> str:
+    """Return the name of a mode's rollback."""
+    return f"roll_back_{mode}_model"
+
+
+def roll_back_op(graph: Graph) -> dg.OpDefinition:
+    """Return the operation that takes the canary or the champion of a mode's experiment out of service."""
+
+    @dg.op(
+        name=roll_back_op_name(graph.mode),
+        out=dg.Out(dg.Nothing),
+        required_resource_keys={graph.flow_key},
+        description="Takes a model out of service for good, from the first day that is not decided yet; the last good "
+        "champion serves again, or the rule. Where the model is out of service already, nothing happens.",
+    )
+    def roll_back_model(context: dg.OpExecutionContext, config: RollBackConfig) -> None:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run.run_id)
+            remember_experiment(context, ctx.experiment.id)
+            context.add_output_metadata(_rolled_back(ctx, flow, config))
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return roll_back_model
+
+
+def _rolled_back(ctx: "FlowContext", flow: "Flow", config: RollBackConfig) -> dict[str, Any]:
+    from throughline.learning.lifecycle import current, next_instant, roll_back
+
+    with ctx.engine.connect() as conn:
+        state = current(conn, ctx.experiment.id)
+        at = next_instant(conn, ctx.experiment)
+    model = _wanted(state, config.model)
+    change = roll_back(
+        ctx.engine, ctx.experiment, model, at=at, by=config.by, reason=config.reason, mirror=flow.mirror()
+    )
+    return {
+        "sentence": change.sentence,
+        "model": model,
+        "champion": change.state.champion,
+        "changed": change.event is not None,
+        **({"mirror_problem": change.mirror_problem} if change.mirror_problem else {}),
+    }
+
+
+def _wanted(state: "ServingState", given: str | None) -> str:
+    """Return the full id of the model that is meant. Raises SettingsError where nothing, or more than one, is."""
+    from throughline.learning.types import RULE
+
+    serving = [model for model in (state.canary, state.champion) if model is not None and model != RULE]
+    if given is None:
+        if not serving:
+            raise SettingsError("no model serves in this experiment, the rule alone decides: roll back nothing")
+        return serving[0]
+    found = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
+    if len(found) != 1:
+        what = f"{len(found)} of the models that serve or served"
+        raise SettingsError(f"{what} begin with {given!r}: write an id of `throughline models` in full")
+    return found[0]
+
+
+def walk_forward_op(graph: Graph) -> dg.OpDefinition:
+    """Return the operation that walks forward through the days of a mode's experiment."""
+
+    @dg.op(
+        name=f"walk_forward_{graph.mode}",
+        out=dg.Out(dg.Nothing),
+        required_resource_keys={graph.flow_key},
+        description="Runs every daily asset of the experiment in order, and learns as time goes on: at the end of each "
+        "day the canary is looked at, and on the midnights of the cadence a challenger is trained on what was closed "
+        "by then. The days appear as partitions of the assets. What is sealed already is not run again.",
+    )
+    def walk(context: dg.OpExecutionContext, config: WalkForwardConfig) -> None:
+        flow = getattr(context.resources, graph.flow_key)
+        try:
+            ctx = flow.context(run_tags(context), context.run.run_id)
+            remember_experiment(context, ctx.experiment.id)
+            context.add_output_metadata(_Walk(graph, context, flow, ctx).over(config))
+        except ThroughlineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return walk
+
+
+class _Walk:
+    """One walk: runs stages through the flow, and shows days, gates and trainings in Dagster as they come."""
+
+    def __init__(self, graph: Graph, context: dg.OpExecutionContext, flow: "Flow", ctx: "FlowContext") -> None:
+        self._graph = graph
+        self._context = context
+        self._flow = flow
+        self._ctx = ctx
+
+    def over(self, config: WalkForwardConfig) -> dict[str, Any]:
+        """Walk, and return what it came to."""
+        from throughline.learning.lifecycle import heal
+        from throughline.walk_forward.runner import walk_forward
+
+        experiment = self._ctx.experiment
+        if experiment.configuration.model_policy != "gated":
+            raise SettingsError(
+                f"experiment {experiment.id[:12]} lets no model decide (model_policy is 'none'), so there is nothing "
+                "to walk forward with: make one with `throughline walk-forward`, or set model_policy = 'gated' in the "
+                "configuration of `throughline backtest`"
+            )
+        start = _day("start", config.start) or experiment.epoch
+        end = _day("end", config.end) or experiment.epoch
+        if not experiment.epoch <= start <= end:
+            raise SettingsError(
+                f"days from {start} to {end}: start on the experiment's epoch {experiment.epoch} or after it, and end "
+                "no earlier"
+            )
+        done = walk_forward(self._ctx, start, end, self._run, self._check, self._tell)
+        state = heal(self._ctx.engine, self._flow.mirror(), experiment)
+        trained = [close.challenger for close in done.closes if close.challenger is not None]
+        return {
+            "days_run": done.ran,
+            "trained": len(trained),
+            "passed": sum(made.passed for made in trained),
+            "champion": state.champion,
+            **({"canary": state.canary} if state.canary else {}),
+        }
+
+    def _run(self, first: date, last: date) -> None:
+        days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+        try:
+            for name in DAILY_ASSETS:
+                self._stage(name, days)
+        finally:
+            self._show_gates()
+
+    def _stage(self, name: str, days: Sequence[date]) -> None:
+        try:
+            results = self._flow.run_stage(name, self._ctx, days)
+        except ThroughlineError:
+            for day, metadata in sealed_before(self._ctx, name, days):
+                self._materialized(name, metadata, day)
+            raise
+        for result in results:
+            metadata = day_metadata(result)
+            if result is results[-1]:
+                metadata["preview"] = dg.MetadataValue.md(preview(results, None))
+            self._materialized(name, metadata, result.day)
+
+    def _check(self) -> None:
+        from throughline.flow.registry_check import check_registries
+
+        check_registries(self._ctx, "daily", self._flow.enforces_roles())
+
+    def _tell(self, close: "Close") -> None:
+        if close.challenger is not None:
+            metadata = words.challenger(self._ctx, close.challenger, close.waiting)
+            self._materialized("challenger_model", metadata)
+            self._context.log.info(
+                f"{close.as_of:%Y-%m-%d}: model {close.challenger.model[:12]} was trained; "
+                f"{words.gates_sentence(close.challenger)}"
+            )
+        if close.judgement is not None:
+            told = close.judgement
+            self._context.log.info(f"{close.as_of:%Y-%m-%d}: {told.verdict.replace('_', ' ')}: {told.reason}")
+
+    def _materialized(self, name: str, metadata: dict[str, Any], day: date | None = None) -> None:
+        told = {"experiment": self._ctx.experiment.id, **metadata}
+        partition = None if day is None else day.isoformat()
+        self._context.log_event(dg.AssetMaterialization(self._graph.key(name), metadata=told, partition=partition))
+
+    def _show_gates(self) -> None:
+        """Show how each gate stands, as the assets' own runs do."""
+        for name in GATED_ASSETS:
+            key = self._graph.key(name)
+            found = gate_result(self._ctx, key, name)
+            self._context.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    key,
+                    CHECK_NAME,
+                    found.passed,
+                    metadata=found.metadata,
+                    severity=found.severity,
+                    description=found.description,
+                )
+            )
+
+
+def _day(name: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}: write a day such as 2022-12-31") from None
