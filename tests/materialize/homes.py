@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -110,10 +111,12 @@ def context_of(
     provider: MarketDataProvider | None = None,
     gates: GateRunner | None = None,
     mode: str = "demo",
+    model_policy: Literal["none", "gated"] = "none",
 ) -> FlowContext:
     """Return a flow context over a registered and active experiment. `seed` tells experiments of one home apart."""
     market = provider or SimulatedProvider(SEED)
-    experiment = make_experiment(mode, epoch, Configuration(), market.description.source_hash, seed, lock="0" * 64)
+    configuration = Configuration(model_policy=model_policy)
+    experiment = make_experiment(mode, epoch, configuration, market.description.source_hash, seed, lock="0" * 64)
     engine = database.engine("writer")
     clock = FixedClock(datetime(2026, 1, 1, tzinfo=UTC))
     registry.register(engine, experiment)
