@@ -114,7 +114,8 @@ class CanarySettings(_Frozen):
     challenger may be worse a candidate and still count as not worse; tail_margin: likewise of the stop rate.
     Promotion needs `minimum_hours`, `minimum_pairs` resolved pairs and `minimum_trades` executed ones; `limit_days`
     end in rejection. Guards, which hold no error (benchmarks/judge.py): drawdown in stakes of one position, losses in
-    a row, and shares of the decisions; one is incomplete where more than `incomplete_above` of its features are missing.
+    a row, and shares of the decisions; one is incomplete where more than `incomplete_above` of its features are
+    missing.
     """
 
     share: float = Field(default=0.10, ge=0, le=1)

@@ -16,6 +16,7 @@ from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
 from throughline.cli.trade import trade
 from throughline.cli.verify import verify
+from throughline.cli.walk_forward import walk_forward
 from throughline.cli.wiring import Wiring
 from throughline.errors import ThroughlineError
 
@@ -30,7 +31,7 @@ def cli(options: Options) -> None:
     """Systematic crypto trading from research to outcome, in which every trade can be traced and proved."""
 
 
-for _command in (demo, backtest, trade, proof, verify, key, experiments, dev):
+for _command in (demo, backtest, walk_forward, trade, proof, verify, key, experiments, dev):
     cli.add_command(_command)
 
 
