@@ -19,7 +19,7 @@ from pipelines.jobs import canary_job_name, drift_job_name, pipeline_job_name, r
 from resources.flow import EXPERIMENT_TAG, GivenFlow
 from resources.settings import Settings
 from sensors.gate_failed import gate_failure_notifier
-from tests.materialize.homes import FIRST, OpenGates, context_of, opened, settings_of
+from tests.materialize.homes import FIRST, context_of, opened, settings_of
 from tests.unit.test_definitions_webhook import listening
 from throughline.errors import MissingPredecessor
 from throughline.flow import FlowContext

@@ -24,9 +24,9 @@ IDENTITY = {
 }
 
 
-def bins(scale: float, count: int = 10) -> list[dict[str, Any]]:
+def bins(first: float, step: float, count: int = 10) -> list[dict[str, Any]]:
     return [
-        {"labels": 40 + k, "observed": str(scale * (k - 3)), "predicted": str(scale * (k - 4)), "weight": "20"}
+        {"labels": 40 + k, "observed": str(first + step * k), "predicted": str(first + 0.9 * step * k), "weight": "20"}
         for k in range(count)
     ]
 
@@ -42,7 +42,7 @@ def metrics() -> dict[str, Any]:
         "brier": "0.2134",
         "brier_skill": "0.031",
         "chosen": trial(2).hash,
-        "deciles": bins(0.01),
+        "deciles": bins(-0.03, 0.01),
         "deflated_sharpe": "0.41",
         "importance": [
             {"feature": "momentum_24h", "rise": "0.004", "spread": "0.001"},
@@ -51,7 +51,7 @@ def metrics() -> dict[str, Any]:
         "labels_tested": 1234,
         "parameters": {"max_iter": 40},
         "pbo": None,
-        "reliability": bins(0.1),
+        "reliability": bins(0.1, 0.08),
         "taken": 321,
     }
 

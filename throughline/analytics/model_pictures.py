@@ -6,6 +6,7 @@ is not drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,36 +58,27 @@ class TrialPoint:
 
 
 def calibration_png(bins: Sequence[CalibrationBin], brier: float | None = None) -> bytes:
-    """Return said against seen probability of a gain, out of fold, with the number of labels of each bin below."""
-    figure = figure_of(3.6)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
-    upper.plot([0, 100], [0, 100], color=MUTED, linewidth=1.0, linestyle="--", label="as said, so it came")
-    upper.plot(
-        [100 * item.said for item in bins],
-        [100 * item.seen for item in bins],
-        color=COLOURS["base"],
-        linewidth=1.4,
-        marker="o",
-        markersize=5,
-        label="the model, out of fold",
-    )
-    every = [100 * value for item in bins for value in (item.said, item.seen)]
-    low, high = max(0.0, min(every, default=0.0) - 5), min(100.0, max(every, default=100.0) + 5)
-    upper.set_xlim(low, high)
-    upper.set_ylim(low, high)
-    upper.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    upper.legend(fontsize=8, frameon=False, loc="upper left")
-    upper.grid(alpha=0.25)
+    """Return said against seen probability of a gain, out of fold, with 95 % intervals as of independent labels."""
+    figure = figure_of(3.2)
+    axes = figure.subplots()
+    said, seen = [100 * item.said for item in bins], [100 * item.seen for item in bins]
+    half = [196 * math.sqrt(item.seen * (1 - item.seen) / max(item.n, 1)) for item in bins]
+    room = 0.05 * (max(said) - min(said)) or 1.0
+    left, right = min(said) - room, max(said) + room
+    axes.plot([left, right], [left, right], color=MUTED, linewidth=1.0, linestyle="--", label="as it was said")
+    low, high = [y - h for y, h in zip(seen, half, strict=True)], [y + h for y, h in zip(seen, half, strict=True)]
+    axes.vlines(said, low, high, color=_SOFT, linewidth=3.0)
+    axes.plot(said, seen, color=COLOURS["base"], linewidth=1.4, marker="o", label="the model, out of fold")
+    axes.set_xlim(left, right)
+    axes.margins(y=0.15)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
+    axes.grid(alpha=0.25)
+    fewest, most = min(item.n for item in bins), max(item.n for item in bins)
+    count = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
     told = "" if brier is None else f"; Brier score {brier:.3f}"
-    plain(upper, f"share of labels with a gain, by the probability that was said{told}")
-    widths = max(0.5, 0.03 * (high - low))
-    lower.bar([100 * item.said for item in bins], [item.n for item in bins], width=widths, color=_SOFT)
-    for item in bins:
-        lower.text(100 * item.said, item.n, f"{item.n:,}", fontsize=7, ha="center", va="bottom", color=MUTED)
-    lower.set_ylim(0, 1.35 * max((item.n for item in bins), default=1))
-    lower.set_yticks([])
-    lower.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    plain(lower, "labels")
+    plain(axes, f"share of labels that gained, by the probability said; {count} labels a point, bars 95 %{told}")
     return png_of(figure)
 
 
