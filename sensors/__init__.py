@@ -1,1 +1,1 @@
-"""Sensors: reactions to events. They notify; they do not control."""
+"""Sensors: reactions to events. They notify; the one that acts carries out a verdict that is recorded already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,20 @@ from assets.operations import roll_back_op_name
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
 from pipelines.jobs import canary_job_name, drift_job_name, pipeline_job_name, roll_back_job_name, train_job_name
-from resources.flow import EXPERIMENT_TAG, GivenFlow
+from resources.flow import EXPERIMENT_TAG, GivenFlow, HomeFlow
 from resources.settings import Settings
+from sensors.canary_degraded import canary_degraded
 from sensors.gate_failed import gate_failure_notifier
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
 from tests.unit.test_definitions_webhook import listening
 from throughline.errors import MissingPredecessor
 from throughline.flow import FlowContext
-from throughline.learning.standing import last_close
+from throughline.identity import hash_body, time_text
+from throughline.learning.lifecycle import current, next_instant, start_canary
+from throughline.learning.looks import record_look
+from throughline.learning.standing import last_close, rollback_due
+from throughline.learning.store import TrainedModel, read_events, store_training
+from throughline.learning.types import GateResult, Judgement
 from throughline.storage.database import Database
 
 DAYS = 8
@@ -78,15 +84,8 @@ def test_labelled_features_of_one_day_and_of_a_range_show_their_seals_and_their_
     with dg.DagsterInstance.ephemeral() as instance:
         context = context_of(database, seed=40)
         materialize_range(settings, context, day(0), day(3), instance=instance)
-        context = replace(context)
         key = dg.AssetKey(["demo", "trade_features"])
-        again = run(
-            settings,
-            context,
-            instance,
-            pipeline_job_name("demo"),
-            partition_key=str(day(4)),
-        )
+        again = run(settings, context, instance, pipeline_job_name("demo"), partition_key=str(day(4)))
         assert again.success
         assert {str(day(k)) for k in range(5)} == instance.get_materialized_partitions(key)
         records = instance.fetch_materializations(key, limit=10).records
@@ -185,6 +184,113 @@ def test_learning_before_any_sealed_day_says_what_to_do(database: Database, sett
         assert f"materialize its daily assets from {FIRST} on first" in failure_of(done)
     with context.engine.connect() as conn, pytest.raises(MissingPredecessor, match="no day of experiment"):
         last_close(conn, context.experiment)
+
+
+def on_trial(
+    database: Database, settings: Settings, instance: dg.DagsterInstance, seed: int
+) -> tuple[FlowContext, str]:
+    """Return an experiment of three sealed days and a model that its gates let through, on trial from their end on."""
+    context = context_of(database, seed=seed, model_policy="gated")
+    materialize_range(settings, context, day(0), day(2), instance=instance)
+    with context.engine.connect() as conn:
+        at = next_instant(conn, context.experiment)
+    identity = {"as_of": time_text(at), "experiment": context.experiment.id}
+    verdict = GateResult("minimum_labels", "pass", 1500.0, 1000.0, "1,500 resolved labels")
+    body = {"identity": identity, "labels": {"labels": 1500}, "verdicts": [{"gate": verdict.gate}]}
+    model = hash_body("model", identity)
+    file = context.artifacts.put(b"stands for a model file; no day is decided with it", "model", "application/zip")
+    store_training(context.engine, TrainedModel(model, context.experiment.id, body, file), [verdict], [], None)
+    start_canary(context.engine, context.experiment, model, at=at, by="gates", reason="every gate passed")
+    return context, model
+
+
+def told(at: datetime, verdict: Any, reason: str) -> Judgement:
+    return Judgement(verdict, reason, at, 9, 80, 31, 12, -0.021, 31.0, 0.2, 1.4, 1.0, 0.03, 0.0, ())
+
+
+def test_a_canary_without_evidence_goes_on_and_its_check_is_green(database: Database, settings: Settings) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context, model = on_trial(database, settings, instance, 50)
+        done = run(settings, context, instance, canary_job_name("demo"))
+    assert done.success
+    assert check_of(done, NOT_DEGRADED).passed
+    look = shown(done, "canary_report")
+    assert (look["verdict"], look["model"], look["canary"], look["pairs"]) == ("extend", model, model, 0)
+    assert "| earns less | 1 | 20 | roll back |" in look["preview"]
+    state = shown(done, "model_registry_state")
+    assert (state["champion"], state["canary"], state["events"]) == ("rule", model, 1)
+
+
+def test_a_degraded_canary_is_rolled_back_by_the_look_and_turns_the_check_red_in_a_green_run(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse(*_: Any, as_of: datetime, **__: Any) -> Judgement:
+        return told(as_of, "roll_back", "it earns less than the incumbent: e-value 31 of 20")
+
+    monkeypatch.setattr("throughline.learning.cycle.judge", worse)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context, model = on_trial(database, settings, instance, 51)
+        done = run(settings, context, instance, canary_job_name("demo"))
+        after = run(settings, context, instance, canary_job_name("demo"))
+    assert done.success
+    red = check_of(done, NOT_DEGRADED)
+    assert (red.passed, red.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert red.metadata["model"].value == model
+    assert "e-value 31 of 20" in str(red.description)
+    look = shown(done, "canary_report")
+    assert (look["verdict"], look["champion"], look["expected_days_to_verdict"]) == ("roll_back", "rule", 0.0)
+    assert "canary" not in look
+    assert shown(done, "model_registry_state")["barred"] == 1
+    assert check_of(after, NOT_DEGRADED).passed, "nobody is on trial any more"
+    with context.engine.connect() as conn:
+        assert rollback_due(conn, context.experiment.id) is None, "the look acted on its own verdict"
+
+
+def test_a_verdict_whose_look_died_before_it_acted_is_carried_out_by_sensor_and_job_once(
+    database: Database, settings: Settings
+) -> None:
+    job = roll_back_job_name("demo")
+    flow = HomeFlow(settings, "demo")
+    due = flow.rollback_due
+    with dg.DagsterInstance.ephemeral() as instance, closing(flow):
+        context, model = on_trial(database, settings, instance, 52)
+        assert due() is None
+        with context.engine.connect() as conn:
+            since = current(conn, context.experiment.id).canary_since
+        assert since is not None
+        record_look(context.engine, context.experiment.id, model, told(since, "roll_back", "it earns less"))
+        sensor = canary_degraded("demo", job, roll_back_op_name("demo"), due)
+        (request,) = sensor.evaluate_tick(dg.build_sensor_context(instance)).run_requests or []
+        done = run(settings, context, instance, job, run_config=request.run_config, tags=request.tags)
+        assert done.success
+        assert due() is None
+        assert sensor.evaluate_tick(dg.build_sensor_context(instance)).run_requests == []
+        again = run(settings, context, instance, job, run_config=request.run_config, tags=request.tags)
+        assert again.success, "asking again for what is so does nothing"
+    with context.engine.connect() as conn:
+        events = read_events(conn, context.experiment.id)
+    assert [(item.kind, item.model, item.by, item.reason) for item in events[1:]] == [
+        ("rolled_back", model, "judge", "it earns less")
+    ]
+
+
+def test_a_rollback_by_hand_takes_the_model_on_trial_or_the_one_that_is_named(
+    database: Database, settings: Settings
+) -> None:
+    name = roll_back_op_name("demo")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context, model = on_trial(database, settings, instance, 53)
+
+        def roll_back(**config: str) -> Any:
+            given = {"ops": {name: {"config": {"reason": "I do not trust it", **config}}}}
+            return run(settings, context, instance, roll_back_job_name("demo"), run_config=given)
+
+        assert "0 of the models that serve or served begin with 'zzz'" in failure_of(roll_back(model="zzz"))
+        assert roll_back().success
+        assert roll_back(model=model[:12]).success, "it is out of service already"
+    with context.engine.connect() as conn:
+        state = current(conn, context.experiment.id)
+    assert (state.canary, state.champion, state.barred) == (None, "rule", frozenset({model}))
 
 
 def walk(settings: Settings, context: FlowContext, instance: dg.DagsterInstance, **config: str) -> Any:
