@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert
 from throughline.configuration import Configuration
 from throughline.experiment.identity import Experiment, make_experiment
 from throughline.experiment.registry import register
-from throughline.identity import hash_body, seal_of, time_text
+from throughline.identity import hash_body, score_text, seal_of, time_text
 from throughline.learning.store import TrainedModel, store_training
 from throughline.learning.types import GateResult
 from throughline.storage import tables
@@ -56,7 +56,13 @@ def model_body(experiment: Experiment, as_of: datetime, verdicts: Sequence[GateR
         "schema_version": 1,
         "trials": [],
         "verdicts": [
-            {"gate": item.gate, "reason": item.reason, "status": item.status, "threshold": None, "value": None}
+            {
+                "gate": item.gate,
+                "reason": item.reason,
+                "status": item.status,
+                "threshold": None if item.threshold is None else score_text(item.threshold),
+                "value": None if item.value is None else score_text(item.value),
+            }
             for item in verdicts
         ],
         "window": None,

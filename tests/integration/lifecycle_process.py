@@ -114,8 +114,8 @@ def watch(pid: int, word: str) -> None:
 
 
 def main() -> None:
-    import mlflow  # noqa: F401  # four seconds, once for all workers
-
+    with open_database(sys.argv[1]) as database, mlflow_mirror._client(database.url("mlflow")) as client:
+        client.get_experiment_by_name("warm")  # MLflow takes seconds to begin: once for all workers
     say("ready")
     for line in sys.stdin:
         job = json.loads(line)

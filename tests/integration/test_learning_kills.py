@@ -201,7 +201,7 @@ def test_of_two_processes_that_decide_at_once_one_wins_and_the_other_is_told(
     assert ward.healed(experiment) == aliases_of(state)
 
 
-@pytest.mark.parametrize("step", ["in the event", "after the event", "before the alias"])
+@pytest.mark.parametrize("step", ["in the event", "before the alias"])
 def test_a_server_killed_in_between_loses_no_decision_and_makes_none(
     ward: Ward, tried: tuple[Experiment, str, str], step: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,6 +22,7 @@ from throughline.tracking.layout import BARS, SESSION
 from throughline.tracking.system import MODE
 from throughline.verification import reading
 from throughline.verification.ledger import Progress, check_ledger
+from throughline.verification.models import check_models
 from throughline.verification.result import VerifyResult
 from throughline.verification.sealing import check_seals
 from throughline.verification.store import Artifacts, check_bars
@@ -90,7 +91,11 @@ def verify_connection(
             for digest, uuid in ledger.artifacts.items():
                 if not held.known(digest):
                     held.read_named(digest, f"research_docs {uuid}")
-        rows += ledger.rows + len(seals) + len(verdicts)
+        learned = check_models(
+            connection, told.body, row["id"], sealing.by_asset.get("trade_features", {}), held, report
+        )
+        findings += learned.findings
+        rows += ledger.rows + len(seals) + len(verdicts) + learned.rows
         pending += sealing.pending
         report("partition_seals", len(seals) + len(verdicts))
         roots[row["id"]] = {
@@ -117,9 +122,10 @@ def _active(connection: Connection, checked: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class _Told:
-    """What an experiment's body says of its epoch: None for records written by hand, which have no days."""
+    """What an experiment's body says, and of its epoch: None for records written by hand, which have no days."""
 
     epoch: date | None
+    body: Mapping[str, Any]
 
 
 def _unexpected_seals(connection: Connection, experiment: str) -> list[Finding]:
@@ -158,7 +164,7 @@ def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _To
         return None
     if row["parent"] is not None and row["parent"] not in known:
         find(f"parent {row['parent'][:16]}... is not recorded", "dangling_link", row["parent"])
-    return _Told(epoch)
+    return _Told(epoch, told)
 
 
 def _one_each(connection: Connection, experiment: str) -> list[Finding]:
