@@ -169,7 +169,7 @@ def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:
     if e.trials < settings.minimum_trials:
         reason = f"{e.trials} trials were made; the probability of overfitting needs {settings.minimum_trials}"
         return GateResult("pbo", "insufficient", None, settings.max_pbo, reason)
-    told = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is below the median in the other half"
+    told = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is clearly below the median in the other"
     return _below("pbo", e.pbo, settings.max_pbo, told)
 
 

@@ -21,6 +21,8 @@ from throughline.learning.types import F64
 EULER_MASCHERONI = 0.5772156649015329
 MOST_BLOCKS = 16
 LEAST_PER_BLOCK = 4
+NEGLIGIBLE = 0.10
+"""Of the median trial's gain: so much less does the gate of overfitting let pass as no difference."""
 _NORMAL = NormalDist()
 
 
@@ -75,13 +77,16 @@ def deflated_sharpe(returns: F64, sharpes: Sequence[float]) -> float:
     return probabilistic_sharpe(returns, expected_max_sharpe(len(sharpes), variance))
 
 
-def overfitting_probability(gains: F64, blocks: int | None = None) -> float:
-    """Return the probability that the trial which is best in sample is at or below the median out of sample (CSCV).
+def overfitting_probability(gains: F64, blocks: int | None = None, negligible: float = 0.0) -> float:
+    """Return the probability that the trial which is best in sample is below the median out of sample (CSCV).
 
     gains: [trials, days] on one time axis; the mean ranks, because trials are chosen by their growth. blocks: even
     number of contiguous blocks; None takes the most, up to 16, of at least four days each. Each half of the blocks is
-    in sample once. NaN for fewer than two trials or too few days. `purgedcv` counts ranks strictly below the median,
-    which differs where a rank is the median itself (odd numbers of trials, ties): here that counts as overfitted.
+    in sample once. NaN for fewer than two trials or too few days.
+    negligible: a trial that is below the median by at most this fraction of what the median trial gains does not count.
+    0 is the published definition, which looks at ranks only: where an edge is so plain that all trials find it, their
+    order is a coin toss and says 0.5, although it makes no difference which of them is picked. Where the median trial
+    gains nothing, every rank counts.
     """
     trials, days = gains.shape
     count = blocks if blocks is not None else min(MOST_BLOCKS, days // LEAST_PER_BLOCK // 2 * 2)
@@ -98,4 +103,6 @@ def overfitting_probability(gains: F64, blocks: int | None = None) -> float:
     outside = np.round((1.0 - half) @ sums / ((1.0 - half) @ sizes)[:, None], 13)
     reached = np.take_along_axis(outside, inside.argmax(axis=1)[:, None], axis=1)
     rank = (outside < reached).sum(axis=1) + ((outside == reached).sum(axis=1) + 1) / 2  # ties share their mean rank
-    return float(np.mean(rank / (trials + 1) <= 0.5))
+    median = np.median(outside, axis=1)
+    short = median - reached[:, 0] >= negligible * np.maximum(median, 0.0)
+    return float(np.mean((rank / (trials + 1) < 0.5) & short))

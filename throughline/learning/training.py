@@ -11,7 +11,7 @@ every other gate passed; the caller sees to it that one model id is trained once
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,10 @@ from throughline.learning.metrics import (
     roc_auc,
 )
 from throughline.learning.models import FittedModel, Parameters, calibration_folds, fit_model
-from throughline.learning.selection_bias import deflated_sharpe, overfitting_probability
+from throughline.learning.selection_bias import NEGLIGIBLE, deflated_sharpe, overfitting_probability
 from throughline.learning.splits import DAY_MS, holdout_split
 from throughline.learning.trials import OutOfFold, TrialResult, best_trial, run_linear, run_trials, usable_folds
-from throughline.learning.types import GateResult, Mask, TrainingData, Trial
+from throughline.learning.types import F64, GateResult, Mask, TrainingData, Trial
 
 ChampionTakes = Callable[[TrainingData], Mask]
 
@@ -53,8 +53,8 @@ ChampionTakes = Callable[[TrainingData], Mask]
 @dataclass(frozen=True)
 class Trained:
     """What training came to. model, file: None where nothing was trained. metrics: canonical JSON. chosen: hash of the
-    trial that became the model. scores: its out-of-fold scores. holdout: what it said, None where it stays sealed.
-    dropped: labels that trained or tested nothing, by reason."""
+    trial that became the model. scores: its out-of-fold scores, with rows of the given data. holdout: what it said,
+    None where it stays sealed. dropped: labels that trained or tested nothing, by reason."""
 
     gates: tuple[GateResult, ...]
     trials: tuple[Trial, ...] = ()
@@ -120,6 +120,7 @@ def train(
             "deflated_sharpe": evidence.deflated,
             "deflated_sharpe_home": deflated_sharpe(best.daily, sharpes[1]),
             "pbo": evidence.pbo,
+            "pbo_by_rank": overfitting_probability(_gains(results)),
         },
         importance,
     )
@@ -135,7 +136,7 @@ def train(
         model=model,
         file=dump_model(model),
         chosen=best.trial.hash,
-        scores=best.scores,
+        scores=replace(best.scores, rows=cut.train[best.scores.rows]),
         metrics={
             **body,
             **counts,
@@ -220,9 +221,13 @@ def _evidence(
         deflated=deflated_sharpe(best.daily, sharpes),
         days=len(best.daily),
         all_trials=len(sharpes),
-        pbo=overfitting_probability(np.array([item.daily_growth for item in results])),
+        pbo=overfitting_probability(_gains(results), negligible=NEGLIGIBLE),
         trials=len(results),
     )
+
+
+def _gains(results: Sequence[TrialResult]) -> F64:
+    return np.array([item.daily_growth for item in results])
 
 
 def _sharpes(results: Sequence[TrialResult], earlier: Sequence[Trial]) -> list[float]:

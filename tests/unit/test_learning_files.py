@@ -1,0 +1,124 @@
+"""Model files: what was written comes back, and everything else is refused with one clear sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training_cases import SCHEMA, SMALL_GRID, labels
+from throughline.learning.files import METADATA, TRUSTED, ModelRefused, dump_model, load_model
+from throughline.learning.models import FittedModel, fit_model
+
+
+@pytest.fixture(scope="module")
+def model() -> FittedModel:
+    return fit_model(labels(300, edge=0.06), SMALL_GRID[0], 7, SCHEMA, 24)
+
+
+@pytest.fixture(scope="module")
+def file(model: FittedModel) -> bytes:
+    return dump_model(model)
+
+
+OTHER = json.dumps({"format": "throughline-model/0"}).encode()
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def rewritten(file: bytes, **changed: bytes | None) -> bytes:
+    """The zip with members replaced (None: left out)."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(file)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            value = changed.get(name.replace(".json", ""), old.read(name))
+            if value is not None:
+                new.writestr(name, value)
+    return made.getvalue()
+
+
+def test_a_model_comes_back_with_equal_scores(model: FittedModel, file: bytes) -> None:
+    back = load_model(file, sha(file), SCHEMA)
+    features = labels(200, seed=9).features
+    for old, new in zip(model.score(features), back.score(features), strict=True):
+        assert old.tolist() == new.tolist()
+    assert (back.names, back.break_even, back.seed) == (model.names, model.break_even, model.seed)
+
+
+def test_every_trusted_type_is_needed(file: bytes) -> None:
+    from skops import io as skops
+
+    assert sorted(skops.get_untrusted_types(data=file)) == sorted(TRUSTED)
+
+
+def test_another_hash_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(ModelRefused, match="the ledger says"):
+        load_model(b"anything at all", "0" * 64, SCHEMA)
+
+
+@pytest.mark.parametrize("place", [100, 5_000, -200])
+def test_a_flipped_byte_is_refused_even_where_the_ledger_was_changed_with_it_or_scores_the_same(
+    model: FittedModel, file: bytes, place: int
+) -> None:
+    broken = bytearray(file)
+    broken[place] ^= 0xFF
+    with pytest.raises(ModelRefused, match="it was changed or mixed up"):
+        load_model(bytes(broken), sha(file), SCHEMA)
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self) -> object:
+            return (Path.touch, (mark,))
+
+    data = pickle.dumps(Evil())
+    with pytest.raises(ModelRefused, match="never unpickled"):
+        load_model(data, sha(data), SCHEMA)
+    assert not mark.exists()
+
+
+def test_a_poisoned_file_with_an_unknown_type_is_refused(model: FittedModel) -> None:
+    from subprocess import Popen
+
+    for poison in (partial(Popen, "true"), Popen, np.fromfile):
+        data = dump_model(replace(model, regressor=poison))
+        with pytest.raises(ModelRefused, match="which no model of ours needs"):
+            load_model(data, sha(data), SCHEMA)
+
+
+def test_a_file_of_harmless_types_that_is_no_model_is_refused(model: FittedModel, file: bytes) -> None:
+    data = dump_model(replace(model, classifier=[1, 2]))
+    with pytest.raises(ModelRefused, match="the classifier in the model file is a list"):
+        load_model(data, sha(data), SCHEMA)
+    torn = rewritten(file, schema=b"{}")
+    with pytest.raises(ModelRefused, match="cannot be read"):
+        load_model(torn, sha(torn), SCHEMA)
+
+
+def test_a_feature_schema_of_another_version_is_refused(file: bytes) -> None:
+    with pytest.raises(ModelRefused, match="trained on feature schema synthetic/1, this version makes other/2"):
+        load_model(file, sha(file), "other/2")
+
+
+@pytest.mark.parametrize("told", [b"[]", b"{}", b"no json", OTHER, None])
+def test_metadata_of_another_format_is_refused(file: bytes, told: bytes | None) -> None:
+    data = rewritten(file, **{METADATA.replace(".json", ""): told})
+    with pytest.raises(ModelRefused, match=r"not of the format|no readable throughline\.json"):
+        load_model(data, sha(data), SCHEMA)
+
+
+def test_a_file_is_small_and_holds_no_labels(file: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        assert max(item.file_size for item in archive.infolist() if item.filename.endswith(".npy")) < 20_000

@@ -1,0 +1,273 @@
+"""Training: noise and shuffled labels never pass, a planted edge does, and equal labels give equal models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training_cases import SCHEMA, SMALL_GRID, labels, takes_all
+from throughline.configuration import LearningSettings
+from throughline.identity import canonical_bytes, score_text
+from throughline.learning.gates import GATES, Evidence, Size, judge_holdout, judge_model, judge_size
+from throughline.learning.metrics import Bound
+from throughline.learning.models import Parameters
+from throughline.learning.training import Trained, train
+from throughline.learning.trials import data_key, hyper_parameters, run_trials, trial_grid
+from throughline.learning.types import GateResult, TrainingData
+
+GRID = tuple(
+    Parameters(rounds, rate, leaves, 3)
+    for leaves in (2, 4)
+    for rounds, rate in ((5, 0.1), (5, 0.3), (8, 0.3), (8, 0.6), (8, 1.0))
+)
+QUICK = LearningSettings(folds=3)
+
+
+def run(data: TrainingData, **changed: object) -> Trained:
+    told: dict[str, object] = {
+        "champion_takes": takes_all,
+        "earlier_trials": (),
+        "stake_share": 0.2,
+        "schema": SCHEMA,
+        "grid": SMALL_GRID,
+        **changed,
+    }
+    settings = told.pop("settings", QUICK)
+    return train(data, settings, 7, **told)  # type: ignore[arg-type]
+
+
+def status(trained: Trained) -> dict[str, str]:
+    return {item.gate: item.status for item in trained.gates}
+
+
+@cache
+def planted() -> Trained:
+    return run(labels(1300, features=3, days=150, edge=0.06), grid=GRID)
+
+
+def test_a_planted_edge_passes_every_gate() -> None:
+    made = planted()
+    assert [item.reason for item in made.gates if item.status != "pass"] == []
+    assert [item.gate for item in made.gates] == list(GATES)
+    assert made.holdout is not None
+    assert float(made.holdout["gain"]) > float(made.holdout["gain_champion"])
+    assert made.metrics["importance"][0]["feature"] == "feature_0"
+    assert len(made.trials) == len({trial.hash for trial in made.trials}) == 10
+    assert made.chosen in {trial.hash for trial in made.trials}
+    canonical_bytes(made.metrics), canonical_bytes(made.holdout), canonical_bytes(made.dropped)  # no floats in them
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pure_noise_scores_no_better_than_a_coin_and_is_refused(seed: int) -> None:
+    made = run(labels(2400, features=40, days=200, seed=seed))
+    assert 0.45 <= float(made.metrics["roc_auc"]) <= 0.55
+    assert {"r2", "deflated_sharpe"} <= {item.gate for item in made.gates if item.status == "fail"}
+    assert made.holdout is None
+
+
+def test_shuffled_labels_fail_the_gates() -> None:
+    data = labels(1300, features=3, days=150, edge=0.06)
+    order = np.random.Generator(np.random.PCG64(5)).permutation(len(data))
+    made = run(replace(data, net_return=data.net_return[order]))
+    assert 0.43 <= float(made.metrics["roc_auc"]) <= 0.57
+    assert sum(item.status == "fail" for item in made.gates) >= 3
+    assert status(made)["r2"] == "fail"
+    assert status(made)["holdout"] == "insufficient"
+
+
+def scores_text(made: Trained) -> str:
+    assert made.model is not None
+    probability, expected, take = made.model.score(labels(50, features=4, seed=8).features)
+    rows = zip(probability.tolist(), expected.tolist(), take.tolist(), strict=True)
+    told = [f"{score_text(a)} {score_text(b)} {c}" for a, b, c in rows]
+    return "\n".join([*told, *(trial.hash for trial in made.trials), *(item.reason for item in made.gates)])
+
+
+def small() -> Trained:
+    return run(labels(1000, features=4, edge=0.06), grid=SMALL_GRID[:1])
+
+
+def test_the_same_labels_give_the_same_scores_here_and_in_another_process_with_another_hash_seed(repo: Path) -> None:
+    here = scores_text(small())
+    code = "from tests.unit.test_learning_training import small, scores_text; print(scores_text(small()))"
+    env = {**os.environ, "PYTHONHASHSEED": "4711", "OMP_NUM_THREADS": "3"}
+    there = subprocess.run([sys.executable, "-c", code], cwd=repo, env=env, capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == here
+    assert scores_text(small()) == here
+
+
+def test_what_lies_behind_a_fold_or_in_the_holdout_changes_no_score_before_it() -> None:
+    data = labels(700, features=3, edge=0.06)
+    late = np.arange(len(data)) >= 560
+    spoilt = replace(
+        data,
+        net_return=np.where(late, -data.net_return, data.net_return),
+        features=np.where(late[:, None], 9.0, data.features),
+    )
+    plain, other = (run_trials(item, QUICK, 7, SCHEMA, 0.2, SMALL_GRID[:1])[0].scores for item in (data, spoilt))
+    before = plain.rows < 520  # the folds that were trained and tested before the change
+    before &= plain.fold < 2
+    assert before.sum() > 200
+    assert plain.probability[before].tolist() == other.probability[before].tolist()
+    assert plain.expected[before].tolist() == other.expected[before].tolist()
+
+
+@pytest.mark.parametrize(
+    ("data", "short"),
+    [
+        (labels(900), "minimum_labels"),
+        (labels(1200, days=12), "minimum_days"),
+        (replace(labels(1200), weight=np.full(1200, 0.1)), "effective_labels"),
+        (replace(labels(60), weight=np.full(60, 0.1)), "effective_labels"),
+    ],
+)
+def test_too_little_to_learn_from_trains_nothing_and_is_insufficient(data: TrainingData, short: str) -> None:
+    made = run(data)
+    assert made.model is None
+    assert made.file is None
+    assert not made.trials
+    assert status(made)[short] == "insufficient"
+    assert {value for name, value in status(made).items() if name in GATES[3:]} == {"insufficient"}
+    assert list(status(made)) == list(GATES)
+
+
+def test_labels_of_one_kind_train_nothing() -> None:
+    data = labels(1200)
+    made = run(replace(data, net_return=np.abs(data.net_return) + 0.01))
+    assert made.model is None
+    assert status(made)["r2"] == "insufficient"
+
+
+def test_trials_are_keyed_by_content_so_that_a_rerun_adds_none_and_others_deflate_more() -> None:
+    data = labels(1000, features=3, edge=0.03, noise=0.12)
+    first = run(data)
+    strangers = tuple(
+        replace(first.trials[0], hash=f"{k:064d}", body={"sharpe": score_text((-1) ** k * 0.2)}) for k in range(200)
+    )
+    again = run(data, earlier_trials=first.trials, home_trials=strangers)
+    assert [trial.hash for trial in again.trials] == [trial.hash for trial in first.trials]
+    assert again.metrics["trials_experiment"] == 2
+    assert again.metrics["deflated_sharpe"] == first.metrics["deflated_sharpe"]
+    assert float(again.metrics["deflated_sharpe_home"]) < float(first.metrics["deflated_sharpe_home"])
+    more = run(data, earlier_trials=strangers)
+    assert more.metrics["trials_experiment"] == 202
+    assert more.metrics["deflated_sharpe"] == again.metrics["deflated_sharpe_home"]
+
+
+def test_a_champion_that_does_the_same_leaves_nothing_to_improve() -> None:
+    data = labels(1000, features=4, edge=0.06)
+    first = run(data, grid=SMALL_GRID[:1])
+    assert first.scores is not None
+    known = {data.candidates[row]: take for row, take in zip(first.scores.rows, first.scores.take, strict=True)}
+
+    def same(part: TrainingData) -> np.ndarray:
+        return np.array([known.get(name, True) for name in part.candidates])
+
+    verdict = {item.gate: item for item in run(data, grid=SMALL_GRID[:1], champion_takes=same).gates}["improvement"]
+    assert (verdict.status, verdict.value) == ("fail", 0.0)
+
+
+def test_data_that_no_model_can_be_made_of_is_refused() -> None:
+    data = labels(1000)
+    for broken, words in (
+        (replace(data, features=np.where(np.isnan(data.features), np.inf, data.features)), "infinite"),
+        (replace(data, net_return=data.net_return - 1.5), "cannot be lost"),
+        (replace(data, weight=data.weight * 2), "uniqueness"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(broken)
+    with pytest.raises(ValueError, match="which schema"):
+        run(data, schema=None)
+
+
+def test_the_grid_has_twelve_distinct_trials_whatever_is_selected() -> None:
+    for selected in (1, 2, 3, 20, 500):
+        grid = trial_grid(LearningSettings(selected_features=selected))
+        assert len(set(grid)) == 12
+    canonical_bytes(hyper_parameters(QUICK))
+
+
+def test_the_key_of_the_data_knows_every_value_and_no_bit_of_missing() -> None:
+    data = labels(50)
+    other_nan = np.where(np.isnan(data.features), -np.nan, data.features)
+    assert data_key(replace(data, features=other_nan)) == data_key(data)
+    turned = replace(data, net_return=-data.net_return)
+    others = (replace(data, t1=data.t1 + 1), turned, replace(data, features=-other_nan))
+    assert len({data_key(item) for item in (data, *others)}) == 4
+
+
+GOOD = Evidence(
+    r2=Bound(0.05, 0.01, 200),
+    brier_skill=0.03,
+    calibration_error=0.02,
+    pr_auc=0.6,
+    base_rate=0.4,
+    growth=0.004,
+    taken=300,
+    fold_gains=(0.01, 0.02, 0.015),
+    over_linear=0.001,
+    improvement=Bound(0.01, 0.002, 200),
+    deflated=0.97,
+    days=300,
+    all_trials=24,
+    pbo=0.1,
+    trials=12,
+)
+
+
+def gate(evidence: Evidence, name: str) -> GateResult:
+    return {item.gate: item for item in judge_model(evidence, LearningSettings())}[name]
+
+
+def test_good_evidence_passes() -> None:
+    assert {item.status for item in judge_model(GOOD, LearningSettings())} == {"pass"}
+    assert {item.status for item in judge_size(Size(1000, 30, 200.0), LearningSettings())} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "missing"),
+    [
+        ("r2", {"r2": Bound(0.05, 0.0, 200)}, {"r2": Bound(0.1, float("nan"), 1)}),
+        ("brier", {"brier_skill": 0.0}, {"brier_skill": float("nan")}),
+        ("calibration", {"calibration_error": 0.11}, {"calibration_error": float("nan")}),
+        ("pr_auc", {"pr_auc": 0.4}, {"pr_auc": float("nan")}),
+        ("log_growth", {"growth": 0.0}, {"growth": float("nan"), "taken": 0}),
+        ("fold_stability", {"fold_gains": (-0.05, 0.06, 0.01)}, {"fold_gains": (0.1,)}),
+        ("fold_stability", {"fold_gains": (-0.1, -0.1)}, {"fold_gains": (0.1, float("nan"))}),
+        ("beats_linear", {"over_linear": 0.0}, {"over_linear": float("-inf")}),
+        ("improvement", {"improvement": Bound(0.01, -0.001, 200)}, {"improvement": Bound(0.1, float("nan"), 1)}),
+        ("deflated_sharpe", {"deflated": 0.94}, {"deflated": float("nan")}),
+        ("pbo", {"pbo": 0.21}, {"trials": 9}),
+        ("pbo", {"pbo": 0.21}, {"pbo": float("nan")}),
+    ],
+)
+def test_each_gate_fails_on_a_bad_figure_and_is_insufficient_on_a_missing_one(
+    name: str, bad: dict[str, object], missing: dict[str, object]
+) -> None:
+    assert gate(replace(GOOD, **bad), name).status == "fail"  # type: ignore[arg-type]
+    absent = gate(replace(GOOD, **missing), name)  # type: ignore[arg-type]
+    assert (absent.status, absent.value) == ("insufficient", None)
+    refused = [item.gate for item in judge_model(replace(GOOD, **bad), LearningSettings()) if item.status != "pass"]  # type: ignore[arg-type]
+    assert refused == [name]
+
+
+def test_the_deflated_sharpe_gate_says_that_few_days_are_too_few() -> None:
+    assert "150 days normally are too few" in gate(replace(GOOD, deflated=0.6, days=150), "deflated_sharpe").reason
+    assert "too few" not in gate(replace(GOOD, deflated=0.6, days=900), "deflated_sharpe").reason
+
+
+def test_the_holdout_refuses_harm_and_stays_sealed_for_who_is_refused() -> None:
+    settings = LearningSettings(holdout_harm=0.001)
+    assert judge_holdout(-0.0009, 100, 0, settings).status == "pass"
+    assert judge_holdout(-0.0011, 100, 0, settings).status == "fail"
+    assert judge_holdout(float("nan"), 0, 0, settings).status == "insufficient"
+    sealed = judge_holdout(None, 100, 2, settings)
+    assert sealed.status == "insufficient"
+    assert "stays sealed: 2 other gate(s)" in sealed.reason
