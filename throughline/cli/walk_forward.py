@@ -118,7 +118,8 @@ def _tell(close: Close, options: Options) -> None:
 
 def lifecycle_story(engine: Any, experiment: str) -> dict[str, Any]:
     """Return what became of an experiment's models: each with its gates and its trades, and all events in order."""
-    from throughline.learning.store import read_events, read_models, read_verdicts, trades_by_model
+    from throughline.learning.event_log import read_events
+    from throughline.learning.store import read_models, read_verdicts, trades_by_model
 
     with engine.connect() as conn:
         trades = trades_by_model(conn, experiment)

@@ -56,8 +56,8 @@ def deciding(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> Iterat
     if ctx.experiment.configuration.model_policy == "none":
         yield None
         return
+    from throughline.learning.event_log import events_lock
     from throughline.learning.serving import open_server
-    from throughline.learning.store import events_lock
 
     with advisory_lock(conn, events_lock(ctx.experiment.id)):
         yield Desk(open_server(conn, ctx.experiment, ctx.artifacts), _last_signals(ctx, conn, days[0]))

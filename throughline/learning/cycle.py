@@ -15,12 +15,13 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 
 from throughline.experiment.identity import Experiment
+from throughline.learning.event_log import read_events
 from throughline.learning.events import ServingState, serving_state
 from throughline.learning.judge import judge
 from throughline.learning.lifecycle import promote, reject, roll_back, start_canary
+from throughline.learning.looks import read_look, record_look
 from throughline.learning.nightly import Challenger, train_challenger
 from throughline.learning.observations import read_evidence
-from throughline.learning.store import read_events, read_look, record_look
 from throughline.learning.types import RULE, Judgement
 from throughline.quality.verdict import GateRunner
 from throughline.storage.artifacts import ArtifactStore

@@ -23,12 +23,12 @@ from throughline.experiment.identity import Experiment
 from throughline.features.vector import feature_schema
 from throughline.identity import SCHEMA_VERSION, hash_body, score_text, time_text, time_to_ms
 from throughline.learning.dataset import read_training_data
+from throughline.learning.event_log import read_events
 from throughline.learning.events import serving_state
 from throughline.learning.serving import load_fitted
 from throughline.learning.store import (
     TrainedModel,
     model_files,
-    read_events,
     read_model,
     read_trials,
     read_verdicts,

@@ -39,7 +39,8 @@ class ScoringFailed(ThroughlineError):
 
 def open_server(conn: Connection, experiment: Experiment, artifacts: ArtifactStore) -> Server:
     """Return the server of an experiment as its events and models stand in the database now."""
-    from throughline.learning.store import model_files, read_events
+    from throughline.learning.event_log import read_events
+    from throughline.learning.store import model_files
 
     share = experiment.configuration.canary.share
     return Server(read_events(conn, experiment.id), model_files(conn, experiment.id), artifacts, share)
