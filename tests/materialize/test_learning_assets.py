@@ -25,7 +25,7 @@ from tests.unit.test_definitions_webhook import listening
 from throughline.errors import MissingPredecessor
 from throughline.flow import FlowContext
 from throughline.identity import hash_body, time_text
-from throughline.learning.lifecycle import current, next_instant, start_canary
+from throughline.learning.lifecycle import current, next_instant, promote, start_canary
 from throughline.learning.looks import record_look
 from throughline.learning.standing import last_close, rollback_due
 from throughline.learning.store import TrainedModel, read_events, store_training
@@ -219,6 +219,8 @@ def test_a_canary_without_evidence_goes_on_and_its_check_is_green(database: Data
     assert "| earns less | 1 | 20 | roll back |" in look["preview"]
     state = shown(done, "model_registry_state")
     assert (state["champion"], state["canary"], state["events"]) == ("rule", model, 1)
+    with context.engine.connect() as conn:
+        assert rollback_due(conn, context.experiment.id) is None
 
 
 def test_a_degraded_canary_is_rolled_back_by_the_look_and_turns_the_check_red_in_a_green_run(
@@ -272,6 +274,25 @@ def test_a_verdict_whose_look_died_before_it_acted_is_carried_out_by_sensor_and_
     assert [(item.kind, item.model, item.by, item.reason) for item in events[1:]] == [
         ("rolled_back", model, "judge", "it earns less")
     ]
+
+
+def test_a_verdict_from_before_a_model_was_promoted_is_not_carried_out_afterwards(
+    database: Database, settings: Settings
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context, model = on_trial(database, settings, instance, 54)
+    with context.engine.connect() as conn:
+        since = next_instant(conn, context.experiment)
+    record_look(context.engine, context.experiment.id, model, told(since, "roll_back", "it earns less"))
+    later = since + timedelta(days=1)
+    promote(context.engine, context.experiment, model, at=later, by="hand", reason="I have looked at it")
+    with context.engine.connect() as conn:
+        assert rollback_due(conn, context.experiment.id) is None
+    record_look(context.engine, context.experiment.id, model, told(later, "roll_back", "it earns less"))
+    with context.engine.connect() as conn:
+        found = rollback_due(conn, context.experiment.id)
+    assert found is not None
+    assert (found.model, found.as_of) == (model, later)
 
 
 def test_a_rollback_by_hand_takes_the_model_on_trial_or_the_one_that_is_named(

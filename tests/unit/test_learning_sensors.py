@@ -95,6 +95,7 @@ def test_more_failures_than_a_tick_may_post_are_told_by_the_next_ticks_each_once
         count = gates.TOLD_AT_ONCE * 2 + 1
         for number in range(count):
             judged(instance, False, str(number))
+        judged(instance, True, "all is well again")
         for _ in range(4):
             cursor, _ = tick(sensor, instance, cursor)
     assert [message["reason"] for _, message in server.messages] == [str(number) for number in range(count)]

@@ -98,8 +98,6 @@ def first_of_episodes(known: Labels) -> I64:
     found = []
     for place, (segment, decided) in enumerate(zip(known.segments, known.decided.tolist(), strict=True)):
         before = last.get(segment)
-        if before is not None and before.decided == decided:
-            continue  # the same candidate again: its trade beside its shadow
         episode = episode_of(segment, decided, before)
         if before is None or episode != before.episode:
             found.append(place)
