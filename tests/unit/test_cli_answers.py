@@ -21,6 +21,8 @@ from throughline.cli.screen import Bar, table
 from throughline.errors import SettingsError
 
 WIRING = DirectWiring()
+LEARNING = ("walk-forward", "train", "models", "canary", "promote", "rollback")
+COMMANDS = ("demo", "backtest", *LEARNING, "trade", "verify", "experiments", "dev")
 
 
 @pytest.fixture
@@ -49,11 +51,16 @@ def raising(error: BaseException) -> object:
 def test_help_lists_every_command_of_the_design() -> None:
     told = CliRunner().invoke(cli, ["--help"], obj=WIRING)
     assert told.exit_code == 0
-    for name in ("demo", "backtest", "trade", "verify", "experiments", "dev"):
+    for name in COMMANDS:
         assert f"  {name} " in told.output
 
 
-@pytest.mark.parametrize("command", ["demo", "backtest", "trade", "verify", "experiments", "dev"])
+def test_the_help_of_train_says_what_exit_code_4_means() -> None:
+    told = CliRunner().invoke(cli, ["train", "--help"], obj=WIRING)
+    assert "Exit code 4: a gate refused the model" in " ".join(told.output.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_takes_home_database_and_json(command: str) -> None:
     told = CliRunner().invoke(cli, [command, "--help"], obj=WIRING)
     for option in ("--home", "--database", "--json"):

@@ -12,6 +12,7 @@ from throughline.cli.backtest import backtest, demo
 from throughline.cli.dev import dev
 from throughline.cli.experiments import experiments
 from throughline.cli.key import key
+from throughline.cli.models import canary, models, promote, rollback, train
 from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
 from throughline.cli.trade import trade
@@ -31,7 +32,8 @@ def cli(options: Options) -> None:
     """Systematic crypto trading from research to outcome, in which every trade can be traced and proved."""
 
 
-for _command in (demo, backtest, walk_forward, trade, proof, verify, key, experiments, dev):
+_LEARNING = (walk_forward, train, models, canary, promote, rollback)
+for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, dev):
     cli.add_command(_command)
 
 

@@ -132,6 +132,15 @@ def heal(engine: Engine, mirror: Mirror, experiment: Experiment) -> ServingState
     return state
 
 
+def mend(engine: Engine, mirror: Mirror, experiment: Experiment) -> str | None:
+    """Do what `heal` does; where the mirror cannot be brought up to date, return why instead of raising it."""
+    try:
+        heal(engine, mirror, experiment)
+    except Exception as error:  # whatever MLflow raises: what was decided stands, and the mirror is told of as behind
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return None
+
+
 def current(conn: Connection, experiment: str) -> ServingState:
     """Return the state after all events, whenever they count from."""
     return unfold(read_events(conn, experiment))[-1]
@@ -176,11 +185,7 @@ def _change(
 def _mirrored(engine: Engine, experiment: Experiment, change: Change, mirror: Mirror) -> Change:
     if isinstance(mirror, NoMirror):
         return change
-    try:
-        heal(engine, mirror, experiment)
-    except Exception as error:  # whatever MLflow raises: the decision stands, and the mirror is told of as behind
-        return replace(change, mirror_problem=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    return change
+    return replace(change, mirror_problem=mend(engine, mirror, experiment))
 
 
 def _known(conn: Connection, experiment: Experiment, model: str) -> StoredModel:

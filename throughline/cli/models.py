@@ -1,0 +1,319 @@
+"""`throughline models`, `promote`, `rollback`, `canary` and `train`: the models of an experiment, and deciding by hand.
+
+Belongs here: which experiment and model are meant, and handing what was asked to the lifecycle. Does not belong here:
+who may serve (`throughline.learning.lifecycle`), gates and judge, how it is said (model_words).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from throughline.cli import model_words
+from throughline.cli.options import Options, common
+from throughline.cli.screen import note, out_json
+from throughline.errors import SettingsError, UnknownRecord
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from throughline.experiment.identity import Experiment
+    from throughline.learning.events import ServingState
+    from throughline.learning.lifecycle import Change
+    from throughline.storage.artifacts import ArtifactStore
+    from throughline.storage.database import Database
+
+REFUSED = 4
+"""Exit code of `train` where a gate did not let the model through."""
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def which(command: Command) -> Command:
+    """Give a command the options that say which experiment is meant."""
+    for option in (
+        click.option("--experiment", metavar="ID", help="Its id or the beginning of it, instead of the active one."),
+        click.option(
+            "--mode",
+            type=click.Choice(["demo", "backtest"]),
+            default="backtest",
+            show_default=True,
+            help="Whose active experiment is meant.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("id_", metavar="[ID]", required=False)
+@which
+@common
+def models(options: Options, id_: str | None, mode: str, experiment: str | None) -> int:
+    """List the models of an experiment, who serves, and what each decided; with ID, the card of one model.
+
+    ID is a model id or the beginning of it.
+    """
+    from throughline.learning.lifecycle import current
+    from throughline.learning.model_cards import model_card, model_list
+
+    with options.open() as (database, _):
+        engine = database.engine("reader")
+        meant = _experiment(engine, mode, experiment)
+        with engine.connect() as conn:
+            state = current(conn, meant.id)
+            if id_ is None:
+                told = model_list(conn, meant, state)
+            else:
+                told = model_card(conn, meant, state, _model(conn, meant, id_))
+    if options.json:
+        out_json(told)
+    else:
+        click.echo(model_words.listing(told) if id_ is None else model_words.card(told))
+    return 0
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
+@which
+@common
+def promote(options: Options, id_: str, reason: str, mode: str, experiment: str | None) -> int:
+    """Make the canary champion, from the first instant that is not decided yet. Its gates must all have passed.
+
+    The judge promotes by itself when the evidence is there; this is for a person who knows better, and says so.
+    """
+    from throughline.learning import lifecycle
+
+    with options.open() as (database, artifacts):
+        meant = _experiment(database.engine("reader"), mode, experiment)
+        with database.engine("reader").connect() as conn:
+            model = _model(conn, meant, id_)
+        return _decide(options, database, artifacts, meant, lifecycle.promote, model, reason)
+
+
+@click.command()
+@click.argument("id_", metavar="[ID]", required=False)
+@click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
+@which
+@common
+def rollback(options: Options, id_: str | None, reason: str, mode: str, experiment: str | None) -> int:
+    """Take a model out of service for good, from the first instant that is not decided yet.
+
+    Without ID the model on trial, else the champion. The last champion that was good serves again, or the rule.
+    """
+    from throughline.learning import lifecycle
+
+    with options.open() as (database, artifacts):
+        meant = _experiment(database.engine("reader"), mode, experiment)
+        with database.engine("reader").connect() as conn:
+            model = _model(conn, meant, id_) if id_ is not None else _serving(lifecycle.current(conn, meant.id))
+        return _decide(options, database, artifacts, meant, lifecycle.roll_back, model, reason)
+
+
+@click.command()
+@click.option("--look", "look_now", is_flag=True, help="Look now, at the end of the last sealed day, and act on it.")
+@which
+@common
+def canary(options: Options, look_now: bool, mode: str, experiment: str | None) -> int:
+    """Say how the model on trial (or the champion that is watched) stands: verdict, evidence, days to a verdict."""
+    from throughline.learning.lifecycle import current
+    from throughline.learning.model_cards import canary_card
+
+    with options.open() as (database, artifacts):
+        meant = _experiment(database.engine("reader"), mode, experiment)
+        if look_now:
+            _look(options, database, artifacts, meant)
+        with database.engine("reader").connect() as conn:
+            told = canary_card(conn, meant, current(conn, meant.id))
+    if options.json:
+        out_json(told)
+    else:
+        click.echo(model_words.canary(told))
+    return 0
+
+
+@click.command()
+@click.option("--deploy", is_flag=True, help="Put the model on trial if every gate passed.")
+@which
+@common
+def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> int:
+    """Train a model on all that was resolved by the end of the last sealed day, and print what each gate says of it.
+
+    Training again on the same labels finds the model and does nothing. Exit code 4: a gate refused the model, or there
+    was too little to judge it by ('insufficient').
+    """
+    from throughline.clock import SystemClock
+    from throughline.learning.cycle import train_and_deploy
+    from throughline.learning.model_cards import gate_json
+    from throughline.learning.nightly import train_challenger
+    from throughline.learning.standing import last_close
+    from throughline.quality.runner import GreatExpectationsRunner
+
+    with options.open() as (database, artifacts):
+        engine = database.engine("writer")
+        meant = _experiment(engine, mode, experiment)
+        with engine.connect() as conn:
+            as_of = last_close(conn, meant)
+        _check_registries(options, database, artifacts)
+        gates, now = GreatExpectationsRunner(meant.configuration.gates), SystemClock().now()
+        note(f"Training as of {as_of:%Y-%m-%d %H:%M} UTC", options.json)
+        waiting = None
+        if deploy:
+            made, waiting = train_and_deploy(engine, artifacts, meant, gates, as_of, now)
+        else:
+            made = train_challenger(engine, artifacts, meant, gates, as_of, now)
+        _mirror(options, database, artifacts, meant)
+    told = {
+        "experiment": meant.id,
+        "model": made.model,
+        "as_of": f"{as_of:%Y-%m-%dT%H:%M:%SZ}",
+        "known": made.known,
+        "passed": made.passed,
+        "deployed": deploy and made.passed and waiting is None,
+        "waiting": waiting,
+        "gates": [gate_json(item) for item in made.verdicts],
+        "labels": made.body["labels"],
+        "metrics": made.body["metrics"],
+    }
+    if options.json:
+        out_json(told)
+    else:
+        click.echo(model_words.trained(told))
+    return 0 if made.passed else REFUSED
+
+
+def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:
+    """Return the experiment that is meant. Raises SettingsError where it is none, or more than one."""
+    from throughline.experiment.identity import MODES, from_body
+    from throughline.experiment.registry import active
+    from throughline.storage.queries import read_experiments
+
+    if given is None:
+        return active(engine, mode).experiment
+    with engine.connect() as conn:
+        found = [item for item in read_experiments(conn) if item.id.startswith(given) and item.mode in MODES]
+    return from_body(_only("experiment", given, found, "throughline experiments").body)
+
+
+def _model(conn: Connection, experiment: Experiment, given: str) -> str:
+    """Return the model id that `given` begins. Raises UnknownRecord where it begins none, or more than one."""
+    from throughline.learning.store import read_models
+
+    found = [item for item in read_models(conn, experiment.id) if item.id.startswith(given)]
+    if not found:
+        raise UnknownRecord(
+            f"experiment {experiment.id[:12]} has no model {given[:12]}: `throughline models` lists those it has"
+        )
+    return str(_only("model", given, found, "throughline models").id)
+
+
+def _only(what: str, given: str, found: Sequence[Any], command: str) -> Any:
+    if len(found) == 1:
+        return found[0]
+    why = "begins none" if not found else f"begins {len(found)} of them"
+    raise SettingsError(f"'{given}' {why}: give the id of one {what}; `{command}` lists them")
+
+
+def _serving(state: ServingState) -> str:
+    from throughline.learning.types import RULE
+
+    if state.canary is not None:
+        return state.canary
+    if state.champion == RULE:
+        raise UnknownRecord("no model serves: the rule decides everything, and there is nothing to roll back")
+    return state.champion
+
+
+def _decide(
+    options: Options,
+    database: Database,
+    artifacts: ArtifactStore,
+    experiment: Experiment,
+    change: Callable[..., Change],
+    model: str,
+    reason: str,
+) -> int:
+    from throughline.learning.lifecycle import next_instant
+    from throughline.learning.mirror import open_mirror
+    from throughline.learning.store import read_looks
+
+    engine = database.engine("writer")
+    with engine.connect() as conn:
+        at = next_instant(conn, experiment)
+        looks = read_looks(conn, experiment.id, model)
+    evidence = {"last_look": looks[-1][1].as_of, "verdict": looks[-1][1].verdict} if looks else {}
+    made = change(
+        engine,
+        experiment,
+        model,
+        at=at,
+        by="hand",
+        reason=reason,
+        evidence=evidence,
+        mirror=open_mirror(database, options.home, artifacts),
+    )
+    if made.mirror_problem is not None:
+        note(f"MLflow does not show it yet ({made.mirror_problem}); the next call mends that.", options.json)
+    if options.json:
+        out_json(
+            {
+                "experiment": experiment.id,
+                "model": model,
+                "changed": made.event is not None,
+                "event": None if made.event is None else made.event.hash,
+                "effective_at": None if made.event is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                "champion": made.state.champion,
+                "canary": made.state.canary,
+                "sentence": made.sentence,
+                "mirror_problem": made.mirror_problem,
+            }
+        )
+    else:
+        click.echo(f"{made.sentence[0].upper()}{made.sentence[1:]}.")
+    return 0
+
+
+def _look(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:
+    from throughline.flow.context import shadow_reach_days
+    from throughline.learning.cycle import look
+    from throughline.learning.standing import last_close
+
+    engine = database.engine("writer")
+    with engine.connect() as conn:
+        as_of = last_close(conn, experiment)
+    look(engine, experiment, as_of, reach_days=shadow_reach_days(experiment.configuration.exits))
+    _mirror(options, database, artifacts, experiment)
+
+
+def _mirror(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:
+    from throughline.learning.lifecycle import mend
+    from throughline.learning.mirror import open_mirror
+
+    problem = mend(database.engine("writer"), open_mirror(database, options.home, artifacts), experiment)
+    if problem is not None:
+        note(f"MLflow does not show it yet ({problem}); the next call mends that.", options.json)
+
+
+def _check_registries(options: Options, database: Database, artifacts: ArtifactStore) -> None:
+    """Check the registries and record what was found: training asks for a recent check."""
+    from throughline.clock import SystemClock
+    from throughline.proof.settings import open_proof
+    from throughline.registry.consistency import check_registry, record_report, vouched_size
+
+    proof = open_proof(options.home, database.embedded)
+    engine = database.engine("writer")
+    with engine.connect() as conn:
+        since = vouched_size(conn)
+    started = SystemClock().now()
+    result = check_registry(
+        engine,
+        scope="full" if since is None else "daily",
+        since=since,
+        artifacts=artifacts,
+        anchor=proof.anchor,
+        public_key=proof.signer.public_key,
+        enforces_roles=database.enforces_roles,
+    )
+    record_report(engine, artifacts, result, started)
