@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from tests.integration.learning_models import DAY, PASSED, T0, gated_experiment, store_model
 from throughline.experiment.identity import Experiment
@@ -19,7 +19,8 @@ from throughline.learning.mlflow_mirror import numbers
 from throughline.learning.store import read_registrations
 from throughline.learning.types import RULE, GateResult
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database
+from throughline.storage.cluster import ADMIN
+from throughline.storage.database import Database, open_database
 
 HAND: dict[str, Any] = {"by": "hand", "reason": "a test"}
 
@@ -55,13 +56,20 @@ def shown(database: Database, experiment: Experiment) -> dict[str, str]:
         return {alias: client.get_model_version(name, version).tags["model_id"] for alias, version in aliases.items()}
 
 
+@contextmanager
+def beside_mlflow(database: Database) -> Iterator[Connection]:
+    """A connection of the test's own to MLflow's database."""
+    engine = create_engine(database.url("mlflow"), poolclass=NullPool)
+    with engine.begin() as conn:
+        yield conn
+
+
 def sessions(database: Database) -> int:
-    with create_engine(database.url("mlflow")).connect() as conn:
+    with beside_mlflow(database) as conn:
         query = "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
         deadline = time.monotonic() + 5
         while (count := conn.execute(text(query)).scalar_one()) and time.monotonic() < deadline:
             time.sleep(0.02)  # a backend takes a moment to go
-        conn.invalidate()
         return int(count)
 
 
@@ -115,7 +123,7 @@ def test_an_mlflow_that_was_emptied_is_filled_again_from_the_ledger(
     start_canary(engine, experiment, models[1], at=T0, mirror=mirror, **HAND)
     with engine.connect() as conn:
         before = read_registrations(conn, experiment.id)
-    with create_engine(database.url("mlflow")).begin() as conn:
+    with beside_mlflow(database) as conn:
         for table in ("registered_model_aliases", "model_version_tags", "model_versions", "registered_models", "runs"):
             conn.execute(text(f"TRUNCATE {table} CASCADE"))
     assert heal(engine, mirror, experiment).canary == models[1]
@@ -127,6 +135,21 @@ def test_an_mlflow_that_was_emptied_is_filled_again_from_the_ledger(
         assert {item.tags["model_id"]: str(item.version) for item in found} == {
             model: before[model].version for model in models
         }
+
+
+def test_a_dropped_mlflow_is_made_again_and_nothing_keeps_it_from_being_dropped(
+    database: Database, engine: Engine, artifacts: ArtifactStore, mirror: Mirror
+) -> None:
+    experiment = gated_experiment(engine)
+    model = store_model(engine, experiment, T0, artifacts=artifacts)
+    start_canary(engine, experiment, model, at=T0, mirror=mirror, **HAND)
+    admin = make_url(database.url("mlflow")).set(username=ADMIN, database="postgres")
+    drop = create_engine(admin, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with drop.connect() as conn:
+        conn.execute(text("DROP DATABASE mlflow"))  # refused while anybody is connected
+    with open_database(database.home) as again:
+        heal(again.engine("writer"), open_mirror(again, again.home, artifacts), experiment)
+        assert shown(again, experiment) == {"canary": model}
 
 
 def test_a_mirror_that_cannot_be_reached_holds_up_no_decision(engine: Engine) -> None:

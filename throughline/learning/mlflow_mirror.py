@@ -160,12 +160,17 @@ def _client(url: str) -> Iterator[MlflowClient]:
     """Yield a client on `url`, and close its connections: an idle one would keep the database from being dropped."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from mlflow import MlflowClient
+    from mlflow.store.db.utils import _all_tables_exist, _initialize_tables
 
     for noisy in ("mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     client = MlflowClient(tracking_uri=url, registry_uri=url)
+    stores = (client._tracking_client.store, client._get_registry_client().store)  # type: ignore[no-untyped-call]
     try:
+        # MLflow looks once a process whether its tables are there, and the database may be another one by now.
+        if not _all_tables_exist(stores[0].engine):  # type: ignore[no-untyped-call]
+            _initialize_tables(stores[0].engine)  # type: ignore[no-untyped-call]
         yield client
     finally:
-        for store in (client._tracking_client.store, client._get_registry_client().store):  # type: ignore[no-untyped-call]
+        for store in stores:
             store.engine.dispose()
