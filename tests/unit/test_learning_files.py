@@ -117,8 +117,3 @@ def test_metadata_of_another_format_is_refused(file: bytes, told: bytes | None) 
     data = rewritten(file, **{METADATA.replace(".json", ""): told})
     with pytest.raises(ModelRefused, match=r"not of the format|no readable throughline\.json"):
         load_model(data, sha(data), SCHEMA)
-
-
-def test_a_file_is_small_and_holds_no_labels(file: bytes) -> None:
-    with zipfile.ZipFile(io.BytesIO(file)) as archive:
-        assert max(item.file_size for item in archive.infolist() if item.filename.endswith(".npy")) < 20_000

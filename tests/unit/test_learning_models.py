@@ -83,6 +83,30 @@ def test_weights_count() -> None:
     assert doubting[1].mean() < plain[1].mean()
 
 
+def test_labels_of_little_weight_do_not_shape_the_trees() -> None:
+    data = labels(800, edge=0.06)
+    doubted = np.arange(800) % 2 == 0
+    told = replace(
+        data,
+        net_return=np.where(doubted, -3 * data.net_return, data.net_return).clip(-1, 3),
+        weight=np.where(doubted, 0.01, 1.0),
+    )
+    fitted = fit_model(told, SMALL_GRID[0], 7, SCHEMA, 24)
+    middling = np.zeros((2, 6))
+    middling[1, 0] = 2.0
+    raw = fitted.classifier.calibrated_classifiers_[0].estimator.decision_function(middling)
+    assert raw[0] > raw[1] + 1.0  # 0.4 where weights are forgotten
+    expected = fitted.score(middling)[1]
+    assert expected[0] > 0.02 > -0.02 > expected[1]
+
+
+def test_all_rounds_are_boosted_and_no_label_stays_in_the_model(model: FittedModel) -> None:
+    (calibrated,) = model.classifier.calibrated_classifiers_
+    assert calibrated.estimator[-1].n_iter_ == model.regressor[-1].n_iter_ == SMALL_GRID[0].max_iter
+    assert model.regressor[-1].get_params()["early_stopping"] is False  # it would draw rows
+    assert model.classifier.cv is None
+
+
 def test_strength_is_the_f_statistic_between_fifths_and_sees_a_bent_relation() -> None:
     from scipy.stats import f_oneway
 

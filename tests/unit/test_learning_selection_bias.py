@@ -56,6 +56,8 @@ def test_trials_that_differ_by_next_to_nothing_are_a_coin_toss_by_rank_and_no_ha
     assert overfitting_probability(nearly, negligible=0.1) == 0.0
     noise = series(7, 12, 160) - 0.002
     assert overfitting_probability(noise, negligible=0.1) > 0.9 * overfitting_probability(noise) > 0.2
+    losing = nearly - 0.05
+    assert overfitting_probability(losing, negligible=0.1) == overfitting_probability(losing)  # no gain to be part of
 
 
 def test_trials_that_are_the_same_cannot_be_picked_wrongly() -> None:

@@ -104,6 +104,16 @@ def test_folds_hold_about_equally_many_labels() -> None:
     assert max(sizes) - min(sizes) <= 24
 
 
+def test_a_label_resolved_in_the_very_instant_of_the_first_tested_decision_does_not_train() -> None:
+    decided = np.arange(4, dtype=np.int64) * DAY_MS
+    t0, t1 = decided + 1, decided + np.array([2, 2, DAY_MS, 2])
+    (last,) = walk_forward_folds(decided, t0, t1, 3)[2:]
+    assert (last.train.tolist(), last.test.tolist(), last.purged) == ([0, 1], [3], 1)
+    held = holdout_split(decided, t0, t1 - 1, 0.25, 0)
+    assert held.train.tolist() == [0, 1, 2]
+    assert holdout_split(decided, t0, t1, 0.25, 0).train.tolist() == [0, 1]
+
+
 def test_labels_out_of_order_are_refused() -> None:
     decided = np.array([2, 1], dtype=np.int64)
     with pytest.raises(ValueError, match="label 1 was decided before label 0"):

@@ -104,5 +104,5 @@ def overfitting_probability(gains: F64, blocks: int | None = None, negligible: f
     reached = np.take_along_axis(outside, inside.argmax(axis=1)[:, None], axis=1)
     rank = (outside < reached).sum(axis=1) + ((outside == reached).sum(axis=1) + 1) / 2  # ties share their mean rank
     median = np.median(outside, axis=1)
-    short = median - reached[:, 0] >= negligible * np.maximum(median, 0.0)
+    short = median - reached[:, 0] >= negligible * median  # of no gain there is no negligible part: all count
     return float(np.mean((rank / (trials + 1) < 0.5) & short))
