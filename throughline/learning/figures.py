@@ -103,7 +103,7 @@ def permutation_importance(model: FittedModel, test: TrainingData, seed: int) ->
     random = np.random.Generator(np.random.PCG64(seed))
 
     def score(features: Any) -> float:
-        return brier(win, model.classifier.predict_proba(features)[:, 1], rows.weight)
+        return brier(win, model.score(features)[0], rows.weight)
 
     plain = score(rows.features)
     found = []

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,9 @@ class FittedModel:
             raise ValueError(f"features of shape {features.shape} do not fit a model of {len(self.names)} features")
         if len(features) == 0:
             return np.zeros(0), np.zeros(0), np.zeros(0, bool)
-        probability = rounded(self.classifier.predict_proba(features)[:, 1])
-        expected = rounded(self.regressor.predict(features))
+        with thread_pools().limit(limits=1):  # for one row, waking other threads takes longer than all the rest
+            probability = rounded(self.classifier.predict_proba(features)[:, 1])
+            expected = rounded(self.regressor.predict(features))
         return probability, expected, (probability >= self.break_even) & (expected > 0.0)
 
 
@@ -91,15 +93,22 @@ def rounded(values: F64) -> F64:
     return np.array([sig10(value) for value in values.tolist()], dtype=np.float64)
 
 
+@cache  # finding the pools of a process takes milliseconds
+def thread_pools() -> Any:
+    """Return the control of the thread pools of linear algebra and tree growing, all loaded first."""
+    import sklearn.ensemble  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run linear algebra and tree growing on one thread, and without warnings that are answered here.
 
     Constant features are ranked last by selection; scikit-learn cannot see that a pipeline's last step takes weights.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with thread_pools().limit(limits=1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Since Pipeline does not appear to accept")
         warnings.filterwarnings("ignore", message="Features .* are constant")
         warnings.filterwarnings("ignore", message="invalid value encountered in (true_)?divide")
