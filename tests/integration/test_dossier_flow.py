@@ -21,8 +21,8 @@ from throughline.cli import DirectWiring, run
 from throughline.errors import UnknownRecord
 from throughline.experiment.identity import Experiment
 from throughline.flow.market_view import midnight
-from throughline.market.blocks import segment_ms
 from throughline.identity import canonical_bytes, parse_time, time_text_ms, time_to_ms
+from throughline.market.blocks import segment_ms
 from throughline.market.simulated import SimulatedProvider
 from throughline.proof.settings import Proof, open_proof
 from throughline.storage.artifacts import ArtifactStore

@@ -18,8 +18,8 @@ import pytest
 from tests.integration.flow_slices import CLOSES, HOURLY, Bench, Slice, cut, experiment_of, provider_of
 from throughline.experiment.identity import Experiment
 from throughline.flow.market_view import midnight
-from throughline.market.blocks import segment_ms
 from throughline.identity import parse_time, time_to_ms
+from throughline.market.blocks import segment_ms
 from throughline.market.panel import MarketDataProvider
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database

@@ -162,7 +162,8 @@ def walk_words(told: Mapping[str, Any]) -> str:
             f"  {model['as_of'][:10]}  {model['id'][:12]}  {model['labels']:,} labels worth "
             f"{float(model['effective']):,.0f}  {verdict}"
         )
-        lines += [f"      {reason}" for reason in model["refused_by"]]
+        # where nothing was trained every later gate says so; once is enough here, `throughline models ID` has all
+        lines += [f"      {reason}" for reason in model["refused_by"] if ": no model was trained" not in reason]
     moves = [event for event in told["events"] if event["kind"] != "trained"]
     lines += ["", "What became of them" if moves else "No model ever served: every trade was decided by the rule."]
     for event in moves:

@@ -1,0 +1,68 @@
+"""A walk twice, in two homes, one of them broken off and gone on with: equal model ids, verdicts, events and seals."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.planted_edge import Plan
+from tests.integration.planted_walk import Walked, archive, settings, walked
+from throughline.configuration import CanarySettings, LearningSettings
+from throughline.learning.event_log import read_events
+from throughline.learning.looks import read_looks
+from throughline.learning.store import read_models, read_trials, read_verdicts
+from throughline.storage.queries import read_all_seals
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+START, MIDDLE, END = date(2022, 3, 27), date(2022, 5, 1), date(2022, 5, 3)
+PLAN = Plan(days=130)
+# so little is asked for that some model of the few labels serves: what is compared is then models at work
+LEARNING = LearningSettings(
+    folds=4,
+    selected_features=30,
+    minimum_labels=50,
+    minimum_days=5,
+    minimum_effective=50.0,
+    r2_minimum=-10.0,
+    brier_skill_minimum=-10.0,
+    max_calibration_error=1.0,
+    pr_auc_lift_minimum=-1.0,
+    log_growth_minimum=-1.0,
+    max_fold_spread=1e6,
+    improvement_minimum=-1.0,
+    deflated_sharpe_minimum=1e-9,
+    max_pbo=1.0,
+    holdout_harm=1.0,
+)
+
+
+def everything(done: Walked) -> dict[str, Any]:
+    with done.database.engine("reader").connect() as conn:
+        models = read_models(conn, done.experiment.id)
+        return {
+            "experiment": done.experiment.id,
+            "models": [(item.id, item.body) for item in models],
+            "verdicts": [read_verdicts(conn, item.id) for item in models],
+            "trials": [(item.hash, item.body) for item in read_trials(conn, done.experiment.id)],
+            "events": [event.hash for event in read_events(conn, done.experiment.id)],
+            "looks": read_looks(conn, done.experiment.id),
+            "seals": {(s.asset, s.partition): s.root for s in read_all_seals(conn, done.experiment.id)},
+        }
+
+
+def test_two_walks_are_equal_and_one_that_was_broken_off_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    description = archive(tmp_path / "data", PLAN)
+    chosen = settings(LEARNING, CanarySettings(share=0.5))
+    with walked(tmp_path / "one", description, chosen, START, END) as whole:
+        first = everything(whole)
+    with walked(tmp_path / "two", description, chosen, START, MIDDLE, END, END) as resumed:
+        second = everything(resumed)
+        assert resumed.result.ran == 0
+    assert len(first["models"]) >= 2
+    assert len(first["events"]) >= 1
+    assert len(first["looks"]) >= 1
+    assert first == second
