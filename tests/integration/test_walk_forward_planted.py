@@ -17,7 +17,8 @@ from tests.integration.planted_walk import Walked, archive, settings, walked
 from throughline.configuration import CanarySettings, LearningSettings
 from throughline.learning.event_log import read_events
 from throughline.learning.events import serving_state
-from throughline.learning.store import read_models, read_verdicts, trades_by_model
+from throughline.learning.looks import read_scores
+from throughline.learning.store import read_holdout, read_models, read_verdicts, trades_by_model
 from throughline.learning.types import RULE
 from throughline.verification.verify import verify
 
@@ -96,6 +97,23 @@ def test_the_challenger_decides_its_share_of_the_episodes_on_trial(control: Walk
     share = sum(arm == "canary" for arm in on_trial.values()) / len(on_trial)
     assert len(on_trial) > 150
     assert 0.2 < share < 0.4
+
+
+def test_a_model_s_scores_of_older_candidates_stand_beside_them_and_not_in_them(control: Walked) -> None:
+    served = next(model for kind, model in events(control) if kind == "promoted")
+    with control.database.engine("reader").connect() as conn:
+        scores = read_scores(conn, served)
+        holdout = read_holdout(conn, served)
+        rows = conn.execute(
+            text("SELECT uuid, body FROM candidates WHERE uuid = ANY(:keys)"), {"keys": [s.candidate for s in scores]}
+        ).all()
+    bodies = {uuid: json.loads(bytes(raw)) for uuid, raw in rows}
+    assert holdout is not None
+    assert 0 < len(scores) <= holdout["labels"]
+    for score in scores:
+        body = bodies[score.candidate]
+        assert score.features_hash == body["features_hash"]
+        assert served not in {line["model"] for line in body["decision"]["scores"]}
 
 
 def test_nothing_is_found_in_the_home_of_the_walk(control: Walked) -> None:

@@ -23,7 +23,7 @@ START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = 3_600_000
 DAY = 24 * HOUR
 T0 = int(START.timestamp() * 1000)
-SETTINGS = CanarySettings()
+SETTINGS = CanarySettings(max_drawdown=0.6, max_loss_streak=8)
 WELL = Health(decisions=1_000)
 
 

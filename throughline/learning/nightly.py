@@ -25,6 +25,7 @@ from throughline.identity import SCHEMA_VERSION, hash_body, score_text, time_tex
 from throughline.learning.dataset import read_training_data
 from throughline.learning.event_log import read_events
 from throughline.learning.events import serving_state
+from throughline.learning.later import record_later_scores
 from throughline.learning.serving import load_fitted
 from throughline.learning.store import (
     TrainedModel,
@@ -93,8 +94,11 @@ def train_challenger(
         identity = _identity(experiment, as_of, read, state.champion)
         model = hash_body("model", identity)
         stored = read_model(conn, model)
-        if stored is not None:
-            return Challenger(model, read_verdicts(conn, model), stored.body, True)
+        known = None if stored is None else Challenger(model, read_verdicts(conn, model), stored.body, True)
+    if known is not None:
+        record_later_scores(engine, artifacts, experiment.id, model, data)
+        return known
+    with engine.connect() as conn:
         require_registry(conn, now)
         outside = (_data_quality(conn, experiment.id, read), judge_training_set(gates, data, as_of), REGISTRY_HOLDS)
         files = model_files(conn, experiment.id)
@@ -125,6 +129,7 @@ def train_challenger(
     file = artifacts.put(trained.file, "model", "application/zip") if trained.file is not None else None
     record = TrainedModel(model, experiment.id, body, file)
     store_training(engine, record, verdicts, trained.trials, trained.holdout)
+    record_later_scores(engine, artifacts, experiment.id, model, data)
     return Challenger(model, verdicts, body, False)
 
 
