@@ -107,6 +107,7 @@ def _bodies(
                     "features_hash": vector.hash,
                     "instrument": line["instrument"],
                     "missing": list(rated.missing),
+                    "model_hash": None if decision is None or decision.model == RULE else decision.model,
                     "model_version": RULE if decision is None else decision.model,
                     "notional_usd": line["notional_usd"],
                     "opportunity_score": scores["opportunity"],

@@ -46,6 +46,7 @@ def candidate_body(experiment: str, decided: datetime, told: Mapping[str, Any]) 
         "features_hash": None,
         "instrument": told["instrument"],
         "missing": [],
+        "model_hash": None,
         "model_version": told["model_version"],
         "notional_usd": None,
         "opportunity_score": None,
