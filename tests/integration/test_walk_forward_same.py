@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ LEARNING = LearningSettings(
     holdout_harm=1.0,
 )
 
+CHOSEN = settings(LEARNING, CanarySettings(share=0.5))
+
 
 def everything(done: Walked) -> dict[str, Any]:
     with done.database.engine("reader").connect() as conn:
@@ -54,15 +57,43 @@ def everything(done: Walked) -> dict[str, Any]:
         }
 
 
-def test_two_walks_are_equal_and_one_that_was_broken_off_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    description = archive(tmp_path / "data", PLAN)
-    chosen = settings(LEARNING, CanarySettings(share=0.5))
-    with walked(tmp_path / "one", description, chosen, START, END) as whole:
-        first = everything(whole)
-    with walked(tmp_path / "two", description, chosen, START, MIDDLE, END, END) as resumed:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("walks")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> dict[str, Any]:
+    with walked(folder / "one", archive(folder / "data", PLAN), CHOSEN, START, END) as whole:
+        return everything(whole)
+
+
+def test_two_walks_are_equal_and_one_that_was_broken_off_goes_on_as_if_it_had_not_been(
+    folder: Path, first: dict[str, Any]
+) -> None:
+    description = archive(folder / "data", PLAN)
+    with walked(folder / "two", description, CHOSEN, START, MIDDLE, END, END) as resumed:
         second = everything(resumed)
         assert resumed.result.ran == 0
     assert len(first["models"]) >= 2
     assert len(first["events"]) >= 1
     assert len(first["looks"]) >= 1
     assert first == second
+
+
+def test_nothing_that_was_learned_or_decided_up_to_a_day_knows_what_comes_after_it(
+    folder: Path, first: dict[str, Any]
+) -> None:
+    """From the turn on coins that jumped go the other way; imputation, selection and calibration do not know of it."""
+    turn = date(2022, 5, 2)
+    plan = replace(PLAN, reversal=turn - timedelta(days=1))  # jumps of that day go their way from the next one on
+    with walked(folder / "three", archive(folder / "other", plan), CHOSEN, START, END) as done:
+        other = everything(done)
+    for name in ("experiment", "models", "verdicts", "trials", "events"):
+        assert other[name] == first[name], name
+    seals, others = first["seals"], other["seals"]
+    assert {key: root for key, root in others.items() if key[1] < turn} == {
+        key: root for key, root in seals.items() if key[1] < turn
+    }
+    assert others["market_bars", END] != seals["market_bars", END]
+    assert others["trade_candidates", END] != seals["trade_candidates", END]

@@ -164,7 +164,7 @@ def walk_words(told: Mapping[str, Any]) -> str:
         )
         # where nothing was trained every later gate says so; once is enough here, `throughline models ID` has all
         lines += [f"      {reason}" for reason in model["refused_by"] if ": no model was trained" not in reason]
-    moves = [event for event in told["events"] if event["kind"] != "trained"]
+    moves = told["events"]
     lines += ["", "What became of them" if moves else "No model ever served: every trade was decided by the rule."]
     for event in moves:
         lines.append(f"  {event['at']}  {event['kind'].replace('_', ' ')}  {event['model'][:12]}: {event['reason']}")

@@ -23,7 +23,7 @@ from throughline.errors import ThroughlineError
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, parse_time
 from throughline.learning.types import RULE
 
-Kind = Literal["trained", "canary_started", "promoted", "rolled_back", "rejected"]
+Kind = Literal["canary_started", "promoted", "rolled_back", "rejected"]
 By = Literal["gates", "judge", "hand"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -150,8 +150,6 @@ def _since(state: ServingState) -> datetime:
 def apply(state: ServingState, event: ModelEvent) -> ServingState:
     """Return the state after a legal event."""
     after = replace(state, seq=event.seq + 1, head=event.hash, last_at=event.effective_at)
-    if event.kind == "trained":
-        return after
     if event.kind == "canary_started":
         return replace(after, canary=event.model, canary_since=event.effective_at, rollout=event.hash)
     if event.kind == "promoted":
@@ -183,8 +181,6 @@ def require_legal(state: ServingState, event: ModelEvent) -> None:
     name = event.model[:12]
     if event.model == RULE:
         raise IllegalEvent("the rule is no model: it needs no promotion and cannot be taken out of service")
-    if event.kind == "trained":
-        return
     if event.model in state.barred:
         again = "it never comes back without new evidence: train again, later labels give another model id"
         raise IllegalEvent(f"model {name} was rolled back or rejected: {again}")
