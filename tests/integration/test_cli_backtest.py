@@ -246,6 +246,25 @@ def test_the_summary_in_words_has_the_paths_the_baselines_and_the_tear_sheet(she
     assert "\x1b" not in err
 
 
+def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decided_the_trades(shell: Shell) -> None:
+    walk = ("walk-forward", *shell.backtest(MIDDLE)[1:], "--retrain", "weekly")
+    told = shell.json(*walk)["walk_forward"]
+    assert [model["as_of"][:10] for model in told["models"]] == ["2021-01-11", "2021-01-18"]
+    for model in told["models"]:
+        gates = {gate["gate"]: gate["status"] for gate in model["gates"]}
+        assert gates["minimum_labels"] == "insufficient"
+        assert not model["passed"]
+        assert "minimum_labels" in model["refused_by"]
+    assert told["events"] == []
+    assert told["trades_by_rule"] > 0
+    code, out, err = shell(*walk)  # nothing is left to run: the same models are told of
+    assert code == 0, err
+    for words in ("2021-01-18", "resolved labels; at least 1,000 are asked for", "No model ever served", "the rule"):
+        assert words in out
+    assert "no model was trained" not in out
+    assert shell.json("verify")["ok"]
+
+
 def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell) -> None:
     path = shell.folder / "config.toml"
     path.write_text("[exits]\nstop_loss = 2\n")

@@ -6,7 +6,7 @@ Belongs here: from the command line to a walk, and what it came to in words. Doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,10 +18,10 @@ from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from throughline.experiment.identity import Experiment
     from throughline.learning.cycle import Close
-    from throughline.learning.store import StoredModel
-    from throughline.learning.types import GateResult
     from throughline.storage.database import Database
 
 
@@ -76,7 +76,7 @@ def run_walk(
     """Walk from the epoch to the task's last day; return asset -> seconds and what became of the models."""
     from throughline.flow import STAGES
     from throughline.flow.registry_check import check_registries
-    from throughline.learning.lifecycle import heal
+    from throughline.learning.lifecycle import mend
     from throughline.learning.mirror import open_mirror
     from throughline.walk_forward.runner import walk_forward as walk
 
@@ -103,8 +103,10 @@ def run_walk(
             check,
             lambda close: _tell(close, options),
         )
-    heal(context.engine, open_mirror(database, options.home, artifacts), experiment)
-    return seconds, lifecycle_story(context.engine, experiment.id)
+    problem = mend(context.engine, open_mirror(database, options.home, artifacts), experiment)
+    if problem is not None:
+        note(f"MLflow does not show the models yet ({problem}); the next `throughline train` shows them", options.json)
+    return seconds, lifecycle_story(context.engine, experiment)
 
 
 def _tell(close: Close, options: Options) -> None:
@@ -116,39 +118,19 @@ def _tell(close: Close, options: Options) -> None:
         note(f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}", options.json)
 
 
-def lifecycle_story(engine: Any, experiment: str) -> dict[str, Any]:
-    """Return what became of an experiment's models: each with its gates and its trades, and all events in order."""
+def lifecycle_story(engine: Engine, experiment: Experiment) -> dict[str, Any]:
+    """Return what became of an experiment's models: `model_list`, with each model's gates, and all events in order."""
     from throughline.learning.event_log import read_events
-    from throughline.learning.store import read_models, read_verdicts, trades_by_model
+    from throughline.learning.lifecycle import current
+    from throughline.learning.model_cards import event_json, gate_json, model_list
+    from throughline.learning.store import read_verdicts
 
     with engine.connect() as conn:
-        trades = trades_by_model(conn, experiment)
-        models = [_model(item, read_verdicts(conn, item.id), trades) for item in read_models(conn, experiment)]
-        events = [
-            {
-                "at": f"{event.effective_at:%Y-%m-%d}",
-                "kind": event.kind,
-                "model": event.model,
-                "reason": event.reason,
-                "by": event.by,
-            }
-            for event in read_events(conn, experiment)
-        ]
-    return {"models": models, "events": events, "trades": trades}
-
-
-def _model(item: StoredModel, verdicts: Sequence[GateResult], trades: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "id": item.id,
-        "labels": item.body["labels"]["labels"],
-        "effective": item.body["labels"]["effective"],
-        "as_of": item.body["identity"]["as_of"],
-        "passed": all(verdict.status == "pass" for verdict in verdicts),
-        "gates": {verdict.gate: verdict.status for verdict in verdicts},
-        "refused_by": [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if verdict.status != "pass"],
-        "metrics": item.body["metrics"],
-        "trades": trades.get(item.id, 0),
-    }
+        told = model_list(conn, experiment, current(conn, experiment.id))
+        for row in told["models"]:
+            row["gates"] = [gate_json(verdict) for verdict in read_verdicts(conn, row["id"])]
+        events = [event_json(event) | {"model": event.model} for event in read_events(conn, experiment.id)]
+    return told | {"events": events}
 
 
 def walk_words(told: Mapping[str, Any]) -> str:
@@ -163,11 +145,15 @@ def walk_words(told: Mapping[str, Any]) -> str:
             f"{float(model['effective']):,.0f}  {verdict}"
         )
         # where nothing was trained every later gate says so; once is enough here, `throughline models ID` has all
-        lines += [f"      {reason}" for reason in model["refused_by"] if ": no model was trained" not in reason]
+        refusals = [gate for gate in model["gates"] if gate["status"] != "pass"]
+        told_once = [gate for gate in refusals if not gate["reason"].startswith("no model was trained")]
+        lines += [f"      {gate['gate']}: {gate['reason']}" for gate in told_once]
     moves = told["events"]
     lines += ["", "What became of them" if moves else "No model ever served: every trade was decided by the rule."]
     for event in moves:
-        lines.append(f"  {event['at']}  {event['kind'].replace('_', ' ')}  {event['model'][:12]}: {event['reason']}")
-    counts = ", ".join(f"{name[:12]} {count}" for name, count in sorted(told["trades"].items()))
-    lines.append(f"Closed trades by deciding model: {counts or 'none'}")
+        what = f"{event['kind'].replace('_', ' ')}  {event['model'][:12]}: {event['reason']}"
+        lines.append(f"  {event['effective_at'][:10]}  {what}")
+    counts = [f"{model['id'][:12]} {model['trades']}" for model in told["models"] if model["trades"]]
+    counts.append(f"the rule {told['trades_by_rule']}")
+    lines.append(f"Closed trades by deciding model: {', '.join(counts)}")
     return "\n".join(lines)
