@@ -37,8 +37,8 @@ def assumptions(
         "Returns are marked to market: open positions are valued at their last price and never closed by the end."
     )
     told.append(
-        "The equal-weight and benchmark baselines are charged no costs; random entries pay the same as trades, and "
-        "keep the wished sizes, which on the paths shrink with losses."
+        "The equal-weight and benchmark baselines are charged no costs; random entries are sized, scaled and charged "
+        "as the strategy's own trades are."
     )
     return told
 
