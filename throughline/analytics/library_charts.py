@@ -47,10 +47,11 @@ _STATISTICS: Mapping[str, str] = {
     "Beta": "beta",
     "Correlation": "correlation",
 }
-"""Row of the library -> what it is. A test compares each with its formula (test_analytics_statistics). Left out are
-rows that mislead: Recovery Factor is positive for a loss, Max Drawdown is empty after some total losses, Calmar, CAGR and
-Alpha annualise any range, average drawdowns depend on where the range is cut, and the expected shortfall is not the
-mean of the days beyond the value at risk."""
+"""Row of the library -> what it is. A test compares each with its formula (test_analytics_statistics).
+
+Rows that mislead are left out: Recovery Factor is positive for a loss, Max Drawdown is empty after some total losses,
+Calmar, CAGR and Alpha annualise any range, average drawdowns depend on where the range is cut, and the expected
+shortfall is not the mean of the days beyond the value at risk."""
 _OF_A_YEAR: Mapping[str, str] = {"CAGR﹪": "return a year, compounded", "Calmar": "Calmar", "Alpha": "alpha a year"}
 
 
