@@ -33,8 +33,8 @@ def assumptions(
             "The universe holds survivors only: the pessimistic and base paths are charged an expected total loss of "
             f"{lost * 100:.3f} % per 48 h held."
             if lost
-            else "The universe holds survivors only, and nothing is charged for the coins that went: the returns are too "
-            "high by what those would have lost."
+            else "The universe holds survivors only, and nothing is charged for the coins that went: the returns are "
+            "too high by what those would have lost."
         )
     told.append(
         "Returns are marked to market: open positions are valued at their last price and never closed by the end."
