@@ -152,7 +152,7 @@ def statistics(own: Any, other: Any | None) -> list[tuple[str, ...]]:
         ("Sharpe (daily, √365)", *(ratio(sharpe_ratio(values)) for values in series)),
         ("max drawdown", *(percent(-max_drawdown(curve)) for curve in worth)),
     ]
-    names = dict(_STATISTICS) | (_OF_A_YEAR if len(own) >= _FULL_YEAR else {})
+    names = {**_STATISTICS, **(_OF_A_YEAR if len(own) >= _FULL_YEAR else {})}
     for name, label in names.items():
         if name in frame.index:
             rows.append((label, *(_statistic(frame.loc[name, column.name]) for column in columns)))
