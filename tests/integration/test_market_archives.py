@@ -51,7 +51,7 @@ def test_an_archive_reads_whole(
     assert provider.description.capabilities == capabilities
     assert provider.description.benchmark in panel.instruments
     assert provider.description.survivors_only
-    assert provider.description.attrition_per_48h == 0.0027
+    assert provider.description.attrition_per_48h == (0.00032 if name == "coinmarketcap-2018" else 0.0)
     assert list(panel.instruments) == sorted(panel.instruments, key=lambda text: text.encode())
 
 

@@ -14,6 +14,7 @@ from throughline.analytics.baselines import (
     draw_entries,
     equal_weight_returns,
     list_eligible,
+    scaled_to_exposure,
     segment_returns,
     summarise_random,
 )
@@ -50,41 +51,42 @@ def test_random_entries_are_eligible_in_time_order_and_the_same_for_the_same_see
     eligible = np.zeros((50, 6), dtype=bool)
     eligible[10:20, 2] = True
     eligible[15, 5] = True
-    drawn = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    drawn = draw_entries(list_eligible(eligible), 60, seed=7, draw=3)
     assert eligible[drawn.rows, drawn.columns].all()
     assert (np.diff(drawn.rows) >= 0).all()
-    assert sorted(drawn.notional) == sorted([100.0, 200.0, 300.0] * 20)
-    again = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=3)
+    assert len(drawn.rows) == 60
+    again = draw_entries(list_eligible(eligible), 60, seed=7, draw=3)
     np.testing.assert_array_equal(drawn.rows, again.rows)
     np.testing.assert_array_equal(drawn.columns, again.columns)
-    other = draw_entries(list_eligible(eligible), [100.0, 200.0, 300.0] * 20, seed=7, draw=4)
+    other = draw_entries(list_eligible(eligible), 60, seed=7, draw=4)
     assert not np.array_equal(drawn.rows, other.rows)
 
 
 def test_the_numbers_of_a_draw_are_these_on_every_machine() -> None:
     eligible = np.ones((100, 10), dtype=bool)
-    drawn = draw_entries(list_eligible(eligible), [1.0] * 5, seed=7, draw=0)
+    drawn = draw_entries(list_eligible(eligible), 5, seed=7, draw=0)
     assert drawn.rows.tolist() == [8, 29, 40, 42, 87]
     assert drawn.columns.tolist() == [7, 2, 0, 6, 6]
 
 
 def test_nothing_is_drawn_where_nothing_was_ever_eligible() -> None:
-    assert len(draw_entries(list_eligible(np.zeros((5, 3), dtype=bool)), [1.0], 7, 0).rows) == 0
-    assert len(draw_entries(list_eligible(np.ones((5, 3), dtype=bool)), [], 7, 0).rows) == 0
+    assert len(draw_entries(list_eligible(np.zeros((5, 3), dtype=bool)), 1, 7, 0).rows) == 0
+    assert len(draw_entries(list_eligible(np.ones((5, 3), dtype=bool)), 0, 7, 0).rows) == 0
 
 
 def test_the_summary_places_the_strategy_among_the_draws() -> None:
-    told = summarise_random(0.25, [0.1, 0.2, 0.3, 0.4], [10, 12, 14, 16], 20)
+    told = summarise_random(0.25, [0.1, 0.2, 0.3, 0.4], [10, 12, 14, 16], [0.1, 0.2, 0.3, 0.4], 20)
     assert told.percentile == 50.0
     assert told.return_median == pytest.approx(0.25)
     assert told.trades == 13.0
-    assert (told.draws, told.entries) == (4, 20)
+    assert (told.draws, told.entries, told.beaten) == (4, 20, 2)
+    assert told.exposure == pytest.approx(0.25)
 
 
 def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    whole = measure_baselines(provider, Configuration(), start, end, [1000.0] * 60, 0.0, 7, draws=10)
-    parts = measure_baselines(provider, Configuration(), start, end, [1000.0] * 60, 0.0, 7, draws=10, chunk_days=7)
+    whole = measure_baselines(provider, Configuration(), start, end, 60, 0.0, [0.5] * 30, 7, draws=10)
+    parts = measure_baselines(provider, Configuration(), start, end, 60, 0.0, [0.5] * 30, 7, draws=10, chunk_days=7)
     assert whole == parts
     assert len(whole.curves["equal_weight"]) == len(whole.curves["benchmark"]) == 30
     assert whole.figures["random_entries"]["trades"] > 0
@@ -92,7 +94,7 @@ def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in()
 
 def test_the_benchmark_is_what_holding_it_gave() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 20)
-    told = measure_baselines(provider, Configuration(), start, end, [], 0.0, 7)
+    told = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [0.0] * 19, 7)
     at = datetime(2024, 3, 1, tzinfo=UTC)
     panel = provider.load(at, at + timedelta(days=20))
     column = panel.instruments.index(str(provider.description.benchmark))
@@ -100,3 +102,20 @@ def test_the_benchmark_is_what_holding_it_gave() -> None:
     assert told.figures["benchmark"]["return"] == pytest.approx(close[-1] / close[23] - 1.0)
     assert told.figures["random_entries"]["draws"] == 0
     assert "no candidate" in told.figures["random_entries"]["reason"]
+
+
+def test_the_universe_at_the_strategys_exposure_earns_the_invested_share_of_each_days_return() -> None:
+    assert scaled_to_exposure([0.1, -0.5, 0.2], [0.0, 0.5, 1.0]) == pytest.approx([0.0, -0.25, 0.2])
+    provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
+    full = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [1.0] * 30, 7).figures
+    none = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [0.0] * 30, 7).figures
+    assert full["equal_weight_same_exposure"]["return"] == full["equal_weight"]["return"] != 0.0
+    assert none["equal_weight_same_exposure"]["return"] == 0.0
+
+
+def test_the_equal_weight_baseline_says_how_many_coins_it_held() -> None:
+    provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
+    equal = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [1.0] * 30, 7).figures["equal_weight"]
+    assert 0 <= equal["fewest_instruments"] <= equal["instruments"]
+    assert 0.0 < equal["exposure"] <= 1.0
+    assert equal["days"] == 30

@@ -41,7 +41,7 @@ def make_report(
         {"filter": "market_cap", "seen": 1000, "removed": 700, "missing": 90},
         {"filter": "momentum", "seen": 300, "removed": 280, "missing": 0},
     ]
-    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], 20))
+    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], [0.2, 0.2, 0.3], 20))
     return Report(
         experiment="ab" * 32,
         mode="backtest",
@@ -57,7 +57,15 @@ def make_report(
         dispositions={"taken": 3, "no_slot": 17},
         blocked_days=[],
         baselines={
-            "equal_weight": {"return": 0.1, "instruments": 4.0},
+            "equal_weight": {
+                "return": 0.1,
+                "exposure": 0.9,
+                "instruments": 4.0,
+                "fewest_instruments": 1,
+                "days_with_one_or_none": 2,
+                "days": days,
+            },
+            "equal_weight_same_exposure": {"return": 0.04, "exposure": 0.6},
             "benchmark": {"name": "BTC", "return": 0.05}
             if market
             else {"name": None, "return": None, "reason": "none"},

@@ -31,14 +31,17 @@ def assumptions(
         lost = source.attrition_per_48h
         told.append(
             "The universe holds survivors only: the pessimistic and base paths are charged an expected total loss of "
-            f"{lost * 100:.2f} % per 48 h held."
+            f"{lost * 100:.3f} % per 48 h held."
+            if lost
+            else "The universe holds survivors only, and nothing is charged for the coins that went: the returns are "
+            "too high by what those would have lost."
         )
     told.append(
         "Returns are marked to market: open positions are valued at their last price and never closed by the end."
     )
     told.append(
-        "The equal-weight and benchmark baselines are charged no costs; random entries pay the same as trades, and "
-        "keep the wished sizes, which on the paths shrink with losses."
+        "The equal-weight and benchmark baselines are charged no costs; random entries are sized, scaled and charged "
+        "as the strategy's own trades are."
     )
     return told
 

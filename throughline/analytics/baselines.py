@@ -77,6 +77,16 @@ def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
     return result
 
 
+def scaled_to_exposure(returns: Sequence[float], exposure: Sequence[float]) -> list[float]:
+    """Return the daily returns of a portfolio that puts the share `exposure[d]` of its worth into an asset on day d.
+
+    The rest is cash, which earns nothing: r'[d] = exposure[d] * r[d]. With the strategy's own invested share at the
+    start of each day this is the equal-weight universe at the strategy's exposure: what is left between the two is
+    selection and timing, not how much was invested.
+    """
+    return [share * value for share, value in zip(exposure, returns, strict=True)]
+
+
 def compound(returns: Sequence[float]) -> float:
     """Return the product of (1 + r) minus one, in the order given."""
     growth = 1.0
@@ -91,7 +101,6 @@ class DrawnEntries:
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    notional: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -114,50 +123,56 @@ def list_eligible(mask: Mask) -> Eligible:
     return Eligible(rows, columns, np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64), counts)
 
 
-def draw_entries(eligible: Eligible, notional: Sequence[float], seed: int, draw: int) -> DrawnEntries:
-    """Draw as many entries as there are notionals, each on a random instant and a random instrument eligible then.
+def draw_entries(eligible: Eligible, entries: int, seed: int, draw: int) -> DrawnEntries:
+    """Draw `entries` entries, each on a random instant and a random instrument eligible then.
 
     The instant is uniform over rows with at least one eligible instrument, the instrument uniform among those eligible
-    on that row; entry i keeps the wished size i. Where nothing was ever eligible the result is empty. Equal
-    (instant, instrument) pairs may be drawn twice: the second finds the instrument held already, as a real one would.
+    on that row. Where nothing was ever eligible the result is empty. Equal (instant, instrument) pairs may be drawn
+    twice: the second finds the instrument in the portfolio already, as a real one would.
     """
-    wanted = len(notional)
-    if not len(eligible.rows) or not wanted:
+    if not len(eligible.rows) or not entries:
         empty = np.zeros(0, dtype=np.int64)
-        return DrawnEntries(empty, empty, np.zeros(0))
-    numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, wanted))
+        return DrawnEntries(empty, empty)
+    numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, entries))
     place = np.floor(numbers[0] * len(eligible.rows)).astype(np.int64)
     nth = np.floor(numbers[1] * eligible.count[place]).astype(np.int64)
     row, column = eligible.rows[place], eligible.columns[eligible.first[place] + nth]
     order = np.lexsort((column, row))
-    return DrawnEntries(row[order], column[order], np.asarray(notional, dtype=np.float64)[order])
+    return DrawnEntries(row[order], column[order])
 
 
 @dataclass(frozen=True)
 class RandomEntries:
-    """What `draws` portfolios of random entries with the same exits, costs, slots and cash came to (base path).
+    """The returns of `draws` portfolios of random entries (base path), beside the strategy's own.
 
-    entries: wished entries per draw; trades: median of closed trades; returns are fractions; percentile: share of draws
-    (0 to 100) that the strategy beat, ties by half, None without draws.
+    entries: entries per draw, as many as the strategy had candidates; trades: median of closed trades; exposure: median
+    of the draws' mean invested shares; returns are fractions; beaten: draws with a lower return than the strategy's;
+    percentile: the same as a share (0 to 100), ties counted by half, None without draws.
     """
 
     draws: int
     entries: int
     trades: float | None
+    exposure: float | None
     return_p05: float | None
     return_median: float | None
     return_p95: float | None
+    beaten: int
     percentile: float | None
 
 
-def summarise_random(reached: float, returns: Sequence[float], trades: Sequence[int], entries: int) -> RandomEntries:
+def summarise_random(
+    reached: float, returns: Sequence[float], trades: Sequence[int], exposure: Sequence[float], entries: int
+) -> RandomEntries:
     """Return the summary of the random draws' total returns beside the strategy's own (`reached`)."""
     return RandomEntries(
         draws=len(returns),
         entries=entries,
         trades=quantile([float(value) for value in trades], 0.5),
+        exposure=quantile(exposure, 0.5),
         return_p05=quantile(returns, 0.05),
         return_median=quantile(returns, 0.5),
         return_p95=quantile(returns, 0.95),
+        beaten=sum(value < reached for value in returns),
         percentile=percentile_reached(reached, returns),
     )

@@ -22,23 +22,25 @@ from throughline.trading.types import PATHS
 
 @dataclass(frozen=True)
 class PathDays:
-    """One path, day by day: equity and cash at day ends (USD), net P&L of what closed, equity before the first day."""
+    """One path, day by day: equity and cash at day ends (USD), net P&L of what closed; equity and cash before the first
+    day."""
 
     equity: Sequence[float]
     cash: Sequence[float]
     pnl: Sequence[float]
     starting: float
+    starting_cash: float
 
 
 @dataclass(frozen=True)
 class LedgerRange:
-    """Everything a report takes from the ledger. notional: wished USD per candidate; ambiguous: trades whose bar
+    """Everything a report takes from the ledger. candidates: their number; ambiguous: trades whose bar
     touched both barriers; last: the body of the last portfolio state."""
 
     days: Sequence[date]
     paths: Mapping[str, PathDays]
     last: Mapping[str, Any]
-    notional: Sequence[float]
+    candidates: int
     reasons: Mapping[str, int]
     dispositions: Mapping[str, int]
     ambiguous: int
@@ -70,7 +72,6 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
     before = states.get(start - timedelta(days=1))
     seals = _seals(connection, experiment, start, end)
     blocked = _blocked(connection, experiment, start, end, seals)
-    candidates = _bodies(connection, tables.candidates, experiment, start, end)
     outcomes = _bodies(connection, tables.outcomes, experiment, start, end)
     quarantined: Counter[str] = Counter()
     for details in _details(seals, "market_bars"):
@@ -79,7 +80,7 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
         days=wanted,
         paths={path: _path(path, [states[day] for day in wanted], before, cash) for path in PATHS},
         last=states[end],
-        notional=[float(body["notional_usd"]) for body in candidates],
+        candidates=_count(connection, tables.candidates, experiment, start, end),
         reasons=dict(sorted(Counter(body["termination_reason"] for body in outcomes).items())),
         dispositions=_dispositions(connection, experiment, start, end),
         ambiguous=sum(bool(body["ambiguous"]) for body in outcomes),
@@ -109,6 +110,11 @@ def _bodies(connection: Connection, table: Table, experiment: str, start: date, 
     ]
 
 
+def _count(connection: Connection, table: Table, experiment: str, start: date, end: date) -> int:
+    current = _current(table, experiment, start, end, table.c.uuid).order_by(None).subquery()
+    return int(connection.execute(select(func.count()).select_from(current)).scalar_one())
+
+
 def _states(connection: Connection, experiment: str, start: date, end: date) -> dict[date, dict[str, Any]]:
     table = tables.portfolio_states
     rows = connection.execute(_current(table, experiment, start, end, table.c.partition, table.c.body))
@@ -122,6 +128,7 @@ def _path(path: str, states: Sequence[Mapping[str, Any]], before: Mapping[str, A
         cash=[float(item["cash_usd"]) for item in told],
         pnl=[float(line["net_pnl_usd"]) for item in told for line in item["closed"]],
         starting=float(before["paths"][path]["equity_usd"]) if before else cash,
+        starting_cash=float(before["paths"][path]["cash_usd"]) if before else cash,
     )
 
 

@@ -12,53 +12,47 @@ import html
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import accumulate
 from types import ModuleType
 from typing import Any
 
-from throughline.analytics.performance import DAYS_A_YEAR
+from throughline.analytics.performance import DAYS_A_YEAR, max_drawdown, sharpe_ratio, total_return
+from throughline.analytics.words import percent, ratio
 
 Section = tuple[str, str]
 MINIMUM_DAYS = 5
 """Below this many days a distribution or a drawdown table says nothing."""
 
-_STATISTICS = (
-    "Cumulative Return",
-    "CAGR﹪",
-    "Sharpe",
-    "Prob. Sharpe Ratio",
-    "Sortino",
-    "Omega",
-    "Max Drawdown",
-    "Longest DD Days",
-    "Volatility (ann.)",
-    "Calmar",
-    "Skew",
-    "Kurtosis",
-    "Expected Daily",
-    "Daily Value-at-Risk",
-    "Expected Shortfall (cVaR)",
-    "Max Consecutive Wins",
-    "Max Consecutive Losses",
-    "Gain/Pain Ratio",
-    "Payoff Ratio",
-    "Tail Ratio",
-    "Best Day",
-    "Worst Day",
-    "Best Month",
-    "Worst Month",
-    "Avg. Drawdown",
-    "Avg. Drawdown Days",
-    "Recovery Factor",
-    "Ulcer Index",
-    "Win Days",
-    "Win Month",
-    "Beta",
-    "Alpha",
-    "Correlation",
-)
+_FULL_YEAR = 365
+"""Days from which a figure "per year" is measured and not extrapolated."""
+
+_STATISTICS: Mapping[str, str] = {
+    "Sortino": "Sortino (daily, √365)",
+    "Omega": "Omega (threshold 0)",
+    "Longest DD Days": "longest drawdown, days",
+    "Volatility (ann.)": "volatility, annualised",
+    "Skew": "skew of daily returns",
+    "Kurtosis": "excess kurtosis of daily returns",
+    "Daily Value-at-Risk": "daily value at risk, 95 %, normal",
+    "Max Consecutive Wins": "longest run of gains, days",
+    "Max Consecutive Losses": "longest run of losses, days",
+    "Payoff Ratio": "mean gain over mean loss of a day",
+    "Tail Ratio": "95th percentile over 5th",
+    "Best Day": "best day",
+    "Worst Day": "worst day",
+    "Win Days": "days with a gain, of those that moved",
+    "Beta": "beta",
+    "Correlation": "correlation",
+}
+"""Row of the library -> what it is. A test compares each with its formula (test_analytics_statistics).
+
+Rows that mislead are left out: Recovery Factor is positive for a loss, Max Drawdown is empty after some total losses,
+Calmar, CAGR and Alpha annualise any range, average drawdowns depend on where the range is cut, and the expected
+shortfall is not the mean of the days beyond the value at risk."""
+_OF_A_YEAR: Mapping[str, str] = {"CAGR﹪": "return a year, compounded", "Calmar": "Calmar", "Alpha": "alpha a year"}
 
 
 @contextmanager
@@ -80,16 +74,14 @@ def _statistic(value: Any) -> str:
     return "n/a" if text in ("", "-", "nan", "nan%", "inf", "-inf", "inf%") else text.replace("%", " %")
 
 
-def _statistics_table(frame: Any) -> str:
-    heads = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
-    rows = []
-    for name in _STATISTICS:
-        if name in frame.index:
-            cells = "".join(f"<td>{html.escape(_statistic(value))}</td>" for value in frame.loc[name])
-            rows.append(f"<tr><td>{html.escape(name.replace('﹪', ''))}</td>{cells}</tr>")
+def _statistics_table(table: Sequence[tuple[str, ...]]) -> str:
+    """Return the rows as two tables side by side, each under the header."""
+    header, *body = table
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    rows = ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body]
     half = (len(rows) + 1) // 2
     tables = [
-        f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(part)}</tbody></table>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(part)}</tbody></table>"
         for part in (rows[:half], rows[half:])
         if part
     ]
@@ -121,6 +113,55 @@ def library_sections(
     if len(days) < MINIMUM_DAYS or not any(returns):
         why = f"fewer than {MINIMUM_DAYS} days" if len(days) < MINIMUM_DAYS else "equity never moved"
         return [("Daily returns", f'<p class="sub">No statistics of daily returns: {why} in this range.</p>')]
+    with _library():
+        own, other = _as_series(days, returns, "base path"), None
+        if benchmark is not None and any(benchmark):
+            other = _as_series(days, benchmark, benchmark_name)
+        return [
+            ("Statistics of daily returns", _statistics_table(statistics(own, other))),
+            ("Charts of daily returns", _charts(own)),
+        ]
+
+
+def statistics(own: Any, other: Any | None) -> list[tuple[str, ...]]:
+    """Return the table: a header row, our own headline figures, then the library's.
+
+    own, other: pandas Series of daily simple returns of the strategy's base path and the benchmark, named as in the
+    header. The library must be loaded (`library_sections` does).
+    """
+    from quantstats import reports
+
+    columns = [own] if other is None else [other, own]
+    frame = reports.metrics(  # type: ignore[no-untyped-call]
+        own.copy(),
+        benchmark=None if other is None else other.copy(),
+        display=False,
+        mode="full",
+        periods_per_year=DAYS_A_YEAR,
+        match_dates=False,
+        prepare_returns=False,
+        strategy_title=own.name,
+        benchmark_title=None if other is None else other.name,
+        internal="True",  # the library's own reports ask for percent text this way
+    )
+    series = [column.tolist() for column in columns]
+    worth = [list(accumulate(values, lambda value, change: value * (1.0 + change), initial=1.0)) for values in series]
+    rows = [
+        ("", *(str(column.name) for column in columns)),
+        ("return", *(percent(total_return(curve)) for curve in worth)),
+        ("Sharpe (daily, √365)", *(ratio(sharpe_ratio(values)) for values in series)),
+        ("max drawdown", *(percent(-max_drawdown(curve)) for curve in worth)),
+    ]
+    names = {**_STATISTICS, **(_OF_A_YEAR if len(own) >= _FULL_YEAR else {})}
+    for name, label in names.items():
+        if name in frame.index:
+            rows.append((label, *(_statistic(frame.loc[name, column.name]) for column in columns)))
+    return rows
+
+
+@contextmanager
+def _library() -> Iterator[None]:
+    """Load quantstats and give it matplotlib's defaults while it draws; leave matplotlib as it was."""
     import matplotlib as mpl
 
     previous = mpl.get_backend()
@@ -132,38 +173,20 @@ def library_sections(
                 import quantstats  # noqa: F401 - its import restyles matplotlib: let that happen once, and undo it
             with mpl.rc_context():
                 mpl.rcdefaults()
-                return _draw(days, returns, benchmark, benchmark_name)
+                yield
     finally:
         mpl.use(previous)
 
 
-def _draw(
-    days: Sequence[date], returns: Sequence[float], benchmark: Sequence[float] | None, benchmark_name: str
-) -> list[Section]:
+def _as_series(days: Sequence[date], returns: Sequence[float], name: str) -> Any:
     import pandas as pd
-    from quantstats import plots, reports
 
-    index = pd.DatetimeIndex(pd.to_datetime(list(days)))
-    own = pd.Series(list(returns), index=index, name="base path", dtype="float64")
-    other = None
-    if benchmark is not None and any(benchmark):
-        other = pd.Series(list(benchmark), index=index, name=benchmark_name, dtype="float64")
-    frame = reports.metrics(  # type: ignore[no-untyped-call]
-        own.copy(),
-        benchmark=None if other is None else other.copy(),
-        display=False,
-        mode="full",
-        periods_per_year=DAYS_A_YEAR,
-        match_dates=False,
-        prepare_returns=False,
-        strategy_title="base path",
-        benchmark_title=benchmark_name,
-        internal="True",  # the library's own reports ask for percent text this way
+    return pd.Series(list(returns), index=pd.DatetimeIndex(pd.to_datetime(list(days))), name=name, dtype="float64")
+
+
+def _charts(own: Any) -> str:
+    from quantstats import plots
+
+    return _chart(plots.drawdown, own.copy(), figsize=(9.5, 2.8), subtitle=False) + _chart(
+        plots.histogram, own.copy(), figsize=(9.5, 3.2), resample="D", subtitle=False, prepare_returns=False
     )
-    sections = [("Statistics of daily returns", _statistics_table(frame))]
-    charts = [
-        _chart(plots.drawdown, own.copy(), figsize=(9.5, 2.8), subtitle=False),
-        _chart(plots.histogram, own.copy(), figsize=(9.5, 3.2), resample="D", subtitle=False, prepare_returns=False),
-    ]
-    sections.append(("Charts of daily returns", "".join(charts)))
-    return sections

@@ -6,6 +6,7 @@ second runs the random entries through the engine. One engine, the same exits, c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -23,17 +24,17 @@ from throughline.analytics.baselines import (
     draw_entries,
     equal_weight_returns,
     list_eligible,
+    scaled_to_exposure,
     segment_returns,
     summarise_random,
 )
+from throughline.analytics.random_entries import Portfolio, advance
 from throughline.configuration import Configuration
 from throughline.flow.market_view import DAY, MarketView, day_ms
-from throughline.flow.paths import costs, exit_rules
+from throughline.flow.paths import costs
 from throughline.market.panel import MarketDataProvider, MarketPanel
 from throughline.strategy.features import FeatureGrids, rug_evidence
-from throughline.trading import simulate
-from throughline.trading.state import equity_usd
-from throughline.trading.types import Bars, Entries, PathState
+from throughline.trading.types import Bars, PathState
 
 CHUNK_DAYS = 190
 """Half a year of hourly bars of a few hundred instruments at once."""
@@ -55,6 +56,7 @@ class _Chunk:
 
     panel: MarketPanel
     features: FeatureGrids
+    sizes: NDArray[np.float64]
     eligible: NDArray[np.bool_]
     first: int
 
@@ -64,39 +66,80 @@ def measure_baselines(
     configuration: Configuration,
     start: date,
     end: date,
-    notional: Sequence[float],
+    candidates: int,
     reached: float,
+    exposure: Sequence[float],
     seed: int,
     blocked: frozenset[date] = frozenset(),
     draws: int = DRAWS,
     chunk_days: int = CHUNK_DAYS,
 ) -> Baselines:
-    """Return the three baselines over [start, end].
+    """Return the baselines over [start, end].
 
-    notional: wished USD of each candidate of the range (the random entries keep them); reached: the strategy's own
-    total return on the base path, as a fraction; blocked: days whose bars failed their gate, taken out as gaps.
+    candidates: how many the strategy had in the range (a draw has as many entries); reached: the strategy's own total
+    return on the base path, as a fraction; exposure: the invested share of the strategy's base path at the start of
+    each day; blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
     held = _Held(provider, configuration, blocked)
     market = _market(held, spans)
     cash = configuration.sizing.small_fund_usd
-    finals, trades, drawn = _random(held, spans, market.eligible, notional, seed, draws)
-    returns = [value / cash - 1.0 for value in finals]
-    summary = asdict(summarise_random(reached, returns, trades, drawn))
-    if not drawn:
-        summary = {"draws": 0, "entries": 0, "reason": "no candidate to compare with, or nothing was eligible"}
-    equal = {"return": compound(market.equal), "instruments": market.breadth, "costs": "none charged"}
-    figures: dict[str, Any] = {"equal_weight": equal, "random_entries": summary}
-    curves = {"equal_weight": _worth(cash, market.equal)}
+    equal = {"return": compound(market.equal), "costs": "none charged", **_breadth(market.counts)}
+    scaled = scaled_to_exposure(market.equal, exposure)
+    same = {"return": compound(scaled), "exposure": _mean(exposure), "costs": "none charged"}
+    figures: dict[str, Any] = {
+        "equal_weight": equal,
+        "equal_weight_same_exposure": same,
+        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, seed, draws),
+    }
+    curves = {"equal_weight": _worth(cash, market.equal), "equal_weight_same_exposure": _worth(cash, scaled)}
     name = provider.description.benchmark
     if name is None:
         figures["benchmark"] = {"name": None, "return": None, "reason": "the source names no benchmark"}
     elif market.benchmark is None:
         figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price before and in this range"}
     else:
-        figures["benchmark"] = {"name": name, "return": compound(market.benchmark), "costs": "none charged"}
+        figures["benchmark"] = {
+            "name": name,
+            "return": compound(market.benchmark),
+            "exposure": 1.0,
+            "costs": "none charged",
+        }
         curves["benchmark"] = _worth(cash, market.benchmark)
     return Baselines(figures, curves, market.instruments)
+
+
+def _random_figures(
+    held: _Held,
+    spans: Sequence[tuple[date, date]],
+    eligible: Sequence[NDArray[np.bool_]],
+    candidates: int,
+    reached: float,
+    seed: int,
+    draws: int,
+) -> dict[str, Any]:
+    portfolios, entries = _random(held, spans, eligible, candidates, seed, draws)
+    if not entries:
+        return {"draws": 0, "entries": 0, "reason": "no candidate to compare with, or nothing was eligible"}
+    cash = held.configuration.sizing.small_fund_usd
+    returns = [item.equity / cash - 1.0 for item in portfolios]
+    trades = [item.trades for item in portfolios]
+    return asdict(summarise_random(reached, returns, trades, [_mean(item.invested) for item in portfolios], entries))
+
+
+def _breadth(counts: Sequence[int]) -> dict[str, Any]:
+    """Return how many instruments the equal-weight portfolio had, and on which share of the days it was invested."""
+    return {
+        "exposure": _mean([float(count > 0) for count in counts]),
+        "instruments": _mean([float(count) for count in counts]),
+        "fewest_instruments": min(counts, default=0),
+        "days_with_one_or_none": sum(count <= 1 for count in counts),
+        "days": len(counts),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / max(1, len(values))
 
 
 def _worth(cash: float, returns: Sequence[float]) -> list[float]:
@@ -128,17 +171,17 @@ class _Held:
         for span in spans:
             seen = self._view.screened(*span, self.blocked)
             first = int(np.searchsorted(seen.panel.open_time, day_ms(span[0])))
-            yield _Chunk(seen.panel, seen.features, seen.screen.eligible, first)
+            yield _Chunk(seen.panel, seen.features, seen.sizes, seen.screen.eligible, first)
 
 
 @dataclass(frozen=True)
 class _Market:
-    """equal, benchmark: a return per day; breadth: mean of eligible instruments; eligible: per chunk the mask of rows
-    whose close is a decision instant within the span, packed."""
+    """equal, benchmark: a return per day; counts: eligible instruments at each day's start; instruments: how many had a
+    bar in the range; eligible: per chunk the mask of rows whose close is a decision instant within the span."""
 
     equal: list[float]
     benchmark: list[float] | None
-    breadth: float
+    counts: list[int]
     instruments: int
     eligible: list[NDArray[np.bool_]]
 
@@ -170,55 +213,41 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
         rows = chunk.eligible[chunk.first - 1 if chunk.first else 0 : -1 if len(chunk.eligible) > 1 else None]
         masks.append(rows.copy())
     known = len(benchmark) == len(equal) and any(benchmark)
-    return _Market(equal, benchmark if known else None, sum(counts) / max(1, len(counts)), len(traded), masks)
+    return _Market(equal, benchmark if known else None, counts, len(traded), masks)
 
 
 def _random(
     held: _Held,
     spans: Sequence[tuple[date, date]],
     eligible: Sequence[NDArray[np.bool_]],
-    notional: Sequence[float],
+    candidates: int,
     seed: int,
     draws: int,
-) -> tuple[list[float], list[int], int]:
-    """Return final equity and closed trades of each draw on the base path, and how many entries a draw wishes."""
+) -> tuple[list[Portfolio], int]:
+    """Return the portfolio of each draw at the end (base path), and how many entries a draw has."""
     widest = max((mask.shape[1] for mask in eligible), default=0)
     whole = np.concatenate([np.pad(mask, ((0, 0), (0, widest - mask.shape[1]))) for mask in eligible])
     lists = list_eligible(whole)
-    wishes = [draw_entries(lists, notional, seed, draw) for draw in range(draws)]
-    if not len(wishes) or not len(wishes[0].rows):
-        return [], [], 0
-    rules, prices = exit_rules(held.configuration), costs(held.configuration, held.provider.description)
-    slots = held.configuration.sizing.max_positions
-    states = [PathState(cash=held.configuration.sizing.small_fund_usd)] * draws
-    trades = [0] * draws
+    drawn = [draw_entries(lists, candidates, seed, draw) for draw in range(draws)]
+    if not drawn or not len(drawn[0].rows):
+        return [], 0
+    prices = costs(held.configuration, held.provider.description)
+    portfolios = [Portfolio(PathState(cash=held.configuration.sizing.small_fund_usd)) for _ in drawn]
     offset = 0
     for span, mask, chunk in zip(spans, eligible, held.chunks(spans), strict=True):
-        bars = _bars(chunk, held.configuration.strategy.emergency_rug_risk)
         shift = (chunk.first - 1 if chunk.first else 0) - offset
-        until = day_ms(span[1] + DAY)
-        for draw, wish in enumerate(wishes):
-            entries = _entries(wish, offset, len(mask), shift, chunk.panel)
-            state = {"base": states[draw]}
-            path = simulate(bars, entries, rules, prices, slots, state=state, until=until, paths=("base",)).paths[
-                "base"
-            ]
-            states[draw] = path.state
-            trades[draw] += len(path.trades["entry"])
+        parts = [_between(entries, offset, offset + len(mask), shift) for entries in drawn]
+        instants = np.array([day_ms(span[0] + k * DAY) for k in range((span[1] - span[0]).days + 2)])
+        bars = _bars(chunk, held.configuration.strategy.emergency_rug_risk)
+        portfolios = advance(portfolios, parts, chunk.panel, chunk.sizes, bars, instants, held.configuration, prices)
         offset += len(mask)
-    return [equity_usd(state) for state in states], trades, len(wishes[0].rows)
+    return portfolios, len(drawn[0].rows)
 
 
-def _entries(wish: DrawnEntries, offset: int, rows: int, shift: int, panel: MarketPanel) -> Entries:
-    """Return the entries of a draw that fall into a chunk: mask row r is panel row r + shift."""
-    low, high = np.searchsorted(wish.rows, [offset, offset + rows])
-    row = wish.rows[low:high] + shift
-    return Entries(
-        instrument=wish.columns[low:high].astype(np.int32),
-        decision_time=panel.open_time[row] + panel.interval_ms,
-        score=np.zeros(high - low),
-        notional=wish.notional[low:high],
-    )
+def _between(entries: DrawnEntries, first: int, stop: int, shift: int) -> DrawnEntries:
+    """Return the entries on mask rows [first, stop), as rows of the panel: mask row r is panel row r + shift."""
+    low, high = np.searchsorted(entries.rows, [first, stop])
+    return DrawnEntries(entries.rows[low:high] + shift, entries.columns[low:high])
 
 
 def _bars(chunk: _Chunk, threshold: float) -> Bars:

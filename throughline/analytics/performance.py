@@ -88,9 +88,14 @@ def profit_factor(pnl: Sequence[float]) -> float | None:
 
 
 def exposure(equity: Sequence[float], cash: Sequence[float]) -> float | None:
-    """Return the mean over day ends of the share of equity that is held in positions, 1 - cash / equity."""
-    shares = [1.0 - held / value for value, held in zip(equity, cash, strict=True) if value > 0]
+    """Return the mean over day ends of the share of equity that is invested in positions; None without equity."""
+    shares = [share for share, value in zip(invested_shares(equity, cash), equity, strict=True) if value > 0]
     return math.fsum(shares) / len(shares) if shares else None
+
+
+def invested_shares(equity: Sequence[float], cash: Sequence[float]) -> list[float]:
+    """Return 1 - cash / equity for each pair: the share of equity that is in positions; 0 where nothing is left."""
+    return [1.0 - idle / value if value > 0 else 0.0 for value, idle in zip(equity, cash, strict=True)]
 
 
 def percentile_reached(value: float, sample: Sequence[float]) -> float | None:

@@ -20,10 +20,15 @@ COLOURS = {
     "pessimistic": "#c0504d",
     "optimistic": "#4f8f4f",
     "equal_weight": "#5f6b76",
+    "equal_weight_same_exposure": "#9aa5b1",
     "benchmark": "#c9771a",
 }
 _LOG_FROM = 5.0  # a curve that grew more than this would press all others flat on a linear scale
-LABELS = {"equal_weight": "equal-weight universe", "benchmark": "benchmark"}
+LABELS = {
+    "equal_weight": "equal-weight universe",
+    "equal_weight_same_exposure": "the same at the strategy's exposure",
+    "benchmark": "benchmark",
+}
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

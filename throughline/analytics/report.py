@@ -15,7 +15,7 @@ from throughline.analytics.assumptions import assumptions
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
-from throughline.analytics.performance import performance, signs_flip
+from throughline.analytics.performance import invested_shares, performance, signs_flip
 from throughline.analytics.registry_analytics import registry_analytics
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
@@ -67,13 +67,15 @@ def build_report(
         starting={path: item.starting for path, item in told.paths.items()},
     )
     paths = {path: performance(curves.with_start(path), item.cash, item.pnl) for path, item in told.paths.items()}
+    base = told.paths["base"]
     market = measure_baselines(
         provider,
         settings,
         start,
         end,
-        told.notional,
+        told.candidates,
         paths["base"].total_return,
+        invested_shares([base.starting, *base.equity[:-1]], [base.starting_cash, *base.cash[:-1]]),
         experiment.seed,
         told.bars_blocked,
     )
@@ -89,7 +91,7 @@ def build_report(
         instruments=market.instruments,
         bars=told.bars,
         funnel=told.funnel,
-        candidates=len(told.notional),
+        candidates=told.candidates,
         trades=paths["base"].trades,
         paths=paths,
         termination_reasons=told.reasons,

@@ -25,8 +25,10 @@ from throughline.analytics.registry_model import RegistryAnalytics
 from throughline.analytics.registry_pages import registry_parts
 from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.words import (
+    BASELINE_HEADER,
     INVENTED,
     baseline_rows,
+    baseline_sentences,
     blocked_sentence,
     counts_text,
     path_rows,
@@ -109,7 +111,11 @@ def _own_sections(report: Report) -> list[Section]:
             "Optimistic: fee only, ambiguous bars at the target. Each path has its own slots and cash.</p>",
         ),
         ("Month by month", _months(report)),
-        ("Baselines", _table([("baseline", "return"), *baseline_rows(report)])),
+        (
+            "Baselines",
+            _table([BASELINE_HEADER, *baseline_rows(report)])
+            + "".join(f'<p class="sub">{_text(sentence)}</p>' for sentence in baseline_sentences(report)),
+        ),
         ("Funnel", _image(funnel_png(report.funnel, width=9.5), "how many instruments each filter removed")),
         (
             "What happened",

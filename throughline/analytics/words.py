@@ -67,28 +67,59 @@ def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
     )
 
 
-def baseline_rows(report: Report) -> list[tuple[str, str]]:
-    """Return (name, what it gave) of every baseline."""
-    rows = []
+BASELINE_HEADER = ("baseline", "return", "invested", "coins (fewest)")
+
+
+def baseline_rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """Return (name, return, mean invested share, coins) of the strategy and every baseline.
+
+    The strategy's base path comes first: a return without what was invested for it compares nothing. coins: mean
+    number of coins in the portfolio and, in brackets, the fewest on any day.
+    """
+    base = report.paths["base"]
+    rows = [("the strategy, base path", percent(base.total_return), percent(base.exposure, signed=False), "")]
     equal = report.baselines.get("equal_weight")
     if equal:
-        rows.append(
-            (f"equal-weight eligible universe ({equal['instruments']:.0f} on average)", percent(equal["return"]))
-        )
+        coins = f"{equal['instruments']:.1f} ({equal['fewest_instruments']})"
+        share = percent(equal["exposure"], signed=False)
+        rows.append(("equal-weight eligible universe, no costs", percent(equal["return"]), share, coins))
+    same = report.baselines.get("equal_weight_same_exposure")
+    if same and equal:
+        share = percent(same["exposure"], signed=False)
+        rows.append(("the same, invested as the strategy was", percent(same["return"]), share, coins))
     market = report.baselines.get("benchmark")
     if market and market.get("return") is not None:
-        rows.append((f"holding {market['name']}", percent(market["return"])))
+        rows.append((f"holding {market['name']}, no costs", percent(market["return"]), "100.00 %", "1"))
     elif market:
-        rows.append(("benchmark", market["reason"]))
+        rows.append(("benchmark", market["reason"], "", ""))
     drawn = report.baselines.get("random_entries")
     if drawn and drawn["draws"]:
+        share = percent(drawn["exposure"], signed=False)
+        rows.append((f"random entries, median of {drawn['draws']}", percent(drawn["return_median"]), share, ""))
         spread = f"{percent(drawn['return_p05'])} to {percent(drawn['return_p95'])}"
-        rows.append((f"random entries, same exits, median of {drawn['draws']} draws", percent(drawn["return_median"])))
-        rows.append(("random entries, 5th to 95th percentile", spread))
-        rows.append(("percentile the strategy reached among them", f"{drawn['percentile']:.1f}"))
+        rows.append(("random entries, 5th to 95th percentile", spread, "", ""))
     elif drawn:
-        rows.append(("random entries, same exits", drawn.get("reason", "n/a")))
+        rows.append(("random entries", drawn.get("reason", "n/a"), "", ""))
     return rows
+
+
+def baseline_sentences(report: Report) -> list[str]:
+    """Return what must stand beside the table of baselines: what chance gave, and where the universe was thin."""
+    sentences = []
+    drawn = report.baselines.get("random_entries")
+    if drawn and drawn["draws"]:
+        sentences.append(
+            f"The strategy's return is higher than that of {drawn['beaten']} of {drawn['draws']} portfolios of random "
+            f"entries (percentile {drawn['percentile']:.1f}): as many entries as the strategy had candidates, on "
+            "random eligible coins at random times, with the strategy's own sizing, scaling, slots, costs and exits."
+        )
+    equal = report.baselines.get("equal_weight")
+    if equal and equal["days_with_one_or_none"]:
+        sentences.append(
+            f"On {equal['days_with_one_or_none']} of {equal['days']} days the equal-weight universe held one coin or "
+            "none: such days are the luck of one coin, not a market."
+        )
+    return sentences
 
 
 def path_rows(report: Report) -> list[tuple[str, ...]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from throughline.analytics.model import Report
 from throughline.analytics.words import (
+    BASELINE_HEADER,
     INVENTED,
     baseline_rows,
+    baseline_sentences,
     blocked_sentence,
     counts_text,
     path_rows,
@@ -30,7 +32,8 @@ def summary(report: Report) -> str:
         parts.append(INVENTED)
     parts += [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
     parts.append("Three fill models side by side\n" + table(path_rows(report)))
-    parts.append("What the market and chance gave\n" + table([("baseline", "return"), *baseline_rows(report)]))
+    beside = [table([BASELINE_HEADER, *baseline_rows(report)]), *baseline_sentences(report)]
+    parts.append("What the market and chance gave\n" + "\n".join(beside))
     parts.append("Funnel, over all scans\n" + _funnel(report))
     parts.append(
         f"Why trades ended:  {counts_text(report.termination_reasons)}\n"

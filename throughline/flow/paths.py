@@ -68,7 +68,12 @@ def size_scale(state: PathState, sizing: SizingSettings) -> float:
     At most one: losses shrink positions, so a path cannot run out of cash after a few stops; gains are not staked,
     the small fund stays small. At least 1e-6, since a wish must be positive; below one dollar it is `no_cash`.
     """
-    return max(1e-6, min(1.0, equity_usd(state) / sizing.small_fund_usd))
+    return scale_of_equity(equity_usd(state), sizing)
+
+
+def scale_of_equity(equity: float, sizing: SizingSettings) -> float:
+    """Return `size_scale` of an equity in USD."""
+    return max(1e-6, min(1.0, equity / sizing.small_fund_usd))
 
 
 def position_body(position: Position) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from throughline.trading.types import (
 
 if TYPE_CHECKING:
     from throughline.trading.engine import simulate, warm_up
+    from throughline.trading.scaled import ScaledRun, simulate_scaled
 
 __all__ = [
     "DISPOSITIONS",
@@ -44,11 +45,13 @@ __all__ = [
     "PathResult",
     "PathState",
     "Position",
+    "ScaledRun",
     "Simulation",
     "SimulationInputError",
     "Waiting",
     "flag_names",
     "simulate",
+    "simulate_scaled",
     "warm_up",
 ]
 
@@ -58,4 +61,8 @@ def __getattr__(name: str) -> Any:
         from throughline.trading import engine
 
         return getattr(engine, name)
+    if name in ("ScaledRun", "simulate_scaled"):
+        from throughline.trading import scaled
+
+        return getattr(scaled, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

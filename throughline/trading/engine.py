@@ -102,21 +102,10 @@ def simulate(
     """
     _check(bars, entries, max_positions, cash, keys, paths)
     state = state or {}
-    names, starts = _all_instruments(bars, state)
-    arrays = bar_arrays(bars, len(names))
     if until is None:
         last = bars.starts[1:][bars.starts[1:] > bars.starts[:-1]] - 1
         until = int(bars.open_time[last].max()) + bars.interval_ms if len(last) else ordering.LONG_AGO
-    everywhere = np.arange(len(names))
-    ordering.find_rows(
-        starts, starts[1:], arrays.open_time, everywhere, np.full(len(names), until), bars.interval_ms, arrays.stops
-    )
-    rank = np.empty(len(names), np.int64)
-    rank[sorted(range(len(names)), key=lambda k: names[k].encode())] = everywhere
-    rank = read_only(rank)
-    index = {name: k for k, name in enumerate(names)} if state else {}
-    named = Names(np.array(names, dtype=object), keys, len(entries.decision_time))
-    market = Market(arrays, starts, rank, index, named)
+    market = market_of(bars, state, until, keys, len(entries.decision_time))
     wishes: dict[tuple[Waiting, ...], Wished] = {}
     orders: dict[tuple[tuple[Waiting, ...], bool], kernel.Served] = {}
     passes: dict[str, Pass] = {}
@@ -124,10 +113,10 @@ def simulate(
         before = state.get(path) or PathState(cash=np.inf if cash is None else float(cash))
         late, independent = before.waiting, overlap or (max_positions is None and before.cash == np.inf)
         if late not in wishes:
-            wishes[late] = wish(bars, starts, arrays, entries, late, index, rules, until, blocked)
+            wishes[late] = wish(bars, market.starts, market.arrays, entries, late, market.index, rules, until, blocked)
         if (late, independent) not in orders:
-            orders[late, independent] = wishes[late].served(rank, bars.interval_ms, independent)
-        terms = _terms(bars, rules, costs, path, max_positions, until, end, overlap, blocked)
+            orders[late, independent] = wishes[late].served(market.rank, bars.interval_ms, independent)
+        terms = terms_of(bars, rules, costs, path, max_positions, until, end, overlap, blocked)
         passes[path] = Pass(market, wishes[late], orders[late, independent], terms, before, independent)
     for stops in zip_longest(*(part.stops for part in passes.values())):
         for part, stop in zip(passes.values(), stops, strict=True):
@@ -156,6 +145,20 @@ def _check(
         )
 
 
+def market_of(bars: Bars, state: Mapping[str, PathState], until: int, keys: Keys | None, entries: int) -> Market:
+    """Return what all passes over `bars` up to `until` (Unix ms) share. state: may carry instruments without bars."""
+    names, starts = _all_instruments(bars, state)
+    arrays = bar_arrays(bars, len(names))
+    everywhere = np.arange(len(names))
+    ordering.find_rows(
+        starts, starts[1:], arrays.open_time, everywhere, np.full(len(names), until), bars.interval_ms, arrays.stops
+    )
+    rank = np.empty(len(names), np.int64)
+    rank[sorted(range(len(names)), key=lambda k: names[k].encode())] = everywhere
+    index = {name: k for k, name in enumerate(names)} if state else {}
+    return Market(arrays, starts, read_only(rank), index, Names(np.array(names, dtype=object), keys, entries))
+
+
 def _all_instruments(bars: Bars, state: Mapping[str, PathState]) -> tuple[list[str], NDArray[np.int64]]:
     """The instruments of the bars, then those that only the state knows (without bars)."""
     names = list(bars.instruments)
@@ -171,17 +174,18 @@ def _all_instruments(bars: Bars, state: Mapping[str, PathState]) -> tuple[list[s
     return names, starts
 
 
-def _terms(
+def terms_of(
     bars: Bars,
     rules: ExitRules,
     costs: Costs,
     path: str,
     max_positions: int | None,
     until: int,
-    end: str,
-    overlap: bool,
-    blocked: bool,
+    end: str = "carry",
+    overlap: bool = False,
+    blocked: bool = False,
 ) -> kernel.Terms:
+    """Return rules, costs and path of one pass as the core wants them. until: Unix ms; the rest as in `simulate`."""
     if end not in ("carry", "close"):
         raise SimulationInputError(f"end is {end!r}; it must be 'carry' or 'close'")
     optimistic = path == "optimistic"

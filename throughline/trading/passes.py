@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from throughline.trading import kernel, ordering
 from throughline.trading.results import Table, fill_columns, open_positions, trade_columns
+from throughline.trading.state import round18
 from throughline.trading.types import F64, FLAGS, I64, REASONS, PathResult, PathState, Position
 from throughline.trading.wishes import Names, Wished, read_only, waiting_of
 
@@ -58,6 +59,8 @@ class Pass:
         self._floats = np.empty((kernel.FLOAT_COLUMNS, room), np.float64)
         self._heap = np.empty(room, np.int64)
         self._load_state()
+        carried = self._positions
+        self._loaded = (self._ints[:, :carried].copy(), self._floats[:, :carried].copy())
 
     @property
     def stops(self) -> list[int]:
@@ -93,6 +96,77 @@ class Pass:
             room = _room(2 * len(self._heap))
             self._ints, self._floats = _grown(self._ints, room), _grown(self._floats, room)
             self._heap = _grown(self._heap, room)
+
+    def worth(self, instant: int) -> tuple[float, float]:
+        """Return (equity, cash) in USD at `instant` (Unix ms); every entry that fills before it must have been served.
+
+        As `state.equity_usd` and the cash of a run that ends there. The core has followed every position to its end
+        already, so what ended in a bar that opens before the instant is cash.
+        """
+        if self._next < 0:
+            self.serve(0)
+        ints, cash = self._ints, self._cash
+        waiting = sorted(
+            self._heap[: self._size].tolist(),
+            key=lambda p: (ints[kernel.EXIT_BAR, p], self._market.rank[ints[kernel.INSTRUMENT, p]]),
+        )
+        for p in waiting:  # in the order in which the core frees slots: sums of floats then have the same bits
+            if ints[kernel.EXIT_BAR, p] < instant:
+                cash = round18(cash + _proceeds(self._floats[:, p]))
+        equity = cash
+        for p in sorted(waiting):
+            if ints[kernel.EXIT_BAR, p] >= instant:
+                equity += self._value(p, instant)
+        return equity, cash
+
+    def _value(self, p: int, instant: int) -> float:
+        """Return the worth at `instant` of a position open then: what is left at its last close, and what it sold."""
+        arrays, k = self._market.arrays, self._ints[kernel.INSTRUMENT, p]
+        first = int(self._market.starts[k])
+        seen = first + int(np.searchsorted(arrays.open_time[first : arrays.stops[k]], instant))
+        if not self._ints[kernel.FLAG_BITS, p] & kernel.PARTIAL_EXIT:
+            price = round18(arrays.close[seen - 1]) if seen > first else self._loaded[1][kernel.LAST_PRICE, p]
+            return float(self._floats[kernel.BOUGHT, p] * price)
+        # It is sold in parts, before or after the instant: follow it once more, on the bars before the instant.
+        ints, floats = self._at_first(p)
+        stops = arrays.stops.copy()
+        stops[k] = seen
+        no_entry = kernel.Served(*(read_only(column[:0].copy()) for column in self._served))
+        kernel.run_path(
+            arrays._replace(stops=stops),
+            no_entry,
+            self._market.rank,
+            self._terms._replace(until=instant),
+            self._disposition[:0],
+            -1,
+            0,
+            1,
+            ints,
+            floats,
+            np.empty(1, np.int64),
+            0,
+            np.empty(len(self._market.rank), np.int64),
+            0.0,
+        )
+        return float(floats[kernel.QUANTITY, 0] * floats[kernel.LAST_PRICE, 0]) + _proceeds(floats[:, 0])
+
+    def _at_first(self, p: int) -> tuple[I64, F64]:
+        """Return position p as it was when it was entered or loaded, alone."""
+        if p < len(self._before.positions):
+            return self._loaded[0][:, [p]].copy(), self._loaded[1][:, [p]].copy()
+        ints, floats = self._ints[:, [p]].copy(), self._floats[:, [p]].copy()
+        row = self._served.row[self._served_place(p)]
+        ints[kernel.REASON], ints[kernel.EXIT_BAR], ints[kernel.AMBIGUOUS] = -1, kernel.NEVER, 0
+        ints[kernel.LAST_CLOSE] = ints[kernel.ENTRY_BAR] + self._terms.interval
+        ints[kernel.NEXT_ROW] = row + int(self._terms.close_only)
+        floats[kernel.QUANTITY] = floats[kernel.BOUGHT]
+        floats[kernel.LAST_PRICE] = self._market.arrays.close[row]
+        floats[kernel.SOLD_VALUE : kernel.OTHER_GAIN + 1] = 0.0
+        return ints, floats
+
+    def _served_place(self, p: int) -> int:
+        """Return the place of position p's entry in the order of service."""
+        return int(np.flatnonzero(self._served.entry == self._ints[kernel.ENTRY, p])[0])
 
     def finish(self) -> PathResult:
         """Return what happened."""
@@ -152,6 +226,11 @@ class Pass:
             for p in (np.flatnonzero(numbers[carried:] < 0) + carried).tolist():
                 keys[p] = waiting[int(numbers[p]) + len(waiting)].key
         return keys
+
+
+def _proceeds(floats: F64) -> float:
+    """Return what the position in this column has been paid for what it sold, in USD."""
+    return float(floats[kernel.EXIT_VALUE] - floats[kernel.EXIT_FEES] - floats[kernel.ATTRITION])
 
 
 def _room(positions: int) -> int:

@@ -1,0 +1,90 @@
+"""Portfolios of random entries with the strategy's own exits, costs, slots, cash and sizing (base path).
+
+Belongs here: how the draws become portfolios. Does not belong here: the draws (baselines), who is eligible and how a
+chunk of the market is loaded (market_baselines), the fills (throughline.trading).
+
+A draw is treated as the session treats the strategy: the size of an entry is what the strategy's sizing gives for that
+coin at that instant, and each day's sizes are scaled by the portfolio's own equity at the start of the day. (Without
+the scale a portfolio that has lost much goes on staking full positions: on CoinMarketCap January to May 2018 a rule
+that lost 81 % then "beat" 93.5 % of the draws.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.analytics.baselines import DrawnEntries
+from throughline.analytics.performance import invested_shares
+from throughline.configuration import Configuration
+from throughline.flow.paths import exit_rules, scale_of_equity
+from throughline.market.panel import MarketPanel
+from throughline.trading import simulate_scaled
+from throughline.trading.state import equity_usd
+from throughline.trading.types import Bars, Costs, Entries, PathState
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """One draw. state: now; trades: closed so far; invested: share of equity in positions at each day's end."""
+
+    state: PathState
+    trades: int = 0
+    invested: Sequence[float] = field(default=())
+
+    @property
+    def equity(self) -> float:
+        """Equity in USD now, open positions at their last close."""
+        return equity_usd(self.state)
+
+
+def advance(
+    portfolios: Sequence[Portfolio],
+    drawn: Sequence[DrawnEntries],
+    panel: MarketPanel,
+    sizes: F64,
+    bars: Bars,
+    instants: NDArray[np.int64],
+    configuration: Configuration,
+    prices: Costs,
+) -> list[Portfolio]:
+    """Return the portfolios after the days that `instants` (Unix ms) begin and end.
+
+    drawn: each portfolio's entries whose decision falls into these days; rows are rows of `panel`, columns its
+    instruments, which are those of `bars`. sizes: wished USD [T, N] per cell of the panel.
+    """
+    sizing = configuration.sizing
+    runs = [(_entries(part, panel, sizes), item.state) for part, item in zip(drawn, portfolios, strict=True)]
+    results = simulate_scaled(
+        bars,
+        runs,
+        exit_rules(configuration),
+        prices,
+        sizing.max_positions,
+        instants,
+        lambda equity: scale_of_equity(equity, sizing),
+        minimum_notional=sizing.minimum_position_usd,
+    )
+    return [
+        Portfolio(
+            run.state,
+            item.trades + run.trades,
+            (*item.invested, *invested_shares(run.equity.tolist(), run.cash.tolist())),
+        )
+        for item, run in zip(portfolios, results, strict=True)
+    ]
+
+
+def _entries(drawn: DrawnEntries, panel: MarketPanel, sizes: F64) -> Entries:
+    return Entries(
+        instrument=drawn.columns.astype(np.int32),
+        decision_time=panel.open_time[drawn.rows] + panel.interval_ms,
+        score=np.zeros(len(drawn.rows)),
+        notional=sizes[drawn.rows, drawn.columns],
+        segment=panel.segment_start[drawn.rows, drawn.columns],
+    )

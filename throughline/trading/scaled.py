@@ -1,0 +1,100 @@
+"""`simulate_scaled`: many runs over the same bars, whose sizes follow their own equity day by day (one path).
+
+The session scales each day's sizes by the portfolio's equity at the start of the day and calls `simulate` once a day.
+Baselines do the same for hundreds of random portfolios. A call a day for each took 20 s for five months of 115 pairs;
+serving the entries of one run day by day takes 2 s. One engine either way: the fills are those of `kernel.run_path`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from throughline.trading import kernel
+from throughline.trading.engine import market_of, terms_of
+from throughline.trading.passes import Market, Pass
+from throughline.trading.types import F64, I64, Bars, Costs, Entries, ExitRules, PathState
+from throughline.trading.wishes import Wished, read_only, wish
+
+Scale = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class ScaledRun:
+    """One run. state: at the end; trades: closed positions; equity, cash: USD at each of the instants."""
+
+    state: PathState
+    trades: int
+    equity: F64
+    cash: F64
+
+
+def simulate_scaled(
+    bars: Bars,
+    runs: Sequence[tuple[Entries, PathState]],
+    rules: ExitRules,
+    costs: Costs,
+    max_positions: int | None,
+    instants: I64,
+    scale: Scale,
+    minimum_notional: float = 0.0,
+    path: str = "base",
+) -> list[ScaledRun]:
+    """Run each of `runs` through `bars` on one path; sizes change at each of `instants` with the run's equity.
+
+    Parameters
+    ----------
+    runs : (entries, state before) of each run. Entries are decided within [instants[0], instants[-1]).
+    instants : int64 [D + 1], ascending Unix ms: the starts of the days and the end of the last one.
+    scale : equity in USD at the start of a day -> the factor on the notionals of the day's entries, above 0.
+    minimum_notional : entries whose scaled notional is below it are not made.
+
+    Returns
+    -------
+    One `ScaledRun` per run; `equity` and `cash` have a value per day end (D). Equal to one `simulate` call a day with
+    scaled entries.
+    """
+    until = int(instants[-1])
+    terms = terms_of(bars, rules, costs, path, max_positions, until)
+    results = []
+    for entries, state in runs:
+        market = market_of(bars, {path: state}, until, None, len(entries.decision_time))
+        wished = wish(bars, market.starts, market.arrays, entries, (), market.index, rules, until, False)
+        served = wished.served(market.rank, bars.interval_ms, False)
+        results.append(_run(market, wished, served, terms, state, instants, scale, minimum_notional))
+    return results
+
+
+def _run(
+    market: Market,
+    wished: Wished,
+    served: kernel.Served,
+    terms: kernel.Terms,
+    state: PathState,
+    instants: I64,
+    scale: Scale,
+    minimum_notional: float,
+) -> ScaledRun:
+    """Serve a run's entries day by day. The core gets read-only views (one compiled version); their bases change."""
+    # One entry more that fills nowhere: the core frees all slots when it has served the last one, whatever the day.
+    notional, row = np.append(served.notional, 0.0), np.append(served.row, -1)
+    views = {"notional": read_only(notional.view()), "row": read_only(row.view())}
+    rest = {name: read_only(np.append(getattr(served, name), 0)) for name in ("entry", "time", "instrument")}
+    part = Pass(market, wished, served._replace(**views, **rest), terms, state, False)
+    bounds = np.searchsorted(served.time, instants)
+    days = len(instants) - 1
+    equity, cash = np.empty(days), np.empty(days)
+    worth = part.worth(int(instants[0]))[0]
+    for day in range(days):
+        low, high = int(bounds[day]), int(bounds[day + 1])
+        if low < high:
+            notional[low:high] *= scale(worth)
+            row[low:high][notional[low:high] < minimum_notional] = -1
+            part.serve(high)
+        worth, cash[day] = part.worth(int(instants[day + 1]))
+        equity[day] = worth
+    part.serve(len(notional))
+    result = part.finish()
+    return ScaledRun(result.state, len(result.trades["entry"]), equity, cash)
