@@ -176,9 +176,9 @@ def test_the_life_of_a_model_by_hand(
 
 
 def test_a_beginning_that_fits_no_model_or_two_is_refused(told: Told, models: tuple[str, str, str]) -> None:
-    assert "`throughline models` lists" in told("models", "zzz", "--mode", "demo", code=1)
-    assert "begins" in told("models", "", "--mode", "demo", code=1)
-    assert "begins none: give the id of one experiment" in told("models", "--experiment", "zzz", code=1)
+    assert "`throughline models` lists" in told("models", "00000000", "--mode", "demo", code=1)
+    assert "is not an ID" in told("models", "", "--mode", "demo", code=1)
+    assert "is not an ID" in told("models", "--experiment", "zzz", code=1)
 
 
 def test_a_refused_model_shows_which_gates_refused_it(told: Told, models: tuple[str, str, str]) -> None:

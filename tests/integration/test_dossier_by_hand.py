@@ -18,9 +18,9 @@ from throughline.registry.coordinator import RegistryCoordinator
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
+from throughline.storage.ids import parse_id
 from throughline.tracking import TradeTrackingSystem
 from throughline.verification.dossier import Dossier, compile_dossier
-from throughline.verification.story import parse_id
 
 AT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 SYMBOL = "BTC/<script>alert(1)</script>"

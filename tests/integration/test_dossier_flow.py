@@ -28,9 +28,10 @@ from throughline.proof.settings import Proof, open_proof
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
+from throughline.storage.ids import parse_id
 from throughline.tracking.records import body_hash
 from throughline.verification.dossier import Dossier, compile_dossier
-from throughline.verification.story import find, parse_id
+from throughline.verification.story import find
 
 HOUR = timedelta(hours=1)
 
@@ -127,10 +128,10 @@ def test_a_beginning_that_several_hashes_share_is_not_guessed(owner: Connection,
     other = first[:20] + ("0" if first[20] != "0" else "1") + first[21:]
     values = {"h": other, "u": every[1].registration.uuid}
     owner.execute(text("UPDATE canonical_trades SET content_hash = :h WHERE uuid = :u"), values)
-    with pytest.raises(UnknownRecord, match="several trades have a hash that begins with"):
+    with pytest.raises(UnknownRecord, match="begins the IDs of several things: trade "):
         find(owner, parse_id(first[:12]))
     assert str(find(owner, parse_id(first[:21]))) == every[0].registration.uuid
-    with pytest.raises(UnknownRecord, match="no canonical trade has a hash"):
+    with pytest.raises(UnknownRecord, match="no record or trade of this home has the ID"):
         find(owner, parse_id("0" * 32))
 
 

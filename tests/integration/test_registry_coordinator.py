@@ -188,11 +188,11 @@ def test_a_correction_needs_a_trade_that_was_registered_by_hand_and_a_clock_behi
     bench: Bench, database: Database
 ) -> None:
     told, specialised = trade(9, "corrected")
-    with pytest.raises(UnknownRecord, match="no trade of this home has the hash"):
+    with pytest.raises(UnknownRecord, match="no trade of this home has the ID"):
         bench.registry.add_trade_with_linkages(told, specialised, supersedes="0" * 64)
     name = bench.registry.add_trade_with_linkages(told, specialised)
-    with pytest.raises(UnknownRecord, match="is no trade hash: give all 64"):
-        bench.registry.add_trade_with_linkages(told, specialised, supersedes=name[:8])
+    with pytest.raises(UnknownRecord, match="is too short for an ID"):
+        bench.registry.add_trade_with_linkages(told, specialised, supersedes=name[:7])
     early = RegistryCoordinator(
         bench.home.path, engine=bench.database.engine("writer"), proof=bench.proof, clock=FixedClock(AT - timedelta(9))
     )
@@ -218,7 +218,7 @@ def test_results_that_the_caller_tells_must_come_out_the_same(bench: Bench) -> N
 
 def test_questions_are_about_the_hand_written_trades_unless_another_experiment_is_named(bench: Bench) -> None:
     assert bench.registry.get_performance_analytics()["experiment"] == bench.registry.hand_experiment
-    with pytest.raises(UnknownRecord, match=r"experiment f+ is not recorded"):
+    with pytest.raises(UnknownRecord, match=r"no experiment of this home has the ID 'f+'"):
         bench.registry.get_registry_statistics(experiment="f" * 64)
     with pytest.raises(UnknownRecord, match="no trade of this home"):
         bench.registry.get_trade_with_all_linkages("a" * 64)
@@ -412,7 +412,7 @@ def test_what_is_in_quarantine_is_left_out_until_it_is_released_and_stays_record
     assert after["seal_events"] == counts["seal_events"] + 2
     with pytest.raises(LedgerConflict, match="is not in quarantine"):
         bench.registry.restore(table, uuid, "once more")
-    with pytest.raises(UnknownRecord, match=f"{table} holds no record"):
+    with pytest.raises(UnknownRecord, match=f"no record of {table} of this home"):
         bench.registry.restore(table, UUID(int=5), "never was")
     with pytest.raises(ValueError, match="has no reason"):
         bench.registry.restore(table, uuid, " ")

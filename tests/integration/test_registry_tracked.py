@@ -79,5 +79,5 @@ def test_only_outcomes_written_by_hand_can_be_registered_by_hand(own: Database, 
     registry = RegistryCoordinator(own.home.path, engine=own.engine("writer"))
     with pytest.raises(UnknownRecord, match="which registers its own trades"):
         registry.add_tracked_trade(flow.uuid)
-    with pytest.raises(UnknownRecord, match="no record has the id"):
+    with pytest.raises(UnknownRecord, match="no record of outcomes of this home has the ID"):
         registry.add_tracked_trade(UUID(int=5))

@@ -266,7 +266,7 @@ def test_a_confidence_outside_zero_to_one_is_refused(tracker: TradeTrackingSyste
 
 
 def test_an_unknown_uuid_is_said_to_be_unknown(tracker: TradeTrackingSystem) -> None:
-    with pytest.raises(UnknownRecord, match="no record has the id"):
+    with pytest.raises(UnknownRecord, match="no record of this home has the ID"):
         tracker.get_complete_trade_record(uuid.uuid4())
 
 

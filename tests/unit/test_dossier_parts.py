@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.dossier_cases import CLOSED, DECIDED, bodies, dossier, step, story, uuid_of
+from tests.unit.dossier_cases import CLOSED, DECIDED, bodies, dossier, step, story
 from throughline.configuration import ExitSettings
-from throughline.errors import UnknownRecord
 from throughline.identity import decimal_text, parse_time
 from throughline.verification.dossier_parts import (
     chain_of,
@@ -26,7 +25,6 @@ from throughline.verification.dossier_parts import (
 )
 from throughline.verification.dossier_prices import barriers, bars_of
 from throughline.verification.dossier_vector import soulprint
-from throughline.verification.story import Asked, parse_id
 
 MONEY = st.decimals(min_value=0, max_value=10**9, places=9)
 
@@ -229,22 +227,3 @@ def test_anything_that_does_not_hold_breaks_the_dossier() -> None:
     assert not replace(made, states=(step("candidates", {}, problems=("body hashes to another",)),)).ok
     expired = replace(made.prices.days[0], expired="expired on 2023-01-01: a year")
     assert replace(made, prices=replace(made.prices, days=(expired,))).ok
-
-
-@pytest.mark.parametrize("typed", ["0176bbe3-3b80-8460-8c15-358193a73c6b", " 0176BBE3-3B80-8460-8C15-358193A73C6B "])
-def test_an_id_is_a_uuid(typed: str) -> None:
-    assert parse_id(typed).uuid == UUID("0176bbe3-3b80-8460-8c15-358193a73c6b")
-
-
-def test_an_id_is_a_trade_hash_or_its_beginning() -> None:
-    assert parse_id("A1B2C3D4").trade_hash == "a1b2c3d4"
-    assert parse_id("A" * 64 + " ") == Asked("A" * 64, None, "a" * 64)
-    both = parse_id("0176bbe33b8084608c15358193a73c6b")
-    assert both.uuid is not None
-    assert both.trade_hash is not None
-
-
-@pytest.mark.parametrize("typed", ["", "a1b2c3", "a" * 65, "xyz", "not-an-id", uuid_of("candidates") + "0"])
-def test_anything_else_is_refused_with_what_an_id_can_be(typed: str) -> None:
-    with pytest.raises(UnknownRecord, match=r"is not a UUID.*trade hash"):
-        parse_id(typed)

@@ -22,7 +22,6 @@ from throughline.errors import StorageError
 from throughline.proof.settings import Proof
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.dossier import Dossier, compile_dossier, readable
-from throughline.verification.story import parse_id
 
 if TYPE_CHECKING:
     from throughline.registry.index_loading import LoadedIndex
@@ -90,14 +89,14 @@ def write_dossier(
     folder: Path,
     loaded: LoadedIndex | None = None,
 ) -> Path:
-    """Write the dossier of any id of a chain (as ``throughline trade`` takes it) into `folder`, made where it is not.
+    """Write the dossier of any ID of a chain (as ``throughline trade`` takes it) into `folder`, made where it is not.
 
     The file is called after the id that was found; written again it is replaced. Returns its path. engine: may read
     everything; proof: None leaves signature and anchor of the seal log unchecked; loaded: the index of the trade's
     experiment (``registry.index_loading.load_index``), where many are written. Raises UnknownRecord, StorageError.
     """
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-        dossier = compile_dossier(connection, artifacts, proof, parse_id(id_), loaded)
+        dossier = compile_dossier(connection, artifacts, proof, id_, loaded)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

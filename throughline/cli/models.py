@@ -6,7 +6,7 @@ who may serve (`throughline.learning.lifecycle`), gates and judge, how it is sai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -14,7 +14,7 @@ import click
 from throughline.cli import model_words
 from throughline.cli.options import Options, common
 from throughline.cli.screen import note, out_json
-from throughline.errors import SettingsError, UnknownRecord
+from throughline.errors import UnknownRecord
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -33,7 +33,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def which(command: Command) -> Command:
     """Give a command the options that say which experiment is meant."""
     for option in (
-        click.option("--experiment", metavar="ID", help="Its id or the beginning of it, instead of the active one."),
+        click.option("--experiment", metavar="ID", help="8 or more digits of its ID, instead of the active one."),
         click.option(
             "--mode",
             type=click.Choice(["demo", "backtest"]),
@@ -53,7 +53,7 @@ def which(command: Command) -> Command:
 def models(options: Options, id_: str | None, mode: str, experiment: str | None) -> int:
     """List the models of an experiment, who serves, and what each decided; with ID, the card of one model.
 
-    ID is a model id or the beginning of it.
+    ID is a model ID, or its first 8 or more hex digits.
     """
     from throughline.learning.lifecycle import current
     from throughline.learning.model_cards import model_card, model_list
@@ -185,35 +185,23 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
 
 
 def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:
-    """Return the experiment that is meant. Raises SettingsError where it is none, or more than one."""
-    from throughline.experiment.identity import MODES, from_body
-    from throughline.experiment.registry import active
-    from throughline.storage.queries import read_experiments
+    """Return the experiment that is meant. Raises UnknownRecord where `given` names none, or more than one."""
+    from throughline.experiment.identity import MODES
+    from throughline.experiment.registry import active, load
+    from throughline.storage.ids import resolve_id
 
     if given is None:
         return active(engine, mode).experiment
     with engine.connect() as conn:
-        found = [item for item in read_experiments(conn) if item.id.startswith(given) and item.mode in MODES]
-    return from_body(_only("experiment", given, found, "throughline experiments").body)
+        found = resolve_id(conn, given, "experiment", modes=MODES).id
+    return load(engine, found)
 
 
 def _model(conn: Connection, experiment: Experiment, given: str) -> str:
-    """Return the model id that `given` begins. Raises UnknownRecord where it begins none, or more than one."""
-    from throughline.learning.store import read_models
+    """Return the ID of the model that `given` names. Raises UnknownRecord where it names none, or more than one."""
+    from throughline.storage.ids import resolve_id
 
-    found = [item for item in read_models(conn, experiment.id) if item.id.startswith(given)]
-    if not found:
-        raise UnknownRecord(
-            f"experiment {experiment.id[:12]} has no model {given[:12]}: `throughline models` lists those it has"
-        )
-    return str(_only("model", given, found, "throughline models").id)
-
-
-def _only(what: str, given: str, found: Sequence[Any], command: str) -> Any:
-    if len(found) == 1:
-        return found[0]
-    why = "begins none" if not found else f"begins {len(found)} of them"
-    raise SettingsError(f"'{given}' {why}: give the id of one {what}; `{command}` lists them")
+    return resolve_id(conn, given, "model", experiment=experiment.id).id
 
 
 def _serving(state: ServingState) -> str:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import out_json
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @click.command()
@@ -23,18 +18,20 @@ if TYPE_CHECKING:
 def proof(options: Options, id_: str, out: str | None) -> int:
     """Write a file that proves the record ID and the chain behind it without the database.
 
-    ID is the UUID of any record, or the trade hash of a canonical trade. `throughline verify --proof FILE --key FILE`
-    checks the file anywhere.
+    ID is the UUID of any record, or the hash of a trade; the first 8 or more hex digits are enough where only one
+    begins with them. `throughline verify --proof FILE --key FILE` checks the file anywhere.
     """
     from throughline.errors import SettingsError
     from throughline.proof.check import check_proof
     from throughline.proof.errors import ProofError
     from throughline.proof.prove import make_proof
     from throughline.proof.settings import open_proof
+    from throughline.storage.ids import parse_id, resolve_record
 
+    typed = parse_id(id_)
     with options.open() as (database, _), database.engine("reader").connect() as connection:
         snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
-        asked = _asked(snapshot, id_.strip())
+        asked = resolve_record(snapshot, typed, "record", "trade")
         made = make_proof(snapshot, asked)
         known = open_proof(options.home, database.embedded).signer.known_public_key()
     text = made.text()
@@ -59,19 +56,3 @@ def proof(options: Options, id_: str, out: str | None) -> int:
     click.echo(f"Check it anywhere: throughline verify --proof {path} --key KEYFILE")
     click.echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")
     return 0
-
-
-def _asked(connection: Connection, text: str) -> uuid.UUID:
-    """Return the UUID that a person asked for. Raises UnknownRecord where it is neither that nor a trade hash."""
-    from throughline.errors import UnknownRecord
-
-    if len(text) == 64:
-        query = "SELECT uuid FROM canonical_trades WHERE content_hash = %s"
-        found = connection.exec_driver_sql(query, (text.lower(),)).scalar()
-        if found is None:
-            raise UnknownRecord(f"no canonical trade of this home has the hash {text[:16]}...")
-        return uuid.UUID(str(found))
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise UnknownRecord(f"'{text}' is neither a UUID nor a trade hash (64 hex digits)") from None

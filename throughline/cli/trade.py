@@ -21,9 +21,9 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
     """Print the dossier of ID: the story from data to outcome and registry, with each hash recomputed.
 
     ID is the UUID of a scan, candidate, research snapshot, disposition, execution, outcome, shadow outcome or registry
-    entry, or the first 8 or more hex digits of a trade hash.
+    entry, or a trade hash; the first 8 or more hex digits are enough where only one begins with them.
     """
-    from throughline.verification.story import parse_id
+    from throughline.storage.ids import parse_id
 
     asked = parse_id(id_)
     with options.open() as (database, artifacts):

@@ -20,7 +20,7 @@ _SHOWN = 50
 
 
 @click.command()
-@click.option("--experiment", metavar="ID", help="Check one experiment only (id or its beginning).")
+@click.option("--experiment", metavar="ID", help="Check one experiment only (8 or more digits of its ID).")
 @click.option("--proof", "file", metavar="FILE", help="Check a file of `throughline proof` instead; needs no home.")
 @click.option("--key", metavar="FILE", help="The public key to trust (default: that of this machine's signing key).")
 @common
@@ -33,13 +33,17 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         return _verify_file(options, file, key)
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
+    from throughline.storage.ids import resolve_id
     from throughline.verification.whole import verify_whole
 
     with options.open() as (database, artifacts), Bar(None, "verify", options.json) as bar:
         engine = database.engine("auditor")
         proof = open_proof(options.home, database.embedded)
         trusted = load_public_key(key) if key is not None else proof.signer.known_public_key()
-        chosen = None if experiment is None else [_one(engine, experiment)]
+        chosen = None
+        if experiment is not None:
+            with engine.connect() as connection:
+                chosen = [resolve_id(connection, experiment, "experiment").id]
         pinned = proof.anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
         with engine.connect() as connection:
             snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -140,19 +144,3 @@ def _verify_file(options: Options, file: str, key: str | None) -> int:
         return 0
     click.echo("The proof does not hold.", err=True)
     return 1
-
-
-def _one(engine: object, beginning: str) -> str:
-    """Return the id that `beginning` abbreviates. Raises SettingsError where it is none or not the only one."""
-    from sqlalchemy import Engine
-
-    from throughline.errors import SettingsError
-    from throughline.storage.queries import read_experiments
-
-    assert isinstance(engine, Engine)
-    with engine.connect() as connection:
-        found = [item.id for item in read_experiments(connection) if item.id.startswith(beginning)]
-    if len(found) != 1:
-        count = "no" if not found else str(len(found))
-        raise SettingsError(f"{count} experiment of this home begins with '{beginning}': see `throughline experiments`")
-    return found[0]

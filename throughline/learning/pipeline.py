@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock, SystemClock
 from throughline.errors import UnknownRecord
@@ -30,6 +30,7 @@ from throughline.learning.trades import ModelTrade, model_of, trades_of
 from throughline.learning.types import RULE, GateResult
 from throughline.registry.opening import configured_artifacts, open_configured
 from throughline.storage.home import Home
+from throughline.storage.ids import resolve_id, resolve_record
 
 if TYPE_CHECKING:
     from throughline.quality.verdict import GateRunner
@@ -72,7 +73,7 @@ class SafeMLPipeline:
 
     db_path: folder of the home (the seed's name of it); home: the same by our name; None = THROUGHLINE_HOME or the
     default. mode: whose active experiment is meant. gates: judges the training set; None = Great Expectations. clock:
-    says whether the check of the registries is recent.
+    says whether the check of the registries is recent. Every ID that a method takes may be the first 8 or more digits.
     """
 
     def __init__(
@@ -156,12 +157,11 @@ class SafeMLPipeline:
         return self.get_model(state.champion)
 
     def get_model(self, version_id: str) -> ModelVersion:
-        """Return a model of the experiment. Raises UnknownRecord where there is none of this id."""
+        """Return a model of the experiment. Raises UnknownRecord where its ID names none."""
         with self._engine.connect() as conn:
-            stored = read_model(conn, version_id)
-            if stored is None or stored.experiment != self.experiment.id:
-                raise UnknownRecord(f"experiment {self.experiment.id[:12]} has no model {version_id[:12]}")
-            return _version(stored, lifecycle.current(conn, stored.experiment), read_verdicts(conn, version_id))
+            stored = read_model(conn, self._named(conn, version_id))
+            assert stored is not None
+            return _version(stored, lifecycle.current(conn, stored.experiment), read_verdicts(conn, stored.id))
 
     def get_model_performance_summary(self) -> dict[str, Any]:
         """Return every model with its place, its gates and the closed trades it decided, and who serves."""
@@ -184,20 +184,25 @@ class SafeMLPipeline:
     def get_trades_of(self, version_id: str) -> tuple[ModelTrade, ...]:
         """Return the closed trades that a model (or the rule) decided, by decision."""
         with self._engine.connect() as conn:
-            return trades_of(conn, self.experiment.id, version_id)
+            model = version_id if version_id == RULE else self._named(conn, version_id)
+            return trades_of(conn, self.experiment.id, model)
 
     def get_model_of(self, trade: UUID | str) -> str:
         """Return the model that decided the trade of any UUID of its chain. Raises UnknownRecord."""
         with self._engine.connect() as conn:
-            return model_of(conn, trade if isinstance(trade, UUID) else UUID(trade))
+            return model_of(conn, resolve_record(conn, trade, "record"))
 
     def _change(self, change: Any, model: str, reason: str, at: datetime | None) -> Change:
         with self._engine.connect() as conn:
+            named = self._named(conn, model)
             since = at or lifecycle.next_instant(conn, self.experiment)
         made: Change = change(
-            self._engine, self.experiment, model, at=since, by="hand", reason=reason, mirror=self._mirror
+            self._engine, self.experiment, named, at=since, by="hand", reason=reason, mirror=self._mirror
         )
         return made
+
+    def _named(self, conn: Connection, version_id: str) -> str:
+        return resolve_id(conn, version_id, "model", experiment=self.experiment.id).id
 
 
 def _version(stored: StoredModel, state: ServingState, gates: tuple[GateResult, ...]) -> ModelVersion:

@@ -30,7 +30,7 @@ from throughline.registry.index_loading import LoadedIndex, load_index, refresh_
 from throughline.registry.linkages import trade_with_linkages
 from throughline.registry.opening import configured_artifacts, open_configured
 from throughline.registry.patterns import NEAREST, Similar, find_similar
-from throughline.registry.quarantine import quarantine_all, release
+from throughline.registry.quarantine import quarantine_all, registry_table, release
 from throughline.registry.reading import (
     corrected_by,
     default_experiment,
@@ -45,6 +45,8 @@ from throughline.registry.tracked import tracked_trade
 from throughline.registry.writing import write_trades
 from throughline.storage.database import Database
 from throughline.storage.home import Home
+from throughline.storage.ids import resolve_record
+from throughline.storage.tables import outcomes
 from throughline.tracking.records import reference
 
 Trade = Mapping[str, Any] | TradeEntry
@@ -126,14 +128,15 @@ class RegistryCoordinator:
         return self._add([self._linked(TradeEntry.of(trade), specialised) for trade, specialised in trades])
 
     def add_tracked_trade(self, outcome: UUID | str, specialized_data: Specialised = None) -> str:
-        """Register the trade of a chain that `TradeTrackingSystem` recorded, by its outcome's UUID; return its hash.
+        """Register the trade of a chain that `TradeTrackingSystem` recorded, by its outcome's ID; return its hash.
 
         It stands in the chain's experiment and names its candidate, research, execution and outcome. The same again is
         a no-op; the trade of an outcome that corrects another is a correction too. Raises as `tracked_trade` does.
         """
         with self._engine.begin() as connection:
             lock_log(connection)
-            rows = tracked_trade(connection, UUID(str(outcome)), specialized_data, self._clock.now().date())
+            named = resolve_record(connection, outcome, "record", among=(outcomes,))
+            rows = tracked_trade(connection, named, specialized_data, self._clock.now().date())
             write_trades(connection, self._proof, [rows], rows.trade.experiment)
         publish(self._engine, self._proof, rows.trade.experiment)
         return rows.trade.content_hash
@@ -249,7 +252,8 @@ class RegistryCoordinator:
     def restore(self, table: str, uuid: UUID | str, reason: str) -> None:
         """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
         with self._engine.begin() as connection:
-            release(connection, self._proof, table, UUID(str(uuid)), reason)
+            named = resolve_record(connection, uuid, "record", among=(registry_table(table),))
+            release(connection, self._proof, table, named, reason)
         publish(self._engine, self._proof, self.hand_experiment)
 
     @property

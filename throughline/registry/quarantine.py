@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, Table, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from throughline.errors import LedgerConflict, UnknownRecord
@@ -107,8 +107,7 @@ def quarantine_all(connection: Connection, proof: Proof, findings: Iterable[Find
 def _act(
     connection: Connection, proof: Proof, table: str, uuid: uuids.UUID, action: str, reason: str, finding: str
 ) -> bool:
-    if table not in TABLES:
-        raise ValueError(f"{table} is no registry: name one of {', '.join(TABLES)}")
+    registry_table(table)
     if not reason.strip():
         raise ValueError(f"{action} of {table} {uuid} has no reason: say why")
     lock_log(connection)  # two at once: the second one waits, and sees what the first did
@@ -128,6 +127,13 @@ def _act(
     seq = connection.execute(insert(registry_quarantine).values(**row).returning(c.seq)).scalar_one()
     append_quarantine(connection, proof, [{**row, "seq": seq}])
     return True
+
+
+def registry_table(name: str) -> Table:
+    """Return the table of a registry. Raises ValueError for a name that is no registry's."""
+    if name not in TABLES:
+        raise ValueError(f"{name} is no registry: name one of {', '.join(TABLES)}")
+    return ledger_table(name)
 
 
 def _exists(connection: Connection, table: str, uuid: uuids.UUID) -> bool:

@@ -8,17 +8,16 @@ what it corrects is not: a question as of an instant never sees a later correcti
 
 from __future__ import annotations
 
-import re
 import uuid as uuids
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from throughline.errors import UnknownRecord
 from throughline.experiment.identity import MODES
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
-from throughline.storage.queries import as_row, read_experiment, register_experiment
+from throughline.storage.ids import resolve_id, resolve_record
+from throughline.storage.queries import as_row, register_experiment
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import active_experiments, canonical_trades, ledger_table, projection
 from throughline.tracking.system import MODE
@@ -67,24 +66,24 @@ def default_experiment(connection: Connection) -> str:
 
 
 def require_experiment(connection: Connection, experiment: str) -> str:
-    """Return `experiment`. Raises UnknownRecord where the home has none of this id."""
-    if experiment != hand_experiment()[0] and read_experiment(connection, experiment) is None:
-        raise UnknownRecord(f"experiment {experiment} is not recorded in this home: see `throughline experiments`")
-    return experiment
+    """Return the whole ID of the experiment that `experiment`, an ID or the beginning of one, names.
+
+    That of the trades registered by hand is known before the first such trade is. Raises UnknownRecord where the home
+    has none, or several.
+    """
+    if experiment == hand_experiment()[0]:
+        return experiment
+    return resolve_id(connection, experiment, "experiment").id
 
 
 def find_trade(connection: Connection, trade_hash: str) -> LedgerRow:
-    """Return the canonical trade with this hash, of whichever experiment. Raises UnknownRecord.
+    """Return the canonical trade that a trade hash, or the beginning of one, names, of whichever experiment.
 
-    Only a whole hash (64 hex digits) names a trade: a shortened one can name two.
+    Raises UnknownRecord where it names none, or several.
     """
-    if not re.fullmatch(r"[0-9a-f]{64}", trade_hash):
-        raise UnknownRecord(f"'{trade_hash}' is no trade hash: give all 64 hex digits")
-    found = connection.execute(select(canonical_trades).where(canonical_trades.c.content_hash == trade_hash)).mappings()
-    row = found.first()
-    if row is None:
-        raise UnknownRecord(f"no trade of this home has the hash {trade_hash}")
-    return as_row(row, projection(canonical_trades))
+    uuid = resolve_record(connection, trade_hash, "trade")
+    found = connection.execute(select(canonical_trades).where(canonical_trades.c.uuid == uuid)).mappings()
+    return as_row(found.one(), projection(canonical_trades))
 
 
 def entries_of(connection: Connection, table: str, trade: uuids.UUID) -> list[LedgerRow]:

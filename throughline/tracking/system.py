@@ -21,6 +21,7 @@ from throughline.errors import UnknownRecord
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
+from throughline.storage.ids import resolve_record
 from throughline.storage.ledger import append_record
 from throughline.storage.queries import register_experiment
 from throughline.storage.records import LedgerRow
@@ -135,10 +136,11 @@ class TradeTrackingSystem:
         """Return the whole story that any UUID of a chain belongs to, each stage as recorded, None where there is none.
 
         Keys: uuid (the candidate's), candidate, research, execution, outcome, disposition, shadow_outcome; each stage
-        is its body with its own `uuid` and `content_hash`. Raises UnknownRecord.
+        is its body with its own `uuid` and `content_hash`. uuid: the whole or its first 8 or more digits. Raises
+        UnknownRecord where it names none, or several.
         """
         with self._engine.connect() as conn:
-            name, row = find_record(conn, UUID(str(uuid)))
+            name, row = find_record(conn, resolve_record(conn, uuid, "record"))
             head = row.uuid if name == "candidates" else row.columns.get("candidate_uuid")
             if head is None:
                 raise UnknownRecord(f"{uuid} is a record of {name}, which belongs to no single trade")

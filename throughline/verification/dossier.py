@@ -19,6 +19,7 @@ from throughline.identity import parse_time
 from throughline.proof.settings import Proof
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.ids import TypedId
 from throughline.storage.queries import read_experiment
 from throughline.tracking.layout import BARS
 from throughline.tracking.system import MODE
@@ -46,7 +47,7 @@ from throughline.verification.dossier_stored import (
     registration,
 )
 from throughline.verification.dossier_vector import SoulprintView, soulprint
-from throughline.verification.story import Asked, Step, Story, find, step_of, tell
+from throughline.verification.story import Step, Story, find, step_of, tell
 
 if TYPE_CHECKING:
     from throughline.registry.index_loading import LoadedIndex
@@ -138,10 +139,10 @@ def compile_dossier(
     connection: Connection,
     artifacts: ArtifactStore,
     proof: Proof | None,
-    asked: Asked,
+    asked: TypedId | str,
     loaded: LoadedIndex | None = None,
 ) -> Dossier:
-    """Return the dossier of what a person asked for (`story.parse_id`). Raises UnknownRecord where nothing fits.
+    """Return the dossier of the record or trade that an ID names. Raises UnknownRecord where it names none, or several.
 
     connection: one transaction that may read everything, best a repeatable-read one; proof: the home's, None leaves
     signature and anchor of the seal log unchecked; loaded: the index of the trade's experiment, where many dossiers are

@@ -7,7 +7,6 @@ belong here: what is told beside the records (dossier) and how it is printed (cl
 from __future__ import annotations
 
 import json
-import re
 import uuid as uuid_module
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, select, text
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of, time_text
 from throughline.storage import tables
+from throughline.storage.ids import TypedId, resolve_record
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
 from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
@@ -38,19 +38,6 @@ ORDER = (
 """The chain from data to outcome, and to what is learned from it."""
 SPECIALISED = ("soulprints", "profit_buckets")
 """The registries that refer to a canonical trade."""
-
-_TRADE_HASH = re.compile(r"[0-9a-f]{8,64}")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a person typed: a UUID, the beginning of a trade hash (at least 8 hex digits), or 32 digits that may be
-    either."""
-
-    text: str
-    uuid: uuid_module.UUID | None
-    trade_hash: str | None
-
 
 @dataclass(frozen=True)
 class SealCheck:
@@ -145,41 +132,9 @@ class Story:
         }
 
 
-def parse_id(value: str) -> Asked:
-    """Return what a person typed. Raises UnknownRecord where it is neither a UUID nor the beginning of a hash."""
-    typed = value.strip()
-    found = typed.lower()
-    trade_hash = found if _TRADE_HASH.fullmatch(found) else None
-    try:
-        return Asked(typed, uuid_module.UUID(typed), trade_hash)
-    except ValueError:
-        if trade_hash:
-            return Asked(typed, None, trade_hash)
-        raise UnknownRecord(
-            f"'{value}' is not a UUID and not the hash of a trade: give the id of a scan, candidate, research "
-            "snapshot, disposition, execution, outcome, shadow outcome or registry entry, or the first 8 or more hex "
-            "digits of a trade hash"
-        ) from None
-
-
-def find(connection: Connection, asked: Asked) -> uuid_module.UUID:
-    """Return the UUID of the record that was asked for. Raises UnknownRecord where none or several fit."""
-    if asked.uuid is not None and (asked.trade_hash is None or _locate(connection, asked.uuid) is not None):
-        return asked.uuid
-    c = tables.canonical_trades.c
-    statement = select(c.uuid, c.content_hash).where(c.content_hash.startswith(asked.trade_hash or ""))
-    rows = connection.execute(statement.order_by(c.content_hash.collate("C")).limit(2)).all()
-    if not rows:
-        raise UnknownRecord(
-            f"no record of this home has the id {asked.text}, and no canonical trade has a hash that begins with it"
-        )
-    if len(rows) > 1:
-        raise UnknownRecord(
-            f"several trades have a hash that begins with {asked.text} ({rows[0][1][:20]}..., {rows[1][1][:20]}...): "
-            "give more of its digits"
-        )
-    uuid: uuid_module.UUID = rows[0][0]
-    return uuid
+def find(connection: Connection, asked: TypedId | str) -> uuid_module.UUID:
+    """Return the UUID of the record or trade that was asked for. Raises UnknownRecord where none or several fit."""
+    return resolve_record(connection, asked, "record", "trade")
 
 
 def tell(connection: Connection, asked: uuid_module.UUID) -> Story:
