@@ -33,6 +33,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         return _verify_file(options, file, key)
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
+    from throughline.proof.snapshot import anchored_snapshot
     from throughline.verification.whole import verify_whole
 
     with options.open() as (database, artifacts), Bar(None, "verify", options.json) as bar:
@@ -40,9 +41,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         proof = open_proof(options.home, database.embedded)
         trusted = load_public_key(key) if key is not None else proof.signer.known_public_key()
         chosen = None if experiment is None else [_one(engine, experiment)]
-        pinned = proof.anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
-        with engine.connect() as connection:
-            snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+        with anchored_snapshot(engine, proof.anchor) as (snapshot, pinned):
             whole = verify_whole(
                 snapshot,
                 artifacts,

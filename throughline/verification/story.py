@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select, text
 
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of, time_text
+from throughline.registry.consistency.seals import waits_for_seal
 from throughline.storage import tables
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
@@ -55,17 +56,19 @@ class Asked:
 @dataclass(frozen=True)
 class SealCheck:
     """The seal of a record's day. root: as sealed, None where the day is not; recomputed: from the day's stored hashes,
-    with this record's recomputed hash in place of the stored one."""
+    with this record's recomputed hash in place of the stored one; waiting: True where the day is not sealed because the
+    run that wrote the record has not reached the asset that seals it (`verify` counts such rows as pending)."""
 
     asset: str
     partition: str
     root: str | None
     recomputed: str
+    waiting: bool = False
 
     @property
     def ok(self) -> bool:
-        """True if the day is sealed and its rows give the seal."""
-        return self.root == self.recomputed
+        """True if the day's rows give its seal, or the day waits for it."""
+        return self.waiting or self.root == self.recomputed
 
 
 @dataclass(frozen=True)
@@ -334,7 +337,9 @@ def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck
             {"e": row["experiment"], "p": row["partition"]},
         )
         hashes += [found if uuid == row["uuid"] else content_hash for uuid, content_hash in rows]
-    return SealCheck(asset, row["partition"].isoformat(), connection.execute(statement).scalar(), seal_of(hashes))
+    root = connection.execute(statement).scalar()
+    waiting = root is None and waits_for_seal(connection, row["experiment"], asset, row["partition"])
+    return SealCheck(asset, row["partition"].isoformat(), root, seal_of(hashes), waiting)
 
 
 def _seal_problems(seal: SealCheck | None) -> list[str]:
