@@ -145,7 +145,8 @@ def compile_dossier(
 
     connection, proof.anchor: of one `proof.snapshot.anchored_snapshot`; the connection may read everything. proof: the
     home's, None leaves signature and anchor of the seal log unchecked. loaded: the index of the trade's experiment,
-    where many dossiers are made. A part that cannot be made of records that were changed is empty and says so; the story names what is wrong.
+    where many dossiers are made. A part that cannot be made of records that were changed is empty and says so; the
+    story names what is wrong.
     """
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)

@@ -6,7 +6,6 @@ belong here: what is told beside the records (dossier) and how it is printed (cl
 
 from __future__ import annotations
 
-import json
 import re
 import uuid as uuid_module
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
 from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.tracking.system import MODE
+from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems
 from throughline.verification.dossier_links import registry_problems
 
@@ -287,10 +287,13 @@ def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str,
     seal = None if by_hand else _seal(connection, table, row, checked.hash)
     problems = [*problems, *_link_problems(connection, table, body), *_seal_problems(seal)]
     try:
-        if table == "outcomes" and not by_hand:
-            executions = [json.loads(bytes(item["body"])) for name, item in chain if name == "executions"]
+        if checked.body is None:
+            pass  # what is wrong with it has been said
+        elif table == "outcomes" and not by_hand:
+            executions = [read_body("executions", bytes(item["body"])) for name, item in chain if name == "executions"]
             problems += outcome_problems(body, executions[0]) if executions else ["its execution does not exist"]
-        problems += registry_problems(table, row, body, chain)
+        if checked.body is not None:
+            problems += registry_problems(table, row, body, chain)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         problems.append(f"body lacks or garbles a field ({type(error).__name__}: {error})")
     return Step(
