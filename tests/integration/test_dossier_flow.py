@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.integration.proof_home import new_experiment, seal_days
 from tests.integration.small_home import END, START, seal_experiment
 from throughline.analytics.dossier import dossier_html, write_dossier
 from throughline.cli import DirectWiring, run
@@ -24,7 +26,9 @@ from throughline.flow.market_view import midnight
 from throughline.identity import canonical_bytes, parse_time, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_ms
 from throughline.market.simulated import SimulatedProvider
+from throughline.proof.log import publish
 from throughline.proof.settings import Proof, open_proof
+from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
@@ -322,6 +326,22 @@ def test_a_rewritten_event_or_head_of_the_log_breaks_the_dossier(
     assert compile_dossier(owner, store, proof, id_).ok
 
 
+def test_a_trade_whose_day_a_run_has_not_sealed_yet_is_unsealed_and_not_changed(
+    owner: Connection, store: ArtifactStore, every: list[Dossier]
+) -> None:
+    step = every[-1].chain.outcome
+    owner.execute(text("ALTER TABLE partition_seals DISABLE TRIGGER ALL"))
+    unsealed = "DELETE FROM partition_seals WHERE asset = 'outcomes' AND partition >= :d"
+    owner.execute(text(unsealed), {"d": step.partition})
+    made = compile_dossier(owner, store, None, parse_id(step.uuid))
+    assert made.story.ok  # the log, which this test leaves as it is, does name the seal
+    assert made.chain.outcome.seal.waiting
+    assert "not sealed yet" in dossier_html(made)
+    unsealed = "DELETE FROM partition_seals WHERE asset = 'portfolio_state' AND partition >= :d"
+    owner.execute(text(unsealed), {"d": step.partition})
+    assert "outcomes of" in broken(compile_dossier(owner, store, None, parse_id(step.uuid)))
+
+
 def test_an_anchored_event_that_the_log_rewrote_is_named(
     owner: Connection, own: Database, store: ArtifactStore, proof: Proof, every: list[Dossier], tmp_path: Path
 ) -> None:
@@ -423,3 +443,14 @@ def test_text_json_and_page_come_from_one_command(
     said = capsys.readouterr()
     assert said.err.startswith("throughline: the dossier cannot be written to")
     assert len(said.err.splitlines()) == 1
+
+
+def test_a_dossier_holds_while_another_run_appends_to_log_and_anchor(
+    own: Database, store: ArtifactStore, proof: Proof, every: list[Dossier]
+) -> None:
+    id_ = parse_id(every[0].chain.outcome.uuid)
+    with anchored_snapshot(own.engine("reader"), proof.anchor) as (connection, anchor):
+        seal_days(own.engine("writer"), new_experiment(own.engine("writer"), "appended meanwhile"), 2)
+        publish(own.engine("writer"), proof)
+        made = compile_dossier(connection, store, replace(proof, anchor=anchor), id_)
+    assert made.ok, made.problems

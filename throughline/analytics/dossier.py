@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from throughline.analytics.dossier_markup import Html, amount, joined, number, p
 from throughline.analytics.words import INVENTED
 from throughline.errors import StorageError
 from throughline.proof.settings import Proof
+from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.dossier import Dossier, compile_dossier, readable
 
@@ -95,7 +98,12 @@ def write_dossier(
     everything; proof: None leaves signature and anchor of the seal log unchecked; loaded: the index of the trade's
     experiment (``registry.index_loading.load_index``), where many are written. Raises UnknownRecord, StorageError.
     """
-    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+    with ExitStack() as stack:
+        if proof is None:
+            connection = stack.enter_context(engine.connect().execution_options(isolation_level="REPEATABLE READ"))
+        else:
+            connection, anchor = stack.enter_context(anchored_snapshot(engine, proof.anchor))
+            proof = replace(proof, anchor=anchor)
         dossier = compile_dossier(connection, artifacts, proof, id_, loaded)
     try:
         folder.mkdir(parents=True, exist_ok=True)

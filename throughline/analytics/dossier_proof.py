@@ -93,7 +93,9 @@ def sealed(dossier: Dossier) -> Html:
         if step.seal is None:
             add(what, None, tag("span", "written by hand: no day is sealed", "sub"))
         else:
-            add(what, step.seal.ok, code(step.seal.root) if step.seal.root else tag("span", "not sealed", "loss"))
+            unsealed = tag("span", "not sealed yet", "sub") if step.seal.waiting else tag("span", "not sealed", "loss")
+            ok = None if step.seal.waiting else step.seal.ok
+            add(what, ok, code(step.seal.root) if step.seal.root else unsealed)
     head = ("sealed", "check", "root", "in the log", "anchored")
     listed = table("Seals and their places in the seal log", head, list(rows.values()), (1, 2, 3, 4))
     return joined([listed, *_log_words(dossier)])

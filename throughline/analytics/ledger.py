@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Table, func, select
 from throughline.errors import MissingPredecessor
 from throughline.identity import merkle_root
 from throughline.storage import tables
+from throughline.tracking.versions import read_body
 from throughline.trading.types import PATHS
 
 
@@ -106,7 +107,8 @@ def _current(table: Table, experiment: str, start: date, end: date, *columns: An
 
 def _bodies(connection: Connection, table: Table, experiment: str, start: date, end: date) -> list[dict[str, Any]]:
     return [
-        json.loads(body) for body in connection.execute(_current(table, experiment, start, end, table.c.body)).scalars()
+        read_body(table.name, body)
+        for body in connection.execute(_current(table, experiment, start, end, table.c.body)).scalars()
     ]
 
 
@@ -118,7 +120,7 @@ def _count(connection: Connection, table: Table, experiment: str, start: date, e
 def _states(connection: Connection, experiment: str, start: date, end: date) -> dict[date, dict[str, Any]]:
     table = tables.portfolio_states
     rows = connection.execute(_current(table, experiment, start, end, table.c.partition, table.c.body))
-    return {partition: json.loads(body) for partition, body in rows}
+    return {partition: read_body(table.name, body) for partition, body in rows}
 
 
 def _path(path: str, states: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None, cash: float) -> PathDays:

@@ -11,7 +11,6 @@ counts from its closing time; a correction, which somebody made later, from the 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -24,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from throughline.analytics.registry_model import Coverage, Link
 from throughline.signals import SOULPRINT_SCHEMA, vector_from_text
 from throughline.storage.tables import canonical_trades, outcomes, profit_buckets, soulprints
+from throughline.tracking.versions import read_body
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def read_trades(connection: Connection, scope: Scope) -> list[Trade]:
 
 
 def _trade(row: Any) -> Trade:
-    told = json.loads(row.trade)
+    told = read_body("canonical_trades", row.trade)
     values = None
     if row.schema == SOULPRINT_SCHEMA:
-        values = vector_from_text(json.loads(row.soulprint_body)["values"])
+        values = vector_from_text(read_body("soulprints", row.soulprint_body)["values"])
     known = row.closed_at
     if row.supersedes is not None:
         known = max(known, datetime.combine(row.partition, time(), UTC) + timedelta(days=1))

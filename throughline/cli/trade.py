@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -28,11 +29,12 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
     asked = parse_id(id_)
     with options.open() as (database, artifacts):
         from throughline.proof.settings import open_proof
+        from throughline.proof.snapshot import anchored_snapshot
         from throughline.verification.dossier import compile_dossier
 
         proof = open_proof(options.home, database.embedded)
-        with database.engine("reader").connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            dossier = compile_dossier(connection, artifacts, proof, asked)
+        with anchored_snapshot(database.engine("reader"), proof.anchor) as (connection, anchor):
+            dossier = compile_dossier(connection, artifacts, replace(proof, anchor=anchor), asked)
     if html_file is not None:
         from throughline.analytics.dossier import write_page
 
@@ -51,6 +53,8 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
         click.echo(f"  {step.uuid}  day {step.partition}  sha256 {step.content_hash[:16]}...")
         if step.supersedes:
             click.echo(f"  corrects {step.supersedes}")
+        if step.seal is not None and step.seal.waiting:
+            click.echo(f"  its day is not sealed yet: a run has to reach {step.seal.asset} of {step.seal.partition}")
         for problem in step.problems:
             click.echo(f"  BROKEN: {problem}")
         for line in describe(step.table, step.body):

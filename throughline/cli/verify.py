@@ -33,6 +33,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         return _verify_file(options, file, key)
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
+    from throughline.proof.snapshot import anchored_snapshot
     from throughline.storage.ids import resolve_id
     from throughline.verification.whole import verify_whole
 
@@ -44,9 +45,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         if experiment is not None:
             with engine.connect() as connection:
                 chosen = [resolve_id(connection, experiment, "experiment").id]
-        pinned = proof.anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
-        with engine.connect() as connection:
-            snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+        with anchored_snapshot(engine, proof.anchor) as (snapshot, pinned):
             whole = verify_whole(
                 snapshot,
                 artifacts,

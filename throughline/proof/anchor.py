@@ -44,6 +44,14 @@ class Anchored:
         return [Leaf(str(table), str(key), str(digest)) for table, key, digest in json.loads(self.packed)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What an anchor held at one instant. heads: sizes, ascending; segments: (first, last), ascending."""
+
+    heads: list[int]
+    segments: list[tuple[int, int]]
+
+
 def pack(leaves: Sequence[Leaf]) -> str:
     """Return leaves as they stand in a segment."""
     return json.dumps(leaves, separators=(",", ":"))
@@ -60,7 +68,7 @@ class Anchor:
         self.strength = strength
         self._folder: Path | None = None
         self._remote: Any = None
-        self._pinned: tuple[list[int], list[tuple[int, int]]] | None = None
+        self._pinned: _Listing | ProofError | None = None
         if text.startswith("file://"):
             text = text.removeprefix("file://")
         if "://" not in text:
@@ -91,15 +99,29 @@ class Anchor:
         self._write("log.json", json.dumps({"format": "throughline anchor 1", "log": log}).encode("ascii") + b"\n")
 
     def pin(self) -> Anchor:
-        """Return this anchor as it is now: what is added later is not seen through it."""
+        """Return this anchor as it is now: what is added later is not seen through it.
+
+        Never raises: an anchor that cannot be listed raises its ProofError where its heads or segments are asked for.
+        """
         pinned = copy(self)
-        pinned._pinned = (self.head_sizes(), self.segments())
+        try:
+            # Heads first: a head is written after its segments, so the segments of every listed head are listed too.
+            pinned._pinned = _Listing(self.head_sizes(), self.segments())
+        except ProofError as error:
+            pinned._pinned = error
         return pinned
+
+    def _listed(self) -> _Listing | None:
+        """Return what was listed by `pin`, None where this anchor is not pinned. Raises ProofError."""
+        if isinstance(self._pinned, ProofError):
+            raise self._pinned
+        return self._pinned
 
     def head_sizes(self) -> list[int]:
         """Return the sizes of the anchored heads, ascending."""
-        if self._pinned is not None:
-            return self._pinned[0]
+        listed = self._listed()
+        if listed is not None:
+            return listed.heads
         found = (_HEAD.fullmatch(name) for name in self._names("heads"))
         return sorted(int(item[1]) for item in found if item)
 
@@ -123,8 +145,9 @@ class Anchor:
 
     def segments(self) -> list[tuple[int, int]]:
         """Return (first, last) of the segments, ascending."""
-        if self._pinned is not None:
-            return self._pinned[1]
+        listed = self._listed()
+        if listed is not None:
+            return listed.segments
         found = (_SEGMENT.fullmatch(name) for name in self._names("segments"))
         return sorted((int(item[1]), int(item[2])) for item in found if item)
 

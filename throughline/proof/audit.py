@@ -89,11 +89,11 @@ def audit(
 ) -> AuditResult:
     """Compare the log with itself, with the anchor, and with every row, seal and verdict behind it.
 
-    connection: may read everything; in one REPEATABLE READ snapshot. anchor: where runs may publish meanwhile, its
-    `pin()` from before the snapshot began, or what is anchored since would seem to be gone. public_key: the trusted key
-    (32 raw bytes), from the signer or the owner's file; None = signatures are not checked. progress: called with what
-    was compared and how many rows. since: the size of a head that an earlier report vouches for: what was logged before
-    it is not compared again, but where that head does not hold, everything is. Raises nothing for what it finds.
+    connection, anchor: of one `snapshot.anchored_snapshot`, or what is anchored after the snapshot began would seem to
+    be missing from the database. public_key: the trusted key (32 raw bytes), from the signer or the owner's file;
+    None = signatures are not checked. progress: called with what was compared and how many rows. since: the size of a
+    head that an earlier report vouches for: what was logged before it is not compared again, but where that head does
+    not hold, everything is. Raises nothing for what it finds.
     """
     work = _Audit(connection, anchor, progress or (lambda _, __: None))
     start = work.begin(since)
@@ -123,11 +123,12 @@ class _Audit:
     def begin(self, since: int | None) -> int:
         """Read what is anchored; return the number of the first event to compare."""
         try:
-            self.events.log = self.anchor.log_id()
-            self.heads.sizes = self.anchor.head_sizes()
+            self.anchor.segments()
+            log, self.heads.sizes = self.anchor.log_id(), self.anchor.head_sizes()
         except ProofError as error:
             self.find_anchor(self.anchor.location, "unreadable", str(error))
             return 0
+        self.events.log = log
         return self._resume(since) if since else 0
 
     def _resume(self, since: int) -> int:

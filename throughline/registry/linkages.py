@@ -5,7 +5,6 @@ Belongs here: the answer to `get_trade_with_all_linkages`. Does not belong here:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from throughline.registry.reading import corrected_by, entries_of
 from throughline.registry.records import LINKED
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import canonical_trades
+from throughline.tracking.versions import read_body
 
 _NAME = {"soulprints": "soulprint", "profit_buckets": "pattern"}
 """Registry -> key of the hash by which a trade names its entry."""
@@ -30,7 +30,7 @@ def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, A
     hash, entries: how many entries name it); complete (every link holds in both directions and no entry is there
     twice); corrects, corrected_by (trade hashes or None); quarantine (registry -> reason, of what is out of use).
     """
-    body = json.loads(trade.body)
+    body = read_body("canonical_trades", trade.body)
     waiting = {(item.table, item.uuid): item.reason for item in held(connection)}
     after = corrected_by(connection, trade.uuid)
     told: dict[str, Any] = {
@@ -48,7 +48,7 @@ def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, A
     for registry in LINKED:
         entries = entries_of(connection, registry, trade.uuid)
         entry = entries[0] if entries else None
-        told["specialized_data"][registry] = _told(entry)
+        told["specialized_data"][registry] = _told(registry, entry)
         told["linkages"][registry] = _linkage(registry, trade, body, entry, len(entries))
         if entry and (registry, entry.uuid) in waiting:
             told["quarantine"][registry] = waiting[registry, entry.uuid]
@@ -62,7 +62,7 @@ def _linkage(
     registry: str, trade: LedgerRow, body: Mapping[str, Any], entry: LedgerRow | None, count: int
 ) -> dict[str, Any]:
     expected = body["specialized_hashes"][registry]
-    told = json.loads(entry.body) if entry else {}
+    told = read_body(registry, entry.body) if entry else {}
     found = told.get(_NAME[registry])
     back = {"hash": trade.content_hash, "uuid": str(trade.uuid)}
     return {
@@ -74,8 +74,10 @@ def _linkage(
     }
 
 
-def _told(row: LedgerRow | None) -> dict[str, Any] | None:
-    return None if row is None else {**json.loads(row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}
+def _told(table: str, row: LedgerRow | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {**read_body(table, row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}
 
 
 def _hash_of(connection: Connection, trade: LedgerRow) -> str | None:

@@ -10,7 +10,6 @@ their own content hashes cover. An edit in either direction breaks a hash.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from throughline.signals.simhash import band_keys, simhash
 from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_hash, vector_from_text, vector_text
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
+from throughline.tracking.versions import read_body
 
 Body = Mapping[str, Any]
 Texts = Mapping[str, str | None]
@@ -153,7 +153,8 @@ def simhash_text(value: int) -> str:
 
 def trade_body(candidate: LedgerRow, research: LedgerRow, execution: LedgerRow, outcome: LedgerRow) -> dict[str, Any]:
     """Return the canonical body of the trade that `outcome` closed, without its links to the specialised registries."""
-    head, known, entry, ended = (json.loads(row.body) for row in (candidate, research, execution, outcome))
+    head, known = read_body("candidates", candidate.body), read_body("research_docs", research.body)
+    entry, ended = read_body("executions", execution.body), read_body("outcomes", outcome.body)
     signals = known.get("signals") or {}
     values = signals.get("values") or {}
     return {
@@ -199,7 +200,7 @@ def soulprint_of(research: LedgerRow) -> Soulprint:
 
     A record written by hand may hold none: then every component is missing.
     """
-    told = json.loads(research.body)
+    told = read_body("research_docs", research.body)
     signals = told["signals"] or {"values": vector_text({}), "reference": None}
     segment = (told.get("scan_row") or {}).get("segment") or told["instrument"]
     return Soulprint(segment, told["decision_time"], signals["values"], signals["reference"])

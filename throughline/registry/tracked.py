@@ -6,7 +6,6 @@ without a chain (entry), and those of the flow, which registers its own outcomes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -25,6 +24,7 @@ from throughline.storage.tables import canonical_trades, outcomes, projection
 from throughline.tracking.lookup import find_record
 from throughline.tracking.records import reference
 from throughline.tracking.system import MODE
+from throughline.tracking.versions import read_body
 
 
 def tracked_trade(
@@ -55,7 +55,7 @@ def tracked_trade(
         body |= {"partition": before[1] or max(today, before[0].partition), "supersedes": reference(before[0])}
     soulprint, excursion = read_specialised(specialised, body)
     if not ((specialised or {}).get("soulprints") or {}).get("decision_time"):
-        soulprint = replace(soulprint, decision_time=json.loads(head.body)["decision_time"])
+        soulprint = replace(soulprint, decision_time=read_body("candidates", head.body)["decision_time"])
     return link_trade(body, soulprint, excursion)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from throughline.findings import Finding, FindingKind
 from throughline.tracking.records import body_hash, expected_uuid, project
+from throughline.tracking.versions import VERSION, filled, missing_fields, version_problem
 
 _RESTORE = "restore the row from a backup made before the change; nothing in the home can tell what it said"
 _RUN_AGAIN = "materialise that asset and day again: what was written stays, what is missing is added"
@@ -40,7 +41,8 @@ REPAIR: Mapping[FindingKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row that was read: what it is called, what its body says (None where that is no JSON), the body's own hash."""
+    """A row that was read: what it is called, the body's own hash, and what the body says, with None for fields that
+    came after its version. body: None where that is no JSON, or of a version that this release does not know."""
 
     table: str
     uuid: uuid_module.UUID
@@ -68,8 +70,9 @@ def examine_row(table: str, row: Mapping[str, Any]) -> tuple[CheckedRow, list[Fi
     """Return the row as read and what does not hold in it.
 
     row: all columns of the table as the database gives them (bytes, UUID, date, Decimal, aware datetime). Checked: the
-    content hash is that of the body; experiment, partition, supersedes and every projection column equal the body; the
-    UUID is the one that kind, experiment, parent, natural key and event time give.
+    content hash is that of the body; the body has every field of its version (`versions`); experiment, partition,
+    supersedes and every projection column equal the body; the UUID is the one that kind, experiment, parent, natural
+    key and event time give.
     """
     data = bytes(row["body"])
     digest = body_hash(table, data)
@@ -87,6 +90,16 @@ def examine_row(table: str, row: Mapping[str, Any]) -> tuple[CheckedRow, list[Fi
         problem = f"body is not readable as canonical JSON ({error})"
         findings.append(finding(table, name, "unreadable", problem))
         return CheckedRow(table, name, row["partition"], digest, None), findings
+    unknown = version_problem(table, body)
+    if unknown is not None:
+        findings.append(finding(table, name, "unreadable", unknown))
+        return CheckedRow(table, name, row["partition"], digest, None), findings
+    if lacks := missing_fields(table, body):
+        fields = ", ".join(f"'{field}'" for field in lacks)
+        problem = f"body lacks or garbles a field (version {body[VERSION]} has {fields}, this body has not)"
+        findings.append(finding(table, name, "unreadable", problem))
+        return CheckedRow(table, name, row["partition"], digest, body), findings
+    body = filled(table, body)
     try:
         findings += _column_findings(table, row, body)
         expected = expected_uuid(table, body)

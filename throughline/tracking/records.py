@@ -17,6 +17,7 @@ from typing import Any
 
 from throughline.identity import canonical_bytes, chain_uuid, content_hash, parse_time
 from throughline.storage.records import LedgerRow
+from throughline.tracking.versions import CURRENT, VERSION
 
 Body = Mapping[str, Any]
 
@@ -270,9 +271,10 @@ def body_hash(table: str, canonical: bytes) -> str:
 def make_row(table: str, body: Body, run_id: str | None = None) -> LedgerRow:
     """Return the row that stores `body`: canonical bytes, content hash, chain UUID and projection.
 
-    The body carries `experiment` and `partition` (ISO date). Raises ValueError for a value that has no canonical form.
+    The body carries `experiment` and `partition` (ISO date); its `schema_version` becomes the one that this release
+    writes (`versions.CURRENT`). Raises ValueError for a value that has no canonical form.
     """
-    canonical = canonical_bytes(body)
+    canonical = canonical_bytes({**body, VERSION: CURRENT[table]})
     plain = json.loads(canonical)
     superseded = plain.get("supersedes")
     return LedgerRow(

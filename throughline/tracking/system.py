@@ -7,7 +7,6 @@ no-op; anything else under the same UUID is refused unless it comes as a correct
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +29,7 @@ from throughline.tracking import bodies
 from throughline.tracking.lookup import current_record, find_record
 from throughline.tracking.records import make_row, reference
 from throughline.tracking.types import ExecutionRecord, ResearchDocument, TradeCandidate, TradeOutcome
+from throughline.tracking.versions import read_body
 
 MODE = "tracking"
 """Mode of the experiments that hold records written by hand; they have no partitions and no seals."""
@@ -111,7 +111,7 @@ class TradeTrackingSystem:
         """Record what was known about a candidate; return the document's UUID. Raises UnknownRecord without one."""
         with self._engine.begin() as conn:
             candidate = self._candidate(conn, research.uuid)
-            body = bodies.research_body(json.loads(candidate.body), reference(candidate), research)
+            body = bodies.research_body(read_body("candidates", candidate.body), reference(candidate), research)
             return self._append(conn, "research_docs", body, supersedes)
 
     def store_execution_record(self, execution: ExecutionRecord, *, supersedes: UUID | None = None) -> UUID:
@@ -120,7 +120,7 @@ class TradeTrackingSystem:
         with self._engine.begin() as conn:
             candidate = self._candidate(conn, execution.uuid)
             research = self._required(conn, "research_docs", execution.uuid, "store its research document first")
-            told = json.loads(candidate.body)
+            told = read_body("candidates", candidate.body)
             body = bodies.execution_body(told, reference(candidate), reference(research), execution, filled)
             return self._append(conn, "executions", body, supersedes)
 
@@ -129,7 +129,7 @@ class TradeTrackingSystem:
         with self._engine.begin() as conn:
             self._candidate(conn, outcome.uuid)
             execution = self._required(conn, "executions", outcome.uuid, "store its execution first")
-            body = bodies.outcome_body(json.loads(execution.body), reference(execution), outcome)
+            body = bodies.outcome_body(read_body("executions", execution.body), reference(execution), outcome)
             return self._append(conn, "outcomes", body, supersedes)
 
     def get_complete_trade_record(self, uuid: UUID | str) -> dict[str, Any]:
@@ -152,10 +152,10 @@ class TradeTrackingSystem:
                 "disposition": "dispositions",
                 "shadow_outcome": "shadow_outcomes",
             }
-            story: dict[str, Any] = {"candidate": _told(candidate), "uuid": str(candidate.uuid)}
+            story: dict[str, Any] = {"candidate": _told("candidates", candidate), "uuid": str(candidate.uuid)}
             for stage, table in stages.items():
                 found = current_record(conn, table, candidate.uuid)
-                story[stage] = _told(found) if found else None
+                story[stage] = _told(table, found) if found else None
         return story
 
     def get_performance_metrics(self) -> dict[str, Any]:
@@ -212,5 +212,5 @@ class TradeTrackingSystem:
         return row.uuid
 
 
-def _told(row: LedgerRow) -> dict[str, Any]:
-    return {**json.loads(row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}
+def _told(table: str, row: LedgerRow) -> dict[str, Any]:
+    return {**read_body(table, row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}

@@ -144,9 +144,10 @@ def compile_dossier(
 ) -> Dossier:
     """Return the dossier of the record or trade that an ID names. Raises UnknownRecord where it names none, or several.
 
-    connection: one transaction that may read everything, best a repeatable-read one; proof: the home's, None leaves
-    signature and anchor of the seal log unchecked; loaded: the index of the trade's experiment, where many dossiers are
-    made. A part that cannot be made of records that were changed is empty and says so; the story names what is wrong.
+    connection, proof.anchor: of one `proof.snapshot.anchored_snapshot`; the connection may read everything. proof: the
+    home's, None leaves signature and anchor of the seal log unchecked. loaded: the index of the trade's experiment,
+    where many dossiers are made. A part that cannot be made of records that were changed is empty and says so; the
+    story names what is wrong.
     """
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)

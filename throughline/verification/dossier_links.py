@@ -13,6 +13,7 @@ from typing import Any
 from throughline.identity import canonical_bytes
 from throughline.storage.queries import as_row
 from throughline.storage.tables import ledger_table, projection
+from throughline.tracking.versions import read_body, same_version
 
 Row = Mapping[str, Any]
 Body = Mapping[str, Any]
@@ -45,7 +46,7 @@ def registry_problems(table: str, row: Row, body: Body, chain: Chain) -> list[st
 
 
 def _bodies(chain: Chain, table: str, column: str, value: Any) -> list[dict[str, Any]]:
-    return [json.loads(bytes(row["body"])) for name, row in chain if name == table and row[column] == value]
+    return [read_body(table, bytes(row["body"])) for name, row in chain if name == table and row[column] == value]
 
 
 def _named_problems(row: Row, body: Body, chain: Chain) -> list[str]:
@@ -79,7 +80,8 @@ def _origin_problems(body: Body, chain: Chain) -> list[str]:
             return [f"its {key} {body[key]['uuid']} is not in its own chain"]
         sources.append(as_row(rows[0], projection(ledger_table(table))))
     candidate, research, execution, outcome = sources
-    expected = json.loads(canonical_bytes(trade_body(candidate, research, execution, outcome)))
+    made = json.loads(canonical_bytes(trade_body(candidate, research, execution, outcome)))
+    expected = same_version("canonical_trades", body, made)
     return [
         f"{key} is {body.get(key)}, its chain says {value}" for key, value in expected.items() if body.get(key) != value
     ]
@@ -92,7 +94,8 @@ def _soulprint_problems(row: Row, body: Body, chain: Chain) -> list[str]:
     for trade in _bodies(chain, "canonical_trades", "uuid", row["canonical_uuid"]):
         told = trade.get("research")
         known = [item for name, item in chain if name == "research_docs" and told and str(item["uuid"]) == told["uuid"]]
-        if known and (json.loads(bytes(known[0]["body"])).get("signals") or {}).get("values") != body["values"]:
+        signals = read_body("research_docs", bytes(known[0]["body"]))["signals"] if known else None
+        if known and (signals or {}).get("values") != body["values"]:
             problems.append("its values are not the signals of the research snapshot")
     return problems
 

@@ -15,9 +15,13 @@ Body = Mapping[str, Any]
 def research_problems(body: Body, candidate: Body | None) -> list[str]:
     """Return what does not hold between a research record's vector, its hash and the hash on the candidate.
 
-    A vector of another feature schema cannot be made again by this code; then only the two hashes are compared.
+    A vector of another feature schema cannot be made again by this code; then only the two hashes are compared. A record
+    of a release that knew no vectors has none, and neither has its candidate.
     """
     told = body["features"]
+    if told is None:
+        served = None if candidate is None else candidate["features_hash"]
+        return [] if served is None else [f"its candidate was decided on the vector {served[:16]}..., it has none"]
     problems = []
     if told["schema"] == feature_schema():
         made = feature_vector(body).hash
@@ -38,7 +42,7 @@ def label_problems(body: Body, research: Body | None, end: Body | None) -> list[
     named = [source for source, key in (("shadow", "shadow"), ("executed", "outcome")) if body[key] is not None]
     if named != [body["source"]]:
         problems.append(f"source is {body['source']}, which is not the kind of end that it names")
-    if research is not None and research["features"]["hash"] != body["features"]["hash"]:
+    if research is not None and (research["features"] or {}).get("hash") != body["features"]["hash"]:
         problems.append("its vector is not the one of its research record")
     elif (
         research is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid as uuid_module
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from throughline.findings import Finding, FindingKind
 from throughline.tracking.checking import CheckedRow, examine_row, finding
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import KINDS
+from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems, state_problems
 from throughline.verification.learned import label_problems, research_problems
 from throughline.verification.reading import parents, stream
@@ -131,7 +131,7 @@ def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch:
     for item in rows:
         assert item.body is not None
         try:
-            found = [_body(known, _reference(item, key)) for key in keys]
+            found = [_body(dict(LINKS[table])[key], known, _reference(item, key)) for key in keys]
             parent = found[0] if len(found) == 1 else found
             ledger.findings += [
                 finding(table, item.uuid, "inconsistent", it) for it in check(item, parent, epoch, ledger)
@@ -142,16 +142,15 @@ def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch:
 
 
 def _body(
-    known: Mapping[uuid_module.UUID, Mapping[str, Any]], reference: tuple[uuid_module.UUID, str] | None
+    table: str, known: Mapping[uuid_module.UUID, Mapping[str, Any]], reference: tuple[uuid_module.UUID, str] | None
 ) -> Mapping[str, Any] | None:
     found = known.get(reference[0]) if reference else None
     if found is None:
         return None
     try:
-        body = json.loads(bytes(found["body"]))
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
+        return read_body(table, bytes(found["body"]))
+    except (ValueError, RecursionError):
+        return None  # said when that row was examined
 
 
 def _check_scan(item: CheckedRow, _: Any, epoch: date, ledger: Ledger) -> list[str]:

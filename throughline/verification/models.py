@@ -25,6 +25,7 @@ from throughline.learning.events import state_at as state_of
 from throughline.learning.types import RULE
 from throughline.storage import tables
 from throughline.tracking.checking import finding
+from throughline.tracking.versions import read_body
 from throughline.verification import reading
 from throughline.verification.store import Artifacts
 
@@ -187,7 +188,7 @@ def _check_decided(
     for batch in reading.stream(connection, "candidates", experiment):
         for row in batch:
             try:
-                body = json.loads(bytes(row["body"]))
+                body = read_body("candidates", bytes(row["body"]))
                 decision, at = body["decision"], parse_time(body["decision_time"])
                 if decision is None:
                     checked.find("candidates", str(row["uuid"]), "missing_link", "says nothing of the models' decision")

@@ -6,7 +6,6 @@ belong here: what is told beside the records (dossier) and how it is printed (cl
 
 from __future__ import annotations
 
-import json
 import uuid as uuid_module
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,12 +15,14 @@ from sqlalchemy import Connection, select, text
 
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of, time_text
+from throughline.registry.consistency.seals import waits_for_seal
 from throughline.storage import tables
 from throughline.storage.ids import TypedId, resolve_record
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
 from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.tracking.system import MODE
+from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems
 from throughline.verification.dossier_links import registry_problems
 
@@ -42,17 +43,19 @@ SPECIALISED = ("soulprints", "profit_buckets")
 @dataclass(frozen=True)
 class SealCheck:
     """The seal of a record's day. root: as sealed, None where the day is not; recomputed: from the day's stored hashes,
-    with this record's recomputed hash in place of the stored one."""
+    with this record's recomputed hash in place of the stored one; waiting: True where the day is not sealed because the
+    run that wrote the record has not reached the asset that seals it (`verify` counts such rows as pending)."""
 
     asset: str
     partition: str
     root: str | None
     recomputed: str
+    waiting: bool = False
 
     @property
     def ok(self) -> bool:
-        """True if the day is sealed and its rows give the seal."""
-        return self.root == self.recomputed
+        """True if the day's rows give its seal, or the day waits for it."""
+        return self.waiting or self.root == self.recomputed
 
 
 @dataclass(frozen=True)
@@ -239,10 +242,13 @@ def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str,
     seal = None if by_hand else _seal(connection, table, row, checked.hash)
     problems = [*problems, *_link_problems(connection, table, body), *_seal_problems(seal)]
     try:
-        if table == "outcomes" and not by_hand:
-            executions = [json.loads(bytes(item["body"])) for name, item in chain if name == "executions"]
+        if checked.body is None:
+            pass  # what is wrong with it has been said
+        elif table == "outcomes" and not by_hand:
+            executions = [read_body("executions", bytes(item["body"])) for name, item in chain if name == "executions"]
             problems += outcome_problems(body, executions[0]) if executions else ["its execution does not exist"]
-        problems += registry_problems(table, row, body, chain)
+        if checked.body is not None:
+            problems += registry_problems(table, row, body, chain)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         problems.append(f"body lacks or garbles a field ({type(error).__name__}: {error})")
     return Step(
@@ -289,7 +295,9 @@ def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck
             {"e": row["experiment"], "p": row["partition"]},
         )
         hashes += [found if uuid == row["uuid"] else content_hash for uuid, content_hash in rows]
-    return SealCheck(asset, row["partition"].isoformat(), connection.execute(statement).scalar(), seal_of(hashes))
+    root = connection.execute(statement).scalar()
+    waiting = root is None and waits_for_seal(connection, row["experiment"], asset, row["partition"])
+    return SealCheck(asset, row["partition"].isoformat(), root, seal_of(hashes), waiting)
 
 
 def _seal_problems(seal: SealCheck | None) -> list[str]:

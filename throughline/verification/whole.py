@@ -48,8 +48,8 @@ def verify_whole(
 ) -> Whole:
     """Check a home on an open connection, in its transaction (REPEATABLE READ, with the auditor's rights).
 
-    anchor: pinned before the transaction's snapshot was taken. public_key: the trusted key, None = signatures are not
-    checked. experiments: whose records are recomputed (None = all); registries and log are always checked whole.
+    connection, anchor: of one `proof.snapshot.anchored_snapshot`. public_key: the trusted key, None = signatures are
+    not checked. experiments: whose records are recomputed (None = all); registries and log are always checked whole.
     """
     if shut := check_readable(connection):
         return Whole(distinct(shut), None, None)

@@ -26,6 +26,7 @@ from throughline.storage.tables import outcomes
 from throughline.tracking.checking import finding
 from throughline.tracking.layout import LINKS
 from throughline.tracking.records import body_hash
+from throughline.tracking.versions import same_version
 
 _NAMED = LINKS["canonical_trades"]
 """(body key, table) of the records of the chain that a trade names."""
@@ -178,9 +179,11 @@ def _derived(
         part,
         trade,
         body,
-        lambda: (
+        lambda: same_version(
+            "canonical_trades",
+            body,
             trade_body(held["candidate"], research, held["execution"], held["outcome"])
-            | {"partition": held["outcome"].partition.isoformat()}
+            | {"partition": held["outcome"].partition.isoformat()},
         ),
         "its chain",
     )

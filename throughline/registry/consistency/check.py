@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 from sqlalchemy import Connection, Engine, text
 
 from throughline.findings import Finding, distinct, ordered
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
-from throughline.proof.errors import ProofError
+from throughline.proof.snapshot import anchored_snapshot
 from throughline.proof.tree import Frontier
 from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
@@ -58,12 +59,14 @@ def check_registry(
     held against; without an anchor the result says that it was not audited. enforces_roles: `Database.enforces_roles`.
     workers: processes that read, from some ten thousand trades on.
     """
-    if anchor is not None:
-        anchor = anchor.pin()  # before the snapshot: what is anchored later must not seem to be missing in it
-    pinned = _pinned(anchor)  # before the snapshot, which then holds all that is anchored
-    with engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        connection.execute(text("SET TRANSACTION READ ONLY"))
+    with ExitStack() as stack:
+        pinned: Anchor | None = None
+        if anchor is not None:
+            connection, pinned = stack.enter_context(anchored_snapshot(engine, anchor))
+        else:
+            connection = stack.enter_context(engine.connect())
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execute(text("SET TRANSACTION READ ONLY"))
         return check_connection(
             connection,
             scope=scope,
@@ -91,7 +94,7 @@ def check_connection(
 ) -> ConsistencyResult:
     """Do what `check_registry` does on an open connection, in its transaction.
 
-    anchor: one that was pinned (`Anchor.pin`) before the transaction's snapshot was taken.
+    connection, anchor: of one `proof.snapshot.anchored_snapshot`, where an anchor is given.
     """
     started = time.perf_counter()
     report = progress or _silent
@@ -150,13 +153,6 @@ def check_connection(
         omitted=tally.omitted,
         seconds=time.perf_counter() - started,
     )
-
-
-def _pinned(anchor: Anchor | None) -> Anchor | None:
-    try:
-        return None if anchor is None else anchor.pin()
-    except ProofError:
-        return anchor  # the audit says what is wrong with it
 
 
 def log_end(connection: Connection) -> tuple[int, str]:

@@ -5,7 +5,6 @@ Belongs here: `read_entries`. Does not belong here: rows against each other (tra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from throughline.findings import Finding
 from throughline.registry.consistency.forms import BODY, COMMON, HASH, PARTITION, UUID, Forms, Told
 from throughline.registry.consistency.reading import Chunk, lines, typed
 from throughline.tracking.checking import examine_row
+from throughline.tracking.versions import read_body
 
 
 class Entry(NamedTuple):
@@ -41,8 +41,7 @@ class Entry(NamedTuple):
         """What the body says, read at each call; None where it is not readable."""
         if self.text is None:
             return self.examined
-        body: dict[str, Any] = json.loads(self.text)
-        return body
+        return read_body(self.table, self.text)
 
 
 def read_entries(connection: Connection, forms: Forms, chunk: Chunk, part: int) -> tuple[list[Entry], list[Finding]]:

@@ -29,6 +29,7 @@ from throughline.signals.vector import NAMES
 from throughline.storage.tables import ledger_table, projection
 from throughline.tracking.layout import REGISTRIES
 from throughline.tracking.records import KINDS
+from throughline.tracking.versions import VERSION, missing_fields, version_problem
 
 NULL = r"\N"
 """How COPY writes a missing value, and how a pattern tells one: no plain text has a backslash."""
@@ -172,6 +173,8 @@ class Forms:
             return None
         if not isinstance(body, dict) or list(body) != sorted(body) or body.get("supersedes"):
             return None
+        if version_problem(self.table, body) or missing_fields(self.table, body):
+            return None
         groups: list[str] = []
         parts = [f'"{re.escape(key)}":{self._part(key, value, groups)}' for key, value in body.items()]
         if not set(self.paths) <= set(groups) or len(set(groups)) != len(groups):
@@ -181,6 +184,8 @@ class Forms:
 
     def _part(self, key: str, value: Any, groups: list[str]) -> str:
         """Return the pattern of a value, adding the paths that it captures to `groups`."""
+        if key == VERSION:
+            return re.escape(str(value))  # another version is another shape
         inner = {path.partition(".")[2] for path in self.paths if path.startswith(f"{key}.")}
         if inner:
             names = tuple(value) if isinstance(value, dict) else _REFERENCE

@@ -38,11 +38,7 @@ def check_seals(
         for day in sorted(seals[asset]):
             findings += _seal_findings(asset, day, seals[asset][day], leaves[asset].get(day, ()), by_hand)
         for day in sorted(leaves[asset].keys() - seals[asset].keys()):
-            before = WRITTEN_BEFORE.get(asset)
-            waits = (
-                before is not None and day in seals[before] and not _sealed_after(connection, experiment, asset, day)
-            )
-            if not by_hand and not waits:
+            if not by_hand and not waits_for_seal(connection, experiment, asset, day):
                 problem = f"{len(leaves[asset][day])} row(s) are under no seal of {asset} of {day}"
                 findings.append(finding(asset, f"{asset}/{day}", "seal_mismatch", problem, "a seal", "none"))
     findings += _log_findings(seals[LOG], log_leaves(held))
@@ -77,10 +73,19 @@ def _seals(connection: Connection, experiment: str, days: Sequence[date]) -> lis
     return [Seal(*row) for row in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))]
 
 
-def _sealed_after(connection: Connection, experiment: str, asset: str, day: date) -> bool:
+def waits_for_seal(connection: Connection, experiment: str, asset: str, day: date) -> bool:
+    """Return whether rows of an unsealed day of `asset` only wait for their seal.
+
+    They do where an earlier asset of the run wrote them and sealed that day itself, and `asset` has sealed no later
+    day: the run is under way, or it stopped in between and goes on from there.
+    """
+    before = WRITTEN_BEFORE.get(asset)
+    if before is None:
+        return False
     c = partition_seals.c
+    written = select(c.root).where(c.experiment == experiment, c.asset == before, c.partition == day)
     later = select(c.root).where(c.experiment == experiment, c.asset == asset, c.partition > day).limit(1)
-    return connection.execute(later).first() is not None
+    return connection.execute(written).first() is not None and connection.execute(later).first() is None
 
 
 def log_leaves(seals: Iterable[Seal]) -> dict[date, list[str]]:
