@@ -16,8 +16,8 @@ move the mean over all eight by a quarter only, and a bet that allows for all ei
 What a unit can reach is known from the decisions, before any outcome, and bets are sized by it. It depends on who took
 what: a trade that only the challenger takes can lose the stake and gain `largest_gain`, one that only the incumbent
 takes the other way round. The bounds are those of the widest day so far, not of each day: bets that change with the
-mix of a day would weigh the two kinds of trades differently, and find a difference where the mean has none (0.03 a
-trade better on one kind and worse on the other; a test holds this).
+mix of a day would weigh the two kinds of trades differently, and find a difference where the mean has none (of a
+challenger that adds trades which lose 9 % and refuses as many that do, 46 % would be rolled back in 180 days).
 """
 
 from __future__ import annotations
