@@ -1,17 +1,19 @@
-"""Error rates of the canary's judge: ``python benchmarks/judge.py [--replays N]`` (2,000: about a minute).
+"""Error rates of the canary's judge: ``python benchmarks/judge.py [--replays N]`` (2,000: about five minutes).
 
-Outcome model: 8 % x t(3), clipped to [-18 %, +30 %], less its mean. The incumbent takes every candidate, the challenger
-refuses 30 % of them: all differences have one sign, so that what a day's outcomes share does not cancel out of them
-(of models that differ both ways it would). Equal: what is refused is worth nothing. 3 points worse: it is worth 3 % a
-trade. The judge looks after every unit, and the trial is not ended by a promotion where rollbacks are counted.
+Outcome model: 8 % x t(3), clipped to [-18 %, +30 %], less its mean. The two models decide 30 % of the candidates
+differently: the challenger refuses them, or adds them, or either with equal chance. "Equal": what is decided
+differently is worth nothing in the mean. "3 points worse": what is refused gains 3 % a trade, what is added loses 3 %.
+A rug pull is a total loss (-100 %); the other trades of its kind earn so much more that the mean is as stated. The
+judge looks after every unit, and the trial is not ended by a promotion where rollbacks are counted.
 
   independent  every candidate is a unit of its own
   clustered    days of 8 candidates whose outcomes are correlated (Gaussian copula, the day's component shared)
-  overlapping  the same, and the day's component is a moving sum over three days, as if every position were held 48 h:
-               the premise of Ville's inequality does not hold then; this measures what is left of it
+  overlapping  the same, and the day's component is a moving sum over three days, as if every position were open for
+               48 h: the premise of Ville's inequality does not hold then; this measures what is left of it
+  rug days     rug pulls come together: on a few days half of the candidates are total losses
 
-Rollback is by the paired test at alpha or the tail test on stops (at -15 %) at its own alpha, as configured by default;
-nothing is totally lost in this model. Hard guards are shown apart: they judge the executed arm, and hold no error.
+Rollback is by the paired test at alpha or by the tail tests on stops (at -15 % and rugs) and on total losses, each at
+its own alpha, as configured by default. Hard guards are shown apart: they judge the executed arm, and hold no error.
 Beside it, for contrast, Mann-Whitney at p < .05 looked at every hour for 48 h, 10 candidates an hour split 1:9.
 """
 
@@ -20,8 +22,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,18 +34,20 @@ from scipy.stats import norm, rankdata, t
 
 from throughline.configuration import CanarySettings
 from throughline.learning.evidence import log_evidence, running_maximum
-from throughline.learning.judge import judge, noninferior_gains, tail_gains, tripped_guards
-from throughline.learning.pairs import DayUnits, pairs_of
-from throughline.learning.types import Health, Observation
+from throughline.learning.judge import judge, noninferior_gains, tail_gains, tripped_guards, worse_gains
+from throughline.learning.pairs import DayUnits, Pairs, day_units, pairs_of
+from throughline.learning.types import TOTAL_LOSS, Health, Observation
 
 F64 = NDArray[np.float64]
 SETTINGS = CanarySettings()
-REFUSED = 0.30
+DIFFERENT = 0.30
 A_DAY = 8
 STOP = -0.15
-BATCH = 500
+RUG_DAY = 0.5
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
 NEVER = 10**9
+DAYS = (60, 90, 120, 180)
 
 # The quantile function of the clipped t(3) as a table: its own costs a minute.
 _NORMAL = np.linspace(-5.0, 5.0, 20_001)
@@ -53,12 +56,25 @@ _MEAN = float(np.sum(_RETURN * norm.pdf(_NORMAL)) / np.sum(norm.pdf(_NORMAL)))
 
 
 @dataclass(frozen=True)
-class Market:
-    """Replays of candidates: returns and whether the challenger refused, [replays, units, candidates]."""
+class Case:
+    """What a replay is drawn from.
 
-    returns: F64
-    refused: NDArray[np.bool_]
-    stopped: NDArray[np.bool_]
+    days, size: units and candidates of each. adds: share of the differently decided candidates that only the challenger
+    takes; it refuses the others. added, refused: mean net returns of the two. rugs: share of the differently decided
+    candidates that are total losses; rugs_everywhere: likewise of all candidates. rug_days: whether rugs come together.
+    correlation: within a day; overlap: earlier days whose component a day shares.
+    """
+
+    days: int = DAYS[-1]
+    size: int = A_DAY
+    adds: float = 0.0
+    added: float = 0.0
+    refused: float = 0.0
+    rugs: float = 0.0
+    rugs_everywhere: float = 0.0
+    rug_days: bool = False
+    correlation: float = 0.27
+    overlap: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,42 +86,46 @@ class Ends:
     promoted: NDArray[np.int64]
 
 
-def market(
-    rng: np.random.Generator, replays: int, units: int, size: int, *, correlation: float, overlap: int, worth: float
-) -> Market:
-    """Draw replays. worth: mean net return of what the challenger refuses; overlap: earlier days shared by a day's."""
-    normal = rng.standard_normal((replays, units, size))
-    if correlation:
-        drawn = rng.standard_normal((replays, units + overlap))
-        shared = sum(drawn[:, k : k + units] for k in range(overlap + 1)) / np.sqrt(overlap + 1)
-        normal = np.sqrt(correlation) * np.asarray(shared)[:, :, None] + np.sqrt(1.0 - correlation) * normal
-    raw = np.interp(normal, _NORMAL, _RETURN)
-    refused = rng.random(raw.shape) < REFUSED
-    returns = raw - _MEAN + np.where(refused, worth, 0.0)
-    return Market(returns, refused, returns <= STOP)
-
-
-def units_of(drawn: Market) -> DayUnits:
-    """Return the units of all replays at once; `judge` itself is held against them (see `agreement`)."""
-    size = drawn.returns.shape[2]
-    refused = drawn.refused.sum(axis=2)
-    earned = -np.where(drawn.refused, np.clip(drawn.returns, -SETTINGS.clip, SETTINGS.clip), 0.0).sum(axis=2)
-    ours = size - refused
-    tells = (ours > 0) & (refused > 0)
-    stops = (drawn.stopped & ~drawn.refused).sum(axis=2)
-    rate = stops / np.maximum(ours, 1) - drawn.stopped.sum(axis=2) / size
-    bound = np.where(tells, refused / size, 0.0)  # half of ours x (1/ours - 1/size) + refused / size
-    zero = np.zeros(bound.shape)
-    return DayUnits(
-        candidates=np.full(refused.shape, size),
-        disagreements=refused,
-        difference=earned / size,
-        per_disagreement=earned / np.maximum(refused, 1),
-        stop_difference=np.where(tells, rate, 0.0),
-        loss_difference=zero,
-        tail_bound=bound,
-        clipped=0,
+def draw(rng: np.random.Generator, case: Case) -> Pairs:
+    """Draw one replay: the candidates of all its days, each resolved within an hour."""
+    shape = (case.days, case.size)
+    normal = rng.standard_normal(shape)
+    if case.correlation:
+        drawn = rng.standard_normal(case.days + case.overlap)
+        shared = sum(drawn[k : k + case.days] for k in range(case.overlap + 1)) / np.sqrt(case.overlap + 1)
+        normal = np.sqrt(case.correlation) * np.asarray(shared)[:, None] + np.sqrt(1.0 - case.correlation) * normal
+    different, adds = rng.random(shape) < DIFFERENT, rng.random(shape) < case.adds
+    share = case.rugs_everywhere or case.rugs
+    chance = np.full(shape, share)
+    if case.rug_days:
+        chance = np.where(rng.random(case.days) < share / RUG_DAY, RUG_DAY, 0.0)[:, None] * np.ones(shape)
+    rug = (rng.random(shape) < chance) & (different | (case.rugs_everywhere > 0.0))
+    mean = np.where(different, np.where(adds, case.added, case.refused), 0.0)
+    can_rug = different | (case.rugs_everywhere > 0.0)
+    body = np.interp(normal, _NORMAL, _RETURN) - _MEAN + np.where(can_rug, (mean + share) / (1.0 - share), mean)
+    net = np.where(rug, -1.0, body).ravel()
+    decided = int(EPOCH.timestamp() * 1000) + np.add.outer(
+        np.arange(case.days) * DAY_MS, np.arange(case.size) * 3_600_000
     )
+    return Pairs(
+        decided=decided.ravel(),
+        resolved=decided.ravel() + 3_600_000,
+        net_return=net,
+        stopped=net <= STOP,
+        lost=net <= TOTAL_LOSS,
+        challenger=(~different | adds).ravel(),
+        incumbent=(~different | ~adds).ravel(),
+        executed=np.zeros(len(net), dtype=np.bool_),
+        pnl_usd=np.full(len(net), np.nan),
+    )
+
+
+def replays_of(case: Case, replays: int, seed: int) -> DayUnits:
+    """Return the units of all replays, [replays, days] each."""
+    rng = np.random.default_rng(seed)
+    every = [day_units(draw(rng, case), SETTINGS.gain_cap) for _ in range(replays)]
+    columns = {name: np.stack([getattr(units, name) for units in every]) for name in vars(every[0]) if name != "capped"}
+    return DayUnits(**columns, capped=sum(units.capped for units in every))
 
 
 def first(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -113,77 +133,100 @@ def first(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(reached.any(axis=1), reached.argmax(axis=1), NEVER)
 
 
+def paths(units: DayUnits) -> dict[str, F64]:
+    """Return the running maximum of the logarithm of the evidence of each test, [replays, days]."""
+    tests = {
+        "worse": worse_gains(units, SETTINGS.gain_cap),
+        "noninferior": noninferior_gains(units, SETTINGS, SETTINGS.gain_cap),
+        "tail": (tail_gains(units.stop_difference, units.tail_bound, SETTINGS.tail_margin), 1.0),
+        "lost": (tail_gains(units.loss_difference, units.tail_bound, 0.0), 1.0),
+    }
+    return {name: running_maximum(log_evidence(gains, width)) for name, (gains, width) in tests.items()}
+
+
 def ends(units: DayUnits) -> Ends:
     """Look after every unit of every replay."""
-    goal = np.log(1.0 / SETTINGS.alpha)
-    worse = first(running_maximum(log_evidence(-units.per_disagreement / SETTINGS.clip)) >= goal)
-    tail_path = log_evidence(tail_gains(units.stop_difference, units.tail_bound, SETTINGS.tail_margin))
-    tail = first(running_maximum(tail_path) >= np.log(1.0 / SETTINGS.tail_alpha))
-    count = np.arange(1, units.difference.shape[1] + 1)
+    found = paths(units)
+    goal, tail_goal = np.log(1.0 / SETTINGS.alpha), np.log(1.0 / SETTINGS.tail_alpha)
+    tail = first((found["tail"] >= tail_goal) | (found["lost"] >= tail_goal))
+    back = np.minimum(first(found["worse"] >= goal), tail)
+    mean = np.cumsum(units.difference, axis=1) / np.arange(1, units.difference.shape[1] + 1)
     pairs = np.cumsum(units.candidates, axis=1)
-    promoted = first(
-        (running_maximum(log_evidence(noninferior_gains(units, SETTINGS))) >= goal)
-        & (np.cumsum(units.difference, axis=1) / count > -SETTINGS.margin)
-        & (pairs >= SETTINGS.minimum_pairs)
-    )
-    back = np.minimum(worse, tail)
+    promoted = first((found["noninferior"] >= goal) & (mean > -SETTINGS.margin) & (pairs >= SETTINGS.minimum_pairs))
     return Ends(back, tail, np.where(promoted < back, promoted, NEVER))
 
 
-def batches(replays: int) -> Iterator[int]:
-    for start in range(0, replays, BATCH):
-        yield min(BATCH, replays - start)
+def line(what: str, when: NDArray[np.int64], horizons: tuple[int, ...]) -> None:
+    print(f"  {what:<66}" + "  ".join(f"{np.mean(when < horizon):9.2%}" for horizon in horizons))
 
 
-def run(
-    seed: int, replays: int, units: int, size: int, *, correlation: float = 0.0, overlap: int = 0, worth: float = 0.0
-) -> Ends:
-    rng = np.random.default_rng(seed)
-    found = [
-        ends(units_of(market(rng, n, units, size, correlation=correlation, overlap=overlap, worth=worth)))
-        for n in batches(replays)
-    ]
-    return Ends(
-        np.concatenate([item.rolled_back for item in found]),
-        np.concatenate([item.by_tail for item in found]),
-        np.concatenate([item.promoted for item in found]),
+def heading(title: str, what: str, horizons: tuple[int, ...]) -> None:
+    print(f"\n{title}\n  {what:<66}" + "  ".join(f"{horizon:9,d}" for horizon in horizons))
+
+
+def table(title: str, replays: int, horizons: tuple[int, ...], what: str, case: Case) -> None:
+    """Print both errors and both powers of a challenger that only refuses, then of one that only adds."""
+    boundary = SETTINGS.margin / DIFFERENT
+    for kind, adds in (("refuses", 0.0), ("adds", 1.0)):
+        heading(f"{title}; the challenger {kind} trades", what, horizons)
+
+        def of(loss: float, seed: int, adds: float = adds) -> Ends:
+            shape = replace(case, days=horizons[-1], adds=adds, added=-loss, refused=loss)
+            return ends(replays_of(shape, replays, seed))
+
+        losses = (0.0, 0.03, 0.005, boundary, -0.03)
+        equal, worse, half, edge, better = (of(loss, seed) for seed, loss in enumerate(losses, 1))
+        line("false rollback of an equal model", equal.rolled_back, horizons)
+        line("  of these by the tail tests", equal.by_tail, horizons)
+        line("power: rollback of a model 3 points worse", worse.rolled_back, horizons)
+        line("power: rollback of a model 0.5 points worse", half.rolled_back, horizons)
+        line("false promotion of a model 3 points worse", worse.promoted, horizons)
+        line(f"false promotion exactly at the margin ({100 * boundary:.2f} points worse)", edge.promoted, horizons)
+        line("power: promotion of an equal model", equal.promoted, horizons)
+        line("power: promotion of a model 3 points better", better.promoted, horizons)
+
+
+RUGS: tuple[tuple[str, Case], ...] = (
+    ("adds trades that lose 3 %, 5 % rugs", Case(adds=1.0, added=-0.03, rugs=0.05)),
+    ("adds trades that lose 3 %, 10 % rugs", Case(adds=1.0, added=-0.03, rugs=0.10)),
+    ("adds trades that lose 6 %, 10 % rugs", Case(adds=1.0, added=-0.06, rugs=0.10)),
+    ("refuses trades that lose 3 %, 10 % rugs (it is better)", Case(refused=-0.03, rugs=0.10)),
+    ("refuses trades that gain 3 %, 3 % rugs in all trades", Case(refused=0.03, rugs_everywhere=0.03)),
+    ("equal, refuses; 1 % rugs in all trades", Case(rugs_everywhere=0.01)),
+    ("equal, refuses; 3 % rugs in all trades", Case(rugs_everywhere=0.03)),
+    ("equal, adds; 1 % rugs in all trades", Case(adds=1.0, rugs_everywhere=0.01)),
+    ("equal, adds; 3 % rugs in all trades", Case(adds=1.0, rugs_everywhere=0.03)),
+    ("equal: adds and refuses trades that lose 6 %, no rugs", Case(adds=0.5, added=-0.06, refused=-0.06)),
+    ("worse: adds what loses 3 %, refuses what gains 3 %, no rugs", Case(adds=0.5, added=-0.03, refused=0.03)),
+    ("better: adds what gains 3 %, refuses what loses 3 %, no rugs", Case(adds=0.5, added=0.03, refused=-0.03)),
+)
+"""Challengers where trades can be total losses, and such that differ from the incumbent both ways."""
+
+
+def rug_tables(replays: int) -> None:
+    """Print how often each case of `RUGS` is promoted and rolled back, on four kinds of days."""
+    kinds: tuple[tuple[str, int, bool], ...] = (
+        ("clustered", 0, False),
+        ("clustered, rug days", 0, True),
+        ("overlapping", 2, False),
+        ("overlapping, rug days", 2, True),
     )
-
-
-def shares(when: NDArray[np.int64], horizons: tuple[int, ...]) -> str:
-    return "  ".join(f"{np.mean(when < horizon):9.2%}" for horizon in horizons)
-
-
-def table(title: str, replays: int, horizons: tuple[int, ...], size: int, what: str, **shape: float) -> None:
-    correlation, overlap = float(shape.get("correlation", 0.0)), int(shape.get("overlap", 0))
-    boundary = SETTINGS.margin / REFUSED
-    print(f"\n{title}")
-    print(f"  {what:<64}" + "  ".join(f"{horizon:9,d}" for horizon in horizons))
-
-    def of(worth: float, seed: int) -> Ends:
-        return run(seed, replays, horizons[-1], size, correlation=correlation, overlap=overlap, worth=worth)
-
-    equal = of(0.0, 1)
-    print(f"  {'false rollback of an equal model':<64}{shares(equal.rolled_back, horizons)}")
-    print(f"  {'  of these by the tail test':<64}{shares(equal.by_tail, horizons)}")
-    worse = of(0.03, 2)
-    print(f"  {'power: rollback of a model 3 points worse':<64}{shares(worse.rolled_back, horizons)}")
-    half = of(0.005, 3)
-    print(f"  {'power: rollback of a model 0.5 points worse':<64}{shares(half.rolled_back, horizons)}")
-    print(f"  {'false promotion of a model 3 points worse':<64}{shares(worse.promoted, horizons)}")
-    edge = of(boundary, 4)
-    label = f"false promotion exactly at the margin ({100 * boundary:.2f} points worse)"
-    print(f"  {label:<64}{shares(edge.promoted, horizons)}")
-    print(f"  {'power: promotion of an equal model':<64}{shares(equal.promoted, horizons)}")
-    better = of(-0.03, 5)
-    print(f"  {'power: promotion of a model 3 points better':<64}{shares(better.promoted, horizons)}")
+    for place, (kind, overlap, rug_days) in enumerate(kinds):
+        title = f"(d{place + 1}) total losses and both ways, {A_DAY} candidates a day, correlation 0.27, {kind}"
+        heading(title, "promoted within so many days; below it, rolled back", DAYS)
+        for seed, (what, case) in enumerate(RUGS, 100):
+            if rug_days and not case.rugs and not case.rugs_everywhere:
+                continue
+            found = ends(replays_of(replace(case, overlap=overlap, rug_days=rug_days), replays, seed))
+            line(what, found.promoted, DAYS)
+            line("  the same, rolled back", found.rolled_back, DAYS)
 
 
 def realised_correlation(correlation: float) -> float:
     """Return the correlation of two returns of one day."""
-    rng = np.random.default_rng(6)
-    drawn = market(rng, 1, 200_000, 2, correlation=correlation, overlap=0, worth=0.0)
-    return float(np.corrcoef(drawn.returns[0, :, 0], drawn.returns[0, :, 1])[0, 1])
+    drawn = draw(np.random.default_rng(6), Case(days=200_000, size=2, correlation=correlation))
+    first_of_day, second = drawn.net_return.reshape(-1, 2).T
+    return float(np.corrcoef(first_of_day, second)[0, 1])
 
 
 def mann_whitney(replays: int, worth: float) -> tuple[float, float]:
@@ -209,7 +252,7 @@ def guards(replays: int) -> None:
     rng = np.random.default_rng(8)
     drawn = np.interp(rng.standard_normal((replays, counts[-1])), _NORMAL, _RETURN) - _MEAN
     print("\nHard guards on the executed trades of an equal model (independent; no error is held here)")
-    print(f"  {'executed trades':<64}" + "  ".join(f"{count:9,d}" for count in counts))
+    print(f"  {'executed trades':<66}" + "  ".join(f"{count:9,d}" for count in counts))
     drawdown, streak = [], []
     for count in counts:
         money = np.concatenate([np.zeros((replays, 1)), np.cumsum(drawn[:, :count], axis=1)], axis=1)
@@ -220,48 +263,36 @@ def guards(replays: int) -> None:
             run_length = np.where(drawn[:, k] < 0.0, run_length + 1, 0)
             longest = np.maximum(longest, run_length)
         streak.append(float(np.mean(longest >= SETTINGS.max_loss_streak)))
-    told = f"drawdown above {SETTINGS.max_drawdown:g} positions"
-    print(f"  {told:<64}" + "  ".join(f"{share:9.2%}" for share in drawdown))
-    print(f"  {f'{SETTINGS.max_loss_streak} losses in a row':<64}" + "  ".join(f"{share:9.2%}" for share in streak))
+    what = f"drawdown above {SETTINGS.max_drawdown:g} positions"
+    print(f"  {what:<66}" + "  ".join(f"{share:9.2%}" for share in drawdown))
+    print(f"  {f'{SETTINGS.max_loss_streak} losses in a row':<66}" + "  ".join(f"{share:9.2%}" for share in streak))
 
 
-def observations(drawn: Market, replay: int) -> list[Observation]:
-    """Return one replay as the rows that `judge` is given; days are one apart and resolve within the day."""
-    _, units, size = drawn.returns.shape
-    start = int(EPOCH.timestamp() * 1000)
-    rows = []
-    for unit in range(units):
-        for k in range(size):
-            at = start + unit * 86_400_000 + k * 3_600_000
-            refused = bool(drawn.refused[replay, unit, k])
-            net = float(drawn.returns[replay, unit, k])
-            stopped = bool(drawn.stopped[replay, unit, k])
-            rows.append(Observation(f"{unit}-{k}", at, at + 3_600_000, net, stopped, False, not refused, True))
-    return rows
+def observations(drawn: Pairs) -> list[Observation]:
+    """Return one replay as the rows that `judge` is given."""
+    facts = (drawn.decided, drawn.resolved, drawn.net_return, drawn.stopped, drawn.lost)
+    columns = (*facts, drawn.challenger, drawn.incumbent)
+    rows = zip(*(item.tolist() for item in columns), strict=True)
+    return [Observation(str(place), *row) for place, row in enumerate(rows)]
 
 
 def agreement(replays: int) -> float:
     """Return the largest relative difference between e-values of `judge` and of the replays done at once."""
-    drawn = market(np.random.default_rng(9), replays, 60, A_DAY, correlation=0.27, overlap=0, worth=0.01)
-    units = units_of(drawn)
-    paths = (
-        log_evidence(-units.per_disagreement / SETTINGS.clip),
-        log_evidence(tail_gains(units.stop_difference, units.tail_bound, SETTINGS.tail_margin)),
-        log_evidence(noninferior_gains(units, SETTINGS)),
-    )
-    largest = [np.exp(running_maximum(path)[:, -1]) for path in paths]
+    case, rng = Case(days=60, adds=0.5, added=-0.01, rugs_everywhere=0.02), np.random.default_rng(9)
     apart = 0.0
-    for replay in range(replays):
+    for _ in range(replays):
+        drawn = draw(rng, case)
+        units = day_units(drawn, SETTINGS.gain_cap)
         told = judge(
-            observations(drawn, replay),
+            observations(drawn),
             Health(),
             SETTINGS,
             started=EPOCH,
-            as_of=EPOCH + timedelta(days=60),
+            as_of=EPOCH + timedelta(days=case.days),
             position_usd=2_000.0,
         )
-        for ours, theirs in zip((told.worse, told.tail, told.noninferior), largest, strict=True):
-            apart = max(apart, abs(ours / float(theirs[replay]) - 1.0))
+        for name, path in paths(units).items():
+            apart = max(apart, abs(getattr(told, name) / float(np.exp(path[-1])) - 1.0))
     return apart
 
 
@@ -276,18 +307,17 @@ def best_of(times: int, call: object) -> float:
 
 def speed() -> None:
     count = 100_000
-    drawn = market(np.random.default_rng(10), 1, count // A_DAY, A_DAY, correlation=0.0, overlap=0, worth=0.0)
-    rows = observations(drawn, 0)
-    as_of = EPOCH + timedelta(days=count // A_DAY)
-    column = drawn.returns.reshape(-1)
+    days = count // A_DAY
+    drawn = draw(np.random.default_rng(10), Case(days=days))
+    rows = observations(drawn)
+    as_of = EPOCH + timedelta(days=days)
+    column = drawn.net_return
     bare = best_of(20, lambda: np.cumsum(column))
     columns = best_of(3, lambda: pairs_of(rows))
-    whole = best_of(
-        3, lambda: judge(rows, Health(), SETTINGS, started=EPOCH, as_of=as_of, position_usd=2_000.0)
-    )
+    whole = best_of(3, lambda: judge(rows, Health(), SETTINGS, started=EPOCH, as_of=as_of, position_usd=2_000.0))
     process = best_of(3, lambda: log_evidence(column))
     guard = best_of(3, lambda: tripped_guards(pairs_of(rows[:1_000]), Health(), SETTINGS, 2_000.0))
-    print(f"\nSpeed, {count:,} observations in {count // A_DAY:,} days, best of 3; ratios to a bare numpy cumsum")
+    print(f"\nSpeed, {count:,} observations in {days:,} days, best of 3; ratios to a bare numpy cumsum")
     for what, taken in (
         ("numpy cumsum of the returns", bare),
         ("one e-process with every observation a unit", process),
@@ -295,7 +325,7 @@ def speed() -> None:
         ("guards over 1,000 executed trades", guard),
         ("judge, all of it", whole),
     ):
-        print(f"  {what:<64}{1e3 * taken:9.2f} ms  {taken / bare:9.0f} x")
+        print(f"  {what:<66}{1e3 * taken:9.2f} ms  {taken / bare:9.0f} x")
 
 
 def main() -> None:
@@ -303,23 +333,27 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=2_000)
     replays = parser.parse_args().replays
     started = time.perf_counter()
-    print(f"{replays:,} replays each; standard error of 5 %: {np.sqrt(0.05 * 0.95 / replays):.2%}, of 80 %: "
-          f"{np.sqrt(0.8 * 0.2 / replays):.2%}")
-    print(f"alpha {SETTINGS.alpha:g}, tail alpha {SETTINGS.tail_alpha:g}, clip {SETTINGS.clip:g}, margin "
-          f"{SETTINGS.margin:g} a candidate, tail margin {SETTINGS.tail_margin:g}; 30 % decided differently")
-    table("(a) independent candidates, each a unit", replays, (300, 500, 1_000), 1, "candidates")
-    days = (60, 90, 120, 180)
+    print(
+        f"{replays:,} replays each; standard error of 5 %: {np.sqrt(0.05 * 0.95 / replays):.2%}, of 80 %: "
+        f"{np.sqrt(0.8 * 0.2 / replays):.2%}"
+    )
+    print(
+        f"alpha {SETTINGS.alpha:g}, tail alpha {SETTINGS.tail_alpha:g}, gain cap {SETTINGS.gain_cap:g}, margin "
+        f"{SETTINGS.margin:g} a candidate, tail margin {SETTINGS.tail_margin:g}; 30 % decided differently"
+    )
+    alone = Case(size=1, correlation=0.0)
+    table("(a) independent candidates, each a unit", replays, (300, 500, 1_000), "candidates", alone)
     for correlation in (0.15, 0.27):
-        realised = f"correlation within a day {correlation:g} (of the returns themselves: "
-        realised += f"{realised_correlation(correlation):.2f})"
-        title = f"(b) clustered, {A_DAY} candidates a day, {realised}"
-        table(title, replays, days, A_DAY, "days", correlation=correlation)
+        title = f"(b) clustered, {A_DAY} candidates a day, correlation within a day {correlation:g} (of the returns "
+        title += f"themselves: {realised_correlation(correlation):.2f})"
+        table(title, replays, DAYS, "days", Case(correlation=correlation))
     title = f"(c) overlapping days, {A_DAY} candidates a day, correlation 0.27 shared over three days"
-    table(title, replays, (*days, 360), A_DAY, "days", correlation=0.27, overlap=2)
+    table(title, replays, (*DAYS, 360), "days", Case(overlap=2))
+    rug_tables(replays)
     print("\nMann-Whitney p < .05, unpaired 1:9, 480 candidates in 48 h          48 looks  last only")
     for what, worth in (("false rollback of an equal model", 0.0), ("power: rollback of a model 3 points worse", 0.03)):
         ever, last = mann_whitney(replays, worth)
-        print(f"  {what:<64}{ever:9.2%}  {last:9.2%}")
+        print(f"  {what:<66}{ever:9.2%}  {last:9.2%}")
     guards(replays)
     print(f"\njudge() against the replays done at once: e-values differ by {agreement(20):.1e} at most (20 replays)")
     speed()

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from throughline.errors import SettingsError
 
@@ -110,8 +110,9 @@ class CanarySettings(_Frozen):
     share: of episodes that the challenger decides; max_notional_share: of the fund that its open positions may hold
     at once (a position is a fifth of the fund by default, so less than that would let it trade nothing). alpha: error
     of rollback, of promotion and of the watch after it, however often one looks; tail_alpha: of the tests on stops
-    and on total losses; clip: largest paired difference that counts, fraction of the stake; margin: by which a
-    challenger may be worse a candidate and still count as not worse; tail_margin: likewise of the stop rate.
+    and on total losses; gain_cap: larger gains count as it, or as the profit target where that is larger (fraction of
+    the stake; losses count in full); margin: by which a challenger may be worse a candidate and still count as not
+    worse; tail_margin: likewise of the stop rate.
     Promotion needs `minimum_hours`, `minimum_pairs` resolved pairs and `minimum_trades` executed ones; `limit_days`
     end in rejection. Guards, which hold no error (benchmarks/judge.py): drawdown in stakes of one position, losses in
     a row, and shares of the decisions; one is incomplete where more than `incomplete_above` of its features are
@@ -122,7 +123,7 @@ class CanarySettings(_Frozen):
     max_notional_share: float = Field(default=0.25, gt=0, le=1)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     tail_alpha: float = Field(default=0.01, gt=0, lt=0.5)
-    clip: float = Field(default=0.35, gt=0, le=1)
+    gain_cap: float = Field(default=0.35, gt=0, le=1, validation_alias=AliasChoices("gain_cap", "clip"))
     margin: float = Field(default=0.005, gt=0, lt=0.35)
     tail_margin: float = Field(default=0.02, ge=0, lt=1)
     minimum_hours: int = Field(default=48, ge=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughline.learning.evidence import FRACTIONS, e_value, log_evidence, running_maximum
+from throughline.learning.evidence import FRACTIONS, LARGEST_FRACTION, e_value, log_evidence, running_maximum
 
 GAINS = st.lists(st.floats(-1.0, 3.0), min_size=1, max_size=40)
 
@@ -58,6 +58,20 @@ def test_bets_may_be_sized_by_what_is_known_before_the_outcome() -> None:
     assert np.exp(log_evidence(gains)[:, -1]).mean() == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_wider_bound_leaves_the_bet_what_it_was_up_to_a_limit() -> None:
+    unit, narrow, wide = np.array([0.1, -0.2, 0.3]), 0.35, 1.0
+    capped = [min(fraction * wide / narrow, LARGEST_FRACTION) / wide for fraction in FRACTIONS]
+    made = [math.prod(1.0 + bet * value for value in unit.tolist()) for bet in capped]
+    path = log_evidence(unit / wide, wide / narrow)
+    assert e_value(float(path[-1])) == pytest.approx(math.fsum(made) / len(made), rel=1e-9)
+    assert np.array_equal(log_evidence(unit, np.ones(3)), log_evidence(unit))
+
+
+@given(GAINS, st.floats(1.0, 1e6))
+def test_the_capital_never_ends_whatever_the_width(gains: list[float], width: float) -> None:
+    assert np.isfinite(log_evidence(np.array(gains), width)).all()
+
+
 def test_an_edge_is_found_whether_it_is_small_or_large() -> None:
     rng = np.random.default_rng(4)
     for mean, units in ((0.03, 12_000), (0.1, 1_500), (0.4, 150)):
@@ -70,6 +84,8 @@ def test_a_bound_that_does_not_hold_is_refused() -> None:
         log_evidence(np.array([0.1, -1.1]))
     with pytest.raises(ValueError, match="below -1"):
         log_evidence(np.array([0.1, np.nan]))
+    with pytest.raises(ValueError, match="width of 0.5 is below 1"):
+        log_evidence(np.array([0.1, 0.2]), np.array([1.0, 0.5]))
 
 
 @settings(max_examples=20)

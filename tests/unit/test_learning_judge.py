@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from throughline.configuration import CanarySettings
 from throughline.learning.evidence import log_evidence, running_maximum
-from throughline.learning.judge import judge, noninferior_gains, tail_gains
-from throughline.learning.pairs import day_units, pairs_of
+from throughline.learning.judge import judge, noninferior_gains, tail_gains, worse_gains
+from throughline.learning.pairs import DayUnits, Pairs, day_units, pairs_of
 from throughline.learning.types import Health, Judgement, Observation
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -24,6 +24,7 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 T0 = int(START.timestamp() * 1000)
 SETTINGS = CanarySettings(max_drawdown=0.6, max_loss_streak=8)
+CAP = SETTINGS.gain_cap
 WELL = Health(decisions=1_000)
 
 
@@ -142,27 +143,68 @@ def test_a_look_is_the_e_process_of_its_parts(rows: list[Observation], days: flo
     told = look(rows, days)
     now = T0 + int(days * DAY)
     still = [row.decided // DAY for row in rows if row.resolved > now] + [now // DAY]
-    units = day_units(pairs_of([row for row in rows if row.decided // DAY < min(still)]), SETTINGS.clip)
+    units = day_units(pairs_of([row for row in rows if row.decided // DAY < min(still)]), CAP)
     assert told.units == len(units)
     assert told.pairs == units.candidates.sum()
     if len(units):
-        for gains, value in (
-            (-units.per_disagreement / SETTINGS.clip, told.worse),
-            (noninferior_gains(units, SETTINGS), told.noninferior),
-            (tail_gains(units.stop_difference, units.tail_bound, SETTINGS.tail_margin), told.tail),
-            (tail_gains(units.loss_difference, units.tail_bound, 0.0), told.lost),
+        for (gains, width), value in (
+            (worse_gains(units, CAP), told.worse),
+            (noninferior_gains(units, SETTINGS, CAP), told.noninferior),
+            ((tail_gains(units.stop_difference, units.tail_bound, SETTINGS.tail_margin), 1.0), told.tail),
+            ((tail_gains(units.loss_difference, units.tail_bound, 0.0), 1.0), told.lost),
         ):
-            assert math.log(value) == pytest.approx(float(running_maximum(log_evidence(gains))[-1]), abs=1e-8)
+            assert math.log(value) == pytest.approx(float(running_maximum(log_evidence(gains, width))[-1]), abs=1e-8)
 
 
-@given(ROWS)
-def test_units_keep_their_bounds(rows: list[Observation]) -> None:
-    units = day_units(pairs_of(rows), SETTINGS.clip)
-    assert (np.abs(units.per_disagreement) <= SETTINGS.clip * (1 + 1e-12)).all()
+@given(ROWS, st.sampled_from([0.1, 0.35, 1.0, 2.5]))
+def test_units_keep_their_bounds(rows: list[Observation], cap: float) -> None:
+    units = day_units(pairs_of(rows), cap)
+    assert (units.per_disagreement <= units.above * (1 + 1e-12)).all()
+    assert (-units.per_disagreement <= units.below * (1 + 1e-12)).all()
+    assert (np.diff(units.above) >= 0).all()
+    assert (np.diff(units.below) >= 0).all()
     assert (np.abs(units.stop_difference) <= units.tail_bound).all()
-    assert (noninferior_gains(units, SETTINGS) >= -1.0 - 1e-12).all()
+    for gains, width in (worse_gains(units, cap), noninferior_gains(units, SETTINGS, cap)):
+        assert (gains >= -1.0 - 1e-12).all()
+        assert (width >= 1.0 - 1e-12).all()
+        assert (gains[units.disagreements == 0] == 0.0).all()
     share = units.disagreements / units.candidates
     assert units.difference == pytest.approx(units.per_disagreement * share)
+
+
+@given(ROWS, st.integers(0, 9))
+def test_bounds_of_a_unit_do_not_depend_on_any_outcome(rows: list[Observation], shift: int) -> None:
+    other = [replace(row, net_return=(-1.0) ** shift * 0.01 * shift) for row in rows]
+    units, others = (day_units(pairs_of(item), CAP) for item in (rows, other))
+    assert np.array_equal(units.above, others.above)
+    assert np.array_equal(units.below, others.below)
+
+
+@given(ROWS, st.floats(-1.5, 9.0), st.integers(0, 39))
+def test_a_loss_counts_down_to_the_stake_and_a_gain_up_to_the_cap(
+    rows: list[Observation], net: float, place: int
+) -> None:
+    if not rows:
+        return
+    row = rows[place % len(rows)]
+    rows = [replace(item, net_return=net) if item is row else replace(item, net_return=0.0) for item in rows]
+    units = day_units(pairs_of(rows), CAP)
+    side = row.challenger_takes - row.incumbent_takes
+    assert float(units.difference @ units.candidates) == pytest.approx(side * min(max(net, -1.0), CAP), abs=1e-12)
+    assert units.capped == (side != 0 and net > CAP)
+
+
+def test_a_unit_can_lose_the_stake_by_a_trade_that_is_added_and_gain_it_by_one_that_is_refused() -> None:
+    ours, theirs = (True, False), (False, True)
+    added = [seen(0, 0, 0.1, ours), seen(0, 1, 0.1, (True, True))]
+    refused = [seen(1, 0, 0.1, theirs)]
+    mixed = [seen(2, 0, 0.1, ours), seen(2, 1, 0.1, ours), seen(2, 2, 0.1, theirs), seen(3, 0, 0.1, (True, True))]
+    only = day_units(pairs_of(added), CAP)
+    assert (only.above[0], only.below[0]) == (CAP, 1.0)
+    assert day_units(pairs_of(refused), CAP).above[0] == 1.0
+    units = day_units(pairs_of([*mixed, *(replace(row, decided=row.decided + 5 * DAY) for row in added)]), CAP)
+    assert units.above == pytest.approx([(2 * CAP + 1) / 3] * 3)  # the widest so far, though the last day is narrower
+    assert units.below == pytest.approx([(CAP + 2) / 3] * 2 + [1.0])
 
 
 def test_stop_rates_are_compared_among_what_each_took() -> None:
@@ -175,7 +217,7 @@ def test_stop_rates_are_compared_among_what_each_took() -> None:
         seen(0, 4, 0.1, theirs),
         seen(0, 5, -0.15, (False, False), stopped=True),
     ]
-    units = day_units(pairs_of(rows), SETTINGS.clip)
+    units = day_units(pairs_of(rows), CAP)
     assert units.stop_difference[0] == pytest.approx(2 / 3 - 1 / 4)
     # At most: everything with a positive share is stopped and nothing else.
     assert units.tail_bound[0] == pytest.approx(2 * (1 / 3 - 1 / 4) + 1 / 3)
@@ -383,24 +425,34 @@ def test_what_was_decided_before_the_trial_does_not_count() -> None:
     assert look([seen(-3, 0, -0.9, (True, True), pnl=-5_000.0), *harmless()], 9) == look(harmless(), 9)
 
 
-def test_one_absurd_outlier_is_clipped_counted_and_decides_nothing() -> None:
+def test_an_absurd_gain_counts_as_the_cap_and_decides_nothing() -> None:
     rows = season(7, 20, 0.0)
     calm = look(rows, 25)
-    for net in (1e6, -1.0):
-        absurd = replace(rows[8 * 10 + 1], net_return=net, challenger_takes=True, incumbent_takes=False)
-        told = look([*(row for row in rows if row.candidate != absurd.candidate), absurd], 25)
-        assert told.verdict == "extend"
-        assert "(1 clipped at 35 %)" in told.reason
-        assert told.mean_difference is not None
-        assert calm.mean_difference is not None
-        assert abs(told.mean_difference - calm.mean_difference) <= 0.7 / 8 / 20 + 1e-9
-        assert told.worse <= 20.0
-        assert told.noninferior <= 20.0
-    assert "(0 clipped at 35 %)" in calm.reason
+    absurd = replace(rows[8 * 10 + 1], net_return=1e6, challenger_takes=True, incumbent_takes=False)
+    told = look([*(row for row in rows if row.candidate != absurd.candidate), absurd], 25)
+    assert told.verdict == "extend"
+    assert "(1 gains counted as 35 %)" in told.reason
+    assert told.mean_difference is not None
+    assert calm.mean_difference is not None
+    assert abs(told.mean_difference - calm.mean_difference) <= 0.7 / 8 / 20 + 1e-9
+    assert told.noninferior <= 20.0
+    assert "(0 gains counted as 35 %)" in calm.reason
+
+
+def test_gains_count_up_to_the_profit_target_where_that_is_larger() -> None:
+    rows = [seen(0, 0, 0.55, (True, False))]
+    for target, counted in ((0.3, 0.35), (0.5, 0.5), (0.6, 0.55)):
+        assert look(rows, 3, take_profit=target).mean_difference == pytest.approx(counted)
+
+
+def test_one_total_loss_weighs_as_much_as_three_full_gains() -> None:
+    rows = [seen(day, 0, net, (True, False), lost=net == -1.0) for day, net in enumerate([0.33, 0.33, 0.33, -1.0])]
+    assert look(rows, 8).mean_difference == pytest.approx(-0.0025)
 
 
 def test_days_to_a_verdict_shrink_as_evidence_gathers_and_are_right_where_it_grows_evenly() -> None:
-    rows = [seen(day, k, 0.05, (k > 0, True)) for day in range(80) for k in range(4)]
+    # Trades that only the challenger takes: what it refuses must be watched far longer (see the judge's docstring).
+    rows = [seen(day, k, -0.05, (True, k > 0)) for day in range(80) for k in range(4)]
     told = [look(rows, day) for day in range(8, 60)]
     open_looks = [item for item in told if item.verdict == "extend"]
     end = 8 + len(open_looks)
@@ -422,12 +474,76 @@ def test_a_candidate_that_comes_twice_or_without_numbers_is_refused() -> None:
         look([replace(row, executed=True)], 3)
 
 
-def test_equal_models_are_seldom_rolled_back_though_days_hang_together() -> None:
-    # 300 replays of 60 days with a look after each; benchmarks/judge.py does it in earnest.
+# --- errors over many replays; benchmarks/judge.py measures them in earnest ------------------------------------------
+
+
+def replay(rng: np.random.Generator, days: int, adds: float, worth: tuple[float, float], rugs: float) -> DayUnits:
+    """Units of `days` days of 8 correlated candidates, of which 30 % are decided differently.
+
+    adds: share of those that only the challenger takes. worth: mean return of what it adds and of what it refuses, in
+    which the share `rugs` is lost whole.
+    """
+    shape = (days, 8)
+    shared = math.sqrt(0.3) * rng.standard_normal((days, 1))
+    body = 0.1 * np.clip(shared + math.sqrt(0.7) * rng.standard_normal(shape), -1.8, 1.8)
+    differs = rng.random(shape) < 0.3
+    added = rng.random(shape) < adds
+    rug = differs & (rng.random(shape) < rugs)
+    mean = np.where(added, *worth)
+    net = np.where(rug, -1.0, body + np.where(differs, (mean + rugs) / (1.0 - rugs), 0.0)).ravel()
+    decided = T0 + np.repeat(np.arange(days), 8) * DAY + np.tile(np.arange(8), days) * HOUR
+    return day_units(
+        Pairs(
+            decided=decided,
+            resolved=decided + DAY,
+            net_return=net,
+            stopped=net <= -0.15,
+            lost=rug.ravel(),
+            challenger=(~differs | added).ravel(),
+            incumbent=(~differs | ~added).ravel(),
+            executed=np.zeros(net.shape, dtype=bool),
+            pnl_usd=np.full(net.shape, np.nan),
+        ),
+        CAP,
+    )
+
+
+def shares(days: int, adds: float, worth: tuple[float, float], rugs: float, replays: int = 300) -> tuple[float, float]:
+    """Return the shares of replays in which 'it earns less' and 'it is not worse' were ever shown."""
     rng = np.random.default_rng(11)
-    shape = (300, 60, 6)
-    shared = 0.08 * rng.standard_t(3, (300, 60, 1)) * math.sqrt(0.3)
-    own = 0.08 * rng.standard_t(3, shape) * math.sqrt(0.7)
-    difference = np.clip(shared + own, -0.30, 0.30)
-    path = running_maximum(log_evidence(-difference.mean(axis=2) / SETTINGS.clip))
-    assert (path[:, -1] >= math.log(20.0)).mean() <= 0.05
+    found = []
+    for _ in range(replays):
+        units = replay(rng, days, adds, worth, rugs)
+        tests = worse_gains(units, CAP), noninferior_gains(units, SETTINGS, CAP)
+        found.append([running_maximum(log_evidence(gains, width))[-1] >= math.log(20.0) for gains, width in tests])
+    worse, noninferior = np.mean(found, axis=0)
+    return float(worse), float(noninferior)
+
+
+@pytest.mark.parametrize("rugs", [0.05, 0.10])
+def test_a_challenger_that_adds_worse_trades_with_rugs_is_seldom_found_not_worse(rugs: float) -> None:
+    # With losses cut off at 35 % it was in 37 % and 81 % of the replays (issue 8, finding B).
+    assert shares(120, 1.0, (-0.03, 0.0), rugs)[1] <= 0.05
+
+
+def test_a_challenger_that_refuses_rugs_is_seldom_found_to_earn_less() -> None:
+    # With losses cut off at 35 %: 69 %.
+    assert shares(120, 0.0, (0.0, -0.03), 0.10)[0] <= 0.05
+
+
+@pytest.mark.parametrize("adds", [0.0, 1.0])
+def test_equal_models_are_seldom_found_to_differ_with_rugs_and_without(adds: float) -> None:
+    for rugs in (0.0, 0.03):
+        assert shares(120, adds, (0.0, 0.0), rugs)[0] <= 0.05
+
+
+@pytest.mark.parametrize("worth", [-0.06, -0.09])
+def test_a_challenger_that_adds_what_loses_and_refuses_what_loses_as_much_is_equal(worth: float) -> None:
+    # Bets by the bound of each day would weigh additions nearly three times as much as refusals: 19 % and 46 %.
+    assert shares(180, 0.5, (worth, worth), 0.0, replays=200)[0] <= 0.05
+
+
+def test_the_power_without_rugs() -> None:
+    assert shares(120, 0.0, (0.0, 0.0), 0.0)[1] >= 0.2  # promotion of an equal model
+    assert shares(180, 0.0, (0.0, 0.03), 0.0, replays=100)[0] >= 0.75  # rollback of one that refuses what gains 3 %
+    assert shares(120, 1.0, (-0.03, 0.0), 0.0, replays=100)[0] >= 0.75  # rollback of one that adds what loses 3 %

@@ -85,6 +85,7 @@ def look(
         open_days=evidence.open_days,
         watching=watching,
         position_usd=settings.sizing.small_fund_usd / settings.sizing.max_positions,
+        take_profit=settings.exits.take_profit,
     )
     if found is None:
         record_look(engine, experiment.id, challenger[1], told)

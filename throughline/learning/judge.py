@@ -7,6 +7,10 @@ losses than the incumbent), then the paired test 'it earns less', then promotion
 guards holds its error however often one looks; each has an error of its own, so the sum over the three that roll back
 is alpha + 2 tail_alpha. Too little evidence extends. Of a promoted champion (`watching`) it is asked only whether it
 must go back. E-values are rounded to ten digits before they meet a threshold: logarithms differ between processors.
+
+The paired tests are about the mean return, in which a total loss counts in full. That sets how fast a rollback can be
+where the challenger only refuses trades: to know that those trades earn 3 % it must be known that not one day in 34
+ends in their total loss, and no test whose error holds can know that in less than log(1/alpha) x 34 = 102 such days.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 from throughline.configuration import CanarySettings
 from throughline.identity import sig10, time_to_ms
 from throughline.learning.evidence import e_value, log_evidence, running_maximum
-from throughline.learning.pairs import DayUnits, Pairs, day_units, pairs_of, whose_turn_came
+from throughline.learning.pairs import LARGEST_LOSS, DayUnits, Pairs, day_units, pairs_of, whose_turn_came
 from throughline.learning.types import F64, Health, Judgement, Observation, Verdict
 
 FEWEST_UNITS = 5
@@ -45,24 +49,42 @@ def judge(
     started: datetime,
     as_of: datetime,
     position_usd: float,
+    take_profit: float = 0.0,
     open_days: Collection[date] = (),
     watching: bool = False,
 ) -> Judgement:
     """Judge a challenger on what was known at `as_of`. The order of the observations does not matter.
 
-    observations: candidates that both models judged; what was decided before `started` or resolves after `as_of` does
-    not count. open_days: UTC days with candidates that are not among them and may still resolve: they and all later
-    days wait. position_usd: stake of one position, the measure of the drawdown. watching: the challenger is champion
-    already, the incumbent the last good one; then only extend and roll_back come out.
+    Args:
+        observations: candidates that both models judged; what was decided before `started` or resolves after `as_of`
+            does not count.
+        health: how the challenger's decisions went.
+        settings: errors, margins, minima and guards.
+        started: beginning of the trial or of the watch.
+        as_of: instant of the look.
+        position_usd: stake of one position, the measure of the drawdown.
+        take_profit: the exits' target, a fraction of the stake; gains count up to the larger of it and
+            `settings.gain_cap`.
+        open_days: UTC days with candidates that are not among the observations and may still resolve: they and all
+            later days wait.
+        watching: the challenger is champion already, the incumbent the last good one; then only extend and roll_back
+            come out.
+
+    Returns:
+        The verdict with all figures that it follows from.
+
+    Raises:
+        ValueError: for observations that `pairs_of` refuses.
     """
+    largest_gain = max(settings.gain_cap, take_profit)
     now = time_to_ms(as_of)
     pairs = pairs_of(observations)
     pairs = pairs.take(pairs.decided >= time_to_ms(started))
     executed = pairs.take(pairs.executed & (pairs.resolved <= now))
     fed = pairs.take(whose_turn_came(pairs, now, open_days))
-    units = day_units(fed, settings.clip)
-    worse = _evidence(-units.per_disagreement / settings.clip)
-    noninferior = _evidence(noninferior_gains(units, settings))
+    units = day_units(fed, largest_gain)
+    worse = _evidence(*worse_gains(units, largest_gain))
+    noninferior = _evidence(*noninferior_gains(units, settings, largest_gain))
     tail = _evidence(tail_gains(units.stop_difference, units.tail_bound, settings.tail_margin))
     lost = _evidence(tail_gains(units.loss_difference, units.tail_bound, 0.0))
     guards = tripped_guards(executed, health, settings, position_usd)
@@ -73,28 +95,28 @@ def judge(
     if guards:
         verdict, why = "roll_back", f"a guard tripped: {'; '.join(guards)}"
     elif tail.largest >= 1.0 / settings.tail_alpha:
-        verdict, why = "roll_back", f"it is stopped out more often: e-value {_told(tail, settings.tail_alpha)}"
+        verdict, why = "roll_back", f"it is stopped out more often: e-value {_reached(tail, settings.tail_alpha)}"
     elif lost.largest >= 1.0 / settings.tail_alpha:
-        verdict, why = "roll_back", f"it loses everything more often: e-value {_told(lost, settings.tail_alpha)}"
+        verdict, why = "roll_back", f"it loses everything more often: e-value {_reached(lost, settings.tail_alpha)}"
     elif worse.largest >= 1.0 / settings.alpha:
-        verdict, why = "roll_back", f"it earns less than the incumbent: e-value {_told(worse, settings.alpha)}"
+        verdict, why = "roll_back", f"it earns less than the incumbent: e-value {_reached(worse, settings.alpha)}"
     elif watching:
-        why = f"nothing speaks against it: e-value of 'it earns less' {_told(worse, settings.alpha)}"
+        why = f"nothing speaks against it: e-value of 'it earns less' {_reached(worse, settings.alpha)}"
     elif noninferior.largest < 1.0 / settings.alpha:
-        why = f"not decided: e-value of 'not worse by {settings.margin:g}' {_told(noninferior, settings.alpha)}"
-        why += f", of 'it earns less' {_told(worse, settings.alpha)}"
+        why = f"not decided: e-value of 'not worse by {settings.margin:g}' {_reached(noninferior, settings.alpha)}"
+        why += f", of 'it earns less' {_reached(worse, settings.alpha)}"
     elif waits:
-        why = f"not worse (e-value {_told(noninferior, settings.alpha)}), but too early: {', '.join(waits)}"
+        why = f"not worse (e-value {_reached(noninferior, settings.alpha)}), but too early: {', '.join(waits)}"
     elif mean is None or mean <= -settings.margin:
-        why = f"it had shown not to be worse (e-value {_told(noninferior, settings.alpha)}), but its mean now is"
+        why = f"it had shown not to be worse (e-value {_reached(noninferior, settings.alpha)}), but its mean now is"
     else:
-        verdict, why = "promote", f"not worse by {settings.margin:g}: e-value {_told(noninferior, settings.alpha)}"
+        verdict, why = "promote", f"not worse by {settings.margin:g}: e-value {_reached(noninferior, settings.alpha)}"
     if verdict == "extend" and not watching and as_of - started >= timedelta(days=settings.limit_days):
         verdict, why = "reject", f"its {settings.limit_days} days are over; {why}"
 
     return Judgement(
         verdict=verdict,
-        reason=f"{why}. {_weighed(units, len(executed), mean, settings)}",
+        reason=f"{why}. {_weighed(units, len(executed), mean, largest_gain)}",
         as_of=as_of,
         units=len(units),
         pairs=len(fed),
@@ -113,17 +135,28 @@ def judge(
     )
 
 
-def noninferior_gains(units: DayUnits, settings: CanarySettings) -> F64:
-    """Return the gains of bets against 'a candidate costs the margin or more', one per day.
+def worse_gains(units: DayUnits, largest_gain: float) -> tuple[F64, F64]:
+    """Return the gains of bets against 'it earns as much or more', one per day, and their widths (`log_evidence`)."""
+    told = units.disagreements > 0
+    bound = np.where(told, units.above, 1.0)
+    usual = min(LARGEST_LOSS, largest_gain)
+    return np.where(told, -units.per_disagreement / bound, 0.0), np.where(told, bound / usual, 1.0)
+
+
+def noninferior_gains(units: DayUnits, settings: CanarySettings, largest_gain: float) -> tuple[F64, F64]:
+    """Return the gains of bets against 'a candidate costs the margin or more', one per day, and their widths.
 
     Only candidates decided differently say anything, so the margin is theirs: divided by the share of candidates so far
     on which the two disagreed (one disagreement is added, so that a share of few candidates is not too small). It is
-    held at half the clip: models that agree on nearly everything would need no evidence at all.
+    at most half of the largest gain: models that agree on nearly everything would need no evidence at all.
     """
+    told = units.disagreements > 0
+    usual = min(LARGEST_LOSS, largest_gain)
     share = (np.cumsum(units.disagreements, axis=-1) + 1.0) / (np.cumsum(units.candidates, axis=-1) + 1.0)
-    margin = np.minimum(settings.margin / share, 0.5 * settings.clip)
-    gains = (units.per_disagreement + margin) / (settings.clip - margin)
-    return np.where(units.disagreements > 0, gains, 0.0)
+    margin = np.minimum(settings.margin / share, 0.5 * usual)
+    bound = np.where(told, units.below - margin, 1.0)
+    gains = np.where(told, (units.per_disagreement + margin) / bound, 0.0)
+    return gains, np.where(told, bound / (usual - margin), 1.0)
 
 
 def tail_gains(difference: F64, bound: F64, margin: float) -> F64:
@@ -163,10 +196,10 @@ def tripped_guards(executed: Pairs, health: Health, settings: CanarySettings, po
     return tuple(words for tripped, words in checks if tripped)
 
 
-def _evidence(gains: F64) -> Evidence:
+def _evidence(gains: F64, width: F64 | float = 1.0) -> Evidence:
     if not len(gains):
         return Evidence(1.0, 0.0)
-    path = log_evidence(gains)
+    path = log_evidence(gains, width)
     return Evidence(sig10(e_value(float(running_maximum(path)[-1]))), float(path[-1]))
 
 
@@ -212,16 +245,16 @@ def _days_left(
     return sig10(max(0.0, min(found))) if found else None
 
 
-def _told(evidence: Evidence, alpha: float) -> str:
+def _reached(evidence: Evidence, alpha: float) -> str:
     return f"{evidence.largest:.3g} of {1.0 / alpha:g}"
 
 
-def _weighed(units: DayUnits, trades: int, mean: float | None, settings: CanarySettings) -> str:
-    """What the verdict was weighed from, in one sentence."""
+def _weighed(units: DayUnits, trades: int, mean: float | None, largest_gain: float) -> str:
+    """Return the amount of evidence behind the verdict, in one sentence."""
     if mean is None:
         return f"No decision day is closed yet; {trades} trades were executed."
     return (
         f"Weighed: {len(units)} closed days with {int(units.candidates.sum())} pairs, "
         f"{int(units.disagreements.sum())} decided differently, mean difference {100.0 * mean:+.3f} % a candidate "
-        f"({units.clipped} clipped at {100.0 * settings.clip:g} %); {trades} trades executed."
+        f"({units.capped} gains counted as {100.0 * largest_gain:g} %); {trades} trades executed."
     )

@@ -7,9 +7,17 @@ their turn comes: a day's turn comes when it has ended, all of its candidates ar
 has come*. (By its own resolution alone a day of quick stops would jump the queue before a day whose targets take
 longer: the order would depend on the outcome, and every look would see the bad days first.)
 
-Each unit has a bound that is known from the decisions alone, before any outcome. Bets are sized by it: a day on which
-two of eight candidates were decided differently can move the mean by a quarter of the clip at most, and a bet that
-allows for the whole clip would throw away most of the power (at 120 days 0.02 against 0.8).
+A loss counts in full, down to the stake; a gain counts up to `largest_gain`. So the two models are compared by their
+mean return itself: cutting losses off where gains end would make a total loss look like a stop, and a challenger that
+adds rug pulls look equal (issue 8, finding B).
+
+Each unit is the mean over the candidates that were decided differently, because a day on which two of eight were can
+move the mean over all eight by a quarter only, and a bet that allows for all eight would throw away most of the power.
+What a unit can reach is known from the decisions, before any outcome, and bets are sized by it. It depends on who took
+what: a trade that only the challenger takes can lose the stake and gain `largest_gain`, one that only the incumbent
+takes the other way round. The bounds are those of the widest day so far, not of each day: bets that change with the
+mix of a day would weigh the two kinds of trades differently, and find a difference where the mean has none (of a
+challenger that adds trades which lose 9 % and refuses as many that do, 46 % would be rolled back in 180 days).
 """
 
 from __future__ import annotations
@@ -27,6 +35,8 @@ from throughline.learning.types import F64, I64, Mask, Observation
 DAY_MS = 86_400_000
 _EPOCH = date(1970, 1, 1).toordinal()
 _ORDER = attrgetter("decided", "candidate")
+LARGEST_LOSS = 1.0
+"""The stake: a net return below -1 (costs on top of a total loss) counts as -1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +63,27 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class DayUnits:
-    """One entry per day, in order of days.
+    """One entry per day, in order of days. Returns are fractions of the stake.
 
-    candidates, disagreements: counts. difference: mean over all candidates of the clipped difference of what the two
-    models earned on them; per_disagreement: mean over those decided differently (0 where none was). stop_difference,
-    loss_difference: rate among the challenger's takes less the rate among the incumbent's; tail_bound: what their
-    absolute value cannot exceed, given the takes (0 where either took nothing, or both took the same).
-    clipped: how many differences were beyond the clip, over all days.
+    candidates, disagreements: counts. difference: mean over all candidates of the challenger's return less the
+    incumbent's (0 for a model that does not take it); per_disagreement: mean over those decided differently (0 where
+    none was). above, below: what per_disagreement can be at most, and what it can fall to (as a positive number), given
+    the decisions of this and of all earlier days; 0 before the first disagreement. stop_difference, loss_difference:
+    rate among the challenger's takes less the rate among the incumbent's; tail_bound: what their absolute value cannot
+    exceed, given the takes (0 where either took nothing, or both took the same). capped: how many gains of candidates
+    decided differently were larger than what counts, over all days.
     """
 
     candidates: I64
     disagreements: I64
     difference: F64
     per_disagreement: F64
+    above: F64
+    below: F64
     stop_difference: F64
     loss_difference: F64
     tail_bound: F64
-    clipped: int
+    capped: int
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -116,11 +130,18 @@ def whose_turn_came(pairs: Pairs, as_of: int, open_days: Collection[date]) -> Ma
     return np.asarray(day < first_open, dtype=np.bool_)
 
 
-def day_units(pairs: Pairs, clip: float) -> DayUnits:
-    """Return the units of `pairs`: all days that have a candidate, each a function of its own candidates only."""
+def day_units(pairs: Pairs, largest_gain: float) -> DayUnits:
+    """Return the units of `pairs`: all days that have a candidate.
+
+    Outcomes of a unit are those of its own candidates; its bounds follow from the decisions up to its day.
+
+    Args:
+        pairs: closed days, ordered by decision.
+        largest_gain: net return above which a gain does not count, a fraction of the stake.
+    """
     if not len(pairs):
         nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
-        return DayUnits(none, none, nothing, nothing, nothing, nothing, nothing, 0)
+        return DayUnits(none, none, nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0)
     day = pairs.decided // DAY_MS
     starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]]))
 
@@ -129,9 +150,12 @@ def day_units(pairs: Pairs, clip: float) -> DayUnits:
 
     candidates = np.diff(np.append(starts, len(day)))
     side = pairs.challenger.astype(np.float64) - pairs.incumbent
-    raw = pairs.net_return * side
-    differs = total(side != 0.0)
-    earned = total(np.clip(raw, -clip, clip))
+    added, refused = total(side > 0.0), total(side < 0.0)
+    differs = added + refused
+    earned = total(np.clip(pairs.net_return, -LARGEST_LOSS, largest_gain) * side)
+    per_disagreement = earned / np.maximum(differs, 1.0)
+    most = (largest_gain * added + LARGEST_LOSS * refused) / np.maximum(differs, 1.0)
+    least = (LARGEST_LOSS * added + largest_gain * refused) / np.maximum(differs, 1.0)
     ours, theirs = total(pairs.challenger), total(pairs.incumbent)
     both = (ours > 0.0) & (theirs > 0.0)
     # A candidate's share of the difference of the two rates; positive and negative shares have the same sum.
@@ -143,9 +167,11 @@ def day_units(pairs: Pairs, clip: float) -> DayUnits:
         candidates=candidates.astype(np.int64),
         disagreements=differs.astype(np.int64),
         difference=earned / candidates,
-        per_disagreement=earned / np.maximum(differs, 1.0),
+        per_disagreement=np.clip(per_disagreement, -least, most),  # rounding may reach beyond a bound
+        above=np.maximum.accumulate(most),
+        below=np.maximum.accumulate(least),
         stop_difference=np.clip(total(spread * pairs.stopped), -bound, bound),
         loss_difference=np.clip(total(spread * pairs.lost), -bound, bound),
         tail_bound=bound,
-        clipped=int(np.count_nonzero(np.abs(raw) > clip)),
+        capped=int(np.count_nonzero((side != 0.0) & (pairs.net_return > largest_gain))),
     )
