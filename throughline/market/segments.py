@@ -6,8 +6,8 @@ cross the end of a segment. Does not belong here: rules about one row (`cleaning
 A segment ends
 
 - at a gap of `segment_gap_ms` or more;
-- at a shorter gap, if the open or the close after it is `segment_jump_factor` times the close before it or more, or one
-  part in `segment_jump_factor` of it or less;
+- at a shorter gap, if the open or the close after it is `segment_jump_factor` times the close before it or more, or the
+  open is one part in `segment_jump_factor` of it or less (a fall after the open is a loss that somebody made);
 - between two bars that follow each other, if the open differs from the close before it by `doubtful_open_jump` or more,
   up or down. With closes only: if the close does so by `segment_jump_factor`.
 
@@ -56,7 +56,7 @@ def believe(raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: Clean
     gap[1:] = time[1:] - time[:-1] - interval_ms
     factor, step = rules.segment_jump_factor, _adjacent_factor(raw, rules)
     up, down = before * factor, before / factor
-    across = (o >= up) | (c >= up) | (o <= down) | (c <= down)
+    across = (o >= up) | (c >= up) | (o <= down)
     adjacent = (o >= before * step) | (o <= before / step)
     doubtful = ~fresh & (gap < rules.segment_gap_ms) & np.where(gap > 0, across, adjacent)
     starts = fresh | (gap >= rules.segment_gap_ms) | doubtful
@@ -99,9 +99,7 @@ def _believe_slowly(
             doubtful = opened >= last * step or opened <= last / step
         else:
             up, down = last * factor, last / factor
-            doubtful = gap < rules.segment_gap_ms and (
-                opened >= up or closed >= up or opened <= down or closed <= down
-            )
+            doubtful = gap < rules.segment_gap_ms and (opened >= up or closed >= up or opened <= down)
         starts[number] = doubtful or gap >= rules.segment_gap_ms
         if doubtful:
             jump[number] = opened / last
