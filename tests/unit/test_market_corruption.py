@@ -156,7 +156,6 @@ QUARANTINED: dict[str, tuple[str, str]] = {
     "negative volume": (bar(5, "1,2,0.5,1,-100"), "negative_volume"),
     "volume overflow": (bar(5, "1,2,0.5,1,1e300"), "huge_volume"),
     "misaligned": (bar(5.25), "misaligned_time"),
-    "rows that contradict": (bar(5) + bar(5, "1,2,0.5,1.5,100"), "conflicting_duplicate"),
     "a +900 % print": (bar(5, "1,11,0.5,10,100"), "jump_up"),
 }
 

@@ -23,11 +23,9 @@ from numpy.typing import NDArray
 
 from throughline.market.corporate_actions import Action, Unapplied, apply_actions
 from throughline.market.duplicates import merge_duplicates
-from throughline.market.rows import F64, HOUR_MS, I64, LARGEST, CleaningRules, Mask, RawBars
+from throughline.market.rows import F64, I64, LARGEST, CleaningRules, Mask, RawBars
 from throughline.market.segments import believe
 from throughline.market.untraded import absent_rows, flat_without_volume, repeats_last_close
-
-__all__ = ["HOUR_MS", "LARGEST", "RULES", "RULE_NAMES", "CleanBars", "CleaningRules", "RawBars", "clean"]
 
 RULES: Mapping[str, str] = {
     "misaligned_time": "the bar does not open on the interval's grid",

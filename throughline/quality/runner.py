@@ -74,10 +74,14 @@ class GreatExpectationsRunner:
             key = (asset, name)
             if key not in self._validators:
                 self._validators[key] = _FrameValidator(f"{asset}.{name}", frame_suite, self._thresholds)
+            counted = {rule.name: rule.counts for rule in frame_suite.rules if rule.counts}
             for rule, index in self._validators[key].failing(frame):
                 for day, labels in _by_day(frame, index).items():
                     if day in failures:
-                        failures[day].append(Failure(rule, len(labels), tuple(sorted(labels)[:SAMPLE_SIZE])))
+                        count = len(labels)
+                        if rule in counted:
+                            count = int(frame.iloc[list(index)].loc[lambda f: f["partition"] == day, counted[rule]].sum())
+                        failures[day].append(Failure(rule, count, tuple(sorted(labels)[:SAMPLE_SIZE])))
         return {day: tuple(items) for day, items in failures.items()}
 
 
