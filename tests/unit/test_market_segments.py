@@ -20,7 +20,8 @@ def path(opens: list[float], hours: list[int] | None = None, close_only: bool = 
     o = np.array(opens)
     time = np.array(hours if hours is not None else range(len(opens)), np.int64) * HOUR_MS
     high, low = (o, o) if close_only else (o * 1.01, o * 0.99)
-    return RawBars(np.zeros(len(o), np.int32), time, o, high, low, o, np.full(len(o), 5.0))
+    close = o if close_only else o.copy()
+    return RawBars(np.zeros(len(o), np.int32), time, o, high, low, close, np.full(len(o), 5.0))
 
 
 def starts(result: CleanBars) -> list[int]:
