@@ -251,8 +251,8 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
     if late:
         after = f"; {source.after_last_day}" if source.after_last_day else ""
         raise SettingsError(
-            f"{late[0]} lies after the last complete day of {source.name} ({source.last_day}{after}): choose partitions "
-            "up to that day"
+            f"{late[0]} lies after the last complete day of {source.name} ({source.last_day}{after}): "
+            "choose partitions up to that day"
         )
     if asset in ("market_scan", "trade_candidates", "research_snapshots"):
         missing = unsealed_look_back(context, days)

@@ -58,7 +58,11 @@ def rows(hours: int, split_at: int | None = None) -> str:
 
 
 def make(
-    folder: Path, bars: str, actions: str | None = None, clock: FixedClock | None = None, edit: tuple[str, str] = ("", "")
+    folder: Path,
+    bars: str,
+    actions: str | None = None,
+    clock: FixedClock | None = None,
+    edit: tuple[str, str] = ("", ""),
 ) -> ArchiveProvider:
     (folder / "bars.csv").write_text(bars)
     if actions is not None:

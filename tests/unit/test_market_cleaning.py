@@ -106,8 +106,10 @@ def test_a_real_tenfold_move_is_another_instrument_once_a_later_bar_confirms_it(
 
 @pytest.mark.parametrize(
     ("later", "price", "start"),
-    [(2, 4.99, 0), (2, 5, 2), (2, 0.2, 2), (2, 0.21, 0), (24, 1, 0), (25, 1, 25)]
-    + [(1, 0.01, 1), (1, 9.9, 1), (1, 1.5, 1), (1, 1.49, 0), (1, 0.66, 1), (1, 0.67, 0)],
+    [
+        *[(2, 4.99, 0), (2, 5, 2), (2, 0.2, 2), (2, 0.21, 0), (24, 1, 0), (25, 1, 25)],
+        *[(1, 0.01, 1), (1, 9.9, 1), (1, 1.5, 1), (1, 1.49, 0), (1, 0.66, 1), (1, 0.67, 0)],
+    ],
 )
 def test_segments_end_at_gaps_of_a_day_and_at_doubtful_jumps(later: int, price: float, start: int) -> None:
     assert segments(clean(raw([(0, 1), (later, price)]), HOUR_MS, CleaningRules())) == [0, start]

@@ -175,7 +175,10 @@ def test_a_bad_row_is_quarantined_under_its_rule_and_the_rest_goes_on(tmp_path: 
 def test_rows_that_contradict_are_listed_and_the_bar_spans_them(tmp_path: Path) -> None:
     panel = make(tmp_path, GOOD + bar(5) + bar(5, "1,2,0.5,1.5,100") + bar(6)).load(START, END)
     assert [row.rule for row in panel.quarantined] == ["conflicting_duplicate"] * 2
-    assert {row.detail[-27:] for row in panel.quarantined} == {" low=0.5 close=1 volume=100", "ow=0.5 close=1.5 volume=100"}
+    assert {row.detail[-27:] for row in panel.quarantined} == {
+        " low=0.5 close=1 volume=100",
+        "ow=0.5 close=1.5 volume=100",
+    }
     assert panel.close[5, 0] == 1
 
 

@@ -81,7 +81,9 @@ def test_files_without_any_day_that_is_over_have_none() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 5), st.integers(1, 23), st.integers(0, 2**32 - 1))
-def test_a_last_day_is_run_once_it_is_over_and_the_days_before_it_always(whole_days: int, hours: int, seed: int) -> None:
+def test_a_last_day_is_run_once_it_is_over_and_the_days_before_it_always(
+    whole_days: int, hours: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     bars = [item for item in whole(whole_days + 1, 12) if rng.random() > 0.1]
     cut = [item for item in bars if item[1] < whole_days * 24 + hours]

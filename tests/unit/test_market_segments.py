@@ -103,8 +103,10 @@ def test_an_action_of_one_instrument_leaves_the_others_alone() -> None:
     one, two = path([100, 100, 0.1]), path([7, 7, 7])
     both = RawBars(
         np.repeat(np.array([0, 1], np.int32), 3),
-        *(np.concatenate([getattr(one, n), getattr(two, n)]) for n in ("time", "open", "high", "low", "close", "volume")),
+        *(
+            np.concatenate([getattr(one, n), getattr(two, n)])
+            for n in ("time", "open", "high", "low", "close", "volume")
+        ),
     )
     result = clean(both, HOUR_MS, RULES, [Action(0, 2 * HOUR_MS, 1000.0, 0)])
     assert result.bars.close.tolist() == [100, 100, 100, 7, 7, 7]
-

@@ -14,7 +14,15 @@ import pytest
 from throughline.configuration import GateSettings
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.quality.runner import GreatExpectationsRunner
-from throughline.quality.suite import count_words, GATED_ASSETS, TRAINING_SET, Rule, load_suite, parse_suite, resolved_kwargs
+from throughline.quality.suite import (
+    GATED_ASSETS,
+    TRAINING_SET,
+    Rule,
+    count_words,
+    load_suite,
+    parse_suite,
+    resolved_kwargs,
+)
 from throughline.quality.verdict import Failure
 
 DAY = date(2021, 1, 2)

@@ -40,9 +40,9 @@ class Report:
     `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed, missing}]
     summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days: [{day, asset, rule,
     rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds: stage -> seconds, as
-    handed in. data_notes: facts about rows that are no faults: {untraded rows, doubtful_jumps and corporate_actions, each
-    [{instrument, time, detail}]}. revision: what changed in the data where this experiment is a fork, else None. registry: what the
-    registries say of the experiment from its epoch to `end`, None where they were not read.
+    handed in. data_notes: facts about rows that are no faults: {untraded rows, doubtful_jumps and corporate_actions,
+    each [{instrument, time, detail}]}. revision: what changed in the data where this experiment is a fork, else None.
+    registry: what the registries say of the experiment from its epoch to `end`, None where they were not read.
     """
 
     experiment: str

@@ -136,7 +136,9 @@ def _own_sections(report: Report) -> list[Section]:
     ]
     notes = note_lines(report, NOTES_SHOWN)
     if notes:
-        sections.append(("What the data holds", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>"))
+        sections.append(
+            ("What the data holds", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>")
+        )
     if report.open_positions:
         sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
     items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)

@@ -61,7 +61,10 @@ def note_lines(report: Report, shown: int) -> list[str]:
     if notes.get("untraded"):
         lines.append(f"{notes['untraded']:,} candles in which nobody traded are read as missing bars.")
     for kind, sentence in (
-        ("doubtful_jumps", "doubtful jump(s), likely a split, a re-denomination or a bad print: the history ends there."),
+        (
+            "doubtful_jumps",
+            "doubtful jump(s), likely a split, a re-denomination or a bad print: the history ends there.",
+        ),
         ("corporate_actions", "corporate action(s) of the archive."),
     ):
         found = notes.get(kind, ())

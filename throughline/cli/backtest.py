@@ -258,9 +258,7 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(
-    options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None
-) -> int:
+def _answer(options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None) -> int:
     from throughline.cli.summary import summary
     from throughline.quality.suite import count_words
 

@@ -12,12 +12,13 @@ import pandas as pd
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, artifact_bytes, day_ms
 from throughline.flow.sealing import DayDraft, require_days, seal_days
-from throughline.market.blocks import block_hashes
 from throughline.identity import time_text_ms
+from throughline.market.blocks import block_hashes
 from throughline.market.panel import DataNote, MarketPanel
 from throughline.storage.queries import record_artifact
 
 HOURS_A_DAY = 24
+
 
 def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the bars that open in each of `days`. Raises ArchiveError for unusable input."""
@@ -101,7 +102,7 @@ def _notes(panel: MarketPanel, day: date, *kinds: str) -> list[dict[str, str]]:
 
 
 def covered_hours(panel: MarketPanel, rows: slice) -> int:
-    """Return how many hours of a day some instrument has a bar for; a bar longer than an hour covers all of its hours."""
+    """Return in how many hours of a day some instrument has a bar; a longer bar covers all of its hours."""
     there = (~np.isnan(panel.close[rows])).any(axis=1)
     slots = len(there)
     if slots >= HOURS_A_DAY:

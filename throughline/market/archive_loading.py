@@ -30,8 +30,8 @@ from throughline.market.spacing import wrong_spacing
 @dataclass(frozen=True)
 class Loaded:
     """A cleaned archive. Rows are the believed bars in order of time, then instrument; `key` is (code, time) in the
-    order of `by_instrument`, for looking up the latest bar before a window. price_factor: as in `MarketPanel`, None where
-    no bar has one. notes: in order of time.
+    order of `by_instrument`, for looking up the latest bar before a window. price_factor: as in `MarketPanel`, None
+    where no bar has one. notes: in order of time.
     """
 
     instruments: tuple[str, ...]

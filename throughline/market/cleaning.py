@@ -116,14 +116,10 @@ def clean(raw: RawBars, interval_ms: int, rules: CleaningRules, actions: Sequenc
     jumps = np.full(count, np.nan)
     jumps[rows] = jump
     scaled, factor = _units_of_segment_start(bars, factor, rows[~refused], segment)
-    return CleanBars(
-        scaled, believed, segment, rule, merged.dropped, absent, untraded, factor, jumps, tuple(unapplied)
-    )
+    return CleanBars(scaled, believed, segment, rule, merged.dropped, absent, untraded, factor, jumps, tuple(unapplied))
 
 
-def _units_of_segment_start(
-    bars: RawBars, factor: F64, rows: NDArray[np.intp], segment: I64
-) -> tuple[RawBars, F64]:
+def _units_of_segment_start(bars: RawBars, factor: F64, rows: NDArray[np.intp], segment: I64) -> tuple[RawBars, F64]:
     """Return bars and factors with each believed row in the units of its segment's first bar, other rows as read."""
     relative = np.ones(len(factor))
     if len(rows) and (factor != 1.0).any():
@@ -162,8 +158,8 @@ def price_faults(raw: RawBars, rules: CleaningRules) -> list[tuple[str, Mask]]:
 
 
 def stale_rows(raw: RawBars, rows: NDArray[np.intp], stale_bars: int) -> Mask:
-    """Say which of `rows` of close-only data are stale: the last `stale_bars` bars of the instrument, this one included,
-    have one and the same close and zero or unknown volume. Earlier rows of the run stay believed (causal).
+    """Say which of `rows` of close-only data are stale: the last `stale_bars` bars of the instrument, this one
+    included, have one and the same close and zero or unknown volume. Earlier rows of the run stay believed (causal).
 
     A close that is repeated says nothing by itself: a price may stand still for hours in a market that trades. With
     open, high and low such rows are `untraded` from the first on.

@@ -332,7 +332,11 @@ def _layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:
 
 def _identity(description: ArchiveDescription) -> dict[str, Any]:
     bars, rules, actions = description.bars, description.cleaning, description.actions
-    named = {"table": _layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]} if actions else None
+    named = (
+        {"table": _layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]}
+        if actions
+        else None
+    )
     return {
         "schema_version": 1,
         "attrition_per_48h": decimal_text(description.attrition_per_48h),

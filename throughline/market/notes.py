@@ -1,7 +1,7 @@
 """Notes: facts about an archive's rows that are no faults of a row, so they are listed and not quarantined.
 
-Belongs here: making them from what cleaning decided. Notes stand beside a day's bars and are not part of its seal: a gap
-that was written as flat candles and one that was written as missing rows give the same seal, and different notes.
+Belongs here: making them from what cleaning decided. Notes stand beside a day's bars and are not part of its seal: a
+gap that was written as flat candles and one that was written as missing rows give the same seal, and different notes.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ here: evaluating it (`runner`), which is what needs Great Expectations.
 
 A file is ``{asset, version, frames: {rows|days: {columns: {name: kind}, sums: {name: [columns]}, rules: [rule]}}}``.
 A rule has a stable name, a sentence that says why, the Great Expectations type and its arguments; a rule of the frame
-`days` may name the column that counts what broke it, and its unit: ``"counts": {"column": name, "unit": "rows"}``. All types are
-row-level (a line is right or wrong by itself, or with its duplicates of the same day), so that the verdict of a day
-depends on that day's lines alone. Numbers are integers or decimal text, thresholds of the experiment are
-``{"setting": name}``; so the hash of a file is the hash of its canonical bytes, equal on every machine.
+`days` may name the column that counts what broke it, and its unit: ``"counts": {"column": name, "unit": "rows"}``.
+All types are row-level (a line is right or wrong by itself, or with its duplicates of the same day), so that the
+verdict of a day depends on that day's lines alone. Numbers are integers or decimal text, thresholds of the experiment
+are ``{"setting": name}``; so the hash of a file is the hash of its canonical bytes, equal on every machine.
 """
 
 from __future__ import annotations
