@@ -148,6 +148,8 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     from throughline.analytics.words import revision_sentence
     from throughline.storage.queries import record_artifact
 
+    for sentence in task.provider.description.left_out:
+        note(sentence, options.json)
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
         experiment, revision = _experiment(engine, artifacts, task)

@@ -103,7 +103,7 @@ def _notes(panel: MarketPanel, day: date, *kinds: str) -> list[dict[str, str]]:
 
 def covered_hours(panel: MarketPanel, rows: slice) -> int:
     """Return in how many hours of a day some instrument has a bar; a longer bar covers all of its hours."""
-    there = (~np.isnan(panel.close[rows])).any(axis=1)
+    there = np.asarray((~np.isnan(panel.close[rows])).any(axis=1))
     slots = len(there)
     if slots >= HOURS_A_DAY:
         return int(there.reshape(HOURS_A_DAY, -1).any(axis=1).sum())

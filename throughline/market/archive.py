@@ -16,7 +16,7 @@ import numpy as np
 
 from throughline.clock import Clock
 from throughline.errors import ArchiveError
-from throughline.identity import time_to_ms
+from throughline.identity import time_text_ms, time_to_ms
 from throughline.market.archive_loading import Loaded, load_archive
 from throughline.market.days import ArchiveDays, archive_days
 from throughline.market.description import (
@@ -125,7 +125,26 @@ class ArchiveProvider:
             last_day=days.last,
             attrition_per_48h=archive.attrition_per_48h,
             after_last_day=days.after_last,
+            left_out=self._left_out(),
         )
+
+    def _left_out(self) -> tuple[str, ...]:
+        """Return sentences on rows that are no part of any day that can be run."""
+        sentences = []
+        early = [note for note in self.notes if note.kind == "not_closed_yet"]
+        if early:
+            rows = sum(note.rows for note in early)
+            sentences.append(
+                f"{rows:,} row(s) of {self._archive.name} are left out (not_closed_yet), because their bars close after "
+                f"now; the first is {early[0].instrument} at {time_text_ms(early[0].time)}."
+            )
+        if self.strays:
+            days = ", ".join(map(str, self.strays[:5])) + (" ..." if len(self.strays) > 5 else "")
+            sentences.append(
+                f"{self._archive.name} has rows more than a week away from all others ({days}): they are not counted as "
+                "its days; check their times."
+            )
+        return tuple(sentences)
 
     def load(self, start: datetime, end: datetime) -> MarketPanel:
         """Return the bars that open in [start, end). See `MarketDataProvider.load`.

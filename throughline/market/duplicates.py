@@ -50,7 +50,7 @@ def merge_duplicates(raw: RawBars, among: Mask, sound: Mask) -> Merged:
     columns = [raw.close] if raw.close_only else [raw.open, raw.high, raw.low, raw.close]
     columns += [raw.volume, *raw.extra]
     values = [column[rows] for column in columns]
-    order = np.lexsort((*reversed(values), raw.time[rows], raw.code[rows]))
+    order = np.lexsort([*reversed(values), raw.time[rows], raw.code[rows]])
     rows = rows[order]
     repeat = np.zeros(len(rows), np.bool_)
     repeat[1:] = (raw.code[rows[1:]] == raw.code[rows[:-1]]) & (raw.time[rows[1:]] == raw.time[rows[:-1]])

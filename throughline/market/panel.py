@@ -95,7 +95,7 @@ class SourceDescription:
     that were alive later; attrition_per_48h: the expected total loss per 48 h held that goes with that (fraction).
     availability: "observed" or "assumed". assumptions: sentences for the report. first_day, last_day: what can be run;
     the last day is over and complete in the files. after_last_day: a sentence on the day after it, where the files hold
-    a part of it.
+    a part of it. left_out: sentences on rows that no day holds.
     """
 
     name: str
@@ -111,6 +111,7 @@ class SourceDescription:
     last_day: date
     attrition_per_48h: float = 0.0
     after_last_day: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 class MarketDataProvider(Protocol):

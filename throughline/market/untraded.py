@@ -47,9 +47,14 @@ def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
         A mask over all rows.
     """
     result = np.zeros(len(raw.time), np.bool_)
-    rows = np.flatnonzero(seen & np.isfinite(raw.close))
-    if len(rows) == 0:
+    if raw.close_only:
+        quiet = raw.volume == 0
+    else:
+        quiet = np.isnan(raw.volume) & (raw.high == raw.low) & (raw.open == raw.close) & (raw.high == raw.close)
+    quiet &= judged
+    if not quiet.any():
         return result
+    rows = np.flatnonzero(seen & np.isfinite(raw.close))
     code, time, close = raw.code[rows], raw.time[rows], raw.close[rows]
     first = np.ones(len(rows), np.bool_)
     first[1:] = (code[1:] != code[:-1]) | (time[1:] != time[:-1])
@@ -57,11 +62,5 @@ def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
     lowest = np.minimum.reduceat(close, heads)
     before = np.full(len(heads), np.nan)
     before[1:] = np.where(code[heads[1:]] == code[heads[:-1]], lowest[:-1], np.nan)
-    same = close == before[np.cumsum(first) - 1]
-    if raw.close_only:
-        quiet = raw.volume[rows] == 0
-    else:
-        flat = (raw.open[rows] == close) & (raw.high[rows] == close) & (raw.low[rows] == close)
-        quiet = flat & np.isnan(raw.volume[rows])
-    result[rows] = same & quiet
-    return result & judged
+    result[rows] = close == before[np.cumsum(first) - 1]
+    return result & quiet
