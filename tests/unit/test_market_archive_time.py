@@ -94,9 +94,10 @@ def test_a_row_of_the_year_2099_moves_nothing_with_a_clock_or_without(tmp_path: 
         provider = make(tmp_path, stray, clock=clock)
         assert (provider.description.first_day, provider.description.last_day) == (date(2024, 3, 1), date(2024, 3, 3))
     assert [note.kind for note in provider.notes] == ["not_closed_yet"]
-    assert provider.description.left_out == (
+    (early,) = provider.description.left_out
+    assert early == (
         "1 row(s) of mine are left out (not_closed_yet), because their bars close after now; the first is A at "
-        "2099-01-01T00:00:00.000000Z.",
+        "2099-01-01T00:00:00.000000Z."
     )
     (far,) = make(tmp_path, stray).description.left_out
     assert "more than a week away from all others (2099-01-01)" in far

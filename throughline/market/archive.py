@@ -135,14 +135,14 @@ class ArchiveProvider:
         if early:
             rows = sum(note.rows for note in early)
             sentences.append(
-                f"{rows:,} row(s) of {self._archive.name} are left out (not_closed_yet), because their bars close after "
-                f"now; the first is {early[0].instrument} at {time_text_ms(early[0].time)}."
+                f"{rows:,} row(s) of {self._archive.name} are left out (not_closed_yet), because their bars close "
+                f"after now; the first is {early[0].instrument} at {time_text_ms(early[0].time)}."
             )
         if self.strays:
             days = ", ".join(map(str, self.strays[:5])) + (" ..." if len(self.strays) > 5 else "")
             sentences.append(
-                f"{self._archive.name} has rows more than a week away from all others ({days}): they are not counted as "
-                "its days; check their times."
+                f"{self._archive.name} has rows more than a week away from all others ({days}): they are not counted "
+                "as its days; check their times."
             )
         return tuple(sentences)
 
