@@ -49,6 +49,13 @@ def test_a_day_that_most_instruments_do_not_reach_the_end_of_is_not_over() -> No
     assert days_of(bars).last == date(2024, 3, 3)
 
 
+def test_a_day_whose_last_hour_was_quiet_is_over_once_its_instruments_trade_again() -> None:
+    bars = [item for item in whole(3) if item[1] != 71]
+    assert days_of(bars).last == date(2024, 3, 2)
+    assert days_of([*bars, *((code, 74) for code in range(3))]).last == date(2024, 3, 3)
+    assert days_of([*bars, (0, 74)]).last == date(2024, 3, 2)  # one row says nothing of the others
+
+
 def test_a_last_daily_file_that_broke_off_is_not_a_day() -> None:
     bars = [(code, day) for code in range(40) for day in range(5)] + [(code, 5) for code in range(9)]
     days = days_of(bars, 24 * HOUR_MS)

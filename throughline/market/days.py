@@ -4,8 +4,9 @@ Belongs here: the calendar of believed bars. A day that is not over, or that a d
 next download would read it differently. Does not belong here: whether a complete day may be traded (the gate of
 `market_bars` judges that).
 
-A day has reached its end if its last bar time has at least half as many bars as its bar times have in the middle, and
-the day has at least half as many instruments as the day with bars before it. The archive ends with the last such day.
+A day is over if at least half of its instruments have a bar on a later day; or if its last bar time has at least half as
+many bars as its bar times have on average (their median), and the day at least half as many instruments as the day with
+bars before it. The archive ends with the last such day.
 Days that no bar within a week connects to the others, and that are fewer than three, are strays (a wrong year, a stamp
 of zero): they move neither the first nor the last day.
 """
@@ -52,17 +53,19 @@ def archive_days(code: I32, time: I64, interval_ms: int) -> ArchiveDays:
     strays = _strays(days)
     kept = np.flatnonzero(~strays)
     bounds = np.append(first_row, len(time))
-    before = -1
     last: int | None = None
     reason = ""
-    for place in reversed(kept.tolist()):
-        rows = slice(int(bounds[place]), int(bounds[place + 1]))
-        before = kept[np.searchsorted(kept, place) - 1] if place != kept[0] else -1
-        previous = slice(int(bounds[before]), int(bounds[before + 1])) if before >= 0 else slice(0, 0)
-        fault = _not_over(code[rows], time[rows], code[previous], interval_ms)
+    later = np.zeros(int(code.max()) + 1, np.bool_)
+    for number_kept in range(len(kept) - 1, -1, -1):
+        place = int(kept[number_kept])
+        before = int(kept[number_kept - 1]) if number_kept else None
+        mine = code[bounds[place] : bounds[place + 1]]
+        previous = code[:0] if before is None else code[bounds[before] : bounds[before + 1]]
+        fault = _not_over(mine, time[bounds[place] : bounds[place + 1]], previous, later, interval_ms)
         if fault is None:
             last = int(days[place])
             break
+        later[mine] = True
         reason = reason or f"{_day(int(days[place]))} is not over or not complete in the files: {fault}"
     return ArchiveDays(
         first=_day(int(days[kept[0]])),
@@ -72,15 +75,18 @@ def archive_days(code: I32, time: I64, interval_ms: int) -> ArchiveDays:
     )
 
 
-def _not_over(code: I32, time: I64, code_before: I32, interval_ms: int) -> str | None:
-    """Return why a day has not reached its end, None if it has."""
+def _not_over(code: I32, time: I64, code_before: I32, later: NDArray[np.bool_], interval_ms: int) -> str | None:
+    """Return why a day is not over, None if it is. code, time: its bars; later: instruments with bars on later days."""
+    own = np.unique(code)
+    if later[own].mean() >= HALF:
+        return None
     slots = DAY_MS // interval_ms
     counts = np.bincount((time % DAY_MS // interval_ms).astype(np.int64), minlength=slots)
     there = counts[counts > 0]
     if counts[-1] < HALF * float(np.median(there)):
         have = f"{len(there)} of its {slots} bar times have bars"
         return f"{have}, and its last one has {counts[-1]} where {np.median(there):g} are usual"
-    instruments, usual = len(np.unique(code)), len(np.unique(code_before))
+    instruments, usual = len(own), len(np.unique(code_before))
     if instruments < HALF * usual:
         return f"it has {instruments} instruments, and the day before has {usual}"
     return None
