@@ -205,7 +205,7 @@ def test_who_holds_through_the_gap_is_halted_a_day_after_the_last_bar(
 def test_after_the_gap_the_ticker_is_another_instrument(stories: dict[str, Story], name: str, instrument: str) -> None:
     story = stories[name]
     segments = {body["segment"] for body in story.candidates.values() if body["instrument"] == instrument}
-    assert len(segments) == (5 if instrument == "LUNAUSDT" else 2)  # LUNA's closes fell below a fifth three times
+    assert len(segments) == 2
     for body in story.outcomes:
         assert body["segment"] == story.executions[body["execution"]["uuid"]]["segment"]
 

@@ -4,8 +4,8 @@ Belongs here: the calendar of believed bars. A day that is not over, or that a d
 next download would read it differently. Does not belong here: whether a complete day may be traded (the gate of
 `market_bars` judges that).
 
-A day is over if at least half of its instruments have a bar on a later day; or if its last bar time has at least half as
-many bars as its bar times have on average (their median), and the day at least half as many instruments as the day with
+A day is over if at least half of its instruments have a bar on a later day; or if its last bar time has at least half
+as many bars as its bar times usually have (the median), and the day at least half as many instruments as the day with
 bars before it. The archive ends with the last such day.
 Days that no bar within a week connects to the others, and that are fewer than three, are strays (a wrong year, a stamp
 of zero): they move neither the first nor the last day.

@@ -13,6 +13,7 @@ The result does not depend on the order of the rows (property-tested).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ def merge_duplicates(raw: RawBars, among: Mask, sound: Mask) -> Merged:
     columns = [raw.close] if raw.close_only else [raw.open, raw.high, raw.low, raw.close]
     columns += [raw.volume, *raw.extra]
     values = [column[rows] for column in columns]
-    order = np.lexsort([*reversed(values), raw.time[rows], raw.code[rows]])
+    keys: list[NDArray[Any]] = [*reversed(values), raw.time[rows], raw.code[rows]]
+    order = np.lexsort(keys)
     rows = rows[order]
     repeat = np.zeros(len(rows), np.bool_)
     repeat[1:] = (raw.code[rows[1:]] == raw.code[rows[:-1]]) & (raw.time[rows[1:]] == raw.time[rows[:-1]])

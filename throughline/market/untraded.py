@@ -63,4 +63,4 @@ def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
     before = np.full(len(heads), np.nan)
     before[1:] = np.where(code[heads[1:]] == code[heads[:-1]], lowest[:-1], np.nan)
     result[rows] = close == before[np.cumsum(first) - 1]
-    return result & quiet
+    return np.asarray(result & quiet)
