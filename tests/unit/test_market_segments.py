@@ -91,12 +91,27 @@ def test_an_action_known_too_late_or_at_odds_with_the_prices_is_not_applied_and_
     assert "1 times the price before" in wrong.unapplied[0].reason
 
 
-def test_prices_are_in_the_units_of_their_own_segment() -> None:
+def test_prices_stay_in_the_first_units_also_in_later_segments() -> None:
     hours = [0, 1, 2, 40, 41]
     result = clean(path([100, 100, 0.1, 0.2, 0.2], hours), HOUR_MS, RULES, [Action(0, 2 * HOUR_MS, 1000.0, 0)])
-    assert result.bars.close.tolist() == [100, 100, 100, 0.2, 0.2]
-    assert result.factor.tolist() == [1, 1, 1000, 1, 1]
+    np.testing.assert_allclose(result.bars.close, [100, 100, 100, 200, 200])
+    assert result.factor.tolist() == [1, 1, 1000, 1000, 1000]
     assert starts(result) == [0, 0, 0, 40, 40]
+
+
+def test_actions_in_a_gap_are_applied_together_also_where_the_gap_ends_the_segment() -> None:
+    actions = [Action(0, 10 * HOUR_MS, 1000.0, 0), Action(0, 20 * HOUR_MS, 0.1, 0)]
+    result = clean(path([100, 100, 1.02, 1.02], [0, 1, 60, 61]), HOUR_MS, RULES, actions)
+    np.testing.assert_allclose(result.bars.close, [100, 100, 102, 102])
+    assert starts(result) == [0, 0, 60, 60]
+    assert not result.unapplied
+
+
+def test_an_action_before_the_first_bar_or_after_the_last_changes_nothing() -> None:
+    actions = [Action(0, -5 * HOUR_MS, 10.0, -9 * HOUR_MS), Action(0, 50 * HOUR_MS, 10.0, 0)]
+    result = clean(path([100, 100]), HOUR_MS, RULES, actions)
+    assert result.bars.close.tolist() == [100, 100]
+    assert [item.reason for item in result.unapplied] == ["there is no bar before it"]
 
 
 def test_an_action_of_one_instrument_leaves_the_others_alone() -> None:

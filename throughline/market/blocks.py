@@ -10,8 +10,8 @@ change. ``references`` gives for each name the states [slot, value, event time, 
 a bar's close changed, the first slot's state always, null for not known; so a line says all that its day's panel says
 and needs no other day's line. An instrument without bars and without quarantined rows on the day has no line.
 
-``price_factors``, where a corporate action has changed the units of a segment, lists [slot, factor] at each change:
-what the prices as read were multiplied with. Without one the key is left out.
+``price_factors``, after a corporate action, lists [slot, factor] at each change: what the prices as read were
+multiplied with, so that they are in the units in which the instrument's history began. Without one the key is left out.
 
 Numbers are written straight as text, since a year of hourly bars is millions of them; tests hold that the bytes are
 those of `canonical_bytes`.

@@ -51,9 +51,9 @@ class CleanBars:
     """What cleaning decided about each raw row. All arrays are as long as the rows.
 
     bars: the rows with the values that are believed (a row that stands for conflicting rows spans all of them; prices
-    after a corporate action are in the units of their segment's start). believed: bool. segment_start: for believed
-    rows the open (Unix ms) of the first bar of their segment, else -1. rule: int8, index into RULES, -1 = none.
-    dropped: bool, rows that repeat a row or that another row of the same bar contains. absent: bool, rows without any
+    after a corporate action are in the units in which the instrument's history began). believed: bool. segment_start:
+    for believed rows the open (Unix ms) of the first bar of their segment, else -1. rule: int8, index into RULES, -1 =
+    none. dropped: bool, rows that repeat a row or that another row of the same bar contains. absent: bool, rows without any
     value. untraded: bool, rows that say that nobody traded. factor: what the prices of a row were multiplied with (1 =
     as read). jump: for the first row of a segment that begins less than the segment gap after the bar before it, its
     open divided by the close before it; else NaN. unapplied: corporate actions that were not applied, and why.
@@ -115,19 +115,7 @@ def clean(raw: RawBars, interval_ms: int, rules: CleaningRules, actions: Sequenc
     segment[rows] = start
     jumps = np.full(count, np.nan)
     jumps[rows] = jump
-    scaled, factor = _units_of_segment_start(bars, factor, rows[~refused], segment)
     return CleanBars(scaled, believed, segment, rule, merged.dropped, absent, untraded, factor, jumps, tuple(unapplied))
-
-
-def _units_of_segment_start(bars: RawBars, factor: F64, rows: NDArray[np.intp], segment: I64) -> tuple[RawBars, F64]:
-    """Return bars and factors with each believed row in the units of its segment's first bar, other rows as read."""
-    relative = np.ones(len(factor))
-    if len(rows) and (factor != 1.0).any():
-        first = np.ones(len(rows), np.bool_)
-        first[1:] = (segment[rows[1:]] != segment[rows[:-1]]) | (bars.code[rows[1:]] != bars.code[rows[:-1]])
-        head = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
-        relative[rows] = factor[rows] / factor[rows[head]]
-    return bars.scaled(relative), relative
 
 
 def price_faults(raw: RawBars, rules: CleaningRules) -> list[tuple[str, Mask]]:

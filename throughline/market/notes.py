@@ -26,8 +26,8 @@ def clean_notes(verdict: CleanBars, names: Sequence[str]) -> list[DataNote]:
     notes += doubtful_jumps(bars.code, bars.time, verdict.jump, names)
     changed = np.zeros(len(bars.time), np.bool_)
     rows = np.flatnonzero(verdict.believed)
-    factor, segment = verdict.factor[rows], verdict.segment_start[rows]
-    step = (factor[1:] != factor[:-1]) & (segment[1:] == segment[:-1]) & (bars.code[rows[1:]] == bars.code[rows[:-1]])
+    factor = verdict.factor[rows]
+    step = (factor[1:] != factor[:-1]) & (bars.code[rows[1:]] == bars.code[rows[:-1]])
     changed[rows[1:][step]] = True
     for row in np.flatnonzero(changed).tolist():
         detail = f"prices from here on are multiplied by {verdict.factor[row]:.12g}"

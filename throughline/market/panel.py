@@ -65,8 +65,9 @@ class MarketPanel:
     `segment_start[i, n]` is the open (ms) of the first bar of the instrument segment that the latest bar at or before i
     belongs to, -1 before the first bar. It is a function of rows at or before i alone. Values never depend on the
     window asked for: the same bar is the same in every panel that holds it. `price_factor[i, n]` is what the prices of
-    a bar were multiplied with for corporate actions, so that they are in the units of its segment's first bar; None
-    where the source has no such bar. `notes` are facts about rows of the window that no seal holds, in order of time.
+    a bar were multiplied with for corporate actions, so that they are in the units in which the instrument's history
+    began; None where the source has no such bar. `notes` are facts about rows of the window that no seal holds, in
+    order of time.
     """
 
     interval_ms: int
