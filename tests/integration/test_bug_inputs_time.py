@@ -166,7 +166,7 @@ def test_a_day_in_the_middle_without_half_of_its_hours_is_blocked_and_counted(
 def test_one_row_of_2099_does_not_move_the_end_of_the_archive(shared_data: Path) -> None:
     provider = opened(shared_data, "future_row", FixedClock(datetime(2026, 11, 28, 9, 37, tzinfo=UTC)))
     assert provider.description.last_day == END
-    with pytest.raises(SettingsError, match=r"--end 2024-03-20 lies outside .* complete days 2024-03-01 to 2024-03-08"):
+    with pytest.raises(SettingsError, match=r"--end 2024-03-20 lies outside .* holds 2024-03-01 to 2024-03-08"):
         require_inside(provider, START, date(2024, 3, 20))
     assert [note.kind for note in provider.notes if note.instrument == "NOA"] == ["not_closed_yet"]
 

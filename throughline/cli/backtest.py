@@ -136,8 +136,8 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
         if not source.first_day <= day <= source.last_day:
             after = f" ({source.after_last_day})" if source.after_last_day and day > source.last_day else ""
             raise SettingsError(
-                f"{name} {day} lies outside the archive '{source.name}', which holds the complete days "
-                f"{source.first_day} to {source.last_day}{after}"
+                f"{name} {day} lies outside the archive '{source.name}', which holds {source.first_day} to "
+                f"{source.last_day}{after}"
             )
 
 
