@@ -55,8 +55,8 @@ class CleanBars:
     for believed rows the open (Unix ms) of the first bar of their segment, else -1. rule: int8, index into RULES, -1 =
     none. dropped: bool, rows that repeat a row or that another row of the same bar contains. absent: bool, rows without
     any value. untraded: bool, rows that say that nobody traded. factor: what the prices of a row were multiplied with
-    (1 = as read). jump: for the first row of a segment that begins less than the segment gap after the bar before it, its
-    open divided by the close before it; else NaN. unapplied: corporate actions that were not applied, and why.
+    (1 = as read). jump: for the first row of a segment that begins less than the segment gap after the bar before it,
+    its open divided by the close before it; else NaN. unapplied: corporate actions that were not applied, and why.
     """
 
     bars: RawBars
