@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from throughline.quality.suite import GATED_ASSETS
+from throughline.quality.suite import GATED_ASSETS, count_words
 
 if TYPE_CHECKING:
     from throughline.flow import DayResult, FlowContext
@@ -31,7 +31,9 @@ def day_metadata(result: DayResult) -> dict[str, Any]:
     if result.blocked_by:
         metadata["blocked_by"] = cause_words(result.blocked_by)
     if result.verdict is not None and not result.verdict.passed:
-        metadata["gate"] = "; ".join(f"{item.rule}: {item.rows} rows" for item in result.verdict.failures)
+        metadata["gate"] = "; ".join(
+            f"{item.rule}: {count_words(result.asset, item.rule, item.rows)}" for item in result.verdict.failures
+        )
     return metadata | detail_metadata(result.details)
 
 
@@ -42,7 +44,8 @@ def detail_metadata(details: Mapping[str, Any]) -> dict[str, Any]:
 
 def cause_words(cause: Mapping[str, Any]) -> str:
     """Return what blocked a day, in words."""
-    return f"{cause.get('asset')} broke {cause.get('rule')} in {cause.get('rows')} rows"
+    asset, rule = str(cause["asset"]), str(cause["rule"])
+    return f"{asset} broke {rule}: {count_words(asset, rule, int(cause['rows']))}"
 
 
 def preview(results: Sequence[DayResult], picture: str | None) -> str:

@@ -130,7 +130,7 @@ class HomeFlow:
         while first in sealed:
             first += timedelta(days=1)
         # A fresh provider: this process may be weeks old, and files grow.
-        last = min(until, make_provider(self.mode, found.inputs).description.last_day)
+        last = min(until, make_provider(self.mode, found.inputs, SystemClock()).description.last_day)
         return None if first > last else (first, last)
 
     def database(self) -> Database:
@@ -176,7 +176,7 @@ class HomeFlow:
         from throughline.proof.settings import open_proof
         from throughline.quality.runner import GreatExpectationsRunner
 
-        provider = make_provider(self.mode, inputs)
+        provider = make_provider(self.mode, inputs, SystemClock())
         if provider.description.source_hash != experiment.source_hash:
             raise SettingsError(
                 f"experiment {experiment.id[:12]} was made from another source than the active inputs of mode "
@@ -241,15 +241,18 @@ def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[Da
     a backfill run side by side, and the neighbour that seals those days may not have come to it. They are sealed here
     then; whoever comes second finds the very same and writes nothing.
 
-    Raises SettingsError if a day lies beyond the data: sealed as empty now, it would be a revision once data comes.
+    Raises SettingsError if a day lies after the last complete day of the data: sealed as empty or as half a day now, it
+    would be a revision once the rest comes.
     """
     from throughline.flow import STAGES
 
     source = context.provider.description
     late = [day for day in days if day > source.last_day]
     if late:
+        after = f"; {source.after_last_day}" if source.after_last_day else ""
         raise SettingsError(
-            f"{late[0]} lies after the last day of {source.name} ({source.last_day}): choose partitions up to that day"
+            f"{late[0]} lies after the last complete day of {source.name} ({source.last_day}{after}): "
+            "choose partitions up to that day"
         )
     if asset in ("market_scan", "trade_candidates", "research_snapshots"):
         missing = unsealed_look_back(context, days)

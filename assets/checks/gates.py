@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from throughline.quality.suite import count_words
 from throughline.quality.verdict import Failure
 
 if TYPE_CHECKING:
@@ -93,17 +94,17 @@ def gate_result(ctx: FlowContext, key: dg.AssetKey, asset: str) -> dg.AssetCheck
         passed=not standing.failed,
         check_name=CHECK_NAME,
         asset_key=key,
-        description=_sentence(standing),
+        description=_sentence(asset, standing),
         metadata=metadata,  # type: ignore[arg-type]
     )
 
 
-def _sentence(standing: Standing) -> str:
+def _sentence(asset: str, standing: Standing) -> str:
     if not standing.failed:
         return f"all {standing.judged} sealed days pass"
     day, failures = next(iter(standing.failed.items()))
     rule = failures[0]
     return (
         f"{len(standing.failed)} of {standing.judged} sealed days fail, the first {day}: "
-        f"{rule.rule} is broken by {rule.rows} rows ({', '.join(rule.sample)})"
+        f"{rule.rule} is broken by {count_words(asset, rule.rule, rule.rows)} ({', '.join(rule.sample)})"
     )

@@ -173,7 +173,8 @@ def test_no_trade_earns_more_than_the_contiguous_bars_of_its_segment_allow(
         # last bar + 24 h, or the first bar of what came after where that is earlier
         ("hourly-cocos holder", "COCOS/USDT", date(2021, 1, 20)),
         ("hourly-btcst holder", "BTCST/USDT", date(2021, 3, 16)),
-        ("closes-luna holder", "LUNAUSDT", date(2022, 5, 14)),
+        # LUNA's close fell to 0.148 of the one before it: beyond what closes alone can tell from a split
+        ("closes-luna holder", "LUNAUSDT", date(2022, 5, 12)),
     ],
 )
 def test_who_holds_through_the_gap_is_halted_a_day_after_the_last_bar(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from throughline.clock import SystemClock
 from throughline.configuration import Configuration, load_configuration
 from throughline.errors import SettingsError
 from throughline.experiment.identity import (
@@ -131,10 +132,10 @@ def test_a_pointer_leads_to_the_experiment_and_the_part_of_its_body() -> None:
 
 
 def test_a_provider_needs_its_inputs_and_a_mode_that_has_one() -> None:
-    assert make_provider("demo", {"seed": 7}).description.benchmark
+    assert make_provider("demo", {"seed": 7}, SystemClock()).description.benchmark
     with pytest.raises(SettingsError, match="mode 'demo' needs the input 'seed'"):
-        make_provider("demo", {})
+        make_provider("demo", {}, SystemClock())
     with pytest.raises(SettingsError, match="mode 'backtest' needs the input 'data'"):
-        make_provider("backtest", {"archive": "x.toml"})
+        make_provider("backtest", {"archive": "x.toml"}, SystemClock())
     with pytest.raises(SettingsError, match="mode 'live' has no market data provider"):
-        make_provider("live", {})
+        make_provider("live", {}, SystemClock())

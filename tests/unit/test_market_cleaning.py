@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughline.market.cleaning import HOUR_MS, RULE_NAMES, CleanBars, CleaningRules, RawBars, clean
+from throughline.market.cleaning import RULE_NAMES, CleanBars, clean
 from throughline.market.quarantine import believed_to_eighteen_places
+from throughline.market.rows import HOUR_MS, CleaningRules, RawBars
 
 NAN = float("nan")
 BASE = 1_600_000_000_000 // HOUR_MS * HOUR_MS
@@ -58,25 +59,37 @@ def test_a_single_row_is_judged_by_the_rule_that_names_its_fault(row: tuple[Any,
     assert verdicts(clean(raw([(0, 1), row]), HOUR_MS, CleaningRules())) == ["believed", rule]
 
 
-def test_equal_rows_said_twice_are_one_row_and_differing_ones_are_none() -> None:
+def test_equal_rows_are_one_row_and_conflicting_ones_are_listed() -> None:
     result = clean(raw([(0, 1), (1, 1), (1, 1), (2, 1), (2, 1), (2, 1.1), (3, 1)]), HOUR_MS, CleaningRules())
-    assert verdicts(result) == ["believed", "believed", "dropped", *["conflicting_duplicate"] * 3, "believed"]
-    assert segments(result) == [0, 0, -1, -1, -1, -1, 0]
+    assert sorted(verdicts(result)) == ["believed"] * 3 + ["conflicting_duplicate"] * 2 + ["dropped"] * 2
+    assert np.bincount(result.believed, minlength=2).tolist() == [3, 4]
+    assert [int(hour) for hour in (result.bars.time[result.believed] - BASE) // HOUR_MS] == [0, 1, 2, 3]
 
 
-def test_rows_that_differ_only_in_another_column_conflict_too() -> None:
+def test_rows_that_differ_only_in_another_column_conflict_and_the_column_is_unknown() -> None:
     rows = raw([(0, 1), (0, 1)])
     caps = np.array([5.0, 6.0])
     with_caps = RawBars(rows.code, rows.time, rows.open, rows.high, rows.low, rows.close, rows.volume, (caps,))
-    assert verdicts(clean(with_caps, HOUR_MS, CleaningRules())) == ["conflicting_duplicate"] * 2
+    result = clean(with_caps, HOUR_MS, CleaningRules())
+    assert verdicts(result) == ["conflicting_duplicate"] * 2
+    (row,) = np.flatnonzero(result.believed)
+    assert np.isnan(result.bars.extra[0][row])
+    assert (result.bars.open[row], result.bars.high[row], result.bars.low[row], result.bars.close[row]) == (1, 1, 1, 1)
 
 
-def test_a_price_without_movement_or_volume_is_stale_from_the_24th_bar_on() -> None:
-    rows = [(hour, 1, 1, 1, 1, 0 if hour % 2 else NAN) for hour in range(30)]
-    result = clean(raw(rows), HOUR_MS, CleaningRules())
+def closes(rows: list[tuple[float, float, float]]) -> RawBars:
+    """Close-only rows of (hour, close, volume)."""
+    close = np.array([float(row[1]) for row in rows])
+    time = np.array([BASE + round(row[0] * HOUR_MS) for row in rows], np.int64)
+    volume = np.array([float(row[2]) for row in rows])
+    return RawBars(np.zeros(len(rows), np.int32), time, close, close, close, close, volume)
+
+
+def test_a_close_that_stands_still_without_known_volume_is_stale_from_the_24th_bar_on() -> None:
+    result = clean(closes([(hour, 1, NAN) for hour in range(30)]), HOUR_MS, CleaningRules())
     assert verdicts(result) == ["believed"] * 23 + ["stale_price"] * 7
-    traded = [(hour, 1, 1, 1, 1, 1 if hour == 20 else 0) for hour in range(30)]
-    assert set(verdicts(clean(raw(traded), HOUR_MS, CleaningRules()))) == {"believed"}
+    traded = closes([(hour, 1, 5 if hour == 20 else NAN) for hour in range(30)])
+    assert set(verdicts(clean(traded, HOUR_MS, CleaningRules()))) == {"believed"}
 
 
 def test_a_bad_print_is_refused_and_the_segment_goes_on() -> None:
@@ -93,9 +106,12 @@ def test_a_real_tenfold_move_is_another_instrument_once_a_later_bar_confirms_it(
 
 @pytest.mark.parametrize(
     ("later", "price", "start"),
-    [(2, 4.99, 0), (2, 5, 2), (2, 0.2, 2), (2, 0.21, 0), (24, 1, 0), (25, 1, 25), (1, 0.01, 0), (1, 9.9, 0)],
+    [
+        *[(2, 4.99, 0), (2, 5, 2), (2, 0.2, 2), (2, 0.21, 0), (24, 1, 0), (25, 1, 25)],
+        *[(1, 0.01, 1), (1, 9.9, 1), (1, 1.5, 1), (1, 1.49, 0), (1, 0.66, 1), (1, 0.67, 0)],
+    ],
 )
-def test_segments_end_at_gaps_of_a_day_and_at_jumps_across_any_gap(later: int, price: float, start: int) -> None:
+def test_segments_end_at_gaps_of_a_day_and_at_doubtful_jumps(later: int, price: float, start: int) -> None:
     assert segments(clean(raw([(0, 1), (later, price)]), HOUR_MS, CleaningRules())) == [0, start]
 
 
@@ -140,13 +156,13 @@ def test_the_future_never_changes_a_verdict(steps: list[Any], others: list[Any],
     changed = clean(series([*steps[:seen], *later]), HOUR_MS, rules)
     truncated = clean(series(steps[:seen]), HOUR_MS, rules)
     for other in (changed, truncated):
-        for name in ("believed", "segment_start", "rule", "dropped"):
+        for name in ("believed", "segment_start", "rule", "dropped", "absent", "untraded", "jump"):
             np.testing.assert_array_equal(getattr(before, name)[:seen], getattr(other, name)[:seen])
 
 
 @settings(max_examples=300, deadline=None)
 @given(ROWS)
-def test_no_believed_step_within_a_segment_gains_tenfold_in_a_bar_or_fivefold_across_a_gap(steps: list[Any]) -> None:
+def test_no_step_within_a_segment_is_a_doubtful_jump(steps: list[Any]) -> None:
     bars = series(steps)
     result = clean(bars, HOUR_MS, CleaningRules())
     rows = np.flatnonzero(result.believed)
@@ -155,7 +171,9 @@ def test_no_believed_step_within_a_segment_gains_tenfold_in_a_bar_or_fivefold_ac
             continue
         gap = bars.time[b] - bars.time[a] - HOUR_MS
         assert gap < 24 * HOUR_MS
-        assert bars.high[b] < bars.close[a] * (5 if gap else 10)
+        before, after = result.bars.close[a], result.bars
+        assert after.high[b] < before * (5 if gap else 10)
+        assert before / (5 if gap else 1.5) < after.open[b] < before * (5 if gap else 1.5)
 
 
 def test_believed_values_are_those_that_eighteen_decimals_can_hold() -> None:

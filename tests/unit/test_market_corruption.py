@@ -156,7 +156,6 @@ QUARANTINED: dict[str, tuple[str, str]] = {
     "negative volume": (bar(5, "1,2,0.5,1,-100"), "negative_volume"),
     "volume overflow": (bar(5, "1,2,0.5,1,1e300"), "huge_volume"),
     "misaligned": (bar(5.25), "misaligned_time"),
-    "rows that contradict": (bar(5) + bar(5, "1,2,0.5,1.5,100"), "conflicting_duplicate"),
     "a +900 % print": (bar(5, "1,11,0.5,10,100"), "jump_up"),
 }
 
@@ -171,6 +170,27 @@ def test_a_bad_row_is_quarantined_under_its_rule_and_the_rest_goes_on(tmp_path: 
     there = np.flatnonzero(~np.isnan(panel.close[:, 0])).tolist()
     assert there == [0, 1, 2, 3, 4, 6]
     assert (panel.segment_start[6:, 0] == T0).all()
+
+
+def test_rows_that_contradict_are_listed_and_the_bar_spans_them(tmp_path: Path) -> None:
+    panel = make(tmp_path, GOOD + bar(5) + bar(5, "1,2,0.5,1.5,100") + bar(6)).load(START, END)
+    assert [row.rule for row in panel.quarantined] == ["conflicting_duplicate"] * 2
+    assert {row.detail[-27:] for row in panel.quarantined} == {
+        " low=0.5 close=1 volume=100",
+        "ow=0.5 close=1.5 volume=100",
+    }
+    assert panel.close[5, 0] == 1
+
+
+def test_an_archive_in_which_nothing_is_believed_says_which_row_broke_which_rule(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError) as caught:
+        make(tmp_path, HEADER + bar(0, "-1,2,0.5,1,1") + bar(1, "0,2,0.5,1,1")).load(START, END)
+    assert str(caught.value) == (
+        f"{tmp_path / 'bars.csv'}: none of its 2 rows is believed; the first one, BTC at 2021-01-01T00:00:00.000000Z, "
+        "broke the rule non_positive_price (a price is zero or negative): open=-1 high=2 low=0.5 close=1 volume=1"
+    )
+    with pytest.raises(ArchiveError, match="none of its 2 rows is a bar in which anybody traded"):
+        make(tmp_path, HEADER + bar(0, ",,,,") + bar(1, "2,2,2,2,0")).load(START, END)
 
 
 def test_the_order_of_rows_and_their_repetition_do_not_matter(tmp_path: Path) -> None:

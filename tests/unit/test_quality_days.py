@@ -34,6 +34,8 @@ counts = st.fixed_dictionaries(
         "quarantined_share": st.sampled_from([0.0, 0.1, 0.9, float("nan")]),
         "universe_ratio": st.sampled_from([0.1, 1.0, float("nan")]),
         "hours": st.integers(0, 24),
+        "day_share": st.sampled_from([0.0, 0.5, 0.875, 1.0]),
+        "hours_missing": st.integers(0, 24),
     }
 )
 COLUMNS = ["partition", "key", "instrument", "open", "high", "low", "close", "volume"]
@@ -89,6 +91,8 @@ def test_neighbouring_days_share_keys_without_harm() -> None:
                 "quarantined_share": 0,
                 "universe_ratio": 1,
                 "hours": 1,
+                "day_share": 1.0,
+                "hours_missing": 0,
             }
             for i in range(2)
         ]

@@ -14,7 +14,15 @@ import pytest
 from throughline.configuration import GateSettings
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.quality.runner import GreatExpectationsRunner
-from throughline.quality.suite import GATED_ASSETS, TRAINING_SET, Rule, load_suite, parse_suite, resolved_kwargs
+from throughline.quality.suite import (
+    GATED_ASSETS,
+    TRAINING_SET,
+    Rule,
+    count_words,
+    load_suite,
+    parse_suite,
+    resolved_kwargs,
+)
 from throughline.quality.verdict import Failure
 
 DAY = date(2021, 1, 2)
@@ -143,6 +151,8 @@ DAYS: dict[str, dict[str, Any]] = {
         "quarantined_share": 0.0,
         "universe_ratio": NAN,
         "hours": 1,
+        "day_share": 1.0,
+        "hours_missing": 0,
     },
     "market_scan": {"scans": 2},
     "trade_candidates": {"candidates": 2},
@@ -253,8 +263,9 @@ DEFECTS: list[tuple[str, dict[str, Any], str]] = [
 DAY_DEFECTS: list[tuple[str, dict[str, Any], str]] = [
     ("market_bars", {"bars": 0}, "day_has_bars"),
     ("market_bars", {"hours": 0}, "day_has_hours"),
+    ("market_bars", {"day_share": 0.5, "hours_missing": 12}, "day_is_complete"),
     ("market_bars", {"quarantined_share": NAN}, "quarantined_share_is_known"),
-    ("market_bars", {"quarantined_share": 0.21}, "few_rows_are_quarantined"),
+    ("market_bars", {"quarantined_share": 0.21, "quarantined": 42}, "few_rows_are_quarantined"),
     ("market_bars", {"universe_ratio": 0.49}, "universe_does_not_collapse"),
     ("market_scan", {"scans": NAN}, "scans_is_known"),
     ("trade_candidates", {"candidates": -1}, "candidates_are_counted"),
@@ -335,7 +346,23 @@ def test_one_defect_breaks_one_rule_and_names_the_line(
         assert change.get("key", ROWS[asset][0]["key"]) in failure.sample
         assert failure.rows == (2 if rule.startswith("one_") else 1)
     else:
-        assert (failure.rows, failure.sample) == (1, ((DAY + timedelta(days=number)).isoformat(),))
+        counted = {"day_is_complete": 12, "few_rows_are_quarantined": 42}.get(rule, 1)
+        assert (failure.rows, failure.sample) == (counted, ((DAY + timedelta(days=number)).isoformat(),))
+
+
+@pytest.mark.parametrize(
+    ("rule", "count", "words"),
+    [
+        ("few_rows_are_quarantined", 42, "42 rows"),
+        ("few_rows_are_quarantined", 1, "1 row"),
+        ("day_is_complete", 12, "12 hours"),
+        ("day_has_bars", 1, "the day as a whole"),
+        ("high_is_known", 1_200, "1,200 rows"),
+        ("a_rule_of_an_older_suite", 3, "3 rows"),
+    ],
+)
+def test_what_a_failure_counts_is_said_in_its_unit(rule: str, count: int, words: str) -> None:
+    assert count_words("market_bars", rule, count) == words
 
 
 def test_every_rule_that_judges_more_than_presence_is_broken_by_a_test() -> None:
@@ -410,6 +437,7 @@ def rule(name: str, type_: str = "expect_column_values_to_not_be_null", **kwargs
         (frame(rule("mean", "expect_column_mean_to_be_between")), "does not judge line by line"),
         (frame(rule("other", column="y")), "reads column 'y', which is not declared"),
         ({"columns": {"x": "colour"}, "rules": []}, "kind 'colour'"),
+        (frame(rule("much") | {"counts": {"column": "z", "unit": "rows"}}), "reads column 'z', which is not declared"),
     ],
 )
 def test_a_malformed_suite_is_refused_by_name(rows: dict[str, Any], message: str) -> None:

@@ -36,7 +36,7 @@ class PathDays:
 @dataclass(frozen=True)
 class LedgerRange:
     """Everything a report takes from the ledger. candidates: their number; ambiguous: trades whose bar
-    touched both barriers; last: the body of the last portfolio state."""
+    touched both barriers; last: the body of the last portfolio state; data_notes: as in `Report`."""
 
     days: Sequence[date]
     paths: Mapping[str, PathDays]
@@ -51,6 +51,7 @@ class LedgerRange:
     blocked: Sequence[Mapping[str, Any]]
     bars_blocked: frozenset[date]
     seals: Mapping[str, str]
+    data_notes: Mapping[str, Any]
 
 
 def range_root(roots: Mapping[date, str]) -> str:
@@ -91,7 +92,16 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
         blocked=blocked,
         bars_blocked=frozenset(date.fromisoformat(row["day"]) for row in blocked if row["asset"] == "market_bars"),
         seals=_range_roots(seals),
+        data_notes=_data_notes(_details(seals, "market_bars")),
     )
+
+
+def _data_notes(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "untraded": sum(day.get("untraded", 0) for day in days),
+        "doubtful_jumps": [note for day in days for note in day.get("doubtful_jumps", ())],
+        "corporate_actions": [note for day in days for note in day.get("corporate_actions", ())],
+    }
 
 
 def _current(table: Table, experiment: str, start: date, end: date, *columns: Any) -> Any:

@@ -40,8 +40,9 @@ class Report:
     `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed, missing}]
     summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days: [{day, asset, rule,
     rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds: stage -> seconds, as
-    handed in. revision: what changed in the data where this experiment is a fork, else None. registry: what the
-    registries say of the experiment from its epoch to `end`, None where they were not read.
+    handed in. data_notes: facts about rows that are no faults: {untraded rows, doubtful_jumps and corporate_actions,
+    each [{instrument, time, detail}]}. revision: what changed in the data where this experiment is a fork, else None.
+    registry: what the registries say of the experiment from its epoch to `end`, None where they were not read.
     """
 
     experiment: str
@@ -69,6 +70,7 @@ class Report:
     revision: Mapping[str, Any] | None = None
     tear_sheet: str | None = None
     registry: RegistryAnalytics | None = None
+    data_notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def returns(self) -> dict[str, float]:
@@ -101,6 +103,7 @@ class Report:
             "open_positions": [dict(row) for row in self.open_positions],
             "assumptions": list(self.assumptions),
             "quarantined": dict(self.quarantined),
+            "data_notes": dict(self.data_notes),
             "seals": dict(self.seals),
             "chain": dict(self.chain),
             "seconds": dict(self.seconds),

@@ -102,6 +102,7 @@ def build_report(
         assumptions=assumptions(provider.description, settings, told.funnel, told.ambiguous),
         quarantined={"rules": told.quarantined, "total": sum(told.quarantined.values())},
         seals=told.seals,
+        data_notes=told.data_notes,
         chain={"checked": checked, "broken": broken},
         seconds=dict(seconds or {}),
         sign_flips=signs_flip([item.total_return for item in paths.values()]),

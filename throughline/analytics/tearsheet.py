@@ -31,6 +31,7 @@ from throughline.analytics.words import (
     baseline_sentences,
     blocked_sentence,
     counts_text,
+    note_lines,
     path_rows,
     percent,
     ratio,
@@ -40,6 +41,9 @@ from throughline.analytics.words import (
 )
 from throughline.errors import StorageError
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
+
+NOTES_SHOWN = 50
+"""How many doubtful jumps, and how many corporate actions, the page lists."""
 
 
 def _text(value: object) -> str:
@@ -130,6 +134,11 @@ def _own_sections(report: Report) -> list[Section]:
             ),
         ),
     ]
+    notes = note_lines(report, NOTES_SHOWN)
+    if notes:
+        sections.append(
+            ("What the data holds", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>")
+        )
     if report.open_positions:
         sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
     items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)

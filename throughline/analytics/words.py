@@ -51,6 +51,31 @@ def blocked_sentence(report: Report) -> str | None:
     return f"{len(days)} day(s) failed a data gate and are blocked: {shown}. No entries were taken on them."
 
 
+def note_lines(report: Report, shown: int) -> list[str]:
+    """Return lines on what the data holds that is no fault of a row: gaps written as candles, doubtful jumps, actions.
+
+    shown: how many notes of a kind are listed; the rest is counted.
+    """
+    notes = report.data_notes
+    lines = []
+    if notes.get("untraded"):
+        lines.append(f"{notes['untraded']:,} candles in which nobody traded are read as missing bars.")
+    for kind, sentence in (
+        (
+            "doubtful_jumps",
+            "doubtful jump(s), likely a split, a re-denomination or a bad print: the history ends there.",
+        ),
+        ("corporate_actions", "corporate action(s) of the archive."),
+    ):
+        found = notes.get(kind, ())
+        if found:
+            lines.append(f"{len(found):,} {sentence}")
+            lines += [f"  {item['instrument']} {item['time'][:16]}: {item['detail']}" for item in found[:shown]]
+        if len(found) > shown:
+            lines.append(f"  and {len(found) - shown:,} more (`--json` lists all)")
+    return lines
+
+
 def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
     """Return what changed in data that was sealed before, and that the experiment was forked for it.
 

@@ -77,12 +77,13 @@ def backtest(
     allow_blocked: bool,
 ) -> int:
     """Run the strategy on an archive of real data, day by day, and report what it came to."""
+    from throughline.clock import SystemClock
     from throughline.configuration import load_configuration
     from throughline.experiment.providers import make_provider
 
     inputs = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
     configuration = load_configuration(config)
-    provider = make_provider("backtest", inputs)
+    provider = make_provider("backtest", inputs, SystemClock())
     require_inside(provider, start, end)
     task = Task("backtest", provider, configuration, inputs, start, end, seed)
     return perform(options, task, allow_blocked)
@@ -99,11 +100,12 @@ def backtest(
 @common
 def demo(options: Options, seed: int, days: int, allow_blocked: bool) -> int:
     """Run the whole chain on an invented market: nothing to download, nothing to configure."""
+    from throughline.clock import SystemClock
     from throughline.configuration import Configuration
     from throughline.experiment.providers import make_provider
 
     inputs = {"seed": seed}
-    provider = make_provider("demo", inputs)
+    provider = make_provider("demo", inputs, SystemClock())
     start = DEMO_END - timedelta(days=days - 1)
     return perform(options, Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed), allow_blocked)
 
@@ -126,15 +128,16 @@ class Task:
 
 
 def require_inside(provider: MarketDataProvider, start: date, end: date) -> None:
-    """Raise SettingsError unless [start, end] lies within the source's days and is not empty."""
+    """Raise SettingsError unless [start, end] lies within the source's complete days and is not empty."""
     source = provider.description
     if end < start:
         raise SettingsError(f"--end {end} lies before --start {start}: the range needs at least one day")
     for name, day in (("--start", start), ("--end", end)):
         if not source.first_day <= day <= source.last_day:
+            after = f" ({source.after_last_day})" if source.after_last_day and day > source.last_day else ""
             raise SettingsError(
                 f"{name} {day} lies outside the archive '{source.name}', which holds {source.first_day} to "
-                f"{source.last_day}"
+                f"{source.last_day}{after}"
             )
 
 
@@ -145,6 +148,8 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     from throughline.analytics.words import revision_sentence
     from throughline.storage.queries import record_artifact
 
+    for sentence in task.provider.description.left_out:
+        note(sentence, options.json)
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
         experiment, revision = _experiment(engine, artifacts, task)
@@ -255,10 +260,9 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(
-    options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None
-) -> int:
+def _answer(options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None) -> int:
     from throughline.cli.summary import summary
+    from throughline.quality.suite import count_words
 
     if options.json:
         out_json(report.as_json() | ({} if walked is None else {"walk_forward": walked}))
@@ -278,7 +282,10 @@ def _answer(
         return 1
     days = sorted({str(row["day"]) for row in report.blocked_days})
     if days and not allow_blocked:
-        causes = [f"{row['day']} {row['asset']}: {row['rule']} ({row['rows']} rows)" for row in report.blocked_days]
+        causes = [
+            f"{row['day']} {row['asset']}: {row['rule']} ({count_words(row['asset'], row['rule'], row['rows'])})"
+            for row in report.blocked_days
+        ]
         note(
             f"throughline: {len(days)} day(s) are blocked by a data gate ({'; '.join(causes[:20])}"
             f"{'; ...' if len(causes) > 20 else ''}): accept them with --allow-blocked or mend the data"

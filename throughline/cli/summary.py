@@ -10,6 +10,7 @@ from throughline.analytics.words import (
     baseline_sentences,
     blocked_sentence,
     counts_text,
+    note_lines,
     path_rows,
     sign_sentence,
     usd,
@@ -17,6 +18,7 @@ from throughline.analytics.words import (
 from throughline.cli.screen import table
 
 _OPEN_SHOWN = 10
+_NOTES_SHOWN = 5
 
 
 def summary(report: Report) -> str:
@@ -40,6 +42,9 @@ def summary(report: Report) -> str:
         f"Candidates became: {counts_text(report.dispositions)}\n"
         f"Rows not believed: {counts_text(report.quarantined['rules'])}"
     )
+    notes = note_lines(report, _NOTES_SHOWN)
+    if notes:
+        parts.append("What the data holds\n" + "\n".join(f"  {line}" for line in notes))
     parts.append(_open(report))
     parts.append("Taken for granted\n" + "\n".join(f"  - {item}" for item in report.assumptions))
     chain = f"{report.chain['checked']:,} records recomputed, {report.chain['broken']:,} broken."

@@ -57,6 +57,7 @@ def walk_forward(
     allow_blocked: bool,
 ) -> int:
     """Backtest with models of their time, each trained only on what was closed by then, gated, tried and replaced."""
+    from throughline.clock import SystemClock
     from throughline.configuration import load_configuration
     from throughline.experiment.providers import make_provider
 
@@ -64,7 +65,7 @@ def walk_forward(
     given = load_configuration(config)
     learning = given.learning.model_copy(update={"retrain": retrain})
     configuration = given.model_copy(update={"model_policy": "gated", "learning": learning})
-    provider = make_provider("backtest", inputs)
+    provider = make_provider("backtest", inputs, SystemClock())
     require_inside(provider, start, end)
     task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True)
     return perform(options, task, allow_blocked)

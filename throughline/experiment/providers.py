@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from throughline.clock import Clock
 from throughline.errors import SettingsError
 from throughline.market.panel import MarketDataProvider
 
 
-def make_provider(mode: str, inputs: Mapping[str, Any]) -> MarketDataProvider:
+def make_provider(mode: str, inputs: Mapping[str, Any], clock: Clock) -> MarketDataProvider:
     """Return the provider of `mode`.
 
-    inputs: 'demo' takes `seed` (int); 'backtest' takes `archive` (path of the description) and `data` (folder that its
-    paths start from). Raises SettingsError naming a missing input, ArchiveError for unusable files.
+    Args:
+        mode: 'demo' or 'backtest'.
+        inputs: 'demo' takes `seed` (int); 'backtest' takes `archive` (path of the description) and `data` (folder that
+            its paths start from).
+        clock: bars of an archive that close after its instant are left out.
+
+    Raises:
+        SettingsError: naming a missing input.
+        ArchiveError: for unusable files.
     """
     if mode == "demo":
         from throughline.market.simulated import SimulatedProvider
@@ -23,7 +31,7 @@ def make_provider(mode: str, inputs: Mapping[str, Any]) -> MarketDataProvider:
     if mode == "backtest":
         from throughline.market.archive import open_archive
 
-        return open_archive(Path(_required(mode, inputs, "archive")), Path(_required(mode, inputs, "data")))
+        return open_archive(Path(_required(mode, inputs, "archive")), Path(_required(mode, inputs, "data")), clock)
     raise SettingsError(f"mode '{mode}' has no market data provider: choose demo or backtest")
 
 

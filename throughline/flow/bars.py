@@ -12,9 +12,12 @@ import pandas as pd
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, artifact_bytes, day_ms
 from throughline.flow.sealing import DayDraft, require_days, seal_days
+from throughline.identity import time_text_ms
 from throughline.market.blocks import block_hashes
-from throughline.market.panel import MarketPanel
+from throughline.market.panel import DataNote, MarketPanel
 from throughline.storage.queries import record_artifact
+
+HOURS_A_DAY = 24
 
 
 def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -28,6 +31,7 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     for day, blocks, ref in zip(wanted, read, refs, strict=True):
         rows = _slice(panel, day)
         quarantined = sum(blocks.quarantined.values())
+        covered = covered_hours(panel, rows)
         before = counts.get(day_ms(day - DAY), 0)
         instruments = counts.get(day_ms(day), 0)
         summary = {
@@ -37,6 +41,8 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
             "quarantined_share": quarantined / max(1, quarantined + blocks.bars),
             "universe_ratio": instruments / before if before else np.nan,
             "hours": int((~np.isnan(panel.close[rows])).any(axis=1).sum()),
+            "day_share": covered / HOURS_A_DAY,
+            "hours_missing": HOURS_A_DAY - covered,
         }
         drafts.append(
             DayDraft(
@@ -50,6 +56,9 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
                     "hours": summary["hours"],
                     "instruments": instruments,
                     "quarantined": dict(sorted(blocks.quarantined.items())),
+                    "doubtful_jumps": _notes(panel, day, "doubtful_jump"),
+                    "corporate_actions": _notes(panel, day, "corporate_action", "corporate_action_not_applied"),
+                    "untraded": sum(note.rows for note in panel.notes if note.kind == "untraded" and _on(note, day)),
                 }
                 | (_warm_up(ctx) if day == ctx.experiment.epoch else {}),
             )
@@ -77,6 +86,28 @@ def _warm_up(ctx: FlowContext) -> dict[str, Any]:
 def _slice(panel: MarketPanel, day: date) -> slice:
     first = int(np.searchsorted(panel.open_time, day_ms(day)))
     return slice(first, int(np.searchsorted(panel.open_time, day_ms(day + DAY))))
+
+
+def _on(note: DataNote, day: date) -> bool:
+    return day_ms(day) <= note.time < day_ms(day + DAY)
+
+
+def _notes(panel: MarketPanel, day: date, *kinds: str) -> list[dict[str, str]]:
+    """Return the notes of those kinds on a day: instrument, time (UTC text) and what it says."""
+    return [
+        {"instrument": note.instrument, "time": time_text_ms(note.time), "detail": note.detail}
+        for note in panel.notes
+        if note.kind in kinds and _on(note, day)
+    ]
+
+
+def covered_hours(panel: MarketPanel, rows: slice) -> int:
+    """Return in how many hours of a day some instrument has a bar; a longer bar covers all of its hours."""
+    there = np.asarray((~np.isnan(panel.close[rows])).any(axis=1))
+    slots = len(there)
+    if slots >= HOURS_A_DAY:
+        return int(there.reshape(HOURS_A_DAY, -1).any(axis=1).sum())
+    return int(there.sum()) * HOURS_A_DAY // slots
 
 
 def _instrument_counts(panel: MarketPanel) -> dict[int, int]:

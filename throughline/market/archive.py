@@ -14,34 +14,52 @@ from pathlib import Path
 
 import numpy as np
 
+from throughline.clock import Clock
 from throughline.errors import ArchiveError
-from throughline.identity import time_to_ms
+from throughline.identity import time_text_ms, time_to_ms
 from throughline.market.archive_loading import Loaded, load_archive
-from throughline.market.cleaning import F64
+from throughline.market.days import ArchiveDays, archive_days
 from throughline.market.description import (
     DAY_MS,
     ArchiveDescription,
     load_description,
 )
-from throughline.market.panel import MarketPanel, Reference, SourceDescription
+from throughline.market.panel import DataNote, MarketPanel, Reference, SourceDescription
 from throughline.market.references import pair_key
+from throughline.market.rows import F64
 
 
-def open_archive(description: Path, data_dir: Path) -> ArchiveProvider:
-    """Return the provider of a described archive. Raises SettingsError for a wrong description."""
-    return ArchiveProvider(load_description(description), data_dir)
+def open_archive(description: Path, data_dir: Path, clock: Clock | None = None) -> ArchiveProvider:
+    """Return the provider of a described archive.
+
+    Args:
+        description: the TOML file.
+        data_dir: folder that its paths start from.
+        clock: read once, when the files are read: bars that close later are left out. None takes every bar of the
+            files as closed, which is right for files of the past.
+
+    Raises:
+        SettingsError: for a wrong description.
+    """
+    return ArchiveProvider(load_description(description), data_dir, clock)
 
 
 class ArchiveProvider:
     """Market data from described files (implements `MarketDataProvider`)."""
 
-    def __init__(self, description: ArchiveDescription, data_dir: Path) -> None:
+    def __init__(self, description: ArchiveDescription, data_dir: Path, clock: Clock | None = None) -> None:
         self._archive = description
         self._data_dir = data_dir
+        self._clock = clock
 
     @cached_property
     def _loaded(self) -> Loaded:
-        return load_archive(self._archive, self._data_dir)
+        now = None if self._clock is None else time_to_ms(self._clock.now())
+        return load_archive(self._archive, self._data_dir, now)
+
+    @cached_property
+    def _days(self) -> ArchiveDays:
+        return archive_days(self._loaded.code, self._loaded.time, self._archive.bars.interval_ms)
 
     @property
     def archive(self) -> ArchiveDescription:
@@ -69,10 +87,25 @@ class ArchiveProvider:
         counts = Counter(row.rule for row in self._loaded.quarantined)
         return {rule: counts[rule] for rule in sorted(counts)}
 
+    @property
+    def notes(self) -> tuple[DataNote, ...]:
+        """Notes on rows of the whole archive, in order of time."""
+        return self._loaded.notes
+
+    @property
+    def strays(self) -> tuple[date, ...]:
+        """Days whose rows stand far from all others; they move neither the first nor the last day."""
+        return self._days.strays
+
     @cached_property
     def description(self) -> SourceDescription:
-        """What this source is; reads the files, since first and last day are facts of the data."""
-        loaded, archive = self._loaded, self._archive
+        """What this source is; reads the files, since first and last day are facts of the data.
+
+        Raises ArchiveError where no day of the files is over and complete.
+        """
+        archive, days = self._archive, self._days
+        if days.last is None:
+            raise ArchiveError(f"{archive.name}: no day of its files can be run: {days.after_last}; give a longer file")
         capabilities = {reference.name for reference in archive.references}
         if not archive.close_only:
             capabilities.add("ohlc")
@@ -88,10 +121,30 @@ class ArchiveProvider:
             survivors_only=archive.survivors_only,
             availability=archive.availability,
             assumptions=archive.assumptions,
-            first_day=_day(int(loaded.time[0])),
-            last_day=_day(int(loaded.time[-1])),
+            first_day=days.first,
+            last_day=days.last,
             attrition_per_48h=archive.attrition_per_48h,
+            after_last_day=days.after_last,
+            left_out=self._left_out(),
         )
+
+    def _left_out(self) -> tuple[str, ...]:
+        """Return sentences on rows that are no part of any day that can be run."""
+        sentences = []
+        early = [note for note in self.notes if note.kind == "not_closed_yet"]
+        if early:
+            rows = sum(note.rows for note in early)
+            sentences.append(
+                f"{rows:,} row(s) of {self._archive.name} are left out (not_closed_yet), because their bars close "
+                f"after now; the first is {early[0].instrument} at {time_text_ms(early[0].time)}."
+            )
+        if self.strays:
+            days = ", ".join(map(str, self.strays[:5])) + (" ..." if len(self.strays) > 5 else "")
+            sentences.append(
+                f"{self._archive.name} has rows more than a week away from all others ({days}): they are not counted "
+                "as its days; check their times."
+            )
+        return tuple(sentences)
 
     def load(self, start: datetime, end: datetime) -> MarketPanel:
         """Return the bars that open in [start, end). See `MarketDataProvider.load`.
@@ -144,6 +197,11 @@ def cut_panel(loaded: Loaded, first: int, last: int, interval: int, close_only: 
     references = {}
     for name, series in loaded.series.items():
         references[name] = Reference(*series.as_of(codes, closes), series.source)
+    factor = None
+    if loaded.price_factor is not None:
+        factor = np.ones((len(open_time), size))
+        factor[row, column] = loaded.price_factor[low:high]
+    notes_low, notes_high = np.searchsorted(loaded.notes_time, [first, last])
     quarantined_low, quarantined_high = np.searchsorted(loaded.quarantined_time, [first, last])
     return MarketPanel(
         interval_ms=interval,
@@ -158,6 +216,8 @@ def cut_panel(loaded: Loaded, first: int, last: int, interval: int, close_only: 
         references=references,
         quarantined=loaded.quarantined[quarantined_low:quarantined_high],
         close_only=close_only,
+        price_factor=factor,
+        notes=loaded.notes[notes_low:notes_high],
     )
 
 

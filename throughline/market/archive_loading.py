@@ -7,25 +7,31 @@ Belongs here: from description and files to `Loaded`. Does not belong here: wind
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.errors import ArchiveError
-from throughline.market.cleaning import F64, I32, I64, RULE_NAMES, CleanBars, RawBars, clean
+from throughline.identity import time_text_ms
+from throughline.market.archive_actions import read_actions
+from throughline.market.cleaning import RULE_NAMES, RULES, CleanBars, clean
 from throughline.market.columns import Rows, find_files, read_rows
 from throughline.market.description import ArchiveDescription, ReferenceDescription, TableLayout
-from throughline.market.panel import QuarantinedRow
+from throughline.market.notes import clean_notes, not_closed_notes
+from throughline.market.panel import DataNote, QuarantinedRow
 from throughline.market.quarantine import believed_to_eighteen_places, value_text
 from throughline.market.references import Series, build_series, pair_key, value_faults
+from throughline.market.rows import F64, I32, I64, RawBars
+from throughline.market.spacing import wrong_spacing
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A cleaned archive. Rows are the believed bars in order of time, then instrument; `key` is (code, time) in the
-    order of `by_instrument`, for looking up the latest bar before a window.
+    order of `by_instrument`, for looking up the latest bar before a window. price_factor: as in `MarketPanel`, None
+    where no bar has one. notes: in order of time.
     """
 
     instruments: tuple[str, ...]
@@ -41,15 +47,28 @@ class Loaded:
     quarantined_time: I64
     rows_read: int
     dropped: int
+    price_factor: F64 | None = None
+    notes: tuple[DataNote, ...] = ()
+    notes_time: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def load_archive(archive: ArchiveDescription, data_dir: Path) -> Loaded:
-    """Read and clean everything the description names. Raises ArchiveError."""
+def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None = None) -> Loaded:
+    """Read and clean everything the description names.
+
+    Args:
+        archive: the description.
+        data_dir: folder that its paths start from.
+        now_ms: the reader's clock (Unix ms); bars that close later are left out and noted. None = all bars have closed.
+
+    Raises:
+        ArchiveError: for files that cannot be used.
+    """
     bars = archive.bars
     own = [item for item in archive.references if item.table is None]
     columns = [bars.close, *(name for name in (bars.open, bars.high, bars.low, bars.volume) if name)]
     columns += [name for item in own for name in (item.value, *item.positive)]
     names, code, stamps, values = _read_table(bars.table, data_dir, columns)
+    every = names
     if bars.only:
         names, code, stamps, values = _select(archive, names, code, stamps, values)
     time = stamps if bars.stamp == "open" else stamps - bars.interval_ms
@@ -65,38 +84,92 @@ def load_archive(archive: ArchiveDescription, data_dir: Path) -> Loaded:
     o, h, low = (close,) * 3 if bars.open is None else (values[str(n)] for n in (bars.open, bars.high, bars.low))
     extra = tuple(values[name] for item in own for name in (item.value, *item.positive))
     raw = RawBars(code, time, o, h, low, close, volume, extra)
-    verdict = clean(raw, bars.interval_ms, archive.cleaning)
+    where = str(data_dir / bars.table.file)
+    raw, values, notes = _closed_by(raw, values, bars.interval_ms, now_ms, names, where)
+    numbers = dict.fromkeys(every, -1) | {name: number for number, name in enumerate(names)}
+    actions = read_actions(archive.actions, data_dir, numbers, bars.interval_ms)
+    verdict = clean(raw, bars.interval_ms, archive.cleaning, actions)
+    _require_spacing(raw, verdict, names, bars.interval_ms, where)
+    notes += clean_notes(verdict, names)
     quarantined = refused_bars(raw, verdict, names, bars.volume is not None)
+    merged = dict(zip((name for item in own for name in (item.value, *item.positive)), verdict.bars.extra, strict=True))
     series: dict[str, Series] = {}
     for item in archive.references:
         if item.table is None:
-            series[item.name], refused = _own_series(item, values, raw, verdict, bars.interval_ms, bars.stamp, names)
+            series[item.name], refused = _own_series(item, merged, raw, verdict, bars.interval_ms, bars.stamp, names)
         else:
             series[item.name], refused = _joined_series(item, item.table, data_dir, names)
         quarantined.extend(refused)
+    quarantined.sort(key=lambda row: (row.event_time, row.instrument.encode(), row.rule, row.detail))
     keep = np.flatnonzero(verdict.believed)
     if len(keep) == 0:
-        raise ArchiveError(f"{data_dir / bars.table.file}: no row passed the cleaning rules; first: {quarantined[0]}")
-    quarantined.sort(key=lambda row: (row.event_time, row.instrument.encode(), row.rule, row.detail))
+        raise ArchiveError(_nothing_believed(where, len(raw.time), quarantined))
     by_time = keep[np.argsort(raw.time[keep], kind="stable")]
-    tidy = [
-        believed_to_eighteen_places(column[by_time]) for column in ((raw.close,) if o is close else (o, h, low, close))
-    ]
-    prices = (tidy[0],) * 4 if o is close else (tidy[0], tidy[1], tidy[2], tidy[3])
+    believed = verdict.bars
+    grids = (believed.open, believed.high, believed.low, believed.close)
+    tidy = [believed_to_eighteen_places(column[by_time]) for column in (grids[3:] if believed.close_only else grids)]
+    prices = (tidy[0],) * 4 if believed.close_only else (tidy[0], tidy[1], tidy[2], tidy[3])
+    factor = verdict.factor[by_time]
+    notes.sort(key=lambda note: (note.time, note.instrument.encode(), note.kind))
     return Loaded(
         instruments=names,
         code=raw.code[by_time],
         time=raw.time[by_time],
         prices=prices,
-        volume=believed_to_eighteen_places(raw.volume[by_time]),
+        volume=believed_to_eighteen_places(believed.volume[by_time]),
         segment=verdict.segment_start[by_time],
         key=pair_key(raw.code[keep], raw.time[keep]),
         key_segment=verdict.segment_start[keep],
         series=series,
         quarantined=tuple(quarantined),
         quarantined_time=np.array([row.event_time for row in quarantined], np.int64),
-        rows_read=len(raw.time),
+        rows_read=len(code),
         dropped=int(verdict.dropped.sum()),
+        price_factor=factor if (factor != 1.0).any() else None,
+        notes=tuple(notes),
+        notes_time=np.array([note.time for note in notes], np.int64),
+    )
+
+
+def _closed_by(
+    raw: RawBars, values: dict[str, F64], interval_ms: int, now_ms: int | None, names: tuple[str, ...], where: str
+) -> tuple[RawBars, dict[str, F64], list[DataNote]]:
+    """Return the rows whose bars have closed by now, and notes on the others. Raises ArchiveError if none has."""
+    if now_ms is None:
+        return raw, values, []
+    closed = raw.time + interval_ms <= now_ms
+    if closed.all():
+        return raw, values, []
+    if not closed.any():
+        raise ArchiveError(
+            f"{where}: every bar closes after now ({time_text_ms(now_ms)}); check the time column, its unit and this "
+            "machine's clock"
+        )
+    open_yet = np.flatnonzero(~closed)
+    notes = not_closed_notes(raw.code[open_yet], raw.time[open_yet], names)
+    close = raw.close[closed]
+    prices = (close,) * 4 if raw.close_only else (raw.open[closed], raw.high[closed], raw.low[closed], close)
+    extra = tuple(column[closed] for column in raw.extra)
+    kept = RawBars(raw.code[closed], raw.time[closed], *prices, raw.volume[closed], extra)
+    return kept, {name: column[closed] for name, column in values.items()}, notes
+
+
+def _require_spacing(raw: RawBars, verdict: CleanBars, names: tuple[str, ...], interval_ms: int, where: str) -> None:
+    """Raise ArchiveError where bars that say something stand another distance apart than described."""
+    rows = np.flatnonzero(~verdict.absent & ~verdict.untraded & ~verdict.dropped)
+    sentence = wrong_spacing(raw.code[rows], raw.time[rows], names, interval_ms)
+    if sentence is not None:
+        raise ArchiveError(f"{where}: {sentence}; mend bars.interval, or leave those instruments out with bars.only")
+
+
+def _nothing_believed(where: str, rows: int, quarantined: list[QuarantinedRow]) -> str:
+    if not quarantined:
+        return f"{where}: none of its {rows} rows is a bar in which anybody traded; give a file with prices and volumes"
+    first = quarantined[0]
+    reason = RULES.get(first.rule, "its value is not believed")
+    return (
+        f"{where}: none of its {rows} rows is believed; the first one, {first.instrument} at "
+        f"{time_text_ms(first.event_time)}, broke the rule {first.rule} ({reason}): {first.detail}"
     )
 
 

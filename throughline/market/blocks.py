@@ -10,6 +10,9 @@ change. ``references`` gives for each name the states [slot, value, event time, 
 a bar's close changed, the first slot's state always, null for not known; so a line says all that its day's panel says
 and needs no other day's line. An instrument without bars and without quarantined rows on the day has no line.
 
+``price_factors``, after a corporate action, lists [slot, factor] at each change: what the prices as read were
+multiplied with, so that they are in the units in which the instrument's history began. Without one the key is left out.
+
 Numbers are written straight as text, since a year of hourly bars is millions of them; tests hold that the bytes are
 those of `canonical_bytes`.
 """
@@ -187,6 +190,8 @@ class _DayWriter:
         segment: NDArray[np.int64] = panel.segment_start[rows]
         self._segment = np.ascontiguousarray(segment.T)
         self._one_segment = np.equal(segment, segment[0]).all(axis=0).tolist()
+        factor = panel.price_factor
+        self._factor = None if factor is None else np.ascontiguousarray(factor[rows].T)
         self._starts: dict[int, str] = {}
         self._references = [(name, _ReferenceDay(panel.references[name], rows)) for name in sorted(panel.references)]
 
@@ -206,10 +211,22 @@ class _DayWriter:
         references = ",".join(f'"{name}":{item.states(column)}' for name, item in self._references)
         text = (
             f'{{"bars":{{{",".join(parts)}}},"day":"{self._day}","instrument":{_text(instrument)},'
-            f'"interval_seconds":{self._panel.interval_ms // 1000},"quarantined":{_plain(refused)},'
+            f'"interval_seconds":{self._panel.interval_ms // 1000},{self._price_factors(column, there)}'
+            f'"quarantined":{_plain(refused)},'
             f'"references":{{{references}}},"schema_version":1,"segments":{self._segments(column, instrument, there)}}}'
         )
         return text.encode("utf-8")
+
+    def _price_factors(self, column: int, there: NDArray[np.bool_]) -> str:
+        if self._factor is None:
+            return ""
+        slots = np.flatnonzero(there)
+        chosen = self._factor[column][slots]
+        if (chosen == 1.0).all():
+            return ""
+        change = np.flatnonzero(np.append(True, chosen[1:] != chosen[:-1]))
+        items = ",".join(f'[{int(slots[i])},"{decimal_text(float(chosen[i]))}"]' for i in change)
+        return f'"price_factors":[{items}],'
 
     def _segment_name(self, instrument: str, start: int) -> str:
         text = self._starts.get(start)

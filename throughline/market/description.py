@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from throughline.identity import decimal_text, hash_body
-from throughline.market.cleaning import HOUR_MS, CleaningRules
+from throughline.market.rows import HOUR_MS, CleaningRules
 from throughline.market.settings_table import SettingsTable, duration_ms, read_toml
 
 DAY_MS = 86_400_000
@@ -95,6 +95,16 @@ class BarsDescription:
 
 
 @dataclass(frozen=True)
+class ActionsDescription:
+    """A table of splits and re-denominations. ratio: column with new units per old unit. known_column: column with the
+    time at which the action was public; None = it was known when it took effect."""
+
+    table: TableLayout
+    ratio: str
+    known_column: str | None
+
+
+@dataclass(frozen=True)
 class ArchiveDescription:
     """A whole archive: see the module docstring. `path` is the file it was read from, for messages."""
 
@@ -108,6 +118,7 @@ class ArchiveDescription:
     attrition_per_48h: float
     availability: str
     assumptions: tuple[str, ...]
+    actions: ActionsDescription | None = None
 
     @property
     def close_only(self) -> bool:
@@ -147,6 +158,7 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
         attrition_per_48h=root.number("attrition_per_48h", 0.0, 0.0, 0.5),
         availability=root.choice("availability", ("observed", "assumed"), "assumed"),
         assumptions=root.texts("assumptions"),
+        actions=_actions(root.table("corporate_actions")),
     )
     if description.attrition_per_48h and not survivors:
         raise root.fail("attrition_per_48h", "is given, but survivors_only is not true")
@@ -282,11 +294,28 @@ def _cleaning(table: SettingsTable | None, default_stale: int) -> CleaningRules:
         smallest_price=table.number("smallest_price", 1e-15, 1e-15, 1.0),
         jump_up_factor=table.number("jump_up_factor", 10.0, 2.0, 1e9),
         segment_jump_factor=table.number("segment_jump_factor", 5.0, 1.5, 1e9),
+        doubtful_open_jump=table.number("doubtful_open_jump", 1.5, 1.01, 1e9),
         segment_gap_ms=table.duration("segment_gap", 24 * HOUR_MS),
         stale_bars=table.whole("stale_bars", default_stale, 2, 1_000_000),
     )
     table.finish()
     return rules
+
+
+def _actions(table: SettingsTable | None) -> ActionsDescription | None:
+    if table is None:
+        return None
+    layout = _layout(table)
+    if layout.instrument is None:
+        raise table.fail("instrument", "is missing: name the column that holds the instrument of each action")
+    column = table.optional_text("known_column")
+    if column is None:
+        table.choice("known", ("stamp",))
+    elif table.has("known"):
+        raise table.fail("known", "and known_column exclude each other")
+    result = ActionsDescription(layout, table.text("ratio"), column)
+    table.finish()
+    return result
 
 
 def _layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:
@@ -302,7 +331,12 @@ def _layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:
 
 
 def _identity(description: ArchiveDescription) -> dict[str, Any]:
-    bars, rules = description.bars, description.cleaning
+    bars, rules, actions = description.bars, description.cleaning, description.actions
+    named = (
+        {"table": _layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]}
+        if actions
+        else None
+    )
     return {
         "schema_version": 1,
         "attrition_per_48h": decimal_text(description.attrition_per_48h),
@@ -318,6 +352,7 @@ def _identity(description: ArchiveDescription) -> dict[str, Any]:
             "volume_unit": bars.volume_unit,
         },
         "cleaning": rules.identity(),
+        "corporate_actions": named,
         "references": [
             {
                 "known": [item.known.base, item.known.delay_ms, item.known.column],

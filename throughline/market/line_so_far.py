@@ -49,6 +49,7 @@ def line_so_far(panel: MarketPanel, day: date, column: int, row: int) -> bytes:
         close=cut(panel.close),
         volume=cut(panel.volume),
         segment_start=panel.segment_start[rows, column : column + 1],
+        price_factor=None if panel.price_factor is None else panel.price_factor[rows, column : column + 1],
         references={key: held(item) for key, item in panel.references.items()},
         quarantined=tuple(
             item

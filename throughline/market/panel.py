@@ -43,6 +43,19 @@ class QuarantinedRow:
 
 
 @dataclass(frozen=True)
+class DataNote:
+    """A fact about rows that is no fault of theirs. kind: 'untraded', 'doubtful_jump', 'corporate_action',
+    'corporate_action_not_applied' or 'not_closed_yet'. time: open of the first bar concerned (Unix ms); rows: how many
+    rows it is about; detail: in words, may be empty."""
+
+    kind: str
+    instrument: str
+    time: int
+    rows: int
+    detail: str
+
+
+@dataclass(frozen=True)
 class MarketPanel:
     """Cleaned bars of every instrument for a window, on a regular grid of T bars and N instruments.
 
@@ -51,7 +64,10 @@ class MarketPanel:
     `close_only` data open = high = low = close. `volume` is the quote volume of the bar in USD; NaN = unknown.
     `segment_start[i, n]` is the open (ms) of the first bar of the instrument segment that the latest bar at or before i
     belongs to, -1 before the first bar. It is a function of rows at or before i alone. Values never depend on the
-    window asked for: the same bar is the same in every panel that holds it.
+    window asked for: the same bar is the same in every panel that holds it. `price_factor[i, n]` is what the prices of
+    a bar were multiplied with for corporate actions, so that they are in the units in which the instrument's history
+    began; None where the source has no such bar. `notes` are facts about rows of the window that no seal holds, in
+    order of time.
     """
 
     interval_ms: int
@@ -66,6 +82,8 @@ class MarketPanel:
     references: Mapping[str, Reference]
     quarantined: tuple[QuarantinedRow, ...]
     close_only: bool
+    price_factor: FloatGrid | None = None
+    notes: tuple[DataNote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,9 @@ class SourceDescription:
     "market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment"}``).
     benchmark: ticker that stands for the market (BTC), or None. survivors_only: the universe holds only instruments
     that were alive later; attrition_per_48h: the expected total loss per 48 h held that goes with that (fraction).
-    availability: "observed" or "assumed". assumptions: sentences for the report.
+    availability: "observed" or "assumed". assumptions: sentences for the report. first_day, last_day: what can be run;
+    the last day is over and complete in the files. after_last_day: a sentence on the day after it, where the files hold
+    a part of it. left_out: sentences on rows that no day holds.
     """
 
     name: str
@@ -91,6 +111,8 @@ class SourceDescription:
     first_day: date
     last_day: date
     attrition_per_48h: float = 0.0
+    after_last_day: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 class MarketDataProvider(Protocol):

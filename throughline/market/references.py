@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.market.cleaning import LARGEST
+from throughline.market.rows import LARGEST
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

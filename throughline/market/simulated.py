@@ -2,8 +2,8 @@
 
 Belongs here: hours made from the world of `simulated_world`, put through the same cleaning as real data. About 60
 tickers (all named -SIM): a benchmark, some large coins, and small ones of roughly $100K to $50M with bursts of
-momentum, regimes, jumps, listings, delistings, rug pulls with and without warning, gaps of hours and of days,
-redenominations, stale stretches, hours without volume, bad prints, bad rows and rows said twice.
+momentum, regimes, jumps, listings, delistings, rug pulls with and without warning, gaps of hours and of days, also
+written as flat candles, redenominations, hours without volume, bad prints, bad rows and rows that stand twice.
 
 Reading a window costs time and memory in proportion to the window: random numbers are addressed by position, and the
 daily path is computed once per provider. Values do not depend on the window: each load makes some days before it as
@@ -22,9 +22,12 @@ from throughline.errors import ArchiveError, SettingsError
 from throughline.identity import hash_body
 from throughline.market.archive import cut_panel, window_ms
 from throughline.market.archive_loading import Loaded, refused_bars
-from throughline.market.cleaning import HOUR_MS, CleaningRules, RawBars, clean
+from throughline.market.cleaning import clean
+from throughline.market.notes import clean_notes
 from throughline.market.panel import MarketPanel, QuarantinedRow, SourceDescription
+from throughline.market.quarantine import value_text
 from throughline.market.references import Series, build_series, pair_key
+from throughline.market.rows import HOUR_MS, CleaningRules, RawBars
 from throughline.market.simulated_hours import DrawnHours, draw_hours
 from throughline.market.simulated_lives import BENCHMARK, TICKERS
 from throughline.market.simulated_world import World, build_world
@@ -33,7 +36,7 @@ I64 = NDArray[np.int64]
 
 FIRST_DAY = date(2020, 1, 1)
 LAST_DAY = date(2029, 12, 31)
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 _CONTEXT_DAYS = 4
 _MAX_AGE_MS = 36 * HOUR_MS
 _RULES = CleaningRules(stale_bars=24)
@@ -117,7 +120,8 @@ class SimulatedProvider:
         raw = RawBars(hours.ticker[order], time[order], o, h, low, c, hours.volume[order])
         verdict = clean(raw, HOUR_MS, _RULES)
         quarantined = refused_bars(raw, verdict, TICKERS, True)
-        keep = np.flatnonzero(verdict.believed)
+        keep, bars = np.flatnonzero(verdict.believed), verdict.bars
+        notes = sorted(clean_notes(verdict, TICKERS), key=lambda note: (note.time, note.instrument, note.kind))
         segment = np.full(len(keep), -1, np.int64)
         codes = raw.code[keep]
         for column, starts in enumerate(self.world.segments):
@@ -135,8 +139,8 @@ class SimulatedProvider:
             instruments=TICKERS,
             code=raw.code[rows],
             time=raw.time[rows],
-            prices=(raw.open[rows], raw.high[rows], raw.low[rows], raw.close[rows]),
-            volume=raw.volume[rows],
+            prices=(bars.open[rows], bars.high[rows], bars.low[rows], bars.close[rows]),
+            volume=bars.volume[rows],
             segment=segment[by_time],
             key=pair_key(codes, raw.time[keep]),
             key_segment=segment,
@@ -145,6 +149,8 @@ class SimulatedProvider:
             quarantined_time=np.array([row.event_time for row in quarantined], np.int64),
             rows_read=len(order),
             dropped=int(verdict.dropped.sum()),
+            notes=tuple(notes),
+            notes_time=np.array([note.time for note in notes], np.int64),
         )
 
     def _series(
@@ -159,7 +165,7 @@ class SimulatedProvider:
             value = values[rows]
             bad = value < 0 if name != "sentiment" else np.zeros(len(value), np.bool_)
             for row in np.flatnonzero(bad).tolist():
-                detail = f"{name}={float(value[row])!r}"
+                detail = f"{name}={value_text(float(value[row]))}"
                 ticker = TICKERS[hours.ticker[rows[row]]]
                 refused.append(QuarantinedRow(ticker, int(closes[row]), f"negative_{name}", detail))
             good = np.flatnonzero(~np.isnan(value) & ~bad)

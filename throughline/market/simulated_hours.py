@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.market.simulated_lives import BLOCK_DAYS, TICKERS
+from throughline.market.simulated_lives import BENCHMARK, BLOCK_DAYS, TICKERS
 from throughline.market.simulated_noise import F64, decimals, eight_digits, normal, uniform, words
 from throughline.market.simulated_world import KINDS, World
 
@@ -134,6 +134,7 @@ def _volume(world: World, first: int, last: int, index: NDArray[np.int32], u: F6
     volume = cap * lives.turnover[index] / 24.0 * (0.3 + 1.4 * u[:, :, 2])
     volume = volume * np.where(bursting, 4.0 + 12.0 * u[:, :, 3], 1.0) * np.where(gone, 0.01, 1.0)
     silent = (lives.turnover[index] < 0.1) & (u[:, :, 4] < 0.04) & ~falling
+    silent[:, TICKERS.index(BENCHMARK)] = False
     return decimals(np.where(silent, 0.0, volume), 2)
 
 
@@ -169,9 +170,10 @@ def _published(world: World, grids: _Grids, u: F64, seed: int, first: int, last:
 
 @dataclass
 class _Extra:
-    """Rows said twice: (row, ticker, factor on the close of the second telling)."""
+    """Rows that stand twice in the files: (row, ticker, how the second differs). 'same': it does not; 'longer': it was
+    read later and its high is higher; 'other': its close lies elsewhere within the same range."""
 
-    rows: list[tuple[int, int, float]]
+    rows: list[tuple[int, int, str]]
 
 
 def _dirt(world: World, grids: _Grids, published: dict[str, F64], first: int, last: int) -> _Extra:
@@ -184,11 +186,18 @@ def _dirt(world: World, grids: _Grids, published: dict[str, F64], first: int, la
             kind = KINDS[world.events.kind[block, column]]
             start = int(world.events.start[block, column]) - first * 24
             stop = start + int(world.events.length[block, column])
-            # A spike in the first bar after maintenance would pass for a jump across a gap: another instrument.
-            unclear = kind == "spike" and world.closed[start + first * 24 - 1]
+            # A spike in the first bar after maintenance, or after an hour in which nobody traded, would pass for a jump
+            # across a gap: another instrument.
+            silent = 0 < start <= len(grids.hour) and grids.volume[start - 1, column] == 0
+            unclear = kind == "spike" and (silent or world.closed[start + first * 24 - 1])
             if stop > 0 and start < len(grids.hour) and not unclear:
                 number = float(world.events.number[block, column])
                 _befall(grids, published, extra, kind, column, start, stop, number)
+    for column, starts in enumerate(world.segments):
+        # Somebody trades in the first hour of a segment: the calendar says when it starts, and a candle without any
+        # trade is no bar.
+        mine = starts[(starts >= first * 24) & (starts < last * 24)] - first * 24
+        grids.volume[mine, column] = np.maximum(grids.volume[mine, column], 1.0)
     return extra
 
 
@@ -207,8 +216,7 @@ def _befall(
     if kind in ("short_gap", "long_gap", "redenomination"):
         grids.listed[part] = False
     elif kind == "lull":
-        grids.volume[part] = 0.0
-        grids.high[part] = grids.low[part] = grids.close[part] = grids.open[part]
+        grids.volume[part] = 0.0  # quotes move, nobody trades
     elif kind == "stale":
         if start < 0:
             # The stretch began before the days drawn: nothing in the window can see it any more (see _CONTEXT_DAYS).
@@ -236,7 +244,7 @@ def _misprint(
     elif kind == "bad_cap":
         published["market_cap"][at] = -1.0
     elif kind == "twice":
-        extra.rows.append((*at, 1.0 if number < 0.5 else 1.01))
+        extra.rows.append((*at, "same" if number < 0.4 else "longer" if number < 0.7 else "other"))
 
 
 def _rows(world: World, grids: _Grids, published: dict[str, F64], extra: _Extra) -> DrawnHours:
@@ -244,10 +252,12 @@ def _rows(world: World, grids: _Grids, published: dict[str, F64], extra: _Extra)
     again = [item for item in extra.rows if grids.listed[item[0], item[1]]]
     row = np.append(row, np.array([item[0] for item in again], np.intp))
     column = np.append(column, np.array([item[1] for item in again], np.intp))
-    close = grids.close[row, column]
+    opened, high, close = grids.open[row, column], grids.high[row, column], grids.close[row, column]
     if again:
-        told = np.array([item[2] for item in again])
-        close[-len(again) :] = np.where(told == 1.0, close[-len(again) :], eight_digits(close[-len(again) :] * told))
+        kind, second = np.array([item[2] for item in again]), slice(len(row) - len(again), None)
+        high[second] = np.where(kind == "longer", eight_digits(high[second] * 1.01), high[second])
+        between = eight_digits(opened[second] * 0.5 + close[second] * 0.5)
+        close[second] = np.where(kind == "other", between, close[second])
     total = np.zeros((len(grids.hour) // 24, len(TICKERS)))
     volume = np.where(grids.listed, grids.volume, 0.0).reshape(-1, 24, len(TICKERS))
     for hour in range(24):
@@ -256,8 +266,8 @@ def _rows(world: World, grids: _Grids, published: dict[str, F64], extra: _Extra)
     return DrawnHours(
         ticker=column.astype(np.int32),
         hour=grids.hour[row],
-        open=grids.open[row, column],
-        high=grids.high[row, column],
+        open=opened,
+        high=high,
         low=grids.low[row, column],
         close=close,
         volume=grids.volume[row, column],

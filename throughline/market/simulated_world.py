@@ -95,7 +95,7 @@ def _events(seed: int, days: int, lives: Lives, life: NDArray[np.int32]) -> Even
     return Events(kind, start, length, number)
 
 
-_LENGTHS = {"short_gap": (2, 12), "long_gap": (25, 75), "stale": (26, 8), "lull": (4, 16), "redenomination": (30, 67)}
+_LENGTHS = {"short_gap": (2, 12), "long_gap": (25, 75), "stale": (6, 8), "lull": (4, 16), "redenomination": (30, 67)}
 
 
 def _event_hours(kind: NDArray[np.int8], u: F64) -> I64:

@@ -18,7 +18,7 @@ from typing import Literal
 from sqlalchemy import Connection, select
 
 from throughline.errors import GateClosed
-from throughline.quality.suite import load_suite
+from throughline.quality.suite import count_words, load_suite
 from throughline.quality.verdict import Failure
 from throughline.storage.tables import gate_verdicts
 
@@ -47,7 +47,7 @@ class GateState:
             return f"{head} passed its gate"
         if self.standing == "failed":
             rules = "; ".join(
-                f"rule {failure.rule} is broken by {failure.rows} rows"
+                f"rule {failure.rule} is broken by {count_words(self.asset, failure.rule, failure.rows)}"
                 + (f" (such as {', '.join(failure.sample)})" if failure.sample else "")
                 for failure in self.failures
             )

@@ -74,21 +74,28 @@ class GreatExpectationsRunner:
             key = (asset, name)
             if key not in self._validators:
                 self._validators[key] = _FrameValidator(f"{asset}.{name}", frame_suite, self._thresholds)
+            counted = {rule.name: rule.counts for rule in frame_suite.rules if rule.counts}
             for rule, index in self._validators[key].failing(frame):
-                for day, labels in _by_day(frame, index).items():
+                counts = frame[counted[rule]] if rule in counted else None
+                for day, labels, count in _by_day(frame, index, counts):
                     if day in failures:
-                        failures[day].append(Failure(rule, len(labels), tuple(sorted(labels)[:SAMPLE_SIZE])))
+                        failures[day].append(Failure(rule, count, tuple(sorted(labels)[:SAMPLE_SIZE])))
         return {day: tuple(items) for day, items in failures.items()}
 
 
-def _by_day(frame: pd.DataFrame, index: Sequence[int]) -> dict[date, list[str]]:
-    """Return the labels of the failing lines (positions) by day."""
+def _by_day(
+    frame: pd.DataFrame, index: Sequence[int], counts: pd.Series[Any] | None
+) -> list[tuple[date, list[str], int]]:
+    """Return (day, labels of its failing lines, how much of it failed). counts: None counts the lines themselves."""
     failing = frame.iloc[list(index)]
     labels = failing["key"] if "key" in failing else failing["partition"]
-    result: dict[date, list[str]] = {}
-    for day, label in zip(failing["partition"], labels, strict=True):
-        result.setdefault(day, []).append(str(label))
-    return result
+    amounts = [1] * len(failing) if counts is None else counts.iloc[list(index)].astype(int).tolist()
+    result: dict[date, tuple[list[str], list[int]]] = {}
+    for day, label, amount in zip(failing["partition"], labels, amounts, strict=True):
+        found = result.setdefault(day, ([], []))
+        found[0].append(str(label))
+        found[1].append(amount)
+    return [(day, names, sum(parts)) for day, (names, parts) in result.items()]
 
 
 class _FrameValidator:

@@ -4,10 +4,11 @@ Belongs here: reading, validating and hashing a suite, and filling in the thresh
 here: evaluating it (`runner`), which is what needs Great Expectations.
 
 A file is ``{asset, version, frames: {rows|days: {columns: {name: kind}, sums: {name: [columns]}, rules: [rule]}}}``.
-A rule has a stable name, a sentence that says why, the Great Expectations type and its arguments. All types are
-row-level (a line is right or wrong by itself, or with its duplicates of the same day), so that the verdict of a day
-depends on that day's lines alone. Numbers are integers or decimal text, thresholds of the experiment are
-``{"setting": name}``; so the hash of a file is the hash of its canonical bytes, equal on every machine.
+A rule has a stable name, a sentence that says why, the Great Expectations type and its arguments; a rule of the frame
+`days` may name the column that counts what broke it, and its unit: ``"counts": {"column": name, "unit": "rows"}``.
+All types are row-level (a line is right or wrong by itself, or with its duplicates of the same day), so that the
+verdict of a day depends on that day's lines alone. Numbers are integers or decimal text, thresholds of the experiment
+are ``{"setting": name}``; so the hash of a file is the hash of its canonical bytes, equal on every machine.
 """
 
 from __future__ import annotations
@@ -58,12 +59,18 @@ ROW_LEVEL_TYPES = (
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation: stable name, why it must hold, Great Expectations type and arguments."""
+    """One expectation: stable name, why it must hold, Great Expectations type and arguments.
+
+    counts: for a rule about a day's figures, the column that says how much of the day broke it; None = the line itself.
+    unit: what a failure counts ("rows", "hours"; empty for a rule about the day as a whole).
+    """
 
     name: str
     why: str
     type: str
     kwargs: Mapping[str, Any]
+    counts: str | None = None
+    unit: str = "rows"
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,9 @@ def load_suite(asset: str) -> Suite:
 
 def parse_suite(body: Mapping[str, Any], source: str) -> Suite:
     """Return a suite from its parsed JSON. Raises SettingsError naming `source` and the rule at fault."""
-    frames = {name: _parse_frame(body["frames"][name], f"{source}: frame {name}") for name in ("rows", "days")}
+    frames = {
+        name: _parse_frame(body["frames"][name], f"{source}: frame {name}", name == "days") for name in ("rows", "days")
+    }
     names = [rule.name for frame in frames.values() for rule in frame.rules]
     for name in names:
         if names.count(name) > 1:
@@ -111,7 +120,7 @@ def parse_suite(body: Mapping[str, Any], source: str) -> Suite:
     return Suite(body["asset"], int(body["version"]), hash_body("quality_suite", body), frames["rows"], frames["days"])
 
 
-def _parse_frame(body: Mapping[str, Any], source: str) -> FrameSuite:
+def _parse_frame(body: Mapping[str, Any], source: str, per_day: bool) -> FrameSuite:
     columns = dict(body["columns"])
     sums = {name: tuple(addends) for name, addends in body.get("sums", {}).items()}
     for name, kind in columns.items():
@@ -120,13 +129,15 @@ def _parse_frame(body: Mapping[str, Any], source: str) -> FrameSuite:
     known = columns.keys() | sums.keys() | {"partition"}
     rules = []
     for item in body["rules"]:
-        rule = Rule(item["rule"], item["why"], item["type"], item["kwargs"])
+        counts = item.get("counts", {})
+        unit = counts.get("unit", "" if per_day else "rows")
+        rule = Rule(item["rule"], item["why"], item["type"], item["kwargs"], counts.get("column"), unit)
         if rule.type not in ROW_LEVEL_TYPES:
             raise SettingsError(
                 f"{source}: rule {rule.name!r} uses {rule.type}, which does not judge line by line; "
                 f"use one of {', '.join(ROW_LEVEL_TYPES)}"
             )
-        for column in _columns_of(rule):
+        for column in [*_columns_of(rule), *([rule.counts] if rule.counts else [])]:
             if column not in known:
                 raise SettingsError(f"{source}: rule {rule.name!r} reads column {column!r}, which is not declared")
         rules.append(rule)
@@ -158,3 +169,12 @@ def resolved_kwargs(rule: Rule, settings: Mapping[str, float]) -> dict[str, Any]
             value = settings[value["setting"]]
         result[key] = float(value)
     return result
+
+
+def count_words(asset: str, rule: str, count: int) -> str:
+    """Return how much of a day broke a rule, in words: "42 rows", "12 hours", or "the day as a whole"."""
+    frames = (load_suite(asset).days, load_suite(asset).rows) if asset in GATED_ASSETS else ()
+    unit = next((item.unit for frame in frames for item in frame.rules if item.name == rule), "rows")
+    if not unit:
+        return "the day as a whole"
+    return f"{count:,} {unit[:-1] if count == 1 else unit}"

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """One broken rule of a suite: its name, how many rows broke it, and a few of them in words."""
+    """One broken rule of a suite: its name, how much of the day broke it, and a few lines in words.
+
+    rows: what the rule counts (`throughline.quality.suite.count_words`), rows for most.
+    """
 
     rule: str
     rows: int

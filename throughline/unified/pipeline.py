@@ -74,7 +74,8 @@ class UnifiedTradingPipeline:
             self._configuration = configuration
         else:
             self._configuration = load_configuration(None if configuration is None else Path(configuration))
-        self._provider = make_provider(mode, self._inputs)
+        self._clock = clock or SystemClock()
+        self._provider = make_provider(mode, self._inputs, self._clock)
         source = self._provider.description
         self.start = start or (DEMO_START if mode == "demo" else source.first_day)
         if not source.first_day <= self.start <= source.last_day:
@@ -82,7 +83,6 @@ class UnifiedTradingPipeline:
                 f"start {self.start} lies outside '{source.name}', which holds {source.first_day} to {source.last_day}"
             )
         self._market = MarketClock(self.start, source.last_day, timedelta(milliseconds=source.interval_ms))
-        self._clock = clock or SystemClock()
         self._gates = gates
         self._lock = threading.RLock()
         self._session: Session | None = None
