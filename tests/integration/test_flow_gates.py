@@ -195,5 +195,6 @@ def test_great_expectations_judges_the_same_way(bench: Bench, provider: MarketDa
     scans = {item.day: item for item in results if item.asset == "market_scan"}
     assert {day for day, item in scans.items() if item.status == "blocked"} == bad
     for day in bad:
-        assert scans[day].blocked_by == {"asset": "market_bars", "rows": 1, "rule": "few_rows_are_quarantined"}
+        refused = sum(bars[day].details["quarantined"].values())
+        assert scans[day].blocked_by == {"asset": "market_bars", "rows": refused, "rule": "few_rows_are_quarantined"}
     assert {item.status for item in results if item.asset == "outcomes"} == {"sealed"}
