@@ -73,7 +73,7 @@ def made_read_only(home: Home) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (given_to_root, r"belongs to the user root, as after a copy that root made, and its server runs as \w+: give it"),
+        (given_to_root, r"belongs to the user root, as after a copy that root made, and its server runs as \w+"),
         (one_file_given_away, r"has 1 file\(s\) that do not belong to \w+.*global/pg_control belongs to root"),
         (opened, "has mode 0755, and PostgreSQL refuses a database that others may"),
         (made_read_only, r"file\(s\) that its own user may not read and write"),
@@ -174,5 +174,5 @@ def test_a_file_that_its_own_user_may_not_write_is_named(tmp_path: Path) -> None
 
     home = tmp_path / "home"
     home.mkdir()
-    error = PermissionError(13, "Permission denied", str(home / "file"))
-    assert re.search(r"does not let its own user read and write \(mode 0\d+\): run `chmod -R u\+rwX ", explanation(error, home))
+    told = explanation(PermissionError(13, "Permission denied", str(home / "file")), home)
+    assert re.search(r"does not let its own user read and write \(mode 0\d+\): run `chmod -R u\+rwX ", told)
