@@ -103,7 +103,7 @@ def test_a_home_on_a_file_system_that_takes_no_files_says_so(home: Home, options
             copied.path.mkdir(mode=0o700)
             (place / "full").write_bytes(b"0" * (os.statvfs(place).f_bavail * os.statvfs(place).f_frsize - 4096))
         told = refused(copied)
-    assert why in told or "No space left" in told
+    assert why in told
     assert str(copied.path) in told
     assert "choose another --home" in told
 
@@ -112,7 +112,9 @@ CLIENT = """
 import sys
 from throughline.errors import ThroughlineError
 from throughline.storage.home import Home
+from throughline.storage.launch import drop
 from throughline.storage.server import Server
+drop(int(sys.argv[2]), int(sys.argv[2]), True)  # lets it through to Python itself, which may lie in root's home
 try:
     with Server(Home(sys.argv[1])) as server:
         print("runs")
@@ -124,17 +126,14 @@ except ThroughlineError as error:
 def as_other_user(home: Home) -> str:
     """Return what an unprivileged process says that opens `home`."""
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, str(home.path)],
+        [sys.executable, "-c", CLIENT, str(home.path), str(OTHER)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"},
-        user=OTHER,
-        group=OTHER,
-        extra_groups=[],
         capture_output=True,
         text=True,
         timeout=60,
     )
-    if "ModuleNotFoundError" in done.stderr or "Permission denied" in done.stderr:
-        pytest.skip("this environment is closed to other users")
+    if "CAP_DAC_READ_SEARCH" in done.stderr:
+        pytest.skip("this root has no capability to hand on")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from throughline.errors import StorageError
-from throughline.storage.ownership import user_name
+from throughline.storage.ownership import explanation_of_output, user_name
 from throughline.storage.programs import Programs, ServerUser, may_enter, programs_for, wheel_programs
 
 ADMIN = "throughline_admin"
@@ -159,7 +159,8 @@ def initialise(data: Path, programs: Programs) -> None:
             command.append("--sync-method=syncfs")
         result = _run(launch_task(user, command, fresh))
         if result.returncode:
-            raise StorageError(f"The database could not be created in {data.parent}: {last_words(result.stderr)}")
+            told = f"The database could not be created in {data.parent}: {last_words(result.stderr)}"
+            raise StorageError(explanation_of_output(result.stderr, data.parent.parent) or told)
         fresh.rename(data)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -53,6 +53,13 @@ def explanation(error: OSError, home: Path) -> str:
     return f"{path} cannot be used ({error.strerror or type(error).__name__}): repair it, {_ANOTHER}."
 
 
+def explanation_of_output(text: str, home: Path) -> str | None:
+    """Return the sentence for what a program wrote before it failed; None where that says nothing about the disk."""
+    known = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    found = next((number for number in known if os.strerror(number) in text), None)
+    return None if found is None else explanation(OSError(found, os.strerror(found)), home)
+
+
 def _first_denied(path: Path) -> Path:
     """Return the topmost part of `path` that this process may not use as it needs to."""
     for part in [*reversed(path.parents), path]:

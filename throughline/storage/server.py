@@ -31,7 +31,7 @@ from throughline.errors import StorageError
 from throughline.storage import cluster
 from throughline.storage.home import Home
 from throughline.storage.locks import exclusive, is_held, open_lock, try_lock, wait_for, wait_until
-from throughline.storage.ownership import check_data, check_files, explained
+from throughline.storage.ownership import check_data, check_files, explained, explanation_of_output
 from throughline.storage.processes import birth_mark, is_postmaster, orphans_of, pid_namespace
 from throughline.storage.programs import Programs
 
@@ -256,8 +256,10 @@ class Server:
                 cluster.check_version(self._data)
             with log.open("rb") as stream:
                 stream.seek(before)
-                words = cluster.last_words(stream.read().decode("utf-8", "replace"))
-            raise StorageError(f"The database server of {self.home.path} does not start: {words} (log: {log}).")
+                written = stream.read().decode("utf-8", "replace")
+            words = cluster.last_words(written)
+            told = f"The database server of {self.home.path} does not start: {words} (log: {log})."
+            raise StorageError(explanation_of_output(written, self.home.path) or told)
         return self._record(pid, str(folder))
 
     def _record(self, pid: int, folder: str) -> Running:
