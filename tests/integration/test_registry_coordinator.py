@@ -79,6 +79,7 @@ def test_a_trade_is_linked_in_both_directions_and_logged_in_one_go(bench: Bench)
         "seal_events": after["seal_events"] - before["seal_events"],
     }
     whole = bench.registry.get_trade_with_all_linkages(name)
+    assert bench.registry.get_trade_with_all_linkages(f" {name[:8].upper()}") == whole
     assert whole["complete"]
     trade_told, entries = whole["canonical_trade"], whole["specialized_data"]
     assert trade_told["trade_hash"] == name

@@ -237,6 +237,15 @@ def test_a_place_that_others_could_change_is_never_used(site: Path, place: Path)
         pass
 
 
+def test_a_machine_without_an_unprivileged_user_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> object:
+        raise KeyError(name)
+
+    monkeypatch.setattr("pwd.getpwnam", unknown)
+    with pytest.raises(StorageError, match="neither a user postgres nor nobody: run as an ordinary user"):
+        cluster.server_user(tmp_path / "data")
+
+
 def test_a_closed_temporary_folder_is_passed_over_for_the_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
