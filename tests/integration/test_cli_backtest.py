@@ -341,7 +341,7 @@ def test_a_changed_record_is_broken_in_its_story_and_in_verify(shell: Shell, ope
 def test_an_id_that_no_record_has_is_one_sentence(shell: Shell) -> None:
     code, _, err = shell("trade", "0177b7cc-fa80-8f22-a377-54fb3f72a7a4")
     assert code == 1
-    assert "no record of this home" in err
+    assert "no record or trade of this home" in err
 
 
 def test_verify_can_be_asked_about_one_experiment_by_its_beginning(shell: Shell) -> None:

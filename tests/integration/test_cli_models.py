@@ -172,6 +172,8 @@ def test_the_life_of_a_model_by_hand(
                 text("SELECT uuid FROM outcomes WHERE candidate_uuid = :c"), {"c": one.candidate}
             ).scalar_one()
         assert pipeline.get_model_of(str(outcome)) == RULE
+        assert pipeline.get_model(first[:8].upper()).version_id == first
+        assert pipeline.get_trades_of(first[:8]) == ()
     assert "train again" in told("promote", first, "--mode", "demo", code=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,11 +27,13 @@ from throughline.registry.coordinator import RegistryCoordinator
 from throughline.registry.entry import InvalidTrade, TradeEntry
 from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
 from throughline.registry.quarantine import held, quarantine
+from throughline.registry.reading import choose_experiment
 from throughline.registry.similarity import unit_rows
 from throughline.signals.simhash import standardised
 from throughline.signals.vector import vector_from_text
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
+from throughline.storage.queries import register_experiment, set_active
 from throughline.storage.tables import REGISTRY
 
 CLOCK = FixedClock(datetime(2024, 8, 1, 12, tzinfo=UTC))
@@ -76,6 +79,7 @@ def test_a_trade_is_linked_in_both_directions_and_logged_in_one_go(bench: Bench)
         "seal_events": after["seal_events"] - before["seal_events"],
     }
     whole = bench.registry.get_trade_with_all_linkages(name)
+    assert bench.registry.get_trade_with_all_linkages(f" {name[:8].upper()}") == whole
     assert whole["complete"]
     trade_told, entries = whole["canonical_trade"], whole["specialized_data"]
     assert trade_told["trade_hash"] == name
@@ -224,6 +228,30 @@ def test_questions_are_about_the_hand_written_trades_unless_another_experiment_i
         bench.registry.get_trade_with_all_linkages("a" * 64)
 
 
+def test_an_unnamed_question_is_about_the_active_backtest_then_the_active_demo_whichever_ran_last(bench: Bench) -> None:
+    ids = {mode: hashlib.sha256(mode.encode()).hexdigest() for mode in ("demo", "backtest")}
+    with bench.database.engine("writer").connect() as connection, connection.begin() as transaction:
+        for mode, name in ids.items():
+            register_experiment(connection, name, mode, b"{}")
+        assert choose_experiment(connection).experiment == bench.registry.hand_experiment
+        set_active(connection, "demo", ids["demo"], {})
+        assert choose_experiment(connection).experiment == ids["demo"]
+        set_active(connection, "backtest", ids["backtest"], {})
+        set_active(connection, "demo", ids["demo"], {})  # a demo that runs afterwards changes no answer
+        chosen = choose_experiment(connection)
+        assert (chosen.experiment, chosen.mode) == (ids["backtest"], "backtest")
+        assert "active experiment of mode 'backtest'" in chosen.rule
+        assert choose_experiment(connection, ids["demo"][:8].upper()).experiment == ids["demo"]
+        transaction.rollback()
+
+
+def test_an_answer_names_its_experiment_and_why_it_is_about_that_one(bench: Bench) -> None:
+    for told in (bench.registry.get_performance_analytics(), bench.registry.get_registry_statistics()):
+        assert told["experiment"] == bench.registry.hand_experiment
+        assert told["mode"] == "tracking"
+        assert "by hand" in told["chosen_by"]
+
+
 def test_performance_figures_are_exact_and_add_up(bench: Bench) -> None:
     trades = [trade(number, "figures") for number in range(20)]
     bench.registry.add_trades(trades)
@@ -341,9 +369,13 @@ def test_look_alikes_tell_how_many_stand_behind_them_and_refresh_with_the_log(be
     assert "alike" in {strategy_of(bucket.key) for bucket in many.buckets}
     early = bench.registry.find_similar(values, near[9][0]["closed_at"], 100)
     assert {match.trade_hash for match in early.matches if match.strategy_id == "alike"} == set(names[:10])
-    unknown = bench.registry.find_similar({"phase": 0.5, "drift": 0.3})
-    assert unknown.trades_behind == 0
-    assert unknown.note.startswith("fewer than half of the vector's components are known")
+    part = bench.registry.find_similar({"phase": values["phase"], "drift": values["drift"]}, k=100)
+    assert part.compared == ("drift", "phase_cos", "phase_sin")
+    assert set(names) <= {match.trade_hash for match in part.matches}
+    assert "compared on 3 of 17 components" in part.note
+    assert "25% of unrelated trades are as near, so it is not to be used" in part.note
+    assert not part.usable
+    assert (part.buckets, part.experiment) == ((), bench.registry.hand_experiment)
     with pytest.raises(ValueError, match="ghost: no component"):
         bench.registry.find_similar({"ghost": 1.0})
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from throughline.registry.patterns import share_by_chance
 from throughline.registry.similarity import NEVER, SoulprintIndex, empty_index, unit_rows
 from throughline.signals.simhash import COMPARED, simhash_many
 
@@ -109,8 +110,45 @@ def test_trades_that_are_not_alike_are_not_called_so() -> None:
     assert min(hit.similarity for hit in found.hits) >= 0.3
 
 
-def test_a_vector_of_which_less_than_half_is_known_is_alike_to_nothing() -> None:
-    assert index_of(50).search({"drift": 1.0, "slope": 0.001}, None, 5).hits == ()
+@given(st.sets(st.sampled_from([item.name for item in COMPARED]), min_size=1, max_size=8), st.integers(0, 10**6))
+def test_a_vector_of_few_components_is_compared_on_these_alone(names: set[str], seed: int) -> None:
+    index = index_of(400)
+    told = {name: round(value or 0.0, 6) for name, value in vector(seed).items() if name in names}
+    places = [place for place, item in enumerate(COMPARED) if item.name in names]
+    asked = np.array([np.clip((told[c.name] - c.center) / c.scale, -4, 4) for c in COMPARED if c.name in names])  # type: ignore[operator]
+    rows = index.unit[:, places].astype(float)
+    cosine = rows @ asked / (np.linalg.norm(rows, axis=1) * np.linalg.norm(asked))
+    found = index.search(told, None, 400, least_similarity=0.5)
+    assert set(found.compared) == names
+    expected = {index.uuid[place].tobytes() for place in np.flatnonzero(cosine >= 0.5 + 1e-5)}
+    certain = {hit.uuid.bytes for hit in found.hits if hit.similarity >= 0.5 + 1e-5}
+    assert certain == expected
+    assert all(hit.hamming is None for hit in found.hits)
+
+
+def test_a_phase_is_compared_by_its_coordinates_so_that_the_ends_of_the_circle_are_neighbours() -> None:
+    index = index_of(500)
+    near, far = (index.search({"phase": angle}, None, 50) for angle in (3.14, -3.14))
+    assert near.compared == ("phase_cos", "phase_sin")
+    assert len({hit.uuid for hit in near.hits} & {hit.uuid for hit in far.hits}) > 45
+    both = index.search({"phase": 0.5, "phase_cos": -1.0, "phase_sin": 0.0}, None, 50)
+    assert [hit.uuid for hit in both.hits] == [
+        hit.uuid for hit in index.search({"phase_cos": -1.0, "phase_sin": 0.0}, None, 50).hits
+    ]
+
+
+def test_the_share_that_is_near_by_chance_is_that_of_random_directions() -> None:
+    rng = np.random.default_rng(5)
+    assert share_by_chance(1, 0.5) == 0.5
+    for k in (2, 3, 5, 9, 17):
+        drawn = rng.standard_normal((200_000, k))
+        share = float(np.mean(drawn[:, 0] / np.linalg.norm(drawn, axis=1) >= 0.5))
+        assert share_by_chance(k, 0.5) == pytest.approx(share, abs=0.004)
+
+
+def test_a_vector_without_a_component_that_is_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="give at least one of chrono_resonance, drift"):
+        index_of(5).search({"drift": None}, None, 5)
 
 
 def test_an_empty_index_answers_with_nothing() -> None:

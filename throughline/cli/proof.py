@@ -28,7 +28,7 @@ def proof(options: Options, id_: str, out: str | None) -> int:
     from throughline.proof.settings import open_proof
     from throughline.storage.ids import parse_id, resolve_record
 
-    typed = parse_id(id_)
+    typed = parse_id(id_, "record", "trade")
     with options.open() as (database, _), database.engine("reader").connect() as connection:
         snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
         asked = resolve_record(snapshot, typed, "record", "trade")

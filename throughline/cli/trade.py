@@ -26,7 +26,7 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
     """
     from throughline.storage.ids import parse_id
 
-    asked = parse_id(id_)
+    asked = parse_id(id_, "record", "trade")
     with options.open() as (database, artifacts):
         from throughline.proof.settings import open_proof
         from throughline.proof.snapshot import anchored_snapshot

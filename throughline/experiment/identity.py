@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def decision_code_hash(package: Path | None = None) -> str:
     Over sorted (relative path, SHA-256) pairs of the ``.py`` files, read with universal newlines so that a checkout
     with other line ends is the same code.
     """
-    root = package or Path(str(files("throughline")))
+    root = package or Path(__file__).parents[1]
     listing = []
     for name in _DECISION_PACKAGES:
         for path in sorted((root / name).rglob("*.py"), key=lambda item: item.relative_to(root).as_posix().encode()):
@@ -67,7 +66,7 @@ def current_code_hash() -> str:
 
 def lock_hash(lock_file: Path | None = None) -> str:
     """Return the SHA-256 of the lock file that pins the environment. Raises SettingsError where it is missing."""
-    path = lock_file or Path(str(files("throughline"))).parent / "requirements.lock"
+    path = lock_file or Path(__file__).parents[2] / "requirements.lock"
     if not path.is_file():
         raise SettingsError(
             f"{path}: the lock file is missing, so the environment has no identity; restore it from git"

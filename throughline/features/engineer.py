@@ -27,7 +27,7 @@ from throughline.features.labels import Labels, read_labels
 from throughline.features.split import PARTS, SplitRule, time_ordered_parts
 from throughline.features.vector import NAMES
 from throughline.registry.opening import open_configured
-from throughline.registry.reading import default_experiment, require_experiment
+from throughline.registry.reading import choose_experiment
 from throughline.storage.database import Database
 from throughline.storage.home import Home
 from throughline.storage.tables import research_docs
@@ -84,9 +84,10 @@ class FeatureEngineer:
     """The labelled features of one home. Use it as a context manager or call `close`.
 
     db_path: folder of the home, as the seed calls it; home: the same. None = THROUGHLINE_HOME or the default. engine:
-    an engine instead of a home. experiment: None = the one set active last. as_of: only labels that were resolved by
-    the end of the day before (aware); None = all. split: where `select_features` and `prepare_ml_dataset` cut: one rule
-    for both, so that what selection saw is never outside the training part.
+    an engine instead of a home. experiment: ID or 8 or more digits of it; None = the active one of mode backtest, else
+    of mode demo. as_of: only labels that were resolved by the end of the day before (aware); None = all. split: where
+    `select_features` and `prepare_ml_dataset` cut: one rule for both, so that what selection saw is never outside the
+    training part.
     """
 
     def __init__(
@@ -128,8 +129,7 @@ class FeatureEngineer:
         Raises as `throughline.features.labels.read_labels`, and UnknownRecord for an unknown experiment.
         """
         with self._engine.connect() as conn:
-            wanted = self._experiment
-            name = require_experiment(conn, wanted) if wanted else default_experiment(conn)
+            name = choose_experiment(conn, self._experiment).experiment
             labels = read_labels(conn, name, as_of=self._as_of)
             frame = label_frame(labels)
             frame.attrs = {"experiment": name, "left_out": _left_out(conn, name, labels), "seals": labels.seals}

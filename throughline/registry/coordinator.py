@@ -5,8 +5,8 @@ entries say (entry, records), how they are written (writing), sums (statistics),
 (consistency).
 
 One transaction adds a trade, its soulprint, its bucket entry and both directions of the linkage, or nothing. Trades
-written by hand live in an experiment of their own; questions are about the experiment that was set active last, or the
-hand-written one, or the one they name.
+written by hand live in an experiment of their own; questions are about the experiment that they name, or the active one
+of mode backtest, or of mode demo, or the hand-written one, and the answer says which.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from throughline.registry.opening import configured_artifacts, open_configured
 from throughline.registry.patterns import NEAREST, Similar, find_similar
 from throughline.registry.quarantine import quarantine_all, registry_table, release
 from throughline.registry.reading import (
+    Chosen,
+    choose_experiment,
     corrected_by,
-    default_experiment,
     find_trade,
     register_hand_experiment,
-    require_experiment,
 )
 from throughline.registry.records import LINKED, TradeRows, link_trade
 from throughline.registry.specialised import read_specialised
@@ -59,7 +59,8 @@ class RegistryCoordinator:
     home: folder of the home; None = THROUGHLINE_HOME or the default (its database and artifacts as the environment
     names them). engine: an engine with the writer role instead of the home's own. clock: when corrections are made;
     None = the operating system's. proof: key and anchor of the seal log; None = those of the home. experiment: what
-    questions are about; None = the experiment set active last, else the trades written by hand.
+    questions are about (`throughline.registry.reading.choose_experiment`): an ID or its first 8 or more digits; None =
+    the active experiment of mode backtest, else of mode demo, else the trades written by hand. Every answer names it.
     """
 
     def __init__(
@@ -196,14 +197,19 @@ class RegistryCoordinator:
             return trade_with_linkages(connection, find_trade(connection, canonical_hash))
 
     def get_performance_analytics(self, *, experiment: str | None = None) -> dict[str, Any]:
-        """Return what the trades of an experiment made (`throughline.registry.statistics.performance`)."""
+        """Return what the trades of an experiment made (`throughline.registry.statistics.performance`).
+
+        mode and chosen_by say of which mode the experiment is and why the answer is about it.
+        """
         with self._engine.connect() as connection:
-            return performance(connection, self._asked(connection, experiment))
+            chosen = self._asked(connection, experiment)
+            return {**_told(chosen), **performance(connection, chosen.experiment)}
 
     def get_registry_statistics(self, *, experiment: str | None = None) -> dict[str, Any]:
         """Return entries, roots, links and quarantine of an experiment (`registry.statistics.registry_statistics`)."""
         with self._engine.connect() as connection:
-            return registry_statistics(connection, self._asked(connection, experiment))
+            chosen = self._asked(connection, experiment)
+            return {**_told(chosen), **registry_statistics(connection, chosen.experiment)}
 
     def find_similar(
         self,
@@ -222,7 +228,7 @@ class RegistryCoordinator:
         """
         with self._engine.connect() as connection:
             self._checks.require_open(connection)
-            name = self._asked(connection, experiment)
+            name = self._asked(connection, experiment).experiment
             with self._lock:
                 known = self._indexes.get(name)
                 loaded = refresh_index(connection, known) if known else load_index(connection, name)
@@ -263,9 +269,12 @@ class RegistryCoordinator:
         roles = database.enforces_roles if database else True
         return Checks(self._engine, reader, self._proof, self._artifacts, self._clock, roles)
 
-    def _asked(self, connection: Connection, experiment: str | None) -> str:
-        wanted = experiment or self._experiment
-        return require_experiment(connection, wanted) if wanted else default_experiment(connection)
+    def _asked(self, connection: Connection, experiment: str | None) -> Chosen:
+        return choose_experiment(connection, experiment or self._experiment)
+
+
+def _told(chosen: Chosen) -> dict[str, Any]:
+    return {"experiment": chosen.experiment, "mode": chosen.mode, "chosen_by": chosen.rule}
 
 
 def _required(home: Home | None) -> Home:

@@ -27,8 +27,8 @@ from throughline.registry.buckets import (
 from throughline.registry.index_loading import LoadedIndex, load_index
 from throughline.registry.similarity import Found
 from throughline.registry.winrate import WinRate, base_prior, win_rate
-from throughline.signals.simhash import band_keys, simhash
-from throughline.signals.vector import require_vector
+from throughline.signals.simhash import COMPARED, band_keys, simhash
+from throughline.signals.vector import require_vector, with_phase_coordinates
 from throughline.storage.tables import canonical_trades
 
 LEAST_SIMILARITY = 0.5
@@ -38,12 +38,13 @@ NEAREST = 20
 
 @dataclass(frozen=True)
 class Match:
-    """A trade that looked alike, and how it ended. similarity: cosine; hamming: bits of the SimHash apart."""
+    """A trade that looked alike, and how it ended. similarity: cosine over the components that were compared; hamming:
+    bits of the SimHash apart, None where too few components were given for one."""
 
     trade_hash: str
     uuid: str
     similarity: float
-    hamming: int
+    hamming: int | None
     symbol: str
     strategy_id: str
     opened_at: datetime
@@ -57,13 +58,19 @@ class Match:
 class Similar:
     """What the look-alikes of a vector say, as of an instant (None = all that is recorded).
 
+    experiment: whose trades they are. compared: which of `throughline.signals.simhash.COMPARED` were given; by_chance:
+    share of unrelated vectors that are as near on so many components.
     matches: nearest first; trades_behind: how many there are; searched: among how many trades they were looked for.
     win_rate: of the matches, shrunken towards that of all trades searched, with its interval; None without a match.
     return_percent: quantiles (`throughline.registry.buckets.SHARES`) of their net returns. buckets: the cells in which
-    the vector lies, in the strategies of the matches (where they were asked). usable: whether enough trades stand
-    behind the answer; note: says so in words.
+    the vector lies, in the strategies of the matches (where they were asked; none where it is known by less than half).
+    usable: whether at least half of the components were compared and enough trades stand behind the answer; note: says
+    so in words.
     """
 
+    experiment: str
+    compared: tuple[str, ...]
+    by_chance: float
     as_of: datetime | None
     matches: tuple[Match, ...]
     trades_behind: int
@@ -91,12 +98,26 @@ def find_similar(
 ) -> Similar:
     """Return what came of the `k` trades of an experiment most alike to `vector`, among those known as of an instant.
 
-    as_of: trades that closed up to that instant, it included; who asks for a decision asks a microsecond before it,
-    since an exit at the next bar's open carries the decision's own instant. vector: components of the soulprint (some
-    may be missing or None). loaded: an index of the experiment, kept and refreshed by the caller (who asks more than
-    once should); None reads it anew. with_buckets: whether the cells are asked as well, whose cost follows the trades
-    in them (the look-alikes take milliseconds). Raises ValueError for a component that does not exist, k below one or
-    a naive instant.
+    Args:
+        connection: may read the registries.
+        experiment: whole ID.
+        vector: components of the soulprint by name. Some may be missing or None; where fewer than half are given, the
+            given ones are compared by themselves, which finds look-alikes and proves little.
+        as_of: trades that closed up to that aware instant, it included; None = all that is recorded. Who asks for a
+            decision asks a microsecond before it, since an exit at the next bar's open carries the decision's instant.
+        k: how many trades at most.
+        loaded: an index of the experiment, kept and refreshed by the caller (who asks more than once should); None
+            reads it anew.
+        with_buckets: whether the cells are asked as well, whose cost follows the trades in them (the look-alikes take
+            milliseconds).
+        minimum: trades that must stand behind an answer for it to be usable.
+        least_similarity: cosine below which a trade is not called alike, 0 or more.
+
+    Returns:
+        The look-alikes and what came of them, with a note that says how much the answer is worth.
+
+    Raises:
+        ValueError: for a component that does not exist, a vector without any, k below one or a naive instant.
     """
     values = require_vector(vector)
     index = loaded or load_index(connection, experiment)
@@ -107,14 +128,18 @@ def find_similar(
     n, wins = len(matches), sum(match.profit_usd > 0 for match in matches)
     returns = np.array([match.profit_percentage for match in matches])
     prior = base_prior(found.searched_wins, found.searched, "all trades searched")
-    mark = simhash(values)
-    strategies = sorted({match.strategy_id for match in matches}) if with_buckets else []
+    mark = simhash(with_phase_coordinates(values))
+    chance = share_by_chance(len(found.compared), least_similarity)
+    strategies = sorted({match.strategy_id for match in matches}) if with_buckets and mark is not None else []
     buckets: list[BucketStatistics] = []
     for name in strategies:
         rate = base_rate(connection, experiment, name, as_of)
         keys = band_keys(mark, name)
         buckets += [bucket_statistics(connection, experiment, key, as_of, minimum, rate) for key in keys]
     return Similar(
+        experiment=experiment,
+        compared=found.compared,
+        by_chance=chance,
         as_of=as_of,
         matches=matches,
         trades_behind=n,
@@ -124,15 +149,32 @@ def find_similar(
         return_percent=tuple(float(value) for value in np.quantile(returns, SHARES)) if n else None,
         buckets=tuple(buckets),
         minimum=minimum,
-        usable=n >= minimum,
-        note=_note(mark is None, n, found.searched, minimum),
+        usable=n >= minimum and mark is not None,
+        note=_note(mark is None, n, found, minimum, chance),
     )
 
 
-def _note(unknown: bool, n: int, searched: int, minimum: int) -> str:
-    if unknown:
-        return "fewer than half of the vector's components are known, so nothing is alike to it"
-    return f"{standing(n, minimum)}; looked for among {searched}"
+def share_by_chance(components: int, cosine: float) -> float:
+    """Return the share of unrelated vectors whose cosine with a given one is at least `cosine` (0 or more).
+
+    Of directions that are uniform in k dimensions the share within the angle theta is I(sin^2 theta; (k-1)/2, 1/2) / 2,
+    the regularised incomplete beta function (Li 2011, Asian J. Math. Stat. 4:66). 0.5 for one component: its sign.
+    """
+    from scipy.special import betainc
+
+    if components == 1:
+        return 0.5
+    return float(betainc((components - 1) / 2.0, 0.5, 1.0 - cosine * cosine)) / 2.0
+
+
+def _note(few: bool, n: int, found: Found, minimum: int, chance: float) -> str:
+    told = f"compared on {len(found.compared)} of {len(COMPARED)} components; looked for among {found.searched}"
+    if few:
+        return (
+            f"trades behind this: {n}, {told}; fewer than half of the components were given, and on so few "
+            f"{chance:.0%} of unrelated trades are as near, so it is not to be used"
+        )
+    return f"{standing(n, minimum)}; {told}"
 
 
 def _matches(connection: Connection, found: Found) -> tuple[Match, ...]:

@@ -9,19 +9,21 @@ what it corrects is not: a question as of an instant never sees a later correcti
 from __future__ import annotations
 
 import uuid as uuids
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from throughline.experiment.identity import MODES
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.storage.ids import resolve_id, resolve_record
-from throughline.storage.queries import as_row, register_experiment
+from throughline.storage.queries import as_row, get_active, read_experiment, register_experiment
 from throughline.storage.records import LedgerRow
-from throughline.storage.tables import active_experiments, canonical_trades, ledger_table, projection
+from throughline.storage.tables import canonical_trades, ledger_table, projection
 from throughline.tracking.system import MODE
 
+ASKED_FIRST = ("backtest", "demo")
+"""Modes in the order in which a question that names no experiment is about their active ones."""
 HAND = "registry"
 """Name of the tracking experiment that holds trades registered by hand."""
 
@@ -58,11 +60,31 @@ def register_hand_experiment(connection: Connection) -> str:
     return name
 
 
-def default_experiment(connection: Connection) -> str:
-    """Return the experiment that a home's questions are about: the one set active last, else the hand-written one."""
-    c = active_experiments.c
-    newest = select(c.experiment).where(c.mode.in_(MODES)).order_by(c.set_at.desc(), c.mode).limit(1)
-    return connection.execute(newest).scalar() or hand_experiment()[0]
+@dataclass(frozen=True)
+class Chosen:
+    """The experiment that a question is about. mode: its mode; rule: why it is this one, in words."""
+
+    experiment: str
+    mode: str
+    rule: str
+
+
+def choose_experiment(connection: Connection, named: str | None = None) -> Chosen:
+    """Return the experiment that a question is about.
+
+    The one that `named` names (its ID or 8 or more digits of it). Without a name, the active experiment of mode
+    backtest; in a home without one that of mode demo; else the trades registered by hand. Which one ran last plays no
+    part, so an answer does not change because another command runs. Raises UnknownRecord for a name that fits none.
+    """
+    if named is not None:
+        experiment = require_experiment(connection, named)
+        stored = read_experiment(connection, experiment)
+        return Chosen(experiment, stored.mode if stored else MODE, "named in the question")
+    for mode in ASKED_FIRST:
+        found = get_active(connection, mode)
+        if found is not None:
+            return Chosen(found.experiment, mode, f"the active experiment of mode '{mode}'")
+    return Chosen(hand_experiment()[0], MODE, "the trades registered by hand: no mode has an active experiment")
 
 
 def require_experiment(connection: Connection, experiment: str) -> str:

@@ -14,12 +14,13 @@ import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.signals.simhash import BITS, COMPARED, simhash, standardised
-from throughline.signals.vector import require_vector
+from throughline.signals.simhash import BITS, COMPARED, known_components, simhash, standardised
+from throughline.signals.vector import require_vector, with_phase_coordinates
 
 CANDIDATES = 10_000
 _SAMPLE = 16
@@ -33,21 +34,24 @@ U8 = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Hit:
-    """A trade that looks alike. similarity: cosine of the standardised vectors; hamming: bits of the SimHash apart."""
+    """A trade that looks alike. similarity: cosine of the standardised vectors, over the components that were compared;
+    hamming: bits of the SimHash apart, None where too few components were given for one."""
 
     uuid: uuids.UUID
     similarity: float
-    hamming: int
+    hamming: int | None
     profit_percentage: float
 
 
 @dataclass(frozen=True)
 class Found:
-    """Hits, nearest first, and among how many trades (with how many wins) they were looked for."""
+    """Hits, nearest first; among how many trades (with how many wins) they were looked for; on which components
+    (names of `COMPARED`) they were compared."""
 
     hits: tuple[Hit, ...]
     searched: int
     searched_wins: int
+    compared: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,36 +79,57 @@ class SoulprintIndex:
     ) -> Found:
         """Return the `k` trades most alike to `vector` among those known as of an instant (None = all).
 
-        No hits where fewer than half of the vector is known. Raises ValueError for unknown components, k below one or a
-        naive instant.
+        A vector of which at least half is known is compared as a whole, what is unknown counting as its center. With
+        fewer components the cosine is that of the given components alone, exact over all trades: a question about two
+        components is answered on these two. A phase is compared by its two coordinates.
+
+        Args:
+            vector: components of the soulprint by name; those that are missing or None are unknown.
+            as_of: aware instant, None = all that is recorded.
+            k: how many trades at most.
+            least_similarity: cosine that a hit must have.
+
+        Raises:
+            ValueError: for unknown components, a vector without any that is compared, k below one or a naive instant.
         """
         if k < 1:
             raise ValueError(f"k is {k}: ask for at least one trade")
         rows, moment = self._known(as_of)
         usable = self.known_until[:rows] > moment
         searched, wins = int(np.count_nonzero(usable)), int(np.count_nonzero(usable & self.won[:rows]))
-        values = require_vector(vector)
-        mark = simhash(values)
-        if mark is None or not searched:
-            return Found((), searched, wins)
-        distance = np.bitwise_count(self.simhash[:rows] ^ np.uint64(mark))
-        places = _nearest(distance, usable, max(CANDIDATES, k))
-        cosine = self.unit[places] @ unit_rows(standardised(values)[None, :])[0]
+        values = with_phase_coordinates(require_vector(vector))
+        mark, known = simhash(values), known_components(values)
+        if not known:
+            names = ", ".join(component.name for component in COMPARED)
+            raise ValueError(f"the vector has no component that is compared: give at least one of {names}")
+        compared = tuple(COMPARED[place].name for place in known)
+        if not searched:
+            return Found((), searched, wins, compared)
+        asked = standardised(values)
+        distance: U8 | None = None
+        if mark is None:
+            places = np.flatnonzero(usable)
+            cosine = unit_rows(self.unit[places][:, list(known)]) @ unit_rows(asked[None, list(known)])[0]
+        else:
+            distance = np.bitwise_count(self.simhash[:rows] ^ np.uint64(mark))
+            places = _nearest(distance, usable, max(CANDIDATES, k))
+            cosine = self.unit[places] @ unit_rows(asked[None, :])[0]
         if len(places) > k:
             best = np.argpartition(-cosine, k - 1)[:k]
             places, cosine = places[best], cosine[best]
-        order = np.lexsort((places, distance[places], -cosine))
+        apart = np.zeros(len(places), np.uint8) if distance is None else distance[places]
+        order = np.lexsort((places, apart, -cosine))
         hits = [
             Hit(
                 uuid=uuids.UUID(bytes=self.uuid[place].tobytes()),
                 similarity=float(np.clip(value, -1.0, 1.0)),
-                hamming=int(distance[place]),
+                hamming=None if distance is None else int(distance[place]),
                 profit_percentage=float(self.profit_percentage[place]),
             )
             for place, value in zip(places[order].tolist(), cosine[order].tolist(), strict=True)
             if value >= least_similarity
         ]
-        return Found(tuple(hits), searched, wins)
+        return Found(tuple(hits), searched, wins, compared)
 
     def _known(self, as_of: datetime | None) -> tuple[int, int]:
         """Return how many rows are known as of the instant, and the instant in microseconds."""
@@ -127,7 +152,7 @@ def _nearest(distance: U8, usable: NDArray[np.bool_], wanted: int) -> NDArray[np
         radius += 1
 
 
-def unit_rows(scores: NDArray[np.float64]) -> NDArray[np.float32]:
+def unit_rows(scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Return rows of standard scores [n, k] at length one, as float32; a row of zeros stays."""
     length = np.sqrt((scores * scores).sum(axis=1, keepdims=True))
     return (scores / np.where(length > 0.0, length, 1.0)).astype(np.float32)

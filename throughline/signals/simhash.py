@@ -49,6 +49,11 @@ def _planes() -> F64:
     return planes
 
 
+def known_components(values: Mapping[str, float | None]) -> tuple[int, ...]:
+    """Return the places in `COMPARED` of the components that a vector has."""
+    return tuple(place for place, component in enumerate(COMPARED) if values.get(component.name) is not None)
+
+
 def standardised(values: Mapping[str, float | None]) -> F64:
     """Return the standard scores (value - center) / scale in [-4, 4] of the compared components; 0 where unknown.
 
@@ -90,8 +95,7 @@ def simhash(values: Mapping[str, float | None]) -> int | None:
 
     None where fewer than half of the compared components are known: such vectors are alike only in their gaps.
     """
-    known = sum(values.get(component.name) is not None for component in COMPARED)
-    if 2 * known < len(COMPARED):
+    if 2 * len(known_components(values)) < len(COMPARED):
         return None
     return int(simhash_many(standardised(values)[None, :])[0])
 

@@ -183,6 +183,17 @@ def require_vector(mapping: Mapping[str, object]) -> dict[str, float | None]:
     return values
 
 
+def with_phase_coordinates(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return a whole vector (`require_vector`) whose phase is told by both coordinates too, where only it was given.
+
+    The angle itself is never compared, since -3.14 and 3.14 are neighbours on the circle.
+    """
+    angle = values["phase"]
+    coordinates = {} if angle is None else {"phase_cos": math.cos(angle), "phase_sin": math.sin(angle)}
+    missing = {name: rounded(value) for name, value in coordinates.items() if values[name] is None}
+    return {**values, **missing}
+
+
 def vector_text(values: Mapping[str, float | None]) -> dict[str, str | None]:
     """Return a vector as decimals for records: all names in sorted order, None where unknown."""
     return {name: None if value is None else score_text(value) for name, value in require_vector(values).items()}

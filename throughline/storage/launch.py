@@ -37,11 +37,17 @@ def drop(uid: int, gid: int, look_through: bool) -> None:
         permitted = _permitted()
         capability = next((c for c in (_DAC_READ_SEARCH, _DAC_OVERRIDE) if permitted >> c & 1), 0)
         if not capability:
-            sys.exit("this root has no right to hand a closed folder to the server's user; use another --home")
+            sys.exit(
+                "this root lacks the capability CAP_DAC_READ_SEARCH, so the server's user cannot reach a home under a "
+                "closed folder: choose a --home in a folder that others may enter, or set a database URL"
+            )
         libc.prctl(_KEEPCAPS, 1, 0, 0, 0)
-    os.setgroups([])
-    os.setgid(gid)
-    os.setuid(uid)
+    try:
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    except OSError as error:
+        sys.exit(f"this root may not run a program as another user ({error.strerror}): set a database URL")
     if libc is None:
         return
     header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
@@ -59,7 +65,10 @@ def _become(task: dict[str, Any]) -> None:
     os.chdir("/")
     if task["uid"] is not None:
         drop(task["uid"], task["gid"], task["look_through"])
-    os.execv(task["command"][0], task["command"])
+    try:
+        os.execv(task["command"][0], task["command"])
+    except OSError as error:
+        sys.exit(f"{task['command'][0]} cannot be run ({error.strerror})")
 
 
 def _is_running(lock: str) -> bool:
@@ -84,6 +93,10 @@ def _serve(task: dict[str, Any]) -> None:
     running = os.open(task["running"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(running, fcntl.LOCK_EX)
     null = os.open(os.devnull, os.O_RDWR)
+    programs = None
+    if task["programs"] is not None:  # a copy of the programs: its lock keeps it while the server lives
+        programs = os.open(task["programs"], os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(programs, fcntl.LOCK_SH)
     log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     reply = os.dup(1)
     os.dup2(null, 0)
@@ -94,13 +107,17 @@ def _serve(task: dict[str, Any]) -> None:
         os.close(reply)
         os.setpgid(0, 0)
         os.set_inheritable(running, True)  # held by the server and all its children: free when the last is gone
+        if programs is not None:
+            os.set_inheritable(programs, True)
         try:
             _become(task)
-        except OSError as error:
-            os.write(2, f"launch: {task['command'][0]}: {error.strerror}\n".encode())
+        except SystemExit as refused:
+            os.write(2, f"{refused}\n".encode())
         finally:
             os._exit(127)
     os.close(running)
+    if programs is not None:
+        os.close(programs)
     os.write(reply, str(pid).encode())
     os.close(reply)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

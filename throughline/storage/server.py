@@ -31,7 +31,9 @@ from throughline.errors import StorageError
 from throughline.storage import cluster
 from throughline.storage.home import Home
 from throughline.storage.locks import exclusive, is_held, open_lock, try_lock, wait_for, wait_until
+from throughline.storage.ownership import check_data, check_files, explained, explanation_of_output
 from throughline.storage.processes import birth_mark, is_postmaster, orphans_of, pid_namespace
+from throughline.storage.programs import Programs
 
 PATIENCE = 60.0
 """Seconds that a start or a stop may take."""
@@ -99,7 +101,7 @@ class Server:
 
         Raises StorageError, with PostgreSQL's own last words, where the server cannot run.
         """
-        with self._guard:
+        with self._guard, explained(self.home.path):
             self._folder = self.home.database
             with exclusive(self._folder / "server.lock", 1.5 * PATIENCE):
                 if self._lease is not None and os.fstat(self._lease).st_nlink == 0:
@@ -202,9 +204,15 @@ class Server:
         return None
 
     def _start(self) -> Running:
-        cluster.initialise(self._data)
-        self._clear_stale()
+        check_files(self._folder, self.home.path)
+        with cluster.server_programs(cluster.server_user(self._data)) as programs:
+            cluster.initialise(self._data, programs)
+            return self._launch(programs)
+
+    def _launch(self, programs: Programs) -> Running:
         user = cluster.server_user(self._data)
+        check_data(self._data, user.uid if user else os.geteuid())
+        self._clear_stale()
         folder = cluster.socket_folder(self.home.path, self._data)
         cluster.configure(self._data, folder)
         for name in (f".s.PGSQL.{cluster.PORT}", f".s.PGSQL.{cluster.PORT}.lock"):
@@ -216,7 +224,9 @@ class Server:
         importable = json.dumps([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
         task = cluster.launch_task(
             user,
-            [str(cluster.program("postgres")), "-D", str(self._data)],
+            [str(programs.path("postgres")), "-D", str(self._data)],
+            self._data,
+            programs=None if programs.lock is None else str(programs.lock),
             running=str(self._folder / "running.lock"),
             leases=str(self._folder / "leases.lock"),
             log=str(log),
@@ -246,8 +256,10 @@ class Server:
                 cluster.check_version(self._data)
             with log.open("rb") as stream:
                 stream.seek(before)
-                words = cluster.last_words(stream.read().decode("utf-8", "replace"))
-            raise StorageError(f"The database server of {self.home.path} does not start: {words} (log: {log}).")
+                written = stream.read().decode("utf-8", "replace")
+            words = cluster.last_words(written)
+            told = f"The database server of {self.home.path} does not start: {words} (log: {log})."
+            raise StorageError(explanation_of_output(written, self.home.path) or told)
         return self._record(pid, str(folder))
 
     def _record(self, pid: int, folder: str) -> Running:
