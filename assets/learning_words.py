@@ -104,7 +104,9 @@ def challenger(ctx: FlowContext, made: Challenger, waiting: str | None) -> dict[
     with ctx.engine.connect() as conn:
         card = read_card(conn, made.model)
     state = f"It does not serve: {waiting}." if waiting else "It is on trial, or serves already."
-    known = " It was trained before; nothing was done now." if made.known else ""
+    if not made.fitted:
+        state = f"Nothing can serve: {waiting}."
+    known = " All of it was recorded before; nothing was done now." if made.known else ""
     return {
         "preview": dg.MetadataValue.md(f"{card_markdown(card, card_pictures(card))}\n\n{state}{known}"),
         "model": made.model,
@@ -127,7 +129,7 @@ def challenger(ctx: FlowContext, made: Challenger, waiting: str | None) -> dict[
             ]
         ),
         "labels": made.body["labels"]["labels"],
-        "trained_now": not made.known,
+        "trained_now": made.fitted and not made.known,
         **({"waiting": waiting} if waiting else {}),
     }
 

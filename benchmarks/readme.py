@@ -42,6 +42,7 @@ PARTS = {
     "features": Part("features.py", (), "Speed, learning: vectors, as-of join, hot reads"),
     "training": Part("training.py", (), "Speed, learning: labels read, nightly training"),
     "judge": Part("judge.py", (), "Learning: what the judge gets wrong"),
+    "drift": Part("drift.py", (), "Learning: false alarms of drift"),
     "attrition": Part(
         "attrition.py", (str(SHARED / "coinmarketcap_daily_2018h1"),), "examples/archives: attrition of a cohort"
     ),

@@ -145,14 +145,14 @@ class LearningSettings(_Frozen):
     """Training, and every gate that a model must pass before it may decide anything.
 
     retrain: when a walk-forward trains again. holdout_share: of the labels' days, the last ones, which are opened
-    once a model. folds: of the purged time-ordered validation; embargo_hours: after each test block. Gates, each a
-    number: minimum labels, their days, and effective labels (sum of uniqueness); r2_minimum: lower bound of
-    out-of-fold R2; brier_skill_minimum: against the base rate; max_calibration_error; pr_auc_lift_minimum: PR-AUC
-    over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund; max_fold_spread:
-    standard deviation over mean of the folds' mean gain; improvement_minimum: lower bound of the mean gain over the
-    champion on the same rows; deflated_sharpe_minimum; max_pbo, with at least `minimum_trials`; holdout_harm: by
-    which the holdout's mean gain over the champion may lie below zero. confidence: of all lower bounds, over whole
-    days.
+    once for each model id (models of successive trainings share days of them). folds: of the purged time-ordered
+    validation; embargo_hours: after each test block. Gates, each a number: minimum labels, their days, and effective
+    labels (sum of uniqueness); r2_minimum: lower bound of out-of-fold R2; brier_skill_minimum: against the base rate;
+    max_calibration_error; pr_auc_lift_minimum: PR-AUC over the base rate; log_growth_minimum: per taken label, at the
+    shadow size's share of the fund; max_fold_spread: standard deviation over mean of the folds' mean gain;
+    improvement_minimum: lower bound of the mean gain over the champion on the same rows; deflated_sharpe_minimum;
+    max_pbo, with at least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie
+    below zero. confidence: of all lower bounds, over whole days.
     """
 
     retrain: Literal["monthly", "weekly", "never"] = "monthly"

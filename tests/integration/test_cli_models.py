@@ -105,9 +105,14 @@ def test_training_on_too_little_is_insufficient_and_exits_with_4(told: Told, mon
     assert (made["passed"], made["deployed"], made["known"]) == (False, False, False)
     assert made["as_of"] == "2024-03-08T00:00:00Z"
     again = told("train", "--mode", "demo", code=4)
-    assert f"Model {made['model'][:12]} was trained before" in again
-    assert "It does not serve: " in again
-    assert made["model"][:12] in told("models", "--mode", "demo")
+    assert made["fitted"] is False
+    name = made["model"][:12]
+    labels = made["labels"]["labels"]
+    assert again.startswith(f"No model was trained on {labels} labels; the attempt was recorded before as {name}")
+    assert f"Model {name}" not in again
+    assert "Nothing can serve: " in again
+    (line,) = [row for row in told("models", "--mode", "demo").splitlines() if row.startswith(name)]
+    assert "no model was trained" in line
     assert "nothing was sealed" not in told("models", made["model"], "--mode", "demo")
 
 

@@ -40,6 +40,7 @@ from throughline.learning.store import (
     read_looks,
     read_model,
     read_models,
+    read_openings,
     read_registrations,
     read_scores,
     read_trials,
@@ -127,6 +128,22 @@ def test_a_holdout_opens_once_and_says_the_same_ever_after(engine: Engine, gated
         assert open_holdout(conn, model, {"gain": "0.01"}) == {"gain": "0.01"}
         assert open_holdout(conn, model, {"gain": "0.02"}) == {"gain": "0.01"}
         assert read_holdout(conn, model) == {"gain": "0.01"}
+
+
+def test_the_openings_of_an_experiment_are_those_of_its_own_models(engine: Engine, gated: Experiment) -> None:
+    other = gated_experiment(engine)
+    first, second, foreign = (
+        store_model(engine, experiment, T0 + days * DAY) for experiment, days in ((gated, 3), (gated, 4), (other, 3))
+    )
+    with engine.begin() as conn:
+        before = len(read_openings(conn, gated.id))
+        for place, model in enumerate((first, second, foreign)):
+            open_holdout(conn, model, {"first_decided": place, "last_decided": place})
+        assert read_openings(conn, other.id) == ({"first_decided": 2, "last_decided": 2},)
+        found = read_openings(conn, gated.id)
+    assert len(found) == before + 2
+    assert {"first_decided": 2, "last_decided": 2} not in found
+
 
 
 def test_events_are_read_back_in_order_and_fold(engine: Engine, gated: Experiment) -> None:

@@ -80,3 +80,14 @@ def test_a_configuration_is_frozen() -> None:
     given = Configuration()
     with pytest.raises(ValidationError):
         given.exits.stop_loss = 0.5  # type: ignore[misc]
+
+
+def test_a_canary_of_an_older_configuration_keeps_its_cap_under_the_new_name(tmp_path: Path) -> None:
+    file = tmp_path / "older.toml"
+    file.write_text("[canary]\nclip = 0.5\n")
+    canary = load_configuration(file).canary
+    assert canary.gain_cap == 0.5
+    assert "clip" not in canary.model_dump()
+    file.write_text("[canary]\nclip = 0.5\ngain_cap = 0.4\n")
+    with pytest.raises(SettingsError, match="canary"):
+        load_configuration(file)

@@ -84,7 +84,7 @@ def test_a_bound_that_does_not_hold_is_refused() -> None:
         log_evidence(np.array([0.1, -1.1]))
     with pytest.raises(ValueError, match="below -1"):
         log_evidence(np.array([0.1, np.nan]))
-    with pytest.raises(ValueError, match="width of 0.5 is below 1"):
+    with pytest.raises(ValueError, match=r"width of 0\.5 is below 1"):
         log_evidence(np.array([0.1, 0.2]), np.array([1.0, 0.5]))
 
 

@@ -18,6 +18,7 @@ from throughline.identity import canonical_bytes, score_text
 from throughline.learning.gates import GATES, Evidence, Size, judge_holdout, judge_model, judge_size
 from throughline.learning.metrics import Bound
 from throughline.learning.models import Parameters
+from throughline.learning.splits import DAY_MS
 from throughline.learning.training import Trained, train
 from throughline.learning.trials import data_key, hyper_parameters, run_trials, trial_grid
 from throughline.learning.types import GateResult, TrainingData
@@ -62,6 +63,21 @@ def test_a_planted_edge_passes_every_gate() -> None:
     assert len(made.trials) == len({trial.hash for trial in made.trials}) == 10
     assert made.chosen in {trial.hash for trial in made.trials}
     canonical_bytes(made.metrics), canonical_bytes(made.holdout), canonical_bytes(made.dropped)  # no floats in them
+
+
+def test_the_holdout_says_how_many_of_its_days_earlier_models_had_seen() -> None:
+    first = planted()
+    assert first.holdout is not None
+    assert (first.holdout["days"], first.holdout["days_seen"]) == (30, 0)
+    assert first.gates[-1].reason.endswith(
+        "; 0 of its 30 days lie in holdouts that earlier models of the experiment opened"
+    )
+    earlier = {"first_decided": 0, "last_decided": first.holdout["first_decided"] + 5 * DAY_MS}
+    again = run(labels(1300, features=3, days=150, edge=0.06), grid=GRID, earlier_openings=[earlier, earlier])
+    assert again.holdout is not None
+    assert (again.holdout["days"], again.holdout["days_seen"]) == (30, 6)
+    assert "; 6 of its 30 days lie in holdouts" in again.gates[-1].reason
+    assert [(item.status, item.value) for item in again.gates] == [(item.status, item.value) for item in first.gates]
 
 
 @pytest.mark.parametrize("seed", [1, 2])

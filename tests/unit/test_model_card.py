@@ -130,6 +130,7 @@ def test_a_model_that_was_not_trained_has_a_card_without_pictures_or_figures() -
     text = card_markdown(made, {})
     assert "### Figures" not in text
     assert "none: nothing was trained" in text
+    assert "**No model was trained: of 1 gates 1 found too little to say (minimum labels).**" in text
     assert "| minimum labels | **insufficient** | 3 | 1000 | 3 resolved labels |" in text
 
 

@@ -191,6 +191,8 @@ def verdict_sentence(card: ModelCard) -> str:
         for names, word in ((failed, "failed"), (open_, "found too little to say"))
         if names
     ]
+    if card.file is None:
+        return f"**No model was trained: of {len(card.verdicts)} gates {' and '.join(told)}.**"
     return f"**Refused: of {len(card.verdicts)} gates {' and '.join(told)}.** A refused model never decides anything."
 
 

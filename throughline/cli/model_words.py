@@ -19,14 +19,14 @@ def listing(told: Told) -> str:
     lines = [f"Experiment {told['experiment'][:12]} ({told['mode']}), {_policy(told)}", _serving(told["serving"])]
     if not told["models"]:
         return "\n".join([*lines, "No model yet: run `throughline train`, or `throughline walk-forward`."])
-    head = ("model", "trained as of", "labels", "worth", "gates", "state", "trades", "MLflow")
+    head = ("model", "as of", "labels", "worth", "gates", "state", "trades", "MLflow")
     rows = [
         (
             row["id"][:12],
             row["as_of"][:10],
             f"{row['labels']:,}",
             f"{float(row['effective']):,.0f}",
-            "all passed" if row["passed"] else f"{len(row['refused_by'])} refused",
+            _gates_word(row),
             row["state"],
             row["trades"],
             row["mlflow_version"] or "-",
@@ -52,7 +52,7 @@ def card(told: Told) -> str:
     lines = [
         f"Model {told['id']}",
         f"  state       {told['state']}; decided {told['trades']:,} closed trades",
-        f"  trained on  {read}, as of {when(told['as_of'])}",
+        f"  {'trained on' if told['fitted'] else 'read      '}  {read}, as of {when(told['as_of'])}",
         f"  labels      {told['labels']:,}, worth {float(told['effective']):,.0f} that do not overlap",
         f"  against     {'the rule' if told['against'] == 'rule' else 'model ' + told['against'][:12]}",
         f"  trials      {tried}",
@@ -85,11 +85,18 @@ def gates(items: Sequence[Told]) -> str:
 
 
 def trained(told: Told) -> str:
-    """Return what a training came to."""
+    """Return the result of a training: whether there is a model, its gates, and whether it serves."""
     refused = [item["gate"] for item in told["gates"] if item["status"] != "pass"]
-    word = "was trained before" if told["known"] else "is trained"
-    lines = [f"Model {told['model'][:12]} {word}, on {told['labels']['labels']:,} labels", "", gates(told["gates"]), ""]
-    if refused:
+    name, labels = told["model"][:12], f"{told['labels']['labels']:,} labels"
+    if told["fitted"]:
+        head = f"Model {name} {'was trained before' if told['known'] else 'is trained'}, on {labels}"
+    else:
+        again = "was recorded before" if told["known"] else "is recorded"
+        head = f"No model was trained on {labels}; the attempt {again} as {name}"
+    lines = [head, "", gates(told["gates"]), ""]
+    if refused and not told["fitted"]:
+        lines.append(f"Nothing can serve: {len(refused)} gate(s) did not pass ({', '.join(refused)}).")
+    elif refused:
         lines.append(f"It does not serve: {len(refused)} gate(s) did not pass ({', '.join(refused)}).")
     elif told["deployed"]:
         lines.append("Every gate passed: it is on trial.")
@@ -98,6 +105,12 @@ def trained(told: Told) -> str:
     else:
         lines.append("Every gate passed: `throughline train --deploy` puts it on trial.")
     return "\n".join(lines)
+
+
+def _gates_word(row: Told) -> str:
+    if not row["fitted"]:
+        return "no model was trained"
+    return "all passed" if row["passed"] else f"{len(row['refused_by'])} refused"
 
 
 def canary(told: Told) -> str:

@@ -170,6 +170,7 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
         "model": made.model,
         "as_of": f"{as_of:%Y-%m-%dT%H:%M:%SZ}",
         "known": made.known,
+        "fitted": made.fitted,
         "passed": made.passed,
         "deployed": deploy and made.passed and waiting is None,
         "waiting": waiting,

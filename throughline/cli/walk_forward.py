@@ -113,8 +113,12 @@ def run_walk(
 def _tell(close: Close, options: Options) -> None:
     day = f"{close.as_of:%Y-%m-%d}"
     if close.challenger is not None:
-        word = "went on trial" if close.deployed else f"does not serve: {close.waiting or 'it serves already'}"
-        note(f"{day}  model {close.challenger.model[:12]} was trained and {word}", options.json)
+        name = close.challenger.model[:12]
+        if not close.challenger.fitted:
+            note(f"{day}  no model was trained (recorded as {name}): {close.waiting}", options.json)
+        else:
+            word = "went on trial" if close.deployed else f"does not serve: {close.waiting or 'it serves already'}"
+            note(f"{day}  model {name} was trained and {word}", options.json)
     if close.judgement is not None and close.judgement.verdict != "extend":
         note(f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}", options.json)
 
@@ -141,6 +145,8 @@ def walk_words(told: Mapping[str, Any]) -> str:
         lines.append("  none: no midnight of the cadence lies inside the range")
     for model in told["models"]:
         verdict = "passed every gate" if model["passed"] else f"refused by {len(model['refused_by'])} gate(s)"
+        if not model["fitted"]:
+            verdict = "no model was trained"
         lines.append(
             f"  {model['as_of'][:10]}  {model['id'][:12]}  {model['labels']:,} labels worth "
             f"{float(model['effective']):,.0f}  {verdict}"

@@ -30,6 +30,7 @@ from throughline.storage.artifacts import ArtifactStore
 WINDOW_DAYS = 30
 """Length of the window that is compared. A strategy of a few trades a day needs as long to say anything."""
 SCORES = ("score: probability", "score: expected return")
+DAY_MS = 86_400_000
 FEATURES_LEVEL, SCORES_LEVEL = 0.04, 0.01
 """Chance of any alarm without drift, of all features together and of both scores; 5 % in all."""
 
@@ -84,11 +85,20 @@ def find_drift(
         model, trained, start = chosen
         reference = before[(known.t1[before] <= trained) & (known.t1[before] >= start)]
         scored = before[known.decided[before] >= trained]
-    columns = list(drift_report(known.features[reference], known.features[current], NAMES, FEATURES_LEVEL))
+    day = known.decided // DAY_MS
+    columns = list(
+        drift_report(
+            known.features[reference],
+            known.features[current],
+            NAMES,
+            (day[reference], day[current]),
+            FEATURES_LEVEL,
+        )
+    )
     if model is not None:
         fitted = load_fitted(artifacts, files[model])
         sides = [np.column_stack(fitted.score(known.features[rows])[:2]) for rows in (scored, current)]
-        columns += drift_report(sides[0], sides[1], SCORES, SCORES_LEVEL)
+        columns += drift_report(sides[0], sides[1], SCORES, (day[scored], day[current]), SCORES_LEVEL)
     return DriftFound(model, since, as_of, len(reference), len(current), len(scored), tuple(columns))
 
 

@@ -183,6 +183,7 @@ def _head(conn: Connection, state: ServingState, item: StoredModel, trades: dict
         "as_of": item.body["identity"]["as_of"],
         "labels": item.body["labels"]["labels"],
         "effective": item.body["labels"]["effective"],
+        "fitted": bool(item.body["metrics"]),
         "passed": bool(verdicts) and not refused,
         "refused_by": refused,
         "state": standing(state, item.id),

@@ -5,7 +5,8 @@ Belongs here: the order of the steps and the model's record. Does not belong her
 
 A model is named by what it was made from: the seals of the partitions it read, the feature schema, hyper-parameters,
 seed, code, lock file, the experiment and the champion that it was held against. So a rerun finds it and does nothing:
-its gates, its trials and the opening of its holdout are recorded once.
+its gates, its trials and the opening of its holdout are recorded once. Another model opens a holdout of its own, whose
+days may be the same.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from throughline.learning.store import (
     TrainedModel,
     model_files,
     read_model,
+    read_openings,
     read_trials,
     read_verdicts,
     store_training,
@@ -54,7 +56,7 @@ REGISTRY_HOLDS = GateResult(
 
 @dataclass(frozen=True)
 class Challenger:
-    """A trained model and what its gates said. known: it was trained before, and nothing was done now."""
+    """A training and what its gates said. model: id of its record; known: it was recorded before, nothing was done."""
 
     model: str
     verdicts: tuple[GateResult, ...]
@@ -65,6 +67,11 @@ class Challenger:
     def passed(self) -> bool:
         """Whether every gate says pass. 'Insufficient' is no pass."""
         return all(item.status == "pass" for item in self.verdicts)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there was enough to train a model on; without, the record holds verdicts alone."""
+        return bool(self.body["metrics"])
 
     @property
     def refusals(self) -> tuple[GateResult, ...]:
@@ -104,6 +111,7 @@ def train_challenger(
         files = model_files(conn, experiment.id)
         earlier = read_trials(conn, experiment.id)
         others = read_trials(conn, None)
+        openings = read_openings(conn, experiment.id)
     from throughline.learning.training import train
 
     trained = train(
@@ -113,6 +121,7 @@ def train_challenger(
         champion_takes=lambda part: _takes(artifacts, files, state.champion, part),
         earlier_trials=earlier,
         home_trials=others,
+        earlier_openings=openings,
         stake_share=1.0 / experiment.configuration.sizing.max_positions,
     )
     verdicts = (*trained.gates, *outside)

@@ -48,6 +48,7 @@ __all__ = [
     "read_looks",
     "read_model",
     "read_models",
+    "read_openings",
     "read_registrations",
     "read_scores",
     "read_trials",
@@ -208,6 +209,13 @@ def read_holdout(conn: Connection, model: str) -> Mapping[str, Any] | None:
     table = tables.holdout_openings
     told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one_or_none()
     return None if told is None else json.loads(bytes(told))
+
+
+def read_openings(conn: Connection, experiment: str) -> tuple[Mapping[str, Any], ...]:
+    """Return what the holdouts said that models of an experiment opened, by model id."""
+    c, m = tables.holdout_openings.c, tables.models.c
+    statement = select(c.body).join(tables.models, m.id == c.model).where(m.experiment == experiment).order_by(c.model)
+    return tuple(json.loads(bytes(body)) for body in conn.execute(statement).scalars())
 
 
 def insert_registration(conn: Connection, given: Registration) -> bool:

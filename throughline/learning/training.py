@@ -4,8 +4,9 @@ Belongs here: the order of the steps. Does not belong here: reading labels and s
 step itself (splits, trials, models, metrics, gates).
 
 The last days are cut off as holdout before anything is looked at. Trials are scored out of fold on what is left; the
-best one is refitted on all of that and judged by its out-of-fold scores. The holdout is opened once, and only where
-every other gate passed; the caller sees to it that one model id is trained once.
+best one is refitted on all of that and judged by its out-of-fold scores. The holdout is opened only where every other
+gate passed, and once for each model id: the caller sees to it that one model id is trained once. Models of successive
+trainings share days of it, which the opening counts (holdout).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from throughline.learning.gates import (
     judge_size,
     not_trained,
 )
+from throughline.learning.holdout import Opening, open_holdout
 from throughline.learning.metrics import (
     brier,
     brier_skill,
@@ -76,6 +78,7 @@ def train(
     earlier_trials: Sequence[Trial],
     stake_share: float,
     home_trials: Sequence[Trial] = (),
+    earlier_openings: Sequence[Mapping[str, Any]] = (),
     schema: str | None = None,
     grid: Sequence[Parameters] | None = None,
 ) -> Trained:
@@ -83,6 +86,7 @@ def train(
 
     champion_takes: what the champion takes of given labels (the rule: all). earlier_trials: of the same experiment,
     those of this very training may be among them; home_trials: of all experiments, for the figure reported beside it.
+    earlier_openings: bodies of the holdouts that other models of the experiment opened.
     stake_share: of the fund that one trade stakes. schema: of the features; None is that of this version, whose names
     the data must have. grid: the trials; None is the fixed grid.
     Raises ValueError for data that no model can be made of: other names, infinities, weights or returns that are none.
@@ -107,7 +111,7 @@ def train(
     model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
     refused = sum(item.status != "pass" for item in judged)
     rest = data.take(cut.test)
-    opened = None if refused else _open_holdout(rest, model, champion_takes, stake_share)
+    opened = None if refused else open_holdout(rest, model, champion_takes, stake_share, earlier_openings)
     last = usable_folds(past, settings)[-1]
     importance = permutation_importance(
         fit_model(past.take(last.train), best.parameters, seed, schema, settings.embargo_hours),
@@ -131,7 +135,7 @@ def train(
         "trials_home": len(sharpes[1]),
     }
     return Trained(
-        gates=(*judged, judge_holdout(opened[0] if opened else None, len(rest), refused, settings)),
+        gates=(*judged, _holdout_gate(opened, len(rest), refused, settings)),
         trials=tuple(item.trial for item in results),
         model=model,
         file=dump_model(model),
@@ -144,7 +148,7 @@ def train(
             "chosen": best.trial.hash,
             "parameters": best.parameters.body(),
         },
-        holdout=None if opened is None else opened[1],
+        holdout=None if opened is None else opened.body,
         dropped={"never_tested": len(past) - len(best.scores.rows), "purged_before_holdout": cut.purged},
     )
 
@@ -236,24 +240,9 @@ def _sharpes(results: Sequence[TrialResult], earlier: Sequence[Trial]) -> list[f
     return [float(every[name].body["sharpe"]) for name in sorted(every)]
 
 
-def _open_holdout(
-    rest: TrainingData, model: FittedModel, champion_takes: ChampionTakes, stake_share: float
-) -> tuple[float, Mapping[str, Any]]:
-    """Return the mean gain over the champion on the holdout, and what is recorded of its opening."""
-    probability, _, take = model.score(rest.features)
-    champion = champion_takes(rest)
-    gain = mean_gain(rest.net_return, take, rest.weight)
-    other = mean_gain(rest.net_return, champion, rest.weight)
-    growth = log_growth(rest.net_return, take, rest.weight, stake_share)
-    told = {
-        "brier": score_text(brier(rest.net_return > 0.0, probability, rest.weight)),
-        "first_decided": int(rest.decided[0]),
-        "gain": score_text(gain),
-        "gain_champion": score_text(other),
-        "labels": len(rest),
-        "last_decided": int(rest.decided[-1]),
-        "log_growth": score_text(growth) if take.any() else None,
-        "taken": int(take.sum()),
-        "taken_champion": int(champion.sum()),
-    }
-    return gain - other, told
+def _holdout_gate(opened: Opening | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
+    """Return the verdict of the holdout; where it was opened, its sentence says how much of it others had seen."""
+    if opened is None:
+        return judge_holdout(None, labels, refused, settings)
+    made = judge_holdout(opened.gain, labels, refused, settings)
+    return replace(made, reason=f"{made.reason}; {opened.sentence}")

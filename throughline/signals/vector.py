@@ -28,7 +28,8 @@ SOULPRINT_SCHEMA = "soulprint/1"
 
 PSI_BINS = 4
 PSI_QUANTILE = 0.95
-"""The newest third of the returns is judged against the older two thirds, in quartiles of those, at a 5 % level."""
+"""The newest third of the returns is judged against the older two thirds, in quartiles of those, at the 5 % level of
+independent returns (under volatility clustering it is exceeded more often, see `throughline.signals.drift`)."""
 
 DECIMALS = 6
 DAY_MS = 86_400_000

@@ -416,7 +416,7 @@ holdout_openings = Table(
     Column("body", LargeBinary, nullable=False),
     _stamp("recorded_at"),
 )
-"""What a model's holdout said when it was opened; it is opened once."""
+"""What a model's holdout said when it was opened: once for each model id. Models may share its days."""
 
 model_registrations = Table(
     "model_registrations",
