@@ -397,6 +397,7 @@ def _jumped(before: float, price: float, factor: float) -> bool:
 @compiled
 def _first_eventful(
     bars: BarArrays,
+    terms: Terms,
     row: int,
     end: int,
     last_close: int,
@@ -405,15 +406,13 @@ def _first_eventful(
     stop: float,
     target: float,
     deadline: int,
-    halt: int,
-    interval: int,
-    jump: float,
 ) -> int:
     """First row from `row` on whose bar may end a position; before it nothing happens. Only a faster way through.
 
     before: the last close before `row`. A jump from between the barriers leaves them where target < stop x jump, so it
     need not be looked for there.
     """
+    halt, interval, jump = terms.halt, terms.interval, terms.jump
     has_segment, has_rug, jumps = bars.segment.size > 0, bars.rug.size > 0, target > stop * jump
     first = bars.open_time[row]
     limit = min(end, row + (deadline - first + interval - 1) // interval)
@@ -449,8 +448,93 @@ def _last_traded(
 
 
 @compiled
+def _interruption(
+    bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int, price: float
+) -> tuple[bool, bool, float]:
+    """(There is a gap before `row`, its first price is doubtful, last price before in which somebody could trade)."""
+    other_segment = bars.segment.size > 0 and bars.segment[row] != ints[SEGMENT, p]
+    if not (terms.contiguous or other_segment):
+        return False, False, price
+    traded_close, traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)
+    gap = bars.open_time[row] > traded_close
+    return gap, other_segment or (not gap and _jumped(traded_price, price, terms.jump)), traded_price
+
+
+@compiled
+def _after(
+    terms: Terms, doubtful: bool, price: float, traded_price: float, target: float
+) -> tuple[float, float, float]:
+    """(Booked raw price, that of the least and of the most favourable reading) of a sale after an interruption."""
+    if not doubtful:
+        raw = min(price, target)
+        return raw, min(raw, traded_price), price
+    raw = min(price, target, traded_price * (terms.jump if terms.jump_gains else 1.0))
+    return raw, min(raw, traded_price), max(price, traded_price)
+
+
+@compiled
+def _known(bars: BarArrays, terms: Terms, row: int, end: int, instant: int) -> float:
+    """The price of the next bar where it is known at `instant`, else inf."""
+    if row < end and bars.open_time[row] + (terms.interval if terms.close_only else 0) <= instant:
+        return float(bars.close[row] if terms.close_only else bars.open[row])
+    return np.inf
+
+
+@compiled
+def _try_bar(
+    bars: BarArrays,
+    terms: Terms,
+    ints: I64,
+    floats: F64,
+    p: int,
+    begin: int,
+    row: int,
+    stop: float,
+    target: float,
+    entry_bar: bool,
+) -> bool:
+    """Do what the bar `row` does to position p: at its first price, then inside it; True if that closes it."""
+    opens, pending = bars.open_time[row], ints[REASON, p]
+    price = bars.close[row] if terms.close_only else bars.open[row]  # R of the module's table
+    when = opens + terms.interval if terms.close_only else opens
+    deadline = ints[ENTRY_TIME, p] + terms.max_hold
+    evidence = bars.rug.size > 0 and bars.rug[row] != 0
+    gap, doubtful, traded_price = False, False, price
+    reason, raw = NOTHING, price
+    if terms.close_only:
+        reason, raw = _at_close(price, when, deadline, evidence, stop, target, pending)
+    elif not entry_bar:
+        reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
+    if not entry_bar:
+        gap, doubtful, traded_price = _interruption(bars, terms, ints, floats, p, begin, row, price)
+    if doubtful:
+        reason = HALTED if reason == NOTHING else reason
+        ints[FLAG_BITS, p] |= DOUBTFUL_JUMP
+    if reason != NOTHING:
+        low, high = raw, raw
+        if gap or doubtful:
+            raw, low, high = _after(terms, doubtful, price, traded_price, target)
+        if gap and price != traded_price:
+            ints[FLAG_BITS, p] |= GAP
+        ints[REASON, p] = reason
+        return _sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
+    if terms.close_only:
+        return False
+    reason, raw, other = _inside(bars.low[row], bars.high[row], stop, target, terms.target_first)
+    if reason == NOTHING:
+        return False
+    low, high = raw, raw
+    if other > 0.0:
+        low, high = min(raw, other), max(raw, other)
+        ints[AMBIGUOUS, p] = 1
+    ints[REASON, p] = reason
+    when, close = opens + terms.interval, bars.close[row]
+    return _sell(bars, terms, ints, floats, p, row, raw, low, high, close, when, False)
+
+
+@compiled
 def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, entry_bar: bool) -> bool:
-    """Follow position p from its next row to the first bar that fills an exit, or to a halt; True when it is closed.
+    """Follow position p from its next row to the bar that closes it, or to a halt; True when it is closed.
 
     entry_bar: the next row is the bar it was entered at the open of, so that nothing can happen at that open. Leaves
     NEXT_ROW behind the last bar seen, and the last closes (LAST_*, TRADED_*) as of that bar.
@@ -458,80 +542,25 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
     stop = floats[RAW_PRICE, p] * (1.0 - terms.stop_loss)
     target = floats[RAW_PRICE, p] * (1.0 + terms.take_profit)
     deadline = ints[ENTRY_TIME, p] + terms.max_hold
-    segment, last_close, pending = ints[SEGMENT, p], ints[LAST_CLOSE, p], ints[REASON, p]
+    last_close = ints[LAST_CLOSE, p]
     begin, end = ints[NEXT_ROW, p], bars.stops[ints[INSTRUMENT, p]]
-    has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
     halted, closed = False, False
     row = begin
-    while row < end:
-        if pending == NOTHING and not terms.close_only:
+    while row < end and not closed:
+        if ints[REASON, p] == NOTHING and not terms.close_only:
             before = bars.close[row - 1] if row > begin else floats[LAST_PRICE, p]
-            quiet = _first_eventful(
-                bars,
-                row,
-                end,
-                last_close,
-                before,
-                segment,
-                stop,
-                target,
-                deadline,
-                terms.halt,
-                terms.interval,
-                terms.jump,
-            )
+            quiet = _first_eventful(bars, terms, row, end, last_close, before, ints[SEGMENT, p], stop, target, deadline)
             if quiet > row:
                 row, entry_bar = quiet, False
                 last_close = bars.open_time[row - 1] + terms.interval
                 continue
-        opens = bars.open_time[row]
-        if not entry_bar and opens - last_close >= terms.halt:
+        if not entry_bar and bars.open_time[row] - last_close >= terms.halt:
             halted = True
             break
-        price = bars.close[row] if terms.close_only else bars.open[row]  # R of the module's table
-        gap, doubtful, traded_price = False, False, price
-        if not entry_bar:
-            doubtful = has_segment and bars.segment[row] != segment
-            if terms.contiguous or doubtful:
-                traded_close, traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)  # L
-                gap = opens > traded_close
-                doubtful = doubtful or (not gap and _jumped(traded_price, price, terms.jump))
-        last_close = opens + terms.interval
-        when = opens
-        evidence = has_rug and bars.rug[row] != 0
-        reason, raw, other = NOTHING, 0.0, 0.0
-        if terms.close_only:
-            when = last_close
-            reason, raw = _at_close(price, when, deadline, evidence, stop, target, pending)
-        elif not entry_bar:
-            reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
-        low, high, mark = raw, raw, price
-        if doubtful:
-            reason = HALTED if reason == NOTHING else reason
-            raw = min(price, target, traded_price * (terms.jump if terms.jump_gains else 1.0))
-            low, high = min(raw, traded_price), max(price, traded_price)
-            ints[FLAG_BITS, p] |= DOUBTFUL_JUMP
-        elif gap and reason != NOTHING:
-            raw = min(price, target)
-            low, high = min(raw, traded_price), price
-        elif reason == NOTHING and not terms.close_only:
-            when, mark = last_close, bars.close[row]
-            reason, raw, other = _inside(bars.low[row], bars.high[row], stop, target, terms.target_first)
-            low, high = raw, raw
-            if other > 0.0:
-                low, high = min(raw, other), max(raw, other)
-                ints[AMBIGUOUS, p] = 1
-            gap = False
+        closed = _try_bar(bars, terms, ints, floats, p, begin, row, stop, target, entry_bar)
+        last_close = bars.open_time[row] + terms.interval
         entry_bar = False
         row += 1
-        if reason != NOTHING:
-            pending = reason
-            ints[REASON, p] = reason
-            if gap and price != traded_price:
-                ints[FLAG_BITS, p] |= GAP
-            closed = _sell(bars, terms, ints, floats, p, row - 1, raw, low, high, mark, when, doubtful)
-            if closed:
-                break
     ints[NEXT_ROW, p] = row
     if row > begin:
         ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p] = _last_traded(bars, terms, ints, floats, p, begin, row)
@@ -543,12 +572,7 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
     if row == end:
         halted = instant < terms.until
     if halted:
-        known = np.inf
-        if row < end and terms.close_only and bars.open_time[row] + terms.interval <= instant:
-            known = bars.close[row]
-        elif row < end and not terms.close_only and bars.open_time[row] <= instant:
-            known = bars.open[row]
-        _halt(bars, terms, ints, floats, p, instant, known)
+        _halt(bars, terms, ints, floats, p, instant, _known(bars, terms, row, end, instant))
     return halted
 
 
