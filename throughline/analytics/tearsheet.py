@@ -29,15 +29,14 @@ from throughline.analytics.words import (
     INVENTED,
     baseline_rows,
     baseline_sentences,
-    blocked_sentence,
     counts_text,
     note_lines,
     path_rows,
     percent,
     ratio,
     revision_sentence,
-    sign_sentence,
     usd,
+    warning_sentences,
 )
 from throughline.errors import StorageError
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
@@ -84,7 +83,7 @@ def _header(report: Report) -> str:
     tile_html = "".join(
         f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>' for big, small in tiles
     )
-    warnings = [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
+    warnings = warning_sentences(report)
     if report.mode == "demo":
         warnings.insert(0, INVENTED)
     if report.revision:
