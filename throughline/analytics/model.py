@@ -70,10 +70,10 @@ class Report:
     seconds: Mapping[str, float]
     sign_flips: bool
     curves: Curves
-    doubtful: Mapping[str, Any]
-    stopped: Mapping[str, date]
-    minimum_position_usd: float
     revision: Mapping[str, Any] | None = None
+    doubtful: Mapping[str, Any] = field(default_factory=lambda: {"trades": [], "labels_left_out": 0})
+    stopped: Mapping[str, date] = field(default_factory=dict)
+    minimum_position_usd: float = 0.0
     tear_sheet: str | None = None
     registry: RegistryAnalytics | None = None
     data_notes: Mapping[str, Any] = field(default_factory=dict)
