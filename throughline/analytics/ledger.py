@@ -37,8 +37,8 @@ class PathDays:
 @dataclass(frozen=True)
 class LedgerRange:
     """Everything a report takes from the ledger. candidates: their number; ambiguous: trades whose bar touched both
-    barriers; doubtful: bodies of the outcomes that crossed a doubtful price jump; unlabelled: ends that are no labels for
-    that reason, shadows included; last: the body of the last portfolio state; data_notes: as in `Report`."""
+    barriers; doubtful: bodies of the outcomes that crossed a doubtful price jump; unlabelled: ends that are no labels
+    for that reason, shadows included; last: the body of the last portfolio state; data_notes: as in `Report`."""
 
     days: Sequence[date]
     paths: Mapping[str, PathDays]
