@@ -111,7 +111,8 @@ def _own_sections(report: Report) -> list[Section]:
             "Three fill models side by side",
             _table(path_rows(report))
             + '<p class="sub">Pessimistic: ambiguous bars stop first, costs twice base, halted positions lost, '
-            "nothing gained over a doubtful jump. Optimistic: fee only, ambiguous bars at the target. Each path has its own slots and cash.</p>",
+            "nothing gained over a doubtful jump. Optimistic: fee only, ambiguous bars at the target. "
+            "Each path has its own slots and cash.</p>",
         ),
         ("Month by month", _months(report)),
         (
