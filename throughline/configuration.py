@@ -62,7 +62,8 @@ class SizingSettings(_Frozen):
 
     A position is `small_fund_usd` / `max_positions`, scaled down by target_volatility / volatility where that is below
     one, and capped by `max_volume_share` of the 24 h volume where it is known. A path that has lost scales its sizes by
-    what is left of the fund; gains are not staked.
+    what is left of the fund; gains are not staked. No position is smaller than `minimum_position_usd`, whatever made it
+    small: the wish, scaling, the volume limit of its bar, or the cash.
     """
 
     small_fund_usd: float = Field(default=10_000.0, gt=0)
@@ -74,12 +75,19 @@ class SizingSettings(_Frozen):
 
 
 class ExitSettings(_Frozen):
-    """Barriers as fractions of the entry price, times in hours."""
+    """Barriers as fractions of the entry price, times in hours.
+
+    doubtful_jump: a position ends, flagged and not as a label, where an open is this many times the close right before
+    it, or one part in as many: from there on the price may count another unit (a re-denomination, a split).
+    doubtful_close_jump: the same of one close after another, for sources that have only closes. Factors.
+    """
 
     stop_loss: float = Field(default=0.15, gt=0, lt=1)
     take_profit: float = Field(default=0.30, gt=0)
     max_hold_hours: int = Field(default=48, gt=0)
     halt_hours: int = Field(default=24, gt=0)
+    doubtful_jump: float = Field(default=1.5, gt=1)
+    doubtful_close_jump: float = Field(default=5.0, gt=1)
 
 
 class CostSettings(_Frozen):

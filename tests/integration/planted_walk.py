@@ -49,9 +49,7 @@ def archive(folder: Path, plan: Plan) -> Path:
 
 
 @contextmanager
-def walked(
-    home: Path, description: Path, configuration: Configuration, start: date, *ends: date
-) -> Iterator[Walked]:
+def walked(home: Path, description: Path, configuration: Configuration, start: date, *ends: date) -> Iterator[Walked]:
     """Walk from `start` to each of `ends`, each with a context of its own: all but the first go on where it stopped."""
     store = ArtifactStore(home / "artifacts")
     with open_database(Home(home)) as database:

@@ -144,7 +144,7 @@ class Known:
 
 
 def test_what_is_published_is_read_whole(store: HotStore) -> None:
-    odd = entry('ÄB"C\\\'; %s :x {}', 1)
+    odd = entry("ÄB\"C\\'; %s :x {}", 1)
     lacking = dict.fromkeys(NAMES)
     empty = replace(entry("NONE"), values=lacking, hash=vector_hash(lacking))
     assert store.publish([odd, entry("XYZ", 2), empty]) == 3
@@ -409,7 +409,9 @@ def test_without_its_server_redis_says_so_without_the_url_and_the_reader_falls_b
         assert error.__suppress_context__, "the client's own error would be printed with it"
 
 
-@pytest.mark.parametrize("url", ["redis://:pa#ss:secret@[host:x/0", "redis://:secret@host:port", "redis://u:secret@h/0?db=x"])
+@pytest.mark.parametrize(
+    "url", ["redis://:pa#ss:secret@[host:x/0", "redis://:secret@host:port", "redis://u:secret@h/0?db=x"]
+)
 def test_a_url_that_cannot_be_read_is_refused_without_showing_it(database: Database, url: str) -> None:
     with pytest.raises((SettingsError, StorageError)) as caught:
         open_hot_store(url, database.engine("writer"), "n")

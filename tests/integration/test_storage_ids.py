@@ -125,8 +125,6 @@ def test_the_records_of_one_chain_share_their_digits_and_name_it(
         (("experiment", "model"), "`throughline experiments` and `throughline models` list them"),
     ],
 )
-def test_an_unknown_id_says_what_lists_the_known_ones(
-    kinds: tuple[str, ...], told: str, reader: Connection
-) -> None:
+def test_an_unknown_id_says_what_lists_the_known_ones(kinds: tuple[str, ...], told: str, reader: Connection) -> None:
     with pytest.raises(UnknownRecord, match=told):
         resolve_id(reader, "00000000", *kinds)  # type: ignore[arg-type]

@@ -21,6 +21,11 @@ def grid(value: float) -> float:
     return round(value * 1e18) / 1e18 if abs(value) < 2.0**-7 else value
 
 
+def net(sale: tuple[float, float, float]) -> float:
+    """What a sale brings after its fee and attrition."""
+    return sale[0] - sale[1] - sale[2]
+
+
 @dataclass
 class Bar:
     opens: int
@@ -34,6 +39,14 @@ class Bar:
     reserve: float | None
     rug: bool
     segment: int
+
+
+@dataclass
+class Reading:
+    """A hypothetical twin of a position: what it still holds, and how much better it did than what was booked."""
+
+    left: float
+    gain: float = 0.0
 
 
 @dataclass(eq=False)
@@ -52,6 +65,9 @@ class Held:
     left: float
     last_close: int
     last_price: float
+    traded: tuple[int, float]
+    """Close (time, price) of the last bar in which somebody could trade."""
+    readings: list[Reading]
     spread: float = 0.0
     impact: float = 0.0
     partial: bool = False
@@ -61,7 +77,6 @@ class Held:
     fees: float = 0.0
     attrition: float = 0.0
     ambiguous: bool = False
-    gain: float = 0.0
     exit_time: int = 0
     exit_bar: int | None = None
     flags: set[str] = field(default_factory=set)
@@ -81,7 +96,11 @@ class Reference:
         cash: float | None = None,
         overlap: bool = False,
         until: int | None = None,
+        minimum: float = 1.0,
+        target_first: bool | None = None,
     ) -> None:
+        self.minimum = minimum
+        self.target_first = path == "optimistic" if target_first is None else target_first
         self.rules, self.costs, self.path, self.slots = rules, costs, path, max_positions
         self.interval, self.close_only, self.overlap = bars.interval_ms, bars.close_only, overlap
         self.names, self.segmented = bars.instruments, bars.segment is not None
@@ -137,6 +156,8 @@ class Reference:
                     closed.append(p)
                     continue
                 p.last_close, p.last_price = now + self.interval, grid(bar.close)
+                if bar.volume != 0.0:
+                    p.traded = (p.last_close, p.last_price)
             self._settle(closed)
         self._halts_before(self.until)
         return self
@@ -179,21 +200,31 @@ class Reference:
     def _halted_by(self, p: Held, now: int) -> bool:
         limit = p.last_close + self.rules.halt_ms
         bar = self.bars[p.instrument].get(now)
-        if limit == now or (bar is not None and bar.segment != p.segment):
-            self._halt(p, min(limit, now))
-            return True
-        return False
+        if limit != now:
+            return False
+        known = math.inf if bar is None or self.close_only else bar.open
+        self._halt(p, limit, known)
+        return True
 
-    def _halt(self, p: Held, instant: int) -> None:
+    def _halt(self, p: Held, instant: int, known: float = math.inf) -> None:
         share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
-        raw = p.last_price * share
+        raw = min(p.last_price * share, known)
         if p.left == p.quantity:
             p.reason = "halted"
         else:
             p.flags.add("remainder_halted")
-        value = p.left * raw
-        fee = value * self.costs.fee
-        self._book(p, p.left, raw, value, fee, (value - fee) * self._lost(instant - p.entry_time))
+        held = instant - p.entry_time
+
+        def proceeds(quantity: float) -> tuple[float, float, float]:
+            value = quantity * raw
+            fee = value * self.costs.fee
+            return value, fee, (value - fee) * self._lost(held)
+
+        booked = proceeds(p.left)
+        for reading in p.readings:
+            reading.gain = grid(reading.gain + (net(proceeds(reading.left)) - net(booked)))
+            reading.left = 0.0
+        self._book(p, p.left, raw, *booked)
         p.exit_time = p.exit_bar = instant
 
     def _barriers(self, p: Held) -> tuple[float, float]:
@@ -203,6 +234,13 @@ class Reference:
         """What happens at the open of a bar (close-only: at its close) to a position held before it."""
         stop, target = self._barriers(p)
         price, when = (bar.close, bar.opens + self.interval) if self.close_only else (bar.open, bar.opens)
+        stood, (traded_close, last) = price, p.traded
+        other_segment = bar.segment != p.segment
+        gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
+        factor = self.rules.doubtful_close_jump if self.close_only else self.rules.doubtful_jump
+        factor = factor if self.rules.contiguous else math.inf
+        jump = not gap and (price >= last * factor or price * factor <= last)
+        doubtful = jump or other_segment
         if p.reason is None:
             if when >= p.entry_time + self.rules.max_hold_ms:
                 p.reason = "time_limit"
@@ -214,11 +252,20 @@ class Reference:
                 p.reason = "profit_target"
                 if self.path == "pessimistic" and not self.close_only:
                     price = target
+            elif doubtful:
+                p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
                 return False
-        if self.rules.contiguous and bar.opens > p.last_close:
-            price = min(price, target)  # bars are missing before this one: a gap never creates profit
-        return self._sell(p, bar, price, when, None)
+        if gap and stood != last:
+            p.flags.add("gap")
+        if not (gap or doubtful):
+            return self._sell(p, bar, price, when, (price, price), stood)
+        price = min(stood, target)
+        if doubtful:
+            p.flags.add("doubtful_jump")
+            price = min(price, last if self.path == "pessimistic" else last * factor)
+        best = max(stood, last) if doubtful else stood
+        return self._sell(p, bar, price, when, (min(price, last), best), stood, whole=doubtful)
 
     def _inside(self, p: Held, bar: Bar) -> bool:
         if p.reason is not None:
@@ -227,15 +274,18 @@ class Reference:
         touched = [name for name, hit in (("stop", bar.low <= stop), ("target", bar.high >= target)) if hit]
         if not touched:
             return False
-        first = touched[-1] if self.path == "optimistic" else touched[0]
-        price, other = (stop, target) if first == "stop" else (target, stop)
+        first = touched[-1] if self.target_first else touched[0]
+        price = stop if first == "stop" else target
         p.reason = "stop_loss" if first == "stop" else "profit_target"
-        return self._sell(p, bar, price, bar.opens + self.interval, other if len(touched) == 2 else None)
+        bounds = (price, price)
+        if len(touched) == 2:
+            p.ambiguous, bounds = True, (stop, target)
+        return self._sell(p, bar, price, bar.opens + self.interval, bounds, bar.close)
 
-    def _sell(self, p: Held, bar: Bar, raw: float, when: int, other: float | None) -> bool:
+    def _sell(
+        self, p: Held, bar: Bar, raw: float, when: int, bounds: tuple[float, float], mark: float, whole: bool = False
+    ) -> bool:
         p.exit_time, p.exit_bar = when, bar.opens
-        if other is not None:
-            p.ambiguous = True
         if bar.reserve == 0.0:
             if p.left == p.quantity:
                 p.reason = "rug_pull"
@@ -243,19 +293,28 @@ class Reference:
                 p.flags.add("remainder_lost")
             p.left = 0.0
             return True
-        quantity = p.left
-        if bar.volume == 0.0:
+        if bar.volume == 0.0 and not whole:
             p.flags.add("no_volume")
             return False
-        if bar.volume is not None and self.rules.max_participation is not None:
+        limit = math.inf
+        if bar.volume is not None and self.rules.max_participation is not None and not whole:
             limit = self.rules.max_participation * bar.volume
-            if quantity * raw > limit:
-                quantity = min(quantity, grid(limit / raw))
-        value, fee, attrition = self._sale(p, bar, quantity, raw, when)
-        if other is not None:
-            v, f, a = self._sale(p, bar, quantity, other, when)
-            p.gain = grid(p.gain + ((v - f - a) - (value - fee - attrition)))
-        self._book(p, quantity, raw, value, fee, attrition)
+
+        def allowed(quantity: float, price: float) -> float:
+            return min(quantity, grid(limit / price)) if quantity * price > limit else quantity
+
+        quantity = allowed(p.left, raw)
+        booked = self._sale(p, bar, quantity, raw, when)
+        ends = grid(p.left - quantity) <= 0.0
+        for reading, price in zip(p.readings, bounds, strict=True):
+            part = allowed(reading.left, price)
+            worth = net(self._sale(p, bar, part, price, when))
+            reading.left = grid(reading.left - part)
+            if ends and reading.left > 0.0:
+                worth += net(self._sale(p, bar, reading.left, mark, when))
+                reading.left = 0.0
+            reading.gain = grid(reading.gain + (worth - net(booked)))
+        self._book(p, quantity, raw, *booked)
         if p.left > 0.0:
             p.flags.add("partial_exit")
             return False
@@ -310,8 +369,8 @@ class Reference:
                     self.disposition[i] = "no_slot"
                     continue
             p = self._enter(i, k, self.bars[k][now])
-            if p is None:
-                self.disposition[i] = "no_cash"
+            if isinstance(p, str):
+                self.disposition[i] = p
                 continue
             self.disposition[i] = "taken"
             self.held.append(p)
@@ -319,7 +378,7 @@ class Reference:
             newcomers.append(p)
         return newcomers
 
-    def _enter(self, i: int, k: int, bar: Bar) -> Held | None:
+    def _enter(self, i: int, k: int, bar: Bar) -> Held | str:
         notional, flags = grid(float(self.entries.notional[i])), set()
         if bar.volume is not None and self.rules.max_participation is not None:
             limit = self.rules.max_participation * bar.volume
@@ -327,12 +386,14 @@ class Reference:
                 notional = grid(limit)
                 flags.add("partial_entry")
         fee_rate = self.costs.fee
+        if notional < self.minimum:
+            return "below_minimum"
         if not self.overlap and notional + notional * fee_rate > self.cash:
             affordable = self.cash / (1.0 + fee_rate)
             while affordable + affordable * fee_rate > self.cash:
                 affordable -= affordable * 2.3e-16
-            if affordable < 1.0:
-                return None
+            if affordable < self.minimum or affordable <= 0.0:
+                return "no_cash"
             notional = affordable
             flags.add("cash_cut")
         raw = grid(bar.close if self.close_only else bar.open)
@@ -358,6 +419,8 @@ class Reference:
             left=quantity,
             last_close=bar.opens + self.interval,
             last_price=grid(bar.close),
+            traded=(bar.opens + self.interval, grid(bar.close)),
+            readings=[Reading(quantity), Reading(quantity)],
             spread=quantity * raw * spread,
             impact=quantity * raw * impact,
             partial=bool(flags),

@@ -147,6 +147,15 @@ def test_a_trade_that_touched_both_barriers_says_between_which_results_it_lies()
     assert "touched both barriers" not in dossier_html(dossier())
 
 
+@pytest.mark.parametrize(("flag", "words"), [("gap", "first price after a gap"), ("doubtful_jump", "doubtful price")])
+def test_a_trade_over_a_gap_or_a_doubtful_jump_says_between_which_results_it_lies(flag: str, words: str) -> None:
+    told = bodies()
+    told["outcomes"] |= {"flags": [flag], "pnl_low_usd": "-12.5", "pnl_high_usd": "8290.5"}
+    html = dossier_html(dossier(story(told)))
+    assert words in html
+    assert "8,290.50" in html
+
+
 def test_labels_of_near_levels_do_not_cover_each_other() -> None:
     told = bodies()
     told["outcomes"]["exit_price"] = "100.3"

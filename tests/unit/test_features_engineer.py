@@ -71,9 +71,7 @@ def sweep(intervals: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
     return met
 
 
-@given(
-    st.integers(40, 400), st.integers(0, 10**6), st.floats(0.1, 0.7), st.floats(0.05, 0.25), st.integers(0, 72)
-)
+@given(st.integers(40, 400), st.integers(0, 10**6), st.floats(0.1, 0.7), st.floats(0.05, 0.25), st.integers(0, 72))
 def test_no_label_of_a_part_is_alive_in_another_and_time_goes_forward(
     n: int, seed: int, train: float, validation: float, embargo: int
 ) -> None:
@@ -84,9 +82,7 @@ def test_no_label_of_a_part_is_alive_in_another_and_time_goes_forward(
     except FeatureError:
         return  # too short to split; the test below holds that this is not the rule
     decided, begins, ends = (milliseconds(frame[name]) for name in ("decision_time", "t0", "t1"))
-    intervals = [
-        (int(begins[row]), int(ends[row]), name) for name in PARTS for row in parts.rows[name].tolist()
-    ]
+    intervals = [(int(begins[row]), int(ends[row]), name) for name in PARTS for row in parts.rows[name].tolist()]
     assert sweep(intervals) == []
     for earlier, later in pairwise(PARTS):
         assert ends[parts.rows[earlier]].max() + embargo * HOUR < decided[parts.rows[later]].min()

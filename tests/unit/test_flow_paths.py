@@ -28,10 +28,16 @@ HELD = Position(
     entry_fee=0.125,
     entry_costs=0.5,
     last_price=1.5e-8,
+    traded_close=T0 + 3_600_000,
+    traded_price=1.4e-8,
+    low_quantity=8e9,
+    high_quantity=8.5e9,
     exit_reason="stop_loss",
     sold_value=25.0,
     exit_value=24.9,
     exit_fees=0.1,
+    low_gain=-1.25,
+    high_gain=3.5,
     flags=("partial_exit",),
 )
 

@@ -104,11 +104,11 @@ TABLE: dict[str, tuple[list[Row], dict[str, tuple[str, float, float, bool]]]] = 
         dict.fromkeys((PESSIMISTIC, BASE, OPTIMISTIC), ("stop_loss", 70.0, 1, False)),
     ),
     "a gap up through the target fills at the open, pessimistic at the target": (
-        [(1, 150, 160, 140, 150)],
+        [(1, 140, 150, 135, 150)],
         {
             PESSIMISTIC: ("profit_target", 130.0, 1, False),
-            BASE: ("profit_target", 150.0, 1, False),
-            OPTIMISTIC: ("profit_target", 150.0, 1, False),
+            BASE: ("profit_target", 140.0, 1, False),
+            OPTIMISTIC: ("profit_target", 140.0, 1, False),
         },
     ),
     "a bar that touches both barriers is the stop, optimistic the target": (
@@ -320,7 +320,7 @@ def test_zero_volume_fills_neither_way() -> None:
     bars = market({"A": [(0, *QUIET), (1, 80, 80, 80, 80), (2, 82, 82, 82, 82)]}, volume=[1e6, 0.0, 1e6])
     trade = only(run(bars, wishes((0, 0)))[BASE])
     assert (trade["reason"], trade["raw_exit_price"], trade["hour"]) == ("stop_loss", pytest.approx(82), 2)
-    assert trade["flags"] == ("no_volume",)
+    assert trade["flags"] == ("no_volume", "gap")
     assert words(run(bars, wishes((0, 1)))[BASE]) == ["expired"]
 
 
@@ -384,9 +384,11 @@ def test_a_redenomination_of_1000_to_1_gives_no_profit() -> None:
 
 def test_a_new_segment_after_a_short_gap_ends_the_position_at_its_first_open() -> None:
     bars = market({"A": [(0, *QUIET), (4, 900, 900, 900, 900), (5, 900, 900, 900, 900)]}, segment=[1, 2, 2])
-    for path, value in {PESSIMISTIC: -1000, BASE: -500, OPTIMISTIC: 0}.items():
+    for path, value in {PESSIMISTIC: 0, BASE: 300, OPTIMISTIC: 300}.items():
         trade = only(run(bars, wishes((0, 0)))[path])
-        assert (trade["reason"], trade["hour"], trade["net_pnl"]) == ("halted", 4, pytest.approx(value))
+        assert (trade["reason"], trade["hour"], trade["net_pnl"]) == ("profit_target", 4, pytest.approx(value))
+        assert trade["flags"] == ("gap", "doubtful_jump")
+        assert (trade["pnl_low"], trade["pnl_high"]) == pytest.approx((0, 8000))
 
 
 @pytest.mark.parametrize("path", [PESSIMISTIC, BASE, OPTIMISTIC])
@@ -539,6 +541,8 @@ def test_unusable_bars_are_refused_by_name(rows: Any, columns: Any, words_in_mes
         lambda: ExitRules(stop_loss=1.5),
         lambda: ExitRules(max_participation=0.0),
         lambda: ExitRules(max_hold_ms=0),
+        lambda: ExitRules(doubtful_jump=1.0),
+        lambda: run(market(GOOD), wishes((0, 0)), minimum_notional=-1.0),
         lambda: Costs(fee=-0.1),
         lambda: wishes((0, 0), usd=-1.0),
         lambda: wishes((0, 0), score=(float("nan"),)),

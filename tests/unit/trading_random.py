@@ -49,7 +49,9 @@ def random_case(seed: int) -> Case:
         n = len(keep)
         walk = np.round(100.0 * np.cumprod(rng.choice([0.8, 0.95, 1.0, 1.0, 1.05, 1.25], n + 1)))
         walk = np.maximum(walk, 5.0) * scale
-        opens = np.where(rng.random(n) < 0.3, np.round(walk[:-1] * rng.choice([0.85, 1.0, 1.3], n), 13), walk[:-1])
+        walk[1:] *= np.cumprod(rng.choice([1.0, 0.1, 1.5, 9.7], n, p=[0.97, 0.01, 0.01, 0.01]))
+        steps = rng.choice([0.85, 1.0, 1.3, 0.5, 2.0], n, p=[0.3, 0.3, 0.3, 0.05, 0.05])
+        opens = np.where(rng.random(n) < 0.3, np.round(walk[:-1] * steps, 13), walk[:-1])
         closes = walk[1:]
         spread = rng.choice([0.0, 0.0, 0.05, 0.3], n)
         highs, lows = np.maximum(opens, closes) * (1 + spread), np.minimum(opens, closes) * (1 - spread)
@@ -92,11 +94,13 @@ def random_case(seed: int) -> Case:
     )
     rules = ExitRules(
         stop_loss=0.15,
-        take_profit=float(rng.choice([0.1, 0.3])),
+        take_profit=float(rng.choice([0.1, 0.3, 3.0])),
         max_hold_ms=int(rng.integers(1, 14)) * HOUR,
         halt_ms=int(rng.integers(1, 7)) * HOUR,
         max_participation=None if rng.random() < 0.3 else 0.05,
         contiguous=bool(rng.random() < 0.8),
+        doubtful_jump=float(rng.choice([1.2, 1.5, 4.0])),
+        doubtful_close_jump=float(rng.choice([1.2, 5.0])),
     )
     costs = Costs(attrition_48h=float(rng.choice([0.0, 0.05])), impact_coefficient=float(rng.choice([1.0, 20.0])))
     overlap = bool(rng.random() < 0.2)

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics import dossier_proof, dossier_sections
 from throughline.analytics.dossier_markup import Html, amount, joined, number, percent, safe, tag, when, words
-from throughline.analytics.words import INVENTED
+from throughline.analytics.words import INVENTED, interval_reason
 from throughline.errors import StorageError
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
@@ -144,8 +144,7 @@ def _header(dossier: Dossier) -> Html:
     if story.mode == "demo":
         parts.append(tag("p", INVENTED, "warn"))
     outcome = chain.outcome
-    if outcome and outcome.body.get("ambiguous"):
-        parts.append(_readable(_between, dossier))
+    parts.append(_readable(_between, dossier))
     if outcome and outcome.body.get("flags"):
         parts.append(
             tag("p", f"Flags of the trade: {', '.join(words(item) for item in outcome.body['flags'])}.", "warn")
@@ -161,12 +160,13 @@ def note_line(content: object) -> Html:
 
 
 def _between(dossier: Dossier) -> Html:
-    """Return between which results an ambiguous trade lies."""
-    ends = (
-        [dossier.chain.outcome.body[name] for name in ("pnl_low_usd", "pnl_high_usd")] if dossier.chain.outcome else []
-    )
-    told = joined([amount(text, sign=True) for text in ends], " and ")
-    return tag("p", joined(["Its last bar touched both barriers, so it lies between ", told, " USD."]), "warn")
+    """Return between which results a trade lies whose result is an interval, and why; nothing for others."""
+    outcome = dossier.chain.outcome
+    why = interval_reason(outcome.body) if outcome else None
+    if outcome is None or why is None:
+        return Html("")
+    ends = joined([amount(outcome.body[name], sign=True) for name in ("pnl_low_usd", "pnl_high_usd")], " and ")
+    return tag("p", joined(["Its result lies between ", ends, f" USD: {why}."]), "warn")
 
 
 def _said(dossier: Dossier) -> Html:

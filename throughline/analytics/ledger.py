@@ -23,11 +23,12 @@ from throughline.trading.types import PATHS
 
 @dataclass(frozen=True)
 class PathDays:
-    """One path, day by day: equity and cash at day ends (USD), net P&L of what closed; equity and cash before the first
-    day."""
+    """One path, day by day: equity and cash at day ends (USD), positions held then, net P&L of what closed; equity and
+    cash before the first day."""
 
     equity: Sequence[float]
     cash: Sequence[float]
+    held: Sequence[int]
     pnl: Sequence[float]
     starting: float
     starting_cash: float
@@ -35,8 +36,9 @@ class PathDays:
 
 @dataclass(frozen=True)
 class LedgerRange:
-    """Everything a report takes from the ledger. candidates: their number; ambiguous: trades whose bar
-    touched both barriers; last: the body of the last portfolio state; data_notes: as in `Report`."""
+    """Everything a report takes from the ledger. candidates: their number; ambiguous: trades whose bar touched both
+    barriers; doubtful: bodies of the outcomes that crossed a doubtful price jump; unlabelled: ends that are no labels
+    for that reason, shadows included; last: the body of the last portfolio state; data_notes: as in `Report`."""
 
     days: Sequence[date]
     paths: Mapping[str, PathDays]
@@ -45,6 +47,8 @@ class LedgerRange:
     reasons: Mapping[str, int]
     dispositions: Mapping[str, int]
     ambiguous: int
+    doubtful: Sequence[Mapping[str, Any]]
+    unlabelled: int
     funnel: Sequence[Mapping[str, Any]]
     bars: int
     quarantined: Mapping[str, int]
@@ -86,6 +90,8 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
         reasons=dict(sorted(Counter(body["termination_reason"] for body in outcomes).items())),
         dispositions=_dispositions(connection, experiment, start, end),
         ambiguous=sum(bool(body["ambiguous"]) for body in outcomes),
+        doubtful=[body for body in outcomes if "doubtful_jump" in body["flags"]],
+        unlabelled=sum(details.get("doubtful_jump", 0) for details in _details(seals, "trade_features")),
         funnel=_funnel(_details(seals, "market_scan")),
         bars=sum(details.get("bars", 0) for details in _details(seals, "market_bars")),
         quarantined=dict(sorted(quarantined.items())),
@@ -138,6 +144,7 @@ def _path(path: str, states: Sequence[Mapping[str, Any]], before: Mapping[str, A
     return PathDays(
         equity=[float(item["equity_usd"]) for item in told],
         cash=[float(item["cash_usd"]) for item in told],
+        held=[len(item["positions"]) for item in told],
         pnl=[float(line["net_pnl_usd"]) for item in told for line in item["closed"]],
         starting=float(before["paths"][path]["equity_usd"]) if before else cash,
         starting_cash=float(before["paths"][path]["cash_usd"]) if before else cash,

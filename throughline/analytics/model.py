@@ -37,12 +37,15 @@ class Report:
     """What a range of an experiment came to.
 
     Fractions unless said otherwise. `trades`, `win_rate`, `sharpe`, `max_drawdown`, `termination_reasons` and
-    `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed, missing}]
-    summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days: [{day, asset, rule,
-    rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds: stage -> seconds, as
-    handed in. data_notes: facts about rows that are no faults: {untraded rows, doubtful_jumps and corporate_actions,
-    each [{instrument, time, detail}]}. revision: what changed in the data where this experiment is a fork, else None.
-    registry: what the registries say of the experiment from its epoch to `end`, None where they were not read.
+    `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed,
+    missing}] summed over the scans of the range. seals: asset -> `range_root` of its day seals. blocked_days:
+    [{day, asset, rule, rows}]. quarantined: {total, rules {rule: rows}}. chain: {checked, broken} records. seconds:
+    stage -> seconds, as handed in. data_notes: facts about rows that are no faults: {untraded rows, doubtful_jumps
+    and corporate_actions, each [{instrument, time, detail}]}. doubtful: trades that crossed a doubtful price jump,
+    {trades: [{candidate, instrument, exit_time, realized_pnl_usd, pnl_low_usd, pnl_high_usd}], labels_left_out}.
+    stopped: path -> the day from whose end on it could not pay the smallest position. minimum_position_usd: that
+    size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
+    registries say of the experiment from its epoch to `end`, None where they were not read.
     """
 
     experiment: str
@@ -68,6 +71,9 @@ class Report:
     sign_flips: bool
     curves: Curves
     revision: Mapping[str, Any] | None = None
+    doubtful: Mapping[str, Any] = field(default_factory=lambda: {"trades": [], "labels_left_out": 0})
+    stopped: Mapping[str, date] = field(default_factory=dict)
+    minimum_position_usd: float = 0.0
     tear_sheet: str | None = None
     registry: RegistryAnalytics | None = None
     data_notes: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +104,8 @@ class Report:
             "paths": {name: asdict(figures) for name, figures in self.paths.items()},
             "termination_reasons": dict(self.termination_reasons),
             "dispositions": dict(self.dispositions),
+            "doubtful": {**self.doubtful, "trades": [dict(row) for row in self.doubtful["trades"]]},
+            "stopped": {name: day.isoformat() for name, day in self.stopped.items()},
             "blocked_days": [dict(row) for row in self.blocked_days],
             "baselines": dict(self.baselines),
             "open_positions": [dict(row) for row in self.open_positions],

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from throughline.analytics.assumptions import assumptions
+from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
@@ -106,10 +107,21 @@ def build_report(
         chain={"checked": checked, "broken": broken},
         seconds=dict(seconds or {}),
         sign_flips=signs_flip([item.total_return for item in paths.values()]),
+        doubtful=_doubtful(told),
+        stopped=stopped_funds(told.days, told.paths, settings.sizing),
+        minimum_position_usd=settings.sizing.minimum_position_usd,
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
         registry=registry,
     )
+
+
+def _doubtful(told: LedgerRange) -> dict[str, Any]:
+    """Trades that crossed a doubtful price jump, by exit, and how many ends are no labels for it."""
+    names = ("instrument", "exit_time", "realized_pnl_usd", "pnl_low_usd", "pnl_high_usd")
+    rows = [{"candidate": body["candidate"]["uuid"]} | {name: body[name] for name in names} for body in told.doubtful]
+    trades = sorted(rows, key=lambda row: (row["exit_time"], row["candidate"]))
+    return {"labels_left_out": told.unlabelled, "trades": trades}
 
 
 def _open_positions(told: LedgerRange) -> Sequence[Mapping[str, Any]]:

@@ -29,15 +29,14 @@ from throughline.analytics.words import (
     INVENTED,
     baseline_rows,
     baseline_sentences,
-    blocked_sentence,
     counts_text,
     note_lines,
     path_rows,
     percent,
     ratio,
     revision_sentence,
-    sign_sentence,
     usd,
+    warning_sentences,
 )
 from throughline.errors import StorageError
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
@@ -84,7 +83,7 @@ def _header(report: Report) -> str:
     tile_html = "".join(
         f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>' for big, small in tiles
     )
-    warnings = [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
+    warnings = warning_sentences(report)
     if report.mode == "demo":
         warnings.insert(0, INVENTED)
     if report.revision:
@@ -111,8 +110,9 @@ def _own_sections(report: Report) -> list[Section]:
         (
             "Three fill models side by side",
             _table(path_rows(report))
-            + '<p class="sub">Pessimistic: ambiguous bars stop first, costs twice base, halted positions lost. '
-            "Optimistic: fee only, ambiguous bars at the target. Each path has its own slots and cash.</p>",
+            + '<p class="sub">Pessimistic: ambiguous bars stop first, costs twice base, halted positions lost, '
+            "nothing gained over a doubtful jump. Optimistic: fee only, ambiguous bars at the target. "
+            "Each path has its own slots and cash.</p>",
         ),
         ("Month by month", _months(report)),
         (

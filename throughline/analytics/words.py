@@ -76,6 +76,44 @@ def note_lines(report: Report, shown: int) -> list[str]:
     return lines
 
 
+_LISTED = 10
+
+
+def doubtful_sentence(report: Report) -> str | None:
+    """Return which trades crossed a doubtful price jump and what to do about it; None without any.
+
+    A label left out without a trade (a shadow's) is told too, since training then has fewer labels than outcomes.
+    """
+    trades, left_out = report.doubtful["trades"], report.doubtful["labels_left_out"]
+    if not trades and not left_out:
+        return None
+    labels = f"{left_out:,} label(s), those of untaken candidates included, are left out of training"
+    if not trades:
+        return f"No trade crosses a doubtful price jump, but shadow outcomes do: {labels}."
+    rows = [
+        f"{row['instrument']} on {row['exit_time'][:16].replace('T', ' ')}, "
+        f"between {usd(float(row['pnl_low_usd']))} and {usd(float(row['pnl_high_usd']))} ({row['candidate']})"
+        for row in trades[:_LISTED]
+    ]
+    more = f"; and {len(trades) - _LISTED:,} more" if len(trades) > _LISTED else ""
+    head = "1 trade crosses" if len(trades) == 1 else f"{len(trades):,} trades cross"
+    return (
+        f"{head} a doubtful price jump: name it in the archive's corporate_actions if it was a re-denomination or a "
+        f"split. {'; '.join(rows)}{more}. {labels}."
+    )
+
+
+def stopped_sentence(report: Report) -> str | None:
+    """Return which paths' funds could not pay the smallest position any more, and since when; None if all could."""
+    if not report.stopped:
+        return None
+    since = ", ".join(f"{name} from the end of {day} on" for name, day in report.stopped.items())
+    return (
+        f"The fund is too small for the smallest position of {usd(report.minimum_position_usd)} in each slot, so "
+        f"nothing is entered any more: {since}."
+    )
+
+
 def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
     """Return what changed in data that was sealed before, and that the experiment was forked for it.
 
@@ -90,6 +128,12 @@ def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
         f"{revision['changed']} changed, {revision['removed']} removed ({names}), first on {days[0]}. "
         f"The experiment is forked as {experiment[:12]}; nothing of {parent} was touched."
     )
+
+
+def warning_sentences(report: Report) -> list[str]:
+    """Return what a reader must know before any figure of the report, one sentence each."""
+    found = (sign_sentence(report), blocked_sentence(report), doubtful_sentence(report), stopped_sentence(report))
+    return [item for item in found if item]
 
 
 BASELINE_HEADER = ("baseline", "return", "invested", "coins (fewest)")
@@ -168,6 +212,20 @@ def path_rows(report: Report) -> list[tuple[str, ...]]:
                 )
             )
     return rows
+
+
+def interval_reason(outcome: Mapping[str, Any]) -> str | None:
+    """Return why the result of an outcome (its body) is an interval; None where it is not.
+
+    The order matters: at a doubtful jump the unit of the price is open, which outweighs a gap, and a gap the bar.
+    """
+    if float(outcome["pnl_low_usd"]) == float(outcome["pnl_high_usd"]):
+        return None
+    if "doubtful_jump" in outcome["flags"]:
+        return "it ended at a doubtful price jump, where either nothing changed or the price is what it says"
+    if "gap" in outcome["flags"]:
+        return "it was sold at the first price after a gap, over which it gained something or nothing"
+    return "its bar touched both barriers, in an order that is not known" if outcome["ambiguous"] else None
 
 
 def counts_text(counts: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from throughline.analytics.words import interval_reason
 from throughline.cli.screen import table
 
 Body = Mapping[str, Any]
@@ -113,9 +114,10 @@ def _outcome(body: Body) -> list[str]:
         f"{why} at {float(body['exit_price']):.8g} on {when(body['exit_time'])}, after {held:.1f} h",
         f"{net}: gross {usd(body['gross_pnl_usd'], '+')}, {taken}",
     ]
-    if body["ambiguous"]:
+    why_not_exact = interval_reason(body)
+    if why_not_exact:
         low, high = usd(body["pnl_low_usd"], "+"), usd(body["pnl_high_usd"], "+")
-        lines.append(f"both barriers in one bar: between {low} and {high}")
+        lines.append(f"between {low} and {high}: {why_not_exact}")
     if body["flags"]:
         lines.append(f"flags: {', '.join(body['flags'])}")
     return lines
@@ -127,7 +129,10 @@ def _shadow(body: Body) -> list[str]:
         return [f"{why}: no fill at the reference size"]
     size = usd(body["reference_notional_usd"])
     gave = f"{float(body['return_percent']):+.2f} % by {why} on {when(body['exit_time'])}"
-    return [f"at the reference size of {size}: {gave} (never counted as profit)"]
+    lines = [f"at the reference size of {size}: {gave} (never counted as profit)"]
+    if body.get("flags"):  # records of the first release have none
+        lines.append(f"flags: {', '.join(body['flags'])}")
+    return lines
 
 
 def _labelled(body: Body) -> list[str]:

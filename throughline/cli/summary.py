@@ -8,12 +8,11 @@ from throughline.analytics.words import (
     INVENTED,
     baseline_rows,
     baseline_sentences,
-    blocked_sentence,
     counts_text,
     note_lines,
     path_rows,
-    sign_sentence,
     usd,
+    warning_sentences,
 )
 from throughline.cli.screen import table
 
@@ -32,7 +31,7 @@ def summary(report: Report) -> str:
     parts = [head]
     if report.mode == "demo":
         parts.append(INVENTED)
-    parts += [item for item in (sign_sentence(report), blocked_sentence(report)) if item]
+    parts += warning_sentences(report)
     parts.append("Three fill models side by side\n" + table(path_rows(report)))
     beside = [table([BASELINE_HEADER, *baseline_rows(report)]), *baseline_sentences(report)]
     parts.append("What the market and chance gave\n" + "\n".join(beside))

@@ -199,9 +199,7 @@ class HotReader:
                 return None
             raise
 
-    def _hot(
-        self, instrument: str, as_of: datetime | None, max_age: timedelta | None
-    ) -> tuple[HotEntry | None, str]:
+    def _hot(self, instrument: str, as_of: datetime | None, max_age: timedelta | None) -> tuple[HotEntry | None, str]:
         try:
             entry = self._store.latest(instrument, as_of=as_of, max_age=max_age)
         except HotEntryRejected as error:

@@ -76,6 +76,4 @@ def _reached() -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         kind = type(getattr(error, "orig", None) or error).__name__
-        raise StorageError(
-            f"The hot store's database does not serve ({kind}): start it, or correct its URL."
-        ) from None
+        raise StorageError(f"The hot store's database does not serve ({kind}): start it, or correct its URL.") from None

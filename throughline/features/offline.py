@@ -44,9 +44,7 @@ def _known(decided: datetime, partition: date, corrects: UUID | None) -> datetim
     return max(decided, datetime.combine(partition, time(), UTC) + timedelta(days=1))
 
 
-def entry_of(
-    uuid: UUID, body: Mapping[str, Any], partition: date, supersedes: UUID | None = None
-) -> HotEntry | None:
+def entry_of(uuid: UUID, body: Mapping[str, Any], partition: date, supersedes: UUID | None = None) -> HotEntry | None:
     """Return the entry that a research body gives, made again from the body; None for one written by hand.
 
     Raises SchemaMismatch for a body of another feature schema, FeatureError where it names another vector.

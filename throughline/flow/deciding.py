@@ -75,7 +75,5 @@ def _last_signals(ctx: FlowContext, conn: Connection, first: date) -> dict[str, 
                 f"trade_candidates of {day} is not sealed in experiment {ctx.experiment.id[:12]}: with models "
                 f"deciding, episodes go on from day to day; materialise from {day} on"
             )
-    found = conn.execute(
-        _LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}
-    ).all()
+    found = conn.execute(_LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}).all()
     return {segment: LastSignal(time_to_ms(at), episode) for segment, at, episode in found}

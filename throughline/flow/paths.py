@@ -28,6 +28,8 @@ def exit_rules(configuration: Configuration) -> ExitRules:
         max_hold_ms=exits.max_hold_hours * HOUR_MS,
         halt_ms=exits.halt_hours * HOUR_MS,
         max_participation=configuration.costs.max_participation,
+        doubtful_jump=exits.doubtful_jump,
+        doubtful_close_jump=exits.doubtful_close_jump,
     )
 
 
@@ -53,20 +55,25 @@ _MONEY = (
     "entry_fee",
     "entry_costs",
     "last_price",
+    "traded_price",
+    "low_quantity",
+    "high_quantity",
     "sold_value",
     "exit_value",
     "exit_fees",
     "attrition",
-    "alternative_gain",
+    "low_gain",
+    "high_gain",
 )
-_TIMES = ("entry_time", "entry_bar", "last_bar_close", "resume_time")
+_TIMES = ("entry_time", "entry_bar", "last_bar_close", "traded_close", "resume_time")
 
 
 def size_scale(state: PathState, sizing: SizingSettings) -> float:
     """Return by what a path scales the wished sizes of a day: its equity at the day's start over the small fund.
 
     At most one: losses shrink positions, so a path cannot run out of cash after a few stops; gains are not staked,
-    the small fund stays small. At least 1e-6, since a wish must be positive; below one dollar it is `no_cash`.
+    the small fund stays small. At least 1e-6, since a wish must be positive; what is then below the smallest position
+    is not entered (`below_minimum`).
     """
     return scale_of_equity(equity_usd(state), sizing)
 

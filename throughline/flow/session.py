@@ -49,7 +49,8 @@ _WORDS = {
     "gate_closed": "a data-quality gate was closed on this day",
     "declined": "the deciding model would not trade it",
     "canary_cap": "the challenger's share of the fund was used up",
-    "no_cash": "less than one dollar of cash was left",
+    "no_cash": "the cash left was below the smallest position",
+    "below_minimum": "scaled to the fund that is left, or cut by the volume limit, it was below the smallest position",
 }
 
 
@@ -161,6 +162,7 @@ def _run_day(
             until=day_ms(day + DAY),
             paths=(path,),
             blocked=inputs.bars_blocked,
+            minimum_notional=settings.sizing.minimum_position_usd,
         ).paths[path]
         for path in PATHS
     }

@@ -27,7 +27,7 @@ from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
 from throughline.trading import simulate
-from throughline.trading.types import DISPOSITIONS, REASONS, Entries, PathState
+from throughline.trading.types import DISPOSITIONS, REASONS, Entries, PathState, flag_names
 
 
 def resolve_shadows(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -105,6 +105,7 @@ def _simulate(
             paths=("base",),
             overlap=True,
             blocked=blocked,
+            minimum_notional=0.0,
         ).paths["base"]
         lines = result.setdefault(day, [])
         for key, code in zip(keys, path.disposition, strict=True):
@@ -129,6 +130,7 @@ def _body(
         "entry_time": None,
         "exit_time": None,
         "experiment": row.experiment,
+        "flags": [],
         "partition": day,
         "reference_notional_usd": decimal_text(size),
         "resolved_at": told["decision_time"],
@@ -146,6 +148,7 @@ def _body(
         "ambiguous": bool(trade["ambiguous"]),
         "entry_time": time_text_ms(int(trade["entry_time"])),
         "exit_time": ended,
+        "flags": sorted(flag_names(int(trade["flags"]))),
         "resolved_at": ended,
         "return_high_percent": score_text(100.0 * float(trade["pnl_high"]) / notional),
         "return_low_percent": score_text(100.0 * float(trade["pnl_low"]) / notional),

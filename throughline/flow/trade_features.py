@@ -22,7 +22,7 @@ from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, midnight
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
 from throughline.identity import SCHEMA_VERSION, score_text, time_text
-from throughline.learning.types import STOPPED, TOTAL_LOSS
+from throughline.learning.types import NOT_LABELS, STOPPED, TOTAL_LOSS
 from throughline.storage.queries import read_of_candidates, read_rows
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
@@ -31,15 +31,16 @@ from throughline.tracking.records import make_row, reference
 def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one row per label that resolved in each of `days`.
 
-    A candidate without a research snapshot (its day was blocked) has no features, and so gives no row; the day's
-    details count them.
+    A candidate without a research snapshot (its day was blocked) has no features, and so gives no row; an end at a
+    doubtful price jump is no label, executed or shadow. The day's details count both.
     """
     wanted = require_days(ctx, days)
     drafts = []
     with ctx.engine.connect() as conn:
         blocked_days(ctx, conn, ("outcomes", "shadow_outcomes"), wanted)  # raises where one is not sealed or not open
         for day in wanted:
-            ends = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
+            found = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
+            ends = [end for end in found if not NOT_LABELS.intersection(end.flags)]
             research = read_of_candidates(conn, "research_docs", [end.candidate for end in ends])
             bodies = [_body(research[end.candidate], day, end) for end in ends if end.candidate in research]
             rows = [make_row("trade_features", body, ctx.run_id) for body in bodies]
@@ -50,7 +51,11 @@ def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
                     leaves=[row.content_hash for row in rows],
                     gate_rows=_gate_rows(bodies, rows, day),
                     gate_day={"labels": len(rows)},
-                    details={"labels": len(rows), "without_snapshot": len(ends) - len(rows)},
+                    details={
+                        "doubtful_jump": len(found) - len(ends),
+                        "labels": len(rows),
+                        "without_snapshot": len(ends) - len(rows),
+                    },
                 )
             )
     return seal_days(ctx, "trade_features", drafts, blocked={})
@@ -58,7 +63,8 @@ def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
 
 @dataclass(frozen=True)
 class _End:
-    """How a candidate's trade ended: of which source, with which record, its net return and the label's interval."""
+    """How a candidate's trade ended: of which source, with which record, its net return (percent), the label's
+    interval, why, and with which flags."""
 
     candidate: UUID
     source: str
@@ -66,6 +72,7 @@ class _End:
     percent: str
     interval: tuple[str, str]
     reason: str
+    flags: tuple[str, ...]
 
 
 def _shadows(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
@@ -78,6 +85,7 @@ def _shadows(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
             told["return_percent"],
             (told["entry_time"], told["exit_time"]),
             told["termination_reason"],
+            tuple(told["flags"]),
         )
         for row in rows
         if (told := json.loads(row.body))["return_percent"] is not None  # an expired one was never in the market
@@ -91,7 +99,8 @@ def _executed(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
         told = json.loads(row.body)
         interval = (told["label"]["t0"], told["label"]["t1"])
         candidate, percent = row.columns["candidate_uuid"], told["realized_pnl_percent"]
-        result.append(_End(candidate, "executed", reference(row), percent, interval, told["termination_reason"]))
+        why, flags = told["termination_reason"], tuple(told["flags"])
+        result.append(_End(candidate, "executed", reference(row), percent, interval, why, flags))
     return result
 
 

@@ -46,9 +46,7 @@ def current_state(engine: Engine, experiment: str, at: datetime) -> ServingState
         return serving_state(read_events(conn, experiment), at)
 
 
-def look(
-    engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days: int
-) -> Judgement | None:
+def look(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days: int) -> Judgement | None:
     """Judge whoever is on trial or watched at `as_of`, record the look, and act on its verdict.
 
     None where nobody is: no canary, and no champion that was promoted over another. A look at the same instant is made
@@ -159,4 +157,3 @@ def retrain_days(first: date, last: date, cadence: str) -> Sequence[date]:
     if cadence == "weekly":
         return [day for day in days if day.weekday() == 0]
     return []
-

@@ -61,9 +61,7 @@ class Importance:
     spread: float
 
 
-def figures_body(
-    figures: Figures, others: Mapping[str, float], importance: Sequence[Importance]
-) -> dict[str, Any]:
+def figures_body(figures: Figures, others: Mapping[str, float], importance: Sequence[Importance]) -> dict[str, Any]:
     """Return figures as canonical JSON. others: more numbers by name. What could not be measured is null."""
     numbers = {
         "base_rate": figures.base_rate,

@@ -87,9 +87,7 @@ def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]
 def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateResult, ...]:
     """Return every verdict that out-of-fold evidence gives, in the order of `GATES`."""
     e, confidence = evidence, f"{100 * settings.confidence:g} %"
-    r2 = (
-        f"out-of-fold R2 is {e.r2.value:.4f}, by its {confidence} lower bound over {e.r2.days} days {e.r2.lower:.4f}"
-    )
+    r2 = f"out-of-fold R2 is {e.r2.value:.4f}, by its {confidence} lower bound over {e.r2.days} days {e.r2.lower:.4f}"
     brier = f"the Brier score is {100 * e.brier_skill:+.2f} % better than the base rate's"
     apart = f"predicted and observed shares of gains lie {100 * e.calibration_error:.2f} points apart on average"
     growth = f"each of {e.taken} taken labels changes the fund by {100 * e.growth:+.4f} % (log, net of costs)"

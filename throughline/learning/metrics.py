@@ -64,9 +64,7 @@ def ratio_bound(numerator: F64, denominator: F64, day: I64, confidence: float, l
     return Bound(value, value - float(t.ppf(confidence, count - 1)) * error, count)
 
 
-def r2_bound(
-    returns: F64, expected: F64, known: F64, weight: F64, day: I64, confidence: float, lag_days: int
-) -> Bound:
+def r2_bound(returns: F64, expected: F64, known: F64, weight: F64, day: I64, confidence: float, lag_days: int) -> Bound:
     """Return R2 of the expected against the mean return that was known when the model was trained, with its bound."""
     naive = (returns - known) ** 2
     gain = naive - (returns - expected) ** 2

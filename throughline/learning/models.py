@@ -154,9 +154,7 @@ def calibration_folds(data: TrainingData, embargo_hours: int) -> tuple[Fold, ...
     return folds if len(folds) == CALIBRATION_FOLDS else None
 
 
-def fit_model(
-    data: TrainingData, parameters: Parameters, seed: int, schema: str, embargo_hours: int
-) -> FittedModel:
+def fit_model(data: TrainingData, parameters: Parameters, seed: int, schema: str, embargo_hours: int) -> FittedModel:
     """Fit the boosted trees on all of `data`. Raises ValueError where `calibration_folds` finds it too small."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor

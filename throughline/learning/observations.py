@@ -1,7 +1,8 @@
 """Observations: resolved candidates that two models judged at their decision, read from the ledger for the judge.
 
 What is compared was recorded when it was decided (`decision.scores` of the candidate), what it came to is the shadow
-outcome. A candidate that expired gave nothing to either. Nothing that resolved after the look is read.
+outcome. A candidate that expired gave nothing to either; one whose shadow crossed a doubtful price jump counts for
+neither. Nothing that resolved after the look is read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from throughline.features.vector import NAMES
 from throughline.identity import parse_time, time_to_ms
-from throughline.learning.types import STOPPED, TOTAL_LOSS, Health, Observation
+from throughline.learning.types import NOT_LABELS, STOPPED, TOTAL_LOSS, Health, Observation
 
 _DECIDED = text(
     "SELECT c.uuid, c.body, s.body, o.body, e.body FROM candidates c "
@@ -81,8 +82,11 @@ def read_evidence(
             if (until - decided.date()).days <= reach_days:
                 open_days.add(decided.date())
             continue
+        resolved = json.loads(bytes(shadow))
+        if NOT_LABELS.intersection(resolved.get("flags", ())):
+            continue
         pnl = json.loads(bytes(outcome)) if in_arm and outcome is not None else None
-        observations.append(_observation(str(uuid), decided, json.loads(bytes(shadow)), ours, theirs, pnl))
+        observations.append(_observation(str(uuid), decided, resolved, ours, theirs, pnl))
     return Evidence(tuple(observations), frozenset(open_days), Health(decisions, errors, incomplete, latency))
 
 

@@ -106,9 +106,7 @@ def data_key(data: TrainingData) -> str:
 def usable_folds(data: TrainingData, settings: LearningSettings) -> tuple[Fold, ...]:
     """Return the walk-forward folds whose training part is large enough to fit and calibrate a model on."""
     folds = walk_forward_folds(data.decided, data.t0, data.t1, settings.folds)
-    return tuple(
-        fold for fold in folds if calibration_folds(data.take(fold.train), settings.embargo_hours) is not None
-    )
+    return tuple(fold for fold in folds if calibration_folds(data.take(fold.train), settings.embargo_hours) is not None)
 
 
 def run_trials(

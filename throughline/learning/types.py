@@ -22,6 +22,10 @@ RULE = "rule"
 
 STOPPED = ("stop_loss", "emergency_exit", "rug_pull", "halted")
 """Reasons that end a trade at its stop or worse."""
+NOT_LABELS = frozenset({"doubtful_jump"})
+"""Flags of an outcome that is no label: its price may be in another unit, so nobody knows what was gained or lost. A
+halt stays a label, although the half of the last close that it books is an assumption: without halts, learning would
+see survivors only."""
 TOTAL_LOSS = -0.9
 """A net return of -90 % or less is a total loss: a drained pool, a halt without recovery."""
 

@@ -54,6 +54,7 @@ FIELDS: Mapping[str, Mapping[int, str]] = {
     "shadow_outcomes": {
         1: "ambiguous candidate decision_time entry_time exit_time experiment partition reference_notional_usd "
         "resolved_at return_high_percent return_low_percent return_percent termination_reason",
+        2: "flags",
     },
     "portfolio_states": {
         1: "as_of blocked experiment open_positions partition paths previous",

@@ -46,6 +46,7 @@ def simulate(
     paths: Sequence[str] = PATHS,
     overlap: bool = False,
     blocked: bool = False,
+    minimum_notional: float = 1.0,
 ) -> Simulation:
     """Run `entries` through `bars` on each of `paths` and return what was filled, closed, refused and carried.
 
@@ -58,7 +59,9 @@ def simulate(
     ----------
     max_positions : slots per path; None = unlimited. Always at most one position per instrument (except `overlap`).
     cash : starting USD of every path that `state` does not name; None = unlimited. An entry is cut to the cash after
-        its fee; below 1 USD it is `no_cash`.
+        its fee.
+    minimum_notional : USD; a position that would be smaller is not entered: `below_minimum` where the wish or the
+        volume limit is the cause, `no_cash` where the cash is.
     state : what an earlier call returned as ``result.paths[p].state``, by path.
     keys : the caller's name of each entry (needed to carry positions meaningfully); None = its number as text.
     until : Unix ms; bars that open at or after it are not touched, entries decided at or after it wait in the state,
@@ -83,17 +86,30 @@ def simulate(
         exit_bar_open (open of the exit bar; a halt has none: its instant), entry_price, exit_price (execution prices;
         exit weighted by quantity), raw_entry_price, raw_exit_price, quantity, notional, reason (int8 code into
         REASONS), gross_pnl (raw prices), fees, costs (spread and impact), attrition, net_pnl = gross_pnl - fees - costs
-        - attrition, return_percent (100 x net_pnl / notional), ambiguous (bool), pnl_low, pnl_high (net_pnl under
-        stop-first and target-first in the ambiguous bar; equal otherwise), hold_ms (exit_time - entry_time), flags
-        (int64 bits, see FLAGS and `flag_names`).
+        - attrition, return_percent (100 x net_pnl / notional), ambiguous (bool), pnl_low, pnl_high (see below;
+        equal to net_pnl where nothing is open to doubt), hold_ms (exit_time - entry_time), flags (int64 bits, see FLAGS
+        and `flag_names`).
 
     Fills and exits: a fill takes at most max_participation of its bar's volume; what an entry lacks is cancelled, what
     an exit lacks is sold at the opens (close-only: closes) of the following bars; the reason is that of the first
     trigger. A bar of zero volume fills nothing: an entry expires, an exit waits. A reserve of 0 at an exit is a total
-    loss (`rug_pull`), on an entry it expires. A halt (no bar of the segment for halt_ms after the last close, or a bar
-    of another segment before that) closes at the path's share of the last close with the fee alone.
-    An exit at the first bar after missing ones fills at the target at most, on every path: a gap never creates profit
-    (only with contiguous rules; the benchmark's raw rows know no gaps).
+    loss (`rug_pull`), on an entry it expires. A halt (no bar for halt_ms after the last close) closes at the path's
+    share of the last close with the fee alone.
+
+    Gaps and jumps (with contiguous rules; the benchmark's raw rows know none). A gap is a time in which nobody could
+    trade: bars are missing, had no volume, or were blocked. At the first price after it a position is sold for its
+    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, or a bar
+    of another segment within halt_ms) a position ends, whole, at that price, for its target at most and on the
+    pessimistic path for the last close at most. The reason is that of the barrier or limit that it meets there, else
+    `halted`. The table of cases is in the docstring of ``throughline.trading.kernel``.
+
+    The interval [pnl_low, pnl_high] holds net_pnl, and: for an ambiguous bar, what stop-first and target-first give,
+    each under its own volume limit and sold on at the following opens; for a sale after a gap, what the last price
+    before it gives if that is lower, and what the price as it stood gives; for a doubtful jump, both of these prices.
+    Where a reading could sell less than was booked, its rest at the booked exit is counted at the last price of that
+    exit (the close of an ambiguous bar, else the open), because what it would fetch later is not known by then.
+    On the pessimistic and base paths the stop of an ambiguous bar is booked, so a target-first high with such a rest is
+    the one figure of an interval that is an estimate; it is exact wherever the volume limit leaves no rest.
     Costs of a fill of value v: fee x v; price moved by multiplier x (half_spread + impact), multiplier 2, 1, 0 on the
     three paths, a sale's price never below 0; impact as in `Costs`. Attrition is taken from the exit value after its
     fee: x attrition_48h x hours held / 48 (not on the optimistic path).
@@ -101,6 +117,8 @@ def simulate(
     Raises SimulationInputError for an unknown path or instrument, a negative limit, keys of the wrong number.
     """
     _check(bars, entries, max_positions, cash, keys, paths)
+    if not 0.0 <= minimum_notional < np.inf:
+        raise SimulationInputError(f"minimum_notional is {minimum_notional}; it must be 0 or more USD")
     state = state or {}
     if until is None:
         last = bars.starts[1:][bars.starts[1:] > bars.starts[:-1]] - 1
@@ -116,7 +134,9 @@ def simulate(
             wishes[late] = wish(bars, market.starts, market.arrays, entries, late, market.index, rules, until, blocked)
         if (late, independent) not in orders:
             orders[late, independent] = wishes[late].served(market.rank, bars.interval_ms, independent)
-        terms = terms_of(bars, rules, costs, path, max_positions, until, end, overlap, blocked)
+        terms = terms_of(
+            bars, rules, costs, path, max_positions, until, end, overlap, blocked, minimum_notional=minimum_notional
+        )
         passes[path] = Pass(market, wishes[late], orders[late, independent], terms, before, independent)
     for stops in zip_longest(*(part.stops for part in passes.values())):
         for part, stop in zip(passes.values(), stops, strict=True):
@@ -184,11 +204,13 @@ def terms_of(
     end: str = "carry",
     overlap: bool = False,
     blocked: bool = False,
+    minimum_notional: float = 1.0,
 ) -> kernel.Terms:
     """Return rules, costs and path of one pass as the core wants them. until: Unix ms; the rest as in `simulate`."""
     if end not in ("carry", "close"):
         raise SimulationInputError(f"end is {end!r}; it must be 'carry' or 'close'")
     optimistic = path == "optimistic"
+    jump = rules.doubtful_close_jump if bars.close_only else rules.doubtful_jump
     return kernel.Terms(
         interval=int(bars.interval_ms),
         until=int(until),
@@ -197,6 +219,8 @@ def terms_of(
         stop_loss=float(rules.stop_loss),
         take_profit=float(rules.take_profit),
         max_participation=np.inf if rules.max_participation is None else float(rules.max_participation),
+        jump=float(jump) if rules.contiguous else np.inf,
+        minimum=float(minimum_notional),
         fee=float(costs.fee),
         half_spread=float(costs.half_spread),
         coefficient=float(costs.impact_coefficient),
@@ -206,7 +230,8 @@ def terms_of(
         multiplier=_SPREAD_AND_IMPACT[path],
         target_first=optimistic,
         gap_at_target=path == "pessimistic",
-        cap_gaps=bool(rules.contiguous),
+        jump_gains=path != "pessimistic",
+        contiguous=bool(rules.contiguous),
         close_only=bool(bars.close_only),
         close_at_end=end == "close",
         blocked=bool(blocked),

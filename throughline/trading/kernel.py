@@ -3,6 +3,24 @@
 Belongs here: every rule of DESIGN section 7 that touches a price. Does not belong here: names, keys, result columns
 (engine, results), the order of service (ordering). Shares no code with ordering, see there.
 
+Interruptions. L is the last price before one (the close of the last bar in which somebody could trade), R the first
+price after it (an open; a close on close-only bars). A position is sold at R, whatever the reason, at:
+
+    interruption                                     path          R below L        R above L            interval
+    gap: bars are missing, had no volume, or were    all           R                min(R, target)       min(R, L) .. R
+      blocked; less than `halt` ms
+    doubtful jump: R is `jump` times L or more, or   pessimistic   R                L                    min(R, L) ..
+      one part in as many or less, without a gap;    base,         R                min(R, target,       max(R, L)
+      or the bar begins another segment              optimistic                     jump x L)
+    halt: no bar for `halt` ms; R lies in the        0, 1/2, 1     share x L        share x L            none
+      future (is it known, at most R)                x L
+
+Every price is also at most the target. At a gap a position goes on unless a rule of the open sells it; at a doubtful
+jump it always ends, since later prices may count another unit, and it is sold whole (the volume limit belongs to a
+market, and a number of coins that may be ten times wrong has none). So on every path a lower R never gives a higher
+result (a reopening at 0.20 of L once lost less than one at 0.21), with one exception: what is beyond belief upwards
+gives the pessimistic path nothing at all. The base path's default share of a halt is 1/2.
+
 How it works: what happens to a position after its entry does not depend on the other positions. So each entry that is
 taken is followed to its end at once, and slots and cash only need the open positions in order of their exit (a heap).
 Entries are served in order of time. The cost is the entries plus the bars held, not all bars.
@@ -28,30 +46,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 # rows of the integers of the positions: what a fill tells, what a trade tells besides, the rest
 ENTRY, INSTRUMENT, SEGMENT, ENTRY_TIME, ENTRY_BAR, FLAG_BITS = 0, 1, 2, 3, 4, 5
 EXIT_TIME, EXIT_BAR, REASON, AMBIGUOUS = 6, 7, 8, 9
-LAST_CLOSE, RESUME, NEXT_ROW, INT_COLUMNS = 10, 11, 12, 13
+LAST_CLOSE, RESUME, NEXT_ROW, TRADED_CLOSE, INT_COLUMNS = 10, 11, 12, 13, 14
 # rows of the floats of the positions, likewise
 SPREAD, IMPACT, PARTICIPATION, RAW_PRICE, PRICE, BOUGHT, NOTIONAL, FEE = 0, 1, 2, 3, 4, 5, 6, 7
-ENTRY_COSTS, SOLD_VALUE, EXIT_VALUE, EXIT_FEES, ATTRITION, OTHER_GAIN = 8, 9, 10, 11, 12, 13
-QUANTITY, LAST_PRICE, FLOAT_COLUMNS = 14, 15, 16
+ENTRY_COSTS, SOLD_VALUE, EXIT_VALUE, EXIT_FEES, ATTRITION, LOW_GAIN, HIGH_GAIN = 8, 9, 10, 11, 12, 13, 14
+QUANTITY, LOW_QUANTITY, HIGH_QUANTITY, LAST_PRICE, TRADED_PRICE, FLOAT_COLUMNS = 15, 16, 17, 18, 19, 20
 
 PROFIT_TARGET, STOP_LOSS, TIME_LIMIT, EMERGENCY_EXIT, HALTED, RUG_PULL, END_OF_DATA = range(7)
-TAKEN, NO_SLOT, ALREADY_HELD, NO_CASH = 0, 1, 2, 6
-BLOCKED_DAY, PARTIAL_ENTRY, PARTIAL_EXIT, NO_VOLUME, REMAINDER_HALTED, REMAINDER_LOST, CASH_CUT = (
-    1,
-    2,
-    4,
-    8,
-    16,
-    32,
-    64,
-)
+TAKEN, NO_SLOT, ALREADY_HELD, NO_CASH, BELOW_MINIMUM = 0, 1, 2, 6, 8
+BLOCKED_DAY, PARTIAL_ENTRY, PARTIAL_EXIT, NO_VOLUME, REMAINDER_HALTED, REMAINDER_LOST = 1, 2, 4, 8, 16, 32
+CASH_CUT, GAP, DOUBTFUL_JUMP = 64, 128, 256
 
 NEVER = 2**62
 LONG_AGO = -(2**62)
 NOTHING = -1
 """No exit is triggered."""
-MINIMUM_CASH_NOTIONAL = 1.0
-"""USD; an entry that the cash would cut below this is not made (`no_cash`)."""
 
 
 class BarArrays(NamedTuple):
@@ -82,7 +91,10 @@ class Served(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Rules, costs and path of one pass. multiplier scales spread and impact; halted_share: of the last close."""
+    """Rules, costs and path of one pass. multiplier scales spread and impact; halted_share: of the last close; jump:
+    factor from which on a price is doubtful beside the close right before it (inf: never); minimum: USD, the smallest
+    position; contiguous: gaps and jumps are looked at (the benchmark's raw rows know none); jump_gains: False on the
+    path that gains nothing over a doubtful jump."""
 
     interval: int
     until: int
@@ -91,6 +103,8 @@ class Terms(NamedTuple):
     stop_loss: float
     take_profit: float
     max_participation: float
+    jump: float
+    minimum: float
     fee: float
     half_spread: float
     coefficient: float
@@ -100,7 +114,8 @@ class Terms(NamedTuple):
     multiplier: float
     target_first: bool
     gap_at_target: bool
-    cap_gaps: bool
+    jump_gains: bool
+    contiguous: bool
     close_only: bool
     close_at_end: bool
     blocked: bool
@@ -155,22 +170,96 @@ def _lost_share(terms: Terms, held_ms: int) -> float:
 
 @compiled
 def _sale(
-    bars: BarArrays, terms: Terms, row: int, quantity: float, raw: float, held_ms: int
+    bars: BarArrays, terms: Terms, row: int, quantity: float, raw: float, held_ms: int, market: bool
 ) -> tuple[float, float, float]:
-    """Execution value, fee and attrition of selling `quantity` at the raw price `raw`."""
-    share = terms.multiplier * (terms.half_spread + _impact(bars, terms, row, quantity * raw, True))
+    """Execution value, fee and attrition of selling `quantity` at the raw price `raw`; market: spread and impact."""
+    share = 0.0
+    if market:
+        share = terms.multiplier * (terms.half_spread + _impact(bars, terms, row, quantity * raw, True))
     value = quantity * (raw * (1.0 - min(1.0, share)))
     fee = value * terms.fee
     return value, fee, (value - fee) * _lost_share(terms, held_ms)
 
 
 @compiled
-def _book(floats: F64, p: int, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
+def _within(quantity: float, raw: float, limit: float) -> float:
+    """What of `quantity` may be sold for `limit` USD at the raw price."""
+    if quantity * raw > limit:
+        return min(quantity, _q18(limit / raw))
+    return quantity
+
+
+@compiled
+def _read(
+    bars: BarArrays,
+    terms: Terms,
+    floats: F64,
+    p: int,
+    gain: int,
+    rest: int,
+    row: int,
+    raw: float,
+    mark: float,
+    limit: float,
+    held_ms: int,
+    market: bool,
+    sold: float,
+    net: float,
+    closes: bool,
+) -> None:
+    """Note what another reading of the bar gives at its price `raw`, under the same limit.
+
+    gain, rest: rows of the floats. sold, net: the booked quantity and its proceeds. closes: the booked exit ends here;
+    what the limit would leave over of this reading is then counted at `mark`, since its later prices are not known.
+    """
+    mine = floats[rest, p]
+    quantity = _within(mine, raw, limit)
+    value, fee, attrition = _sale(bars, terms, row, quantity, raw, held_ms, market)
+    worth = value - fee - attrition
+    left = _q18(mine - quantity)
+    if closes and left > 0.0:
+        value, fee, attrition = _sale(bars, terms, row, left, mark, held_ms, market)
+        worth += value - fee - attrition
+        left = 0.0
+    floats[gain, p] = _q18(floats[gain, p] + (worth - net))
+    floats[rest, p] = left
+
+
+@compiled
+def _book(
+    bars: BarArrays,
+    terms: Terms,
+    ints: I64,
+    floats: F64,
+    p: int,
+    row: int,
+    raw: float,
+    low: float,
+    high: float,
+    mark: float,
+    limit: float,
+    when: int,
+    market: bool,
+) -> bool:
+    """Sell for at most `limit` USD at `raw`; True if that closes the position. low, high: the raw prices of the
+    readings that bound the result; mark: what is left over of a reading at the end is counted at it."""
+    left = floats[QUANTITY, p]
+    held_ms = when - ints[ENTRY_TIME, p]
+    quantity = _within(left, raw, limit)
+    value, fee, attrition = _sale(bars, terms, row, quantity, raw, held_ms, market)
+    remains = _q18(left - quantity)
+    if low == raw and high == raw and floats[LOW_QUANTITY, p] == left and floats[HIGH_QUANTITY, p] == left:
+        floats[LOW_QUANTITY, p], floats[HIGH_QUANTITY, p] = remains, remains
+    else:
+        net, closes = value - fee - attrition, remains <= 0.0
+        for gain, rest, price in ((LOW_GAIN, LOW_QUANTITY, low), (HIGH_GAIN, HIGH_QUANTITY, high)):
+            _read(bars, terms, floats, p, gain, rest, row, price, mark, limit, held_ms, market, quantity, net, closes)
     floats[SOLD_VALUE, p] = _q18(floats[SOLD_VALUE, p] + quantity * raw)
     floats[EXIT_VALUE, p] = _q18(floats[EXIT_VALUE, p] + value)
     floats[EXIT_FEES, p] = _q18(floats[EXIT_FEES, p] + fee)
     floats[ATTRITION, p] = _q18(floats[ATTRITION, p] + attrition)
-    floats[QUANTITY, p] = _q18(floats[QUANTITY, p] - quantity)
+    floats[QUANTITY, p] = remains
+    return bool(remains <= 0.0)
 
 
 @compiled
@@ -185,47 +274,47 @@ def _lose(ints: I64, floats: F64, p: int) -> None:
 
 @compiled
 def _sell(
-    bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, row: int, raw: float, when: int, other: float
+    bars: BarArrays,
+    terms: Terms,
+    ints: I64,
+    floats: F64,
+    p: int,
+    row: int,
+    raw: float,
+    low: float,
+    high: float,
+    mark: float,
+    when: int,
+    whole: bool,
 ) -> bool:
-    """Sell what the bar takes; True if that closes the position. other: the other barrier touched in the bar, or 0."""
+    """Sell what the bar takes (whole: everything); True if that closes the position. Prices as in `_book`."""
     ints[EXIT_TIME, p], ints[EXIT_BAR, p] = when, bars.open_time[row]
-    if other > 0.0:
-        ints[AMBIGUOUS, p] = 1
     if bars.reserve.size > 0 and bars.reserve[row] == 0.0:
         _lose(ints, floats, p)
         return True
-    quantity = floats[QUANTITY, p]
-    if bars.volume.size > 0:
+    limit = np.inf
+    if bars.volume.size > 0 and not whole:
         if bars.volume[row] == 0.0:
             ints[FLAG_BITS, p] |= NO_VOLUME
             return False
         limit = terms.max_participation * bars.volume[row]
-        if quantity * raw > limit:
-            quantity = min(quantity, _q18(limit / raw))
-    held = when - ints[ENTRY_TIME, p]
-    value, fee, attrition = _sale(bars, terms, row, quantity, raw, held)
-    if other > 0.0:
-        other_value, other_fee, other_attrition = _sale(bars, terms, row, quantity, other, held)
-        gain = (other_value - other_fee - other_attrition) - (value - fee - attrition)
-        floats[OTHER_GAIN, p] = _q18(floats[OTHER_GAIN, p] + gain)
-    _book(floats, p, quantity, raw, value, fee, attrition)
-    if floats[QUANTITY, p] > 0.0:
-        ints[FLAG_BITS, p] |= PARTIAL_EXIT
-        return False
-    return True
+    if _book(bars, terms, ints, floats, p, row, raw, low, high, mark, limit, when, True):
+        return True
+    ints[FLAG_BITS, p] |= PARTIAL_EXIT
+    return False
 
 
 @compiled
-def _halt(terms: Terms, ints: I64, floats: F64, p: int, instant: int) -> None:
-    """Close at the share of the last close that the path grants: fee, but neither spread nor impact on that price."""
-    quantity, raw = floats[QUANTITY, p], floats[LAST_PRICE, p] * terms.halted_share
-    if quantity == floats[BOUGHT, p]:
+def _halt(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, instant: int, known: float) -> None:
+    """Close at the share of the last close that the path grants, at most at the price `known` by then (inf: none).
+
+    The fee is charged, but neither spread nor impact on a price that is assumed."""
+    raw = min(floats[LAST_PRICE, p] * terms.halted_share, known)
+    if floats[QUANTITY, p] == floats[BOUGHT, p]:
         ints[REASON, p] = HALTED
     else:
         ints[FLAG_BITS, p] |= REMAINDER_HALTED
-    value = quantity * raw
-    fee = value * terms.fee
-    _book(floats, p, quantity, raw, value, fee, (value - fee) * _lost_share(terms, instant - ints[ENTRY_TIME, p]))
+    _book(bars, terms, ints, floats, p, -1, raw, raw, raw, raw, np.inf, instant, False)
     ints[EXIT_TIME, p], ints[EXIT_BAR, p] = instant, instant
 
 
@@ -238,9 +327,8 @@ def _close_at_end(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int,
     if row >= 0 and bars.reserve.size > 0 and bars.reserve[row] == 0.0:
         _lose(ints, floats, p)
         return
-    quantity, raw = floats[QUANTITY, p], floats[LAST_PRICE, p]
-    value, fee, attrition = _sale(bars, terms, row, quantity, raw, ints[LAST_CLOSE, p] - ints[ENTRY_TIME, p])
-    _book(floats, p, quantity, raw, value, fee, attrition)
+    raw = floats[LAST_PRICE, p]
+    _book(bars, terms, ints, floats, p, row, raw, raw, raw, raw, np.inf, ints[LAST_CLOSE, p], True)
 
 
 @compiled
@@ -301,23 +389,34 @@ def _inside(low: float, high: float, stop: float, target: float, target_first: b
 
 
 @compiled
+def _jumped(before: float, price: float, factor: float) -> bool:
+    """Say whether `price` is out of proportion to the close right before it."""
+    return bool(price >= before * factor or price * factor <= before)
+
+
+@compiled
 def _first_eventful(
     bars: BarArrays,
+    terms: Terms,
     row: int,
     end: int,
     last_close: int,
+    before: float,
     segment: int,
     stop: float,
     target: float,
     deadline: int,
-    halt: int,
-    interval: int,
 ) -> int:
-    """First row from `row` on whose bar may end a position; before it nothing happens. Only a faster way through."""
-    has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
+    """First row from `row` on whose bar may end a position; before it nothing happens. Only a faster way through.
+
+    before: the last close before `row`. A jump from between the barriers leaves them where target < stop x jump, so it
+    need not be looked for there.
+    """
+    halt, interval, jump = terms.halt, terms.interval, terms.jump
+    has_segment, has_rug, jumps = bars.segment.size > 0, bars.rug.size > 0, target > stop * jump
     first = bars.open_time[row]
     limit = min(end, row + (deadline - first + interval - 1) // interval)
-    plain = limit > row and first - last_close < halt and not has_segment and not has_rug
+    plain = limit > row and first - last_close < halt and not has_segment and not has_rug and not jumps
     if plain and bars.open_time[limit - 1] - first == (limit - 1 - row) * interval:  # no gap: only prices matter
         while row < limit and bars.low[row] > stop and bars.high[row] < target:
             row += 1
@@ -328,79 +427,152 @@ def _first_eventful(
             break
         if (has_segment and bars.segment[row] != segment) or (has_rug and bars.rug[row] != 0):
             break
-        last_close = opens + interval
+        if jumps and _jumped(before, bars.open[row], jump):
+            break
+        last_close, before = opens + interval, bars.close[row]
         row += 1
     return row
 
 
 @compiled
+def _last_traded(
+    bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int
+) -> tuple[int, float]:
+    """Close (time, price) of the last bar before `row` in which somebody could trade; rows before `begin` are those of
+    earlier calls."""
+    while row > begin:
+        row -= 1
+        if bars.volume.size == 0 or bars.volume[row] != 0.0:
+            return bars.open_time[row] + terms.interval, _q18(bars.close[row])
+    return ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p]
+
+
+@compiled
+def _interruption(
+    bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int, price: float
+) -> tuple[bool, bool, float]:
+    """(There is a gap before `row`, its first price is doubtful, last price before in which somebody could trade)."""
+    other_segment = bars.segment.size > 0 and bars.segment[row] != ints[SEGMENT, p]
+    if not (terms.contiguous or other_segment):
+        return False, False, price
+    traded_close, traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)
+    gap = bars.open_time[row] > traded_close
+    return gap, other_segment or (not gap and _jumped(traded_price, price, terms.jump)), traded_price
+
+
+@compiled
+def _after(
+    terms: Terms, doubtful: bool, price: float, traded_price: float, target: float
+) -> tuple[float, float, float]:
+    """(Booked raw price, that of the least and of the most favourable reading) of a sale after an interruption."""
+    if not doubtful:
+        raw = min(price, target)
+        return raw, min(raw, traded_price), price
+    raw = min(price, target, traded_price * (terms.jump if terms.jump_gains else 1.0))
+    return raw, min(raw, traded_price), max(price, traded_price)
+
+
+@compiled
+def _known(bars: BarArrays, terms: Terms, row: int, end: int, instant: int) -> float:
+    """The price of the next bar where it is known at `instant`, else inf."""
+    if row < end and bars.open_time[row] + (terms.interval if terms.close_only else 0) <= instant:
+        return float(bars.close[row] if terms.close_only else bars.open[row])
+    return np.inf
+
+
+@compiled
+def _try_bar(
+    bars: BarArrays,
+    terms: Terms,
+    ints: I64,
+    floats: F64,
+    p: int,
+    begin: int,
+    row: int,
+    stop: float,
+    target: float,
+    entry_bar: bool,
+) -> bool:
+    """Do what the bar `row` does to position p: at its first price, then inside it; True if that closes it."""
+    opens, pending = bars.open_time[row], ints[REASON, p]
+    price = bars.close[row] if terms.close_only else bars.open[row]  # R of the module's table
+    when = opens + terms.interval if terms.close_only else opens
+    deadline = ints[ENTRY_TIME, p] + terms.max_hold
+    evidence = bars.rug.size > 0 and bars.rug[row] != 0
+    gap, doubtful, traded_price = False, False, price
+    reason, raw = NOTHING, price
+    if terms.close_only:
+        reason, raw = _at_close(price, when, deadline, evidence, stop, target, pending)
+    elif not entry_bar:
+        reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
+    if not entry_bar:
+        gap, doubtful, traded_price = _interruption(bars, terms, ints, floats, p, begin, row, price)
+    if doubtful:
+        reason = HALTED if reason == NOTHING else reason
+        ints[FLAG_BITS, p] |= DOUBTFUL_JUMP
+    if reason != NOTHING:
+        low, high = raw, raw
+        if gap or doubtful:
+            raw, low, high = _after(terms, doubtful, price, traded_price, target)
+        if gap and price != traded_price:
+            ints[FLAG_BITS, p] |= GAP
+        ints[REASON, p] = reason
+        return _sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
+    if terms.close_only:
+        return False
+    reason, raw, other = _inside(bars.low[row], bars.high[row], stop, target, terms.target_first)
+    if reason == NOTHING:
+        return False
+    low, high = raw, raw
+    if other > 0.0:
+        low, high = min(raw, other), max(raw, other)
+        ints[AMBIGUOUS, p] = 1
+    ints[REASON, p] = reason
+    when, close = opens + terms.interval, bars.close[row]
+    return _sell(bars, terms, ints, floats, p, row, raw, low, high, close, when, False)
+
+
+@compiled
 def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, entry_bar: bool) -> bool:
-    """Follow position p from its next row to the first bar that fills an exit, or to a halt; True when it is closed.
+    """Follow position p from its next row to the bar that closes it, or to a halt; True when it is closed.
 
     entry_bar: the next row is the bar it was entered at the open of, so that nothing can happen at that open. Leaves
-    NEXT_ROW behind the last bar seen and LAST_CLOSE and LAST_PRICE those of that bar.
+    NEXT_ROW behind the last bar seen, and the last closes (LAST_*, TRADED_*) as of that bar.
     """
     stop = floats[RAW_PRICE, p] * (1.0 - terms.stop_loss)
     target = floats[RAW_PRICE, p] * (1.0 + terms.take_profit)
     deadline = ints[ENTRY_TIME, p] + terms.max_hold
-    segment, last_close, pending = ints[SEGMENT, p], ints[LAST_CLOSE, p], ints[REASON, p]
+    last_close = ints[LAST_CLOSE, p]
     begin, end = ints[NEXT_ROW, p], bars.stops[ints[INSTRUMENT, p]]
-    has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
     halted, closed = False, False
-    instant = 0
     row = begin
-    while row < end:
-        if pending == NOTHING and not terms.close_only:
-            quiet = _first_eventful(
-                bars, row, end, last_close, segment, stop, target, deadline, terms.halt, terms.interval
-            )
+    while row < end and not closed:
+        if ints[REASON, p] == NOTHING and not terms.close_only:
+            before = bars.close[row - 1] if row > begin else floats[LAST_PRICE, p]
+            quiet = _first_eventful(bars, terms, row, end, last_close, before, ints[SEGMENT, p], stop, target, deadline)
             if quiet > row:
                 row, entry_bar = quiet, False
                 last_close = bars.open_time[row - 1] + terms.interval
                 continue
-        opens = bars.open_time[row]
-        if not entry_bar and (opens - last_close >= terms.halt or (has_segment and bars.segment[row] != segment)):
+        if not entry_bar and bars.open_time[row] - last_close >= terms.halt:
             halted = True
-            instant = min(last_close + terms.halt, opens)
             break
-        # Over missing bars a position may lose what the market lost, but never gain more than its target.
-        missing = terms.cap_gaps and not entry_bar and opens > last_close
-        last_close = opens + terms.interval
-        when = opens
-        evidence = has_rug and bars.rug[row] != 0
-        reason, raw, other = NOTHING, 0.0, 0.0
-        if terms.close_only:
-            when = last_close
-            reason, raw = _at_close(bars.close[row], when, deadline, evidence, stop, target, pending)
-            raw = min(raw, target) if missing else raw
-        else:
-            if not entry_bar:
-                reason, raw = _at_open(
-                    bars.open[row], opens, deadline, evidence, stop, target, terms.gap_at_target, pending
-                )
-                raw = min(raw, target) if missing else raw
-            if reason == NOTHING:
-                when = last_close
-                reason, raw, other = _inside(bars.low[row], bars.high[row], stop, target, terms.target_first)
+        closed = _try_bar(bars, terms, ints, floats, p, begin, row, stop, target, entry_bar)
+        last_close = bars.open_time[row] + terms.interval
         entry_bar = False
         row += 1
-        if reason != NOTHING:
-            pending = reason
-            ints[REASON, p] = reason
-            closed = _sell(bars, terms, ints, floats, p, row - 1, raw, when, other)
-            if closed:
-                break
     ints[NEXT_ROW, p] = row
     if row > begin:
+        ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p] = _last_traded(bars, terms, ints, floats, p, begin, row)
         ints[LAST_CLOSE, p] = bars.open_time[row - 1] + terms.interval
         floats[LAST_PRICE, p] = _q18(bars.close[row - 1])
     if closed:
         return True
+    instant = max(ints[LAST_CLOSE, p] + terms.halt, ints[RESUME, p])
     if row == end:
-        instant = ints[LAST_CLOSE, p] + terms.halt
-        halted = max(instant, ints[RESUME, p]) < terms.until
+        halted = instant < terms.until
     if halted:
-        _halt(terms, ints, floats, p, max(instant, ints[RESUME, p]))
+        _halt(bars, terms, ints, floats, p, instant, _known(bars, terms, row, end, instant))
     return halted
 
 
@@ -438,8 +610,9 @@ def _follow(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, entry
 
 
 @compiled
-def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, ints: I64, floats: F64, p: int) -> bool:
-    """Fill the m-th entry as position p; False if the cash is short of the smallest notional."""
+def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, ints: I64, floats: F64, p: int) -> int:
+    """Fill the m-th entry as position p and return TAKEN; BELOW_MINIMUM or, where the cash is the cause, NO_CASH if it
+    would be smaller than the smallest position."""
     row, opens = served.row[m], served.time[m]
     notional = _q18(served.notional[m])
     volume = np.nan
@@ -449,12 +622,14 @@ def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, i
         if notional > terms.max_participation * volume:
             notional = _q18(terms.max_participation * volume)
             flags |= PARTIAL_ENTRY
+    if notional < terms.minimum:
+        return BELOW_MINIMUM
     if notional + notional * terms.fee > cash:
         affordable = cash / (1.0 + terms.fee)
         while affordable + affordable * terms.fee > cash:
             affordable -= affordable * 2.3e-16
-        if affordable < MINIMUM_CASH_NOTIONAL:
-            return False
+        if affordable < terms.minimum or affordable <= 0.0:
+            return NO_CASH
         notional = affordable
         flags |= CASH_CUT
     raw = _q18(bars.close[row] if terms.close_only else bars.open[row])
@@ -474,10 +649,12 @@ def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, i
     floats[SPREAD, p], floats[IMPACT, p] = quantity * raw * spread, quantity * raw * impact
     floats[ENTRY_COSTS, p] = _q18(floats[SPREAD, p] + floats[IMPACT, p])
     floats[PARTICIPATION, p] = notional / volume
+    floats[LOW_QUANTITY, p], floats[HIGH_QUANTITY, p] = quantity, quantity
     floats[LAST_PRICE, p] = _q18(bars.close[row])
-    for column in range(SOLD_VALUE, OTHER_GAIN + 1):
+    ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p] = ints[LAST_CLOSE, p], floats[LAST_PRICE, p]
+    for column in range(SOLD_VALUE, HIGH_GAIN + 1):
         floats[column, p] = 0.0
-    return True
+    return TAKEN
 
 
 @compiled
@@ -579,10 +756,10 @@ def run_path(
         p = positions
         if p == ints.shape[1]:
             return m, positions, size, cash
-        if not _enter(bars, served, terms, m, cash if managed else np.inf, ints, floats, p):
-            disposition[served.entry[m]] = NO_CASH
+        became = _enter(bars, served, terms, m, cash if managed else np.inf, ints, floats, p)
+        disposition[served.entry[m]] = became
+        if became != TAKEN:
             continue
-        disposition[served.entry[m]] = TAKEN
         positions += 1
         _follow(bars, terms, ints, floats, p, not terms.close_only)
         busy[k] = ints[EXIT_BAR, p]

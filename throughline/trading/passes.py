@@ -198,7 +198,8 @@ class Pass:
         for p, position in enumerate(positions):
             _load(position, market.index[position.instrument], self._ints[:, p], self._floats[:, p])
         if positions:
-            held, seen = self._ints[[kernel.INSTRUMENT, kernel.LAST_CLOSE], : len(positions)]
+            held, last, resume = self._ints[[kernel.INSTRUMENT, kernel.LAST_CLOSE, kernel.RESUME], : len(positions)]
+            seen = np.maximum(last, resume)  # bars of a blocked day are not traded later either
             rows = np.empty(len(positions), np.int64)
             arrays = market.arrays
             ordering.find_rows(market.starts, arrays.stops, arrays.open_time, held, seen, self._terms.interval, rows)
@@ -257,4 +258,7 @@ def _load(p: Position, instrument: int, ints: I64, floats: F64) -> None:
     floats[[kernel.QUANTITY, kernel.BOUGHT]] = p.quantity, p.initial_quantity
     floats[[kernel.NOTIONAL, kernel.FEE, kernel.ENTRY_COSTS]] = p.notional, p.entry_fee, p.entry_costs
     floats[[kernel.LAST_PRICE, kernel.SOLD_VALUE, kernel.EXIT_VALUE]] = p.last_price, p.sold_value, p.exit_value
-    floats[[kernel.EXIT_FEES, kernel.ATTRITION, kernel.OTHER_GAIN]] = p.exit_fees, p.attrition, p.alternative_gain
+    floats[[kernel.EXIT_FEES, kernel.ATTRITION]] = p.exit_fees, p.attrition
+    ints[kernel.TRADED_CLOSE], floats[kernel.TRADED_PRICE] = p.traded_close, p.traded_price
+    floats[[kernel.LOW_GAIN, kernel.LOW_QUANTITY]] = p.low_gain, p.low_quantity
+    floats[[kernel.HIGH_GAIN, kernel.HIGH_QUANTITY]] = p.high_gain, p.high_quantity

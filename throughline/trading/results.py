@@ -77,6 +77,11 @@ def _real(number: int) -> Make:
     return lambda c: c.real(number)
 
 
+def _gains(c: LazyColumns) -> F64:
+    """What either reading would have added [2, n]; at a crash after both barriers the first target may give less."""
+    return np.stack([c.real(kernel.LOW_GAIN), c.real(kernel.HIGH_GAIN)])
+
+
 _FILLS: Mapping[str, Make] = {
     "entry": _whole(kernel.ENTRY),
     "key": LazyColumns.keys_of_entries,
@@ -118,8 +123,8 @@ _TRADES: Mapping[str, Make] = {
     "net_pnl": lambda c: c["gross_pnl"] - c["fees"] - c["costs"] - c["attrition"],
     "return_percent": lambda c: 100.0 * c["net_pnl"] / c["notional"],
     "ambiguous": lambda c: c.whole(kernel.AMBIGUOUS) != 0,
-    "pnl_low": lambda c: np.minimum(c["net_pnl"], c["net_pnl"] + c.real(kernel.OTHER_GAIN)),
-    "pnl_high": lambda c: np.maximum(c["net_pnl"], c["net_pnl"] + c.real(kernel.OTHER_GAIN)),
+    "pnl_low": lambda c: c["net_pnl"] + np.minimum(_gains(c).min(axis=0), 0.0),
+    "pnl_high": lambda c: c["net_pnl"] + np.maximum(_gains(c).max(axis=0), 0.0),
     "hold_ms": lambda c: c["exit_time"] - c["entry_time"],
     "flags": _whole(kernel.FLAG_BITS),
 }
@@ -164,6 +169,10 @@ def _position(i: I64, f: F64, key: str, instrument: str) -> Position:
         entry_fee=float(f[kernel.FEE]),
         entry_costs=float(f[kernel.ENTRY_COSTS]),
         last_price=float(f[kernel.LAST_PRICE]),
+        traded_close=int(i[kernel.TRADED_CLOSE]),
+        traded_price=float(f[kernel.TRADED_PRICE]),
+        low_quantity=float(f[kernel.LOW_QUANTITY]),
+        high_quantity=float(f[kernel.HIGH_QUANTITY]),
         resume_time=int(i[kernel.RESUME]),
         exit_reason=REASONS[reason] if reason >= 0 else None,
         sold_value=float(f[kernel.SOLD_VALUE]),
@@ -171,6 +180,7 @@ def _position(i: I64, f: F64, key: str, instrument: str) -> Position:
         exit_fees=float(f[kernel.EXIT_FEES]),
         attrition=float(f[kernel.ATTRITION]),
         ambiguous=bool(i[kernel.AMBIGUOUS]),
-        alternative_gain=float(f[kernel.OTHER_GAIN]),
+        low_gain=float(f[kernel.LOW_GAIN]),
+        high_gain=float(f[kernel.HIGH_GAIN]),
         flags=flag_names(int(i[kernel.FLAG_BITS])),
     )

@@ -57,13 +57,13 @@ def simulate_scaled(
     scaled entries.
     """
     until = int(instants[-1])
-    terms = terms_of(bars, rules, costs, path, max_positions, until)
+    terms = terms_of(bars, rules, costs, path, max_positions, until, minimum_notional=minimum_notional)
     results = []
     for entries, state in runs:
         market = market_of(bars, {path: state}, until, None, len(entries.decision_time))
         wished = wish(bars, market.starts, market.arrays, entries, (), market.index, rules, until, False)
         served = wished.served(market.rank, bars.interval_ms, False)
-        results.append(_run(market, wished, served, terms, state, instants, scale, minimum_notional))
+        results.append(_run(market, wished, served, terms, state, instants, scale))
     return results
 
 
@@ -75,14 +75,13 @@ def _run(
     state: PathState,
     instants: I64,
     scale: Scale,
-    minimum_notional: float,
 ) -> ScaledRun:
     """Serve a run's entries day by day. The core gets read-only views (one compiled version); their bases change."""
     # One entry more that fills nowhere: the core frees all slots when it has served the last one, whatever the day.
-    notional, row = np.append(served.notional, 0.0), np.append(served.row, -1)
-    views = {"notional": read_only(notional.view()), "row": read_only(row.view())}
+    notional, row = np.append(served.notional, 0.0), read_only(np.append(served.row, -1))
     rest = {name: read_only(np.append(getattr(served, name), 0)) for name in ("entry", "time", "instrument")}
-    part = Pass(market, wished, served._replace(**views, **rest), terms, state, False)
+    entries = served._replace(notional=read_only(notional.view()), row=row, **rest)
+    part = Pass(market, wished, entries, terms, state, False)
     bounds = np.searchsorted(served.time, instants)
     days = len(instants) - 1
     equity, cash = np.empty(days), np.empty(days)
@@ -91,7 +90,6 @@ def _run(
         low, high = int(bounds[day]), int(bounds[day + 1])
         if low < high:
             notional[low:high] *= scale(worth)
-            row[low:high][notional[low:high] < minimum_notional] = -1
             part.serve(high)
         worth, cash[day] = part.worth(int(instants[day + 1]))
         equity[day] = worth

@@ -24,14 +24,37 @@ PATHS = ("pessimistic", "base", "optimistic")
 REASONS = ("profit_target", "stop_loss", "time_limit", "emergency_exit", "halted", "rug_pull", "end_of_data")
 """Termination reasons, in code order. `end_of_data` is given only by ``simulate(end='close')`` (benchmarks)."""
 
-DISPOSITIONS = ("taken", "no_slot", "already_held", "expired", "gate_closed", "canary_cap", "no_cash", "waiting")
-"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (it is in the state)."""
+DISPOSITIONS = (
+    "taken",
+    "no_slot",
+    "already_held",
+    "expired",
+    "gate_closed",
+    "canary_cap",
+    "no_cash",
+    "waiting",
+    "below_minimum",
+)
+"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (it is in the state);
+`below_minimum`: scaling or the volume limit left less than the smallest position; `no_cash`: the cash did."""
 
-FLAGS = ("blocked_day", "partial_entry", "partial_exit", "no_volume", "remainder_halted", "remainder_lost", "cash_cut")
+FLAGS = (
+    "blocked_day",
+    "partial_entry",
+    "partial_exit",
+    "no_volume",
+    "remainder_halted",
+    "remainder_lost",
+    "cash_cut",
+    "gap",
+    "doubtful_jump",
+)
 """What else befell a position; bit i of the `flags` column is FLAGS[i]. blocked_day: held through a blocked day;
 partial_entry: the wish exceeded the participation limit; cash_cut: the wish exceeded the cash; partial_exit: the exit
 took several fills; no_volume: an exit waited for a bar with volume; remainder_halted, remainder_lost: what was left of
-a partial exit ended with a halt, or in a drained pool."""
+a partial exit ended with a halt, or in a drained pool; gap: it was sold at the first price after a time in which nobody
+could trade, and that price had moved; doubtful_jump: it ended at a price out of proportion to the one right before it,
+or at the first one of another segment (a re-denomination, a split, a bad print, or a real move)."""
 
 
 class SimulationInputError(ThroughlineError, ValueError):
@@ -160,7 +183,10 @@ class ExitRules:
     """stop_loss and take_profit: fractions of the entry's raw fill price (0.15 = 15 %); max_hold_ms; halt_ms: no bar
     for this long ends a position as halted; max_participation: largest share of a bar's quote volume that one fill may
     take (None = no limit); contiguous: an entry must fill on the bar that opens at the decision instant, else it
-    expires (False: on the next bar there is, as the benchmark wants)."""
+    expires (False: on the next bar there is, as the benchmark wants; gaps and jumps are then not looked at).
+    doubtful_jump: a position ends where an open is this many times the close right before it, or less than one part in
+    as many, since the bars may count another unit from there on; doubtful_close_jump: the same of one close after
+    another, for bars that have only closes. math.inf switches either off."""
 
     stop_loss: float = 0.15
     take_profit: float = 0.30
@@ -168,6 +194,8 @@ class ExitRules:
     halt_ms: int = 24 * 3_600_000
     max_participation: float | None = 0.05
     contiguous: bool = True
+    doubtful_jump: float = 1.5
+    doubtful_close_jump: float = 5.0
 
     def __post_init__(self) -> None:
         if not (0.0 < self.stop_loss < 1.0 and 0.0 < self.take_profit < np.inf):
@@ -177,6 +205,9 @@ class ExitRules:
         for name in ("max_hold_ms", "halt_ms"):
             if not 0 < getattr(self, name) <= 2**60:
                 raise SimulationInputError(f"ExitRules.{name} is {getattr(self, name)}; it must be in 1..2^60")
+        for name in ("doubtful_jump", "doubtful_close_jump"):
+            if not getattr(self, name) > 1.0:
+                raise SimulationInputError(f"ExitRules.{name} is {getattr(self, name)}; it must be a factor above 1")
         if self.max_participation is not None and not 0.0 < self.max_participation <= 1.0:
             raise SimulationInputError(f"ExitRules.max_participation is {self.max_participation}; it must be in (0, 1]")
 
@@ -208,13 +239,15 @@ class Costs:
 class Position:
     """An open position. Everything the engine needs to go on with it, and nothing else: every field matters.
 
-    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close and
-    last_price: close (time, price) of the last bar seen. resume_time: end of the last blocked day held through (0 =
-    none); a halt is not booked before it. quantity: still held; initial_quantity: bought. notional: USD paid for it
-    without the fee; entry_fee; entry_costs: spread and impact inside the notional. A position whose exit has been
-    triggered but not completed has `exit_reason` set; sold_value (at raw prices), exit_value (at execution prices),
-    exit_fees and attrition are what has been sold so far; `alternative_gain` is the PnL that the other order inside
-    an `ambiguous` bar would have added. Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals:
+    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close
+    and last_price: close (time, price) of the last bar seen; traded_close and traded_price: those of the last bar
+    seen in which somebody could trade. resume_time: end of the last blocked day held through (0 = none); a halt is
+    not booked before it. quantity: still held; initial_quantity: bought. notional: USD paid for it without the fee;
+    entry_fee; entry_costs: spread and impact inside the notional. A position whose exit has been triggered but not
+    completed has `exit_reason` set; sold_value (at raw prices), exit_value (at execution prices), exit_fees and
+    attrition are what has been sold so far. low_gain and high_gain (USD) are what the least and the most favourable
+    reading of an `ambiguous` bar or of a gap would have added to the PnL so far, low_quantity and high_quantity
+    what they would still hold. Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals:
     writing it with 18 decimals and reading it back gives the same double (``throughline.trading.state``).
     """
 
@@ -232,6 +265,10 @@ class Position:
     entry_fee: float
     entry_costs: float
     last_price: float
+    traded_close: int
+    traded_price: float
+    low_quantity: float
+    high_quantity: float
     resume_time: int = 0
     exit_reason: str | None = None
     sold_value: float = 0.0
@@ -239,7 +276,8 @@ class Position:
     exit_fees: float = 0.0
     attrition: float = 0.0
     ambiguous: bool = False
-    alternative_gain: float = 0.0
+    low_gain: float = 0.0
+    high_gain: float = 0.0
     flags: tuple[str, ...] = ()
 
     @property

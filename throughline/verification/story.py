@@ -40,6 +40,7 @@ ORDER = (
 SPECIALISED = ("soulprints", "profit_buckets")
 """The registries that refer to a canonical trade."""
 
+
 @dataclass(frozen=True)
 class SealCheck:
     """The seal of a record's day. root: as sealed, None where the day is not; recomputed: from the day's stored hashes,
