@@ -71,7 +71,7 @@ def test_sizes_follow_the_portfolio_as_they_do_where_each_day_is_simulated_by_it
     for day in range(days):
         mine = (entries.decision_time >= day * DAY) & (entries.decision_time < (day + 1) * DAY)
         wished = entries.notional * scale_of_equity(equity_usd(state), SIZING)
-        kept = np.flatnonzero(mine & (wished >= SIZING.minimum_position_usd))
+        kept = np.flatnonzero(mine)
         today = Entries(
             entries.instrument[kept],
             entries.decision_time[kept],
@@ -81,7 +81,15 @@ def test_sizes_follow_the_portfolio_as_they_do_where_each_day_is_simulated_by_it
         )
         until = (day + 1) * DAY
         path = simulate(
-            one_day(bars, day), today, rules, prices, 3, state={"base": state}, until=until, paths=("base",)
+            one_day(bars, day),
+            today,
+            rules,
+            prices,
+            3,
+            state={"base": state},
+            until=until,
+            paths=("base",),
+            minimum_notional=10.0,
         ).paths["base"]
         state, trades = path.state, trades + len(path.trades["entry"])
         equity.append(equity_usd(state))

@@ -157,11 +157,11 @@ class Pass:
         ints, floats = self._ints[:, [p]].copy(), self._floats[:, [p]].copy()
         row = self._served.row[self._served_place(p)]
         ints[kernel.REASON], ints[kernel.EXIT_BAR], ints[kernel.AMBIGUOUS] = -1, kernel.NEVER, 0
-        ints[kernel.LAST_CLOSE] = ints[kernel.ENTRY_BAR] + self._terms.interval
+        ints[kernel.LAST_CLOSE] = ints[kernel.TRADED_CLOSE] = ints[kernel.ENTRY_BAR] + self._terms.interval
         ints[kernel.NEXT_ROW] = row + int(self._terms.close_only)
-        floats[kernel.QUANTITY] = floats[kernel.BOUGHT]
-        floats[kernel.LAST_PRICE] = self._market.arrays.close[row]
-        floats[kernel.SOLD_VALUE : kernel.OTHER_GAIN + 1] = 0.0
+        floats[[kernel.QUANTITY, kernel.LOW_QUANTITY, kernel.HIGH_QUANTITY]] = floats[kernel.BOUGHT]
+        floats[[kernel.LAST_PRICE, kernel.TRADED_PRICE]] = round18(self._market.arrays.close[row])
+        floats[kernel.SOLD_VALUE : kernel.HIGH_GAIN + 1] = 0.0
         return ints, floats
 
     def _served_place(self, p: int) -> int:

@@ -49,7 +49,7 @@ def simulate_scaled(
     runs : (entries, state before) of each run. Entries are decided within [instants[0], instants[-1]).
     instants : int64 [D + 1], ascending Unix ms: the starts of the days and the end of the last one.
     scale : equity in USD at the start of a day -> the factor on the notionals of the day's entries, above 0.
-    minimum_notional : entries whose scaled notional is below it are not made.
+    minimum_notional : USD; a position that would be smaller is not entered, as in `simulate`.
 
     Returns
     -------
