@@ -110,7 +110,7 @@ def _refusal(host: str, port: int) -> str | None:
 
 def _command(folder: Path, host: str, port: int) -> list[str]:
     workspace = str(folder / "workspace.yaml")
-    return [sys.executable, "-m", "dagster", "dev", "-w", workspace, "--host", host, "--port", str(port)]
+    return [sys.executable, "-m", "pipelines.dev_server", "-w", workspace, "--host", host, "--port", str(port)]
 
 
 def _environment(home: Home, folder: Path, url: str | None) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from throughline.cli.options import REDIS_VARIABLE, Options, common
-from throughline.cli.screen import Bar, note, out_json
+from throughline.cli.screen import Bar, echo, note, out_json
 from throughline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -267,16 +267,14 @@ def _answer(options: Options, task: Task, report: Report, allow_blocked: bool, w
     if options.json:
         out_json(report.as_json() | ({} if walked is None else {"walk_forward": walked}))
     else:
-        click.echo(summary(report))
+        echo(summary(report))
         if walked is not None:
             from throughline.cli.walk_forward import walk_words
 
-            click.echo(walk_words(walked))
+            echo(walk_words(walked))
         if task.mode == "demo":
             home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
-            click.echo(
-                f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000"
-            )
+            echo(f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000")
     if report.chain["broken"]:
         note(f"throughline: {report.chain['broken']} record(s) of the chain do not verify: see `throughline verify`")
         return 1

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from throughline.cli.options import Options, common
-from throughline.cli.screen import out_json, table
+from throughline.cli.screen import echo, out_json, table
 
 
 @click.command()
@@ -52,7 +52,7 @@ def experiments(options: Options) -> None:
         out_json({"experiments": rows})
         return
     if not rows:
-        click.echo("No experiment yet: run `throughline demo`, or `throughline backtest` on your own data.")
+        echo("No experiment yet: run `throughline demo`, or `throughline backtest` on your own data.")
         return
     head = ("", "experiment", "mode", "epoch", "last sealed day", "source", "seed", "parent")
     lines = [
@@ -68,5 +68,5 @@ def experiments(options: Options) -> None:
         )
         for row in rows
     ]
-    click.echo(table([head, *lines], left=range(8), indent=""))
-    click.echo("* the active experiment of its mode: the one that runs from the UI work on.")
+    echo(table([head, *lines], left=range(8), indent=""))
+    echo("* the active experiment of its mode: the one that runs from the UI work on.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from throughline.cli.options import Options, common
-from throughline.cli.screen import note, out_json
+from throughline.cli.screen import echo, note, out_json
 
 
 @click.group()
@@ -32,10 +32,10 @@ def show(options: Options, out: str | None) -> int:
     if options.json:
         out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": made, "file": out})
         return 0
-    click.echo(f"key {signer.key_id}, {'made now' if made else 'held'} at {place}")
+    echo(f"key {signer.key_id}, {'made now' if made else 'held'} at {place}")
     if isinstance(signer, FileSigner):
         note(f"Keep that file to yourself and out of the home's backups ({KEY_VARIABLE} names another place).")
-    click.echo(pem if out is None else f"Its public half is in {out}.", nl=out is not None)
+    echo(pem.rstrip("\n") if out is None else f"Its public half is in {out}.")
     return 0
 
 
@@ -62,10 +62,10 @@ def rotate(options: Options, command: str | None, public_key: str | None) -> int
     if options.json:
         out_json({"old_key_id": rotated.old_key_id, "key_id": rotated.new_key_id, "tree_size": rotated.tree_size})
         return 0
-    click.echo(f"The seal log was handed over from key {rotated.old_key_id} to key {rotated.new_key_id}.")
+    echo(f"The seal log was handed over from key {rotated.old_key_id} to key {rotated.new_key_id}.")
     if command is not None:
-        click.echo(f"Set {SIGNER_VARIABLE} and {PUBLIC_KEY_VARIABLE} to the new signer now.")
-    click.echo("Give the new public key to those who verify: `throughline key show --out FILE`.")
+        echo(f"Set {SIGNER_VARIABLE} and {PUBLIC_KEY_VARIABLE} to the new signer now.")
+    echo("Give the new public key to those who verify: `throughline key show --out FILE`.")
     return 0
 
 
@@ -85,7 +85,7 @@ def anchor(options: Options) -> int:
     if options.json:
         out_json({"anchor": proof.anchor.location, "strength": proof.strength, "events": events})
         return 0
-    click.echo(f"{events:,} events of the seal log are anchored at {proof.anchor.location} ({proof.strength}).")
+    echo(f"{events:,} events of the seal log are anchored at {proof.anchor.location} ({proof.strength}).")
     return 0
 
 

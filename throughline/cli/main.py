@@ -15,6 +15,7 @@ from throughline.cli.key import key
 from throughline.cli.models import canary, models, promote, rollback, train
 from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
+from throughline.cli.screen import echo
 from throughline.cli.trade import trade
 from throughline.cli.verify import verify
 from throughline.cli.walk_forward import walk_forward
@@ -73,5 +74,5 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _fail(sentence: str, code: int) -> int:
-    click.echo(f"throughline: {' '.join(sentence.split())}", err=True)
+    echo(f"throughline: {' '.join(sentence.split())}", err=True)
     return code

@@ -13,7 +13,7 @@ import click
 
 from throughline.cli import model_words
 from throughline.cli.options import Options, common
-from throughline.cli.screen import note, out_json
+from throughline.cli.screen import echo, note, out_json
 from throughline.errors import UnknownRecord
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def models(options: Options, id_: str | None, mode: str, experiment: str | None)
     if options.json:
         out_json(told)
     else:
-        click.echo(model_words.listing(told) if id_ is None else model_words.card(told))
+        echo(model_words.listing(told) if id_ is None else model_words.card(told))
     return 0
 
 
@@ -130,7 +130,7 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
     if options.json:
         out_json(told)
     else:
-        click.echo(model_words.canary(told))
+        echo(model_words.canary(told))
     return 0
 
 
@@ -181,7 +181,7 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
     if options.json:
         out_json(told)
     else:
-        click.echo(model_words.trained(told))
+        echo(model_words.trained(told))
     return 0 if made.passed else REFUSED
 
 
@@ -260,7 +260,7 @@ def _decide(
             }
         )
     else:
-        click.echo(f"{made.sentence[0].upper()}{made.sentence[1:]}.")
+        echo(f"{made.sentence[0].upper()}{made.sentence[1:]}.")
     return 0
 
 

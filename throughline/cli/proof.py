@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from throughline.cli.options import Options, common
-from throughline.cli.screen import out_json
+from throughline.cli.screen import echo, out_json
 
 
 @click.command()
@@ -50,9 +50,9 @@ def proof(options: Options, id_: str, out: str | None) -> int:
         told_out = {"file": str(path), "asked": str(asked), "records": records, "bytes": size, "left_out": left_out}
         out_json({**told_out, "checked": known is not None})
         return 0
-    click.echo(f"{path}: {records} records, {size:,} bytes.")
+    echo(f"{path}: {records} records, {size:,} bytes.")
     for table, key in made.left_out:
-        click.echo(f"  not in it, because not in the seal log yet: {table} {key}")
-    click.echo(f"Check it anywhere: throughline verify --proof {path} --key KEYFILE")
-    click.echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")
+        echo(f"  not in it, because not in the seal log yet: {table} {key}")
+    echo(f"Check it anywhere: throughline verify --proof {path} --key KEYFILE")
+    echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")
     return 0

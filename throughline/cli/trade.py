@@ -11,7 +11,7 @@ import click
 from throughline.cli.dossier_words import parts
 from throughline.cli.options import Options, common
 from throughline.cli.record_words import TITLES, describe
-from throughline.cli.screen import note, out_json
+from throughline.cli.screen import echo, echo_line, note, out_json
 
 
 @click.command()
@@ -44,32 +44,32 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
     if options.json:
         out_json(dossier.as_json())
         return 0 if dossier.ok else 1
-    click.echo(f"{story.asked} is in {story.found_in}, experiment {story.experiment[:12]}")
+    echo(f"{story.asked} is in {story.found_in}, experiment {story.experiment[:12]}")
     if story.candidate and story.candidate != story.asked:
-        click.echo(f"candidate {story.candidate}")
+        echo(f"candidate {story.candidate}")
     _print_data(story.data)
     for step in story.steps:
-        click.echo(f"\n{TITLES[step.table]}  {'OK' if step.ok else 'BROKEN'}")
-        click.echo(f"  {step.uuid}  day {step.partition}  sha256 {step.content_hash[:16]}...")
+        echo(f"\n{TITLES[step.table]}  {'OK' if step.ok else 'BROKEN'}")
+        echo(f"  {step.uuid}  day {step.partition}  sha256 {step.content_hash[:16]}...")
         if step.supersedes:
-            click.echo(f"  corrects {step.supersedes}")
+            echo(f"  corrects {step.supersedes}")
         if step.seal is not None and step.seal.waiting:
-            click.echo(f"  its day is not sealed yet: a run has to reach {step.seal.asset} of {step.seal.partition}")
+            echo(f"  its day is not sealed yet: a run has to reach {step.seal.asset} of {step.seal.partition}")
         for problem in step.problems:
-            click.echo(f"  BROKEN: {problem}")
+            echo_line(f"  BROKEN: {problem}")
         for line in describe(step.table, step.body):
-            click.echo(f"  {line}")
+            echo_line(f"  {line}")
     for title, held, lines in parts(dossier):
-        click.echo(f"\n{title}{'' if held is None else '  OK' if held else '  BROKEN'}")
+        echo(f"\n{title}{'' if held is None else '  OK' if held else '  BROKEN'}")
         for line in lines:
-            click.echo(f"  {line}")
+            echo_line(f"  {line}")
     steps = (*story.steps, *dossier.states)
     for step in dossier.states:
         for problem in step.problems:
-            click.echo(f"\nPortfolio state of {step.partition}  BROKEN\n  {step.uuid}\n  BROKEN: {problem}")
+            echo(f"\nPortfolio state of {step.partition}  BROKEN\n  {step.uuid}\n  BROKEN: {problem}")
     broken = sum(not step.ok for step in steps)
     tail = "nothing in it has been changed" if dossier.ok else f"{broken} of them BROKEN"
-    click.echo(f"\n{len(steps)} records recomputed: {tail}.")
+    echo(f"\n{len(steps)} records recomputed: {tail}.")
     return 0 if dossier.ok else 1
 
 
@@ -79,7 +79,7 @@ def _print_data(data: Mapping[str, tuple[str, bool | None]]) -> None:
     wrong = [day for day, (_, held) in data.items() if held is False]
     before = sum(held is None for _, held in data.values())
     days = list(data)
-    click.echo(f"\nData read  {'BROKEN' if wrong else 'OK'}")
-    click.echo(f"  market bars of {days[0]} to {days[-1]} ({len(days)} days, {before} of them before the epoch)")
+    echo(f"\nData read  {'BROKEN' if wrong else 'OK'}")
+    echo(f"  market bars of {days[0]} to {days[-1]} ({len(days)} days, {before} of them before the epoch)")
     for day in wrong:
-        click.echo(f"  BROKEN: bars of {day} have another seal than the records name")
+        echo(f"  BROKEN: bars of {day} have another seal than the records name")

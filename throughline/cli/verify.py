@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from throughline.cli.options import Options, common
-from throughline.cli.screen import Bar, out_json
+from throughline.cli.screen import Bar, echo, echo_line, out_json
 
 if TYPE_CHECKING:
     from throughline.proof.audit import AuditResult
@@ -62,11 +61,11 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         out_json(({} if result is None else result.as_json()) | told | {"proof": held})
         return 0 if ok else 1
     for finding in findings[:_SHOWN]:
-        click.echo(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
+        echo_line(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
     if len(findings) > _SHOWN:
-        click.echo(f"... and {len(findings) - _SHOWN:,} more (all of them with --json)")
+        echo(f"... and {len(findings) - _SHOWN:,} more (all of them with --json)")
     if result is None or log is None:
-        click.echo(f"Nothing else can be checked: {len(findings):,} finding(s).", err=True)
+        echo(f"Nothing else can be checked: {len(findings):,} finding(s).", err=True)
         return 1
     days = sum(len(held) for assets in result.seals.values() for held in assets.values())
     summary = f"{result.rows:,} rows and {days:,} seals of {len(result.seals)} experiment(s) recomputed"
@@ -74,10 +73,10 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         summary += f"; {result.pending:,} of the rows wait for their seal (a run was stopped in between)"
     _print_log(log, proof)
     if ok:
-        click.echo(f"{summary}: nothing has been changed.")
+        echo(f"{summary}: nothing has been changed.")
         return 0
     broken = len({(item.table, item.row) for item in findings})
-    click.echo(f"{summary}: {len(findings):,} finding(s) on {broken:,} row(s).", err=True)
+    echo(f"{summary}: {len(findings):,} finding(s) on {broken:,} row(s).", err=True)
     return 1
 
 
@@ -85,22 +84,20 @@ def _print_log(log: AuditResult, proof: Proof) -> None:
     from throughline.proof.threat import CANNOT_FIND, FINDS
 
     if log.tree_size:
-        click.echo(
-            f"Seal log: {log.tree_size:,} events, {log.anchored_size:,} of them anchored at {proof.anchor.location}"
-        )
+        echo(f"Seal log: {log.tree_size:,} events, {log.anchored_size:,} of them anchored at {proof.anchor.location}")
     else:
-        click.echo("Seal log: empty; nothing is anchored")
+        echo("Seal log: empty; nothing is anchored")
     if log.anchored_at is not None:
-        click.echo(f"  anchor: {log.strength}; its newest head is {_age(proof.clock.now() - log.anchored_at)} old")
+        echo(f"  anchor: {log.strength}; its newest head is {_age(proof.clock.now() - log.anchored_at)} old")
     else:
-        click.echo(f"  anchor: {log.strength}; it holds no head yet")
-    click.echo(f"  not anchored yet: {log.unanchored_rows:,} row(s) and seal(s)")
+        echo(f"  anchor: {log.strength}; it holds no head yet")
+    echo(f"  not anchored yet: {log.unanchored_rows:,} row(s) and seal(s)")
     if log.key_id is not None:
-        click.echo(f"  signatures: checked with key {log.key_id}")
+        echo(f"  signatures: checked with key {log.key_id}")
     else:
-        click.echo("  signatures: NOT checked, there is no signing key on this machine; give the public key with --key")
-    click.echo(f"  this finds: {FINDS}")
-    click.echo(f"  this cannot find: {CANNOT_FIND}")
+        echo("  signatures: NOT checked, there is no signing key on this machine; give the public key with --key")
+    echo(f"  this finds: {FINDS}")
+    echo(f"  this cannot find: {CANNOT_FIND}")
 
 
 def _age(time: timedelta) -> str:
@@ -116,7 +113,9 @@ def _age(time: timedelta) -> str:
 def _verify_file(options: Options, file: str, key: str | None) -> int:
     """Check a proof file with a public key and nothing else."""
     from throughline.errors import SettingsError
-    from throughline.proof.check import check_proof
+    from throughline.proof.check import ProofCheck, check_proof
+    from throughline.proof.errors import ProofError
+    from throughline.proof.files import read_proof_file
     from throughline.proof.keys import load_public_key
 
     if key is None:
@@ -125,21 +124,18 @@ def _verify_file(options: Options, file: str, key: str | None) -> int:
         )
     trusted = load_public_key(key)
     try:
-        data: Any = json.loads(Path(file).read_bytes())
-    except OSError as error:
-        raise SettingsError(f"the proof {file} cannot be read ({error.strerror}): give the file's path") from None
-    except (ValueError, RecursionError):
-        data = None
-    told = check_proof(data, trusted)
+        told = check_proof(read_proof_file(Path(file)), trusted)
+    except ProofError as error:
+        told = ProofCheck(False, (str(error),), ())
     if options.json:
         out_json(told.as_json())
         return 0 if told.ok else 1
     for line in told.lines:
-        click.echo(line)
+        echo_line(line)
     for problem in told.problems:
-        click.echo(f"BROKEN  {file}: {problem}")
+        echo_line(f"BROKEN  {file}: {problem}")
     if told.ok:
-        click.echo("The proof holds. It does not say that nothing else was recorded, or that no correction followed.")
+        echo("The proof holds. It does not say that nothing else was recorded, or that no correction followed.")
         return 0
-    click.echo("The proof does not hold.", err=True)
+    echo("The proof does not hold.", err=True)
     return 1

@@ -20,7 +20,7 @@ from throughline.errors import SettingsError
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 
 MODES = ("demo", "backtest")
-_DECISION_PACKAGES = ("features", "flow", "learning", "market", "signals", "strategy", "trading")
+_DECISION_PACKAGES = ("features", "flow", "learning", "market", "signals", "strategy", "tracking", "trading")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Experiment:
 
 
 def decision_code_hash(package: Path | None = None) -> str:
-    """Return the hash of the files that decide: market, signals, strategy, trading, features, learning and flow.
+    """Return the hash of the files that decide: market, signals, strategy, trading, features, learning and flow, and of
+    tracking, which decides how a record is written (its version, hash and UUID).
 
     Not the git commit: documentation does not fork experiments. The flow is among them because it hands the engine
     its bars and sizes: with other files there, the same experiment could give other records.

@@ -24,6 +24,7 @@ from throughline.proof.keys import key_id
 from throughline.proof.prove import FORMAT, followed_links
 from throughline.tracking.layout import TABLE_ASSET
 from throughline.tracking.records import KINDS, body_hash, expected_uuid
+from throughline.tracking.versions import version_problem
 
 _PARTS = {"format", "asked", "records", "events", "head"}
 _PLACES = ({"table", "body", "event", "index", "path"}, {"table", "body", "event"})
@@ -138,6 +139,9 @@ def _records(listed: Any, events: Mapping[int, Event]) -> dict[str, _Record]:
         table, body = item["table"], item["body"]
         canonical = canonical_bytes(body)
         told = json.loads(canonical)
+        unknown = version_problem(table, told)
+        if unknown is not None:
+            raise _Wrong(f"a record of {table} cannot be checked: {unknown}")
         digest, uuid = body_hash(table, canonical), str(expected_uuid(table, told))
         event = events.get(item["event"]) if type(item["event"]) is int else None
         if event is None:

@@ -1,0 +1,1 @@
+"""Homes of earlier releases, as those releases wrote them, and what reads them in tests."""
