@@ -6,15 +6,29 @@ dates, seeds of a run (they are arguments of the command) and secrets. Every val
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from throughline.errors import SettingsError
+from throughline.setting_errors import setting_error
+from throughline.toml_file import read_toml
 
 OnMissing = Literal["reject", "admit_flagged"]
+
+
+STRATEGY = "high_volatility_low_cap"
+"""The name of the strategy that the code has. Records carry it as who decided, so it is the code's and no label."""
+RETIRED = {"strategy.name": f"is no setting any more: the name is the code's own, '{STRATEGY}'; remove the line"}
+LONGEST_HOURS = 8_784
+"""A year with its leap day: no window, hold or pause is longer. Signals of longer windows would need years of warm-up,
+and hours beyond 2**53 / 3,600,000 cannot be told in exact milliseconds."""
+LARGEST_USD = 1e15
+"""A quadrillion USD: beyond every market. Larger amounts are typing errors and do not fit the records' 20 digits."""
+
+Hours = Annotated[int, Field(ge=0, le=LONGEST_HOURS)]
+Ratio = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""A fraction, factor or figure without unit. A million bounds it: a hundred million percent."""
 
 
 class _Frozen(BaseModel):
@@ -25,8 +39,8 @@ class RangeFilter(_Frozen):
     """Admit values in [minimum, maximum]; either end may be open (None)."""
 
     enabled: bool = True
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | None = Field(default=None, ge=-LARGEST_USD, le=LARGEST_USD)
+    maximum: float | None = Field(default=None, ge=-LARGEST_USD, le=LARGEST_USD)
     on_missing: OnMissing = "reject"
 
     @model_validator(mode="after")
@@ -44,16 +58,15 @@ class StrategySettings(_Frozen):
     sentiment in [0, 1].
     """
 
-    name: str = "high_volatility_low_cap"
     market_cap: RangeFilter = RangeFilter(minimum=100_000.0, maximum=50_000_000.0)
     volume_24h: RangeFilter = RangeFilter(minimum=100_000.0)
     volatility: RangeFilter = RangeFilter(minimum=0.02)
     rug_risk: RangeFilter = RangeFilter(maximum=0.6, on_missing="admit_flagged")
     sentiment: RangeFilter = RangeFilter(enabled=False, minimum=0.3, on_missing="admit_flagged")
-    momentum_minimum: float = Field(default=0.10, gt=0)
-    momentum_window_hours: int = Field(default=24, gt=0)
-    volatility_window_hours: int = Field(default=72, gt=0)
-    rearm_hours: int = Field(default=6, ge=0)
+    momentum_minimum: float = Field(default=0.10, gt=0, le=1_000)
+    momentum_window_hours: Hours = Field(default=24, gt=0)
+    volatility_window_hours: Hours = Field(default=72, gt=0)
+    rearm_hours: Hours = 6
     emergency_rug_risk: float = Field(default=0.85, gt=0, le=1)
 
 
@@ -66,12 +79,12 @@ class SizingSettings(_Frozen):
     small: the wish, scaling, the volume limit of its bar, or the cash.
     """
 
-    small_fund_usd: float = Field(default=10_000.0, gt=0)
+    small_fund_usd: float = Field(default=10_000.0, gt=0, le=LARGEST_USD)
     max_positions: int = Field(default=5, ge=1, le=100)
-    target_volatility: float = Field(default=0.10, gt=0)
+    target_volatility: float = Field(default=0.10, gt=0, le=1_000)
     max_volume_share: float = Field(default=0.01, gt=0, le=1)
-    minimum_position_usd: float = Field(default=10.0, gt=0)
-    shadow_reference_usd: float = Field(default=500.0, gt=0)
+    minimum_position_usd: float = Field(default=10.0, gt=0, le=LARGEST_USD)
+    shadow_reference_usd: float = Field(default=500.0, gt=0, le=LARGEST_USD)
 
 
 class ExitSettings(_Frozen):
@@ -83,11 +96,11 @@ class ExitSettings(_Frozen):
     """
 
     stop_loss: float = Field(default=0.15, gt=0, lt=1)
-    take_profit: float = Field(default=0.30, gt=0)
-    max_hold_hours: int = Field(default=48, gt=0)
-    halt_hours: int = Field(default=24, gt=0)
-    doubtful_jump: float = Field(default=1.5, gt=1)
-    doubtful_close_jump: float = Field(default=5.0, gt=1)
+    take_profit: float = Field(default=0.30, gt=0, le=1_000)
+    max_hold_hours: Hours = Field(default=48, gt=0)
+    halt_hours: Hours = Field(default=24, gt=0)
+    doubtful_jump: float = Field(default=1.5, gt=1, le=1e6)
+    doubtful_close_jump: float = Field(default=5.0, gt=1, le=1e6)
 
 
 class CostSettings(_Frozen):
@@ -95,7 +108,7 @@ class CostSettings(_Frozen):
 
     fee: float = Field(default=0.001, ge=0, lt=0.1)
     half_spread: float = Field(default=0.001, ge=0, lt=0.1)
-    impact_coefficient: float = Field(default=1.0, ge=0)
+    impact_coefficient: float = Field(default=1.0, ge=0, le=1_000)
     impact_floor: float = Field(default=0.001, ge=0, lt=0.1)
     max_participation: float = Field(default=0.05, gt=0, le=1)
     halted_recovery: float = Field(default=0.5, ge=0, le=1)
@@ -137,16 +150,16 @@ class CanarySettings(_Frozen):
     gain_cap: float = Field(default=0.35, gt=0, le=1, validation_alias=AliasChoices("gain_cap", "clip"))
     margin: float = Field(default=0.005, gt=0, lt=0.35)
     tail_margin: float = Field(default=0.02, ge=0, lt=1)
-    minimum_hours: int = Field(default=48, ge=0)
-    minimum_pairs: int = Field(default=50, ge=1)
-    minimum_trades: int = Field(default=5, ge=0)
-    limit_days: int = Field(default=90, ge=1)
-    max_drawdown: float = Field(default=1.5, gt=0)
-    max_loss_streak: int = Field(default=12, ge=1)
+    minimum_hours: Hours = 48
+    minimum_pairs: int = Field(default=50, ge=1, le=1_000_000)
+    minimum_trades: int = Field(default=5, ge=0, le=1_000_000)
+    limit_days: int = Field(default=90, ge=1, le=3_660)
+    max_drawdown: float = Field(default=1.5, gt=0, le=1_000)
+    max_loss_streak: int = Field(default=12, ge=1, le=1_000_000)
     max_error_share: float = Field(default=0.01, ge=0, le=1)
     max_incomplete_share: float = Field(default=0.20, ge=0, le=1)
     incomplete_above: float = Field(default=0.60, ge=0, le=1)
-    max_latency_ms: int = Field(default=90_000_000, gt=0)
+    max_latency_ms: int = Field(default=90_000_000, gt=0, le=LONGEST_HOURS * 3_600_000)
 
 
 class LearningSettings(_Frozen):
@@ -164,25 +177,25 @@ class LearningSettings(_Frozen):
     """
 
     retrain: Literal["monthly", "weekly", "never"] = "monthly"
-    window_days: int | None = Field(default=None, ge=30)
+    window_days: int | None = Field(default=None, ge=30, le=36_600)
     holdout_share: float = Field(default=0.20, gt=0, lt=0.5)
     folds: int = Field(default=5, ge=2, le=20)
-    embargo_hours: int = Field(default=24, ge=0)
-    selected_features: int = Field(default=20, ge=1)
-    minimum_labels: int = Field(default=1_000, ge=50)
-    minimum_days: int = Field(default=30, ge=2)
-    minimum_effective: float = Field(default=200.0, ge=10)
-    r2_minimum: float = 0.0
-    brier_skill_minimum: float = 0.0
-    max_calibration_error: float = Field(default=0.10, gt=0)
-    pr_auc_lift_minimum: float = 0.0
-    log_growth_minimum: float = 0.0
-    max_fold_spread: float = Field(default=2.0, gt=0)
-    improvement_minimum: float = 0.0
+    embargo_hours: Hours = 24
+    selected_features: int = Field(default=20, ge=1, le=10_000)
+    minimum_labels: int = Field(default=1_000, ge=50, le=100_000_000)
+    minimum_days: int = Field(default=30, ge=2, le=36_600)
+    minimum_effective: float = Field(default=200.0, ge=10, le=1e8)
+    r2_minimum: Ratio = 0.0
+    brier_skill_minimum: Ratio = 0.0
+    max_calibration_error: float = Field(default=0.10, gt=0, le=1)
+    pr_auc_lift_minimum: Ratio = 0.0
+    log_growth_minimum: Ratio = 0.0
+    max_fold_spread: Ratio = Field(default=2.0, gt=0)
+    improvement_minimum: Ratio = 0.0
     deflated_sharpe_minimum: float = Field(default=0.95, gt=0, lt=1)
     max_pbo: float = Field(default=0.20, ge=0, le=1)
-    minimum_trials: int = Field(default=10, ge=2)
-    holdout_harm: float = Field(default=0.0, ge=0)
+    minimum_trials: int = Field(default=10, ge=2, le=1_000_000)
+    holdout_harm: Ratio = Field(default=0.0, ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
 
@@ -206,15 +219,8 @@ def load_configuration(path: Path | None) -> Configuration:
     """Read a TOML configuration; None gives the defaults. Raises SettingsError that names file and key."""
     if path is None:
         return Configuration()
+    raw = read_toml(path, "configuration file")
     try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(f"{path}: there is no such configuration file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML ({error})") from error
-    try:
-        return Configuration.model_validate(raw)
+        return Configuration.model_validate(raw, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{path}: setting '{key}': {first['msg']} (got {first['input']!r})") from error
+        raise setting_error(path, Configuration, error, RETIRED) from None

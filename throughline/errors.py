@@ -5,6 +5,47 @@ Every error that leaves the package derives from `ThroughlineError`; commands pr
 
 from __future__ import annotations
 
+import unicodedata
+
+SHOWN = 60
+"""Characters of a foreign text that a message shows at most."""
+
+
+def shown(value: object, limit: int = SHOWN) -> str:
+    """Return a value of a user's file or setting as a message may print it: short, on one line, printable.
+
+    Texts stand in single quotes. Whatever a terminal could obey or hide (control, format, bidi and private characters,
+    line separators, spaces other than U+0020) is written as <U+001B>; a long text is cut, with its length.
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    safe = printable(text[:limit])
+    if len(text) > limit:
+        return f"'{safe}...' ({len(text):,} characters)" if isinstance(value, str) else f"{safe}..."
+    return f"'{safe}'" if isinstance(value, str) else safe
+
+
+def printable(text: str) -> str:
+    """Return `text` with every character that is not plainly visible written as <U+XXXX>."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"<U+{ord(char):04X}>" if _hidden(char) else char for char in text)
+
+
+def _hidden(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category[0] == "C" or category in ("Zl", "Zp") or (category == "Zs" and char != " ")
+
 
 class ThroughlineError(Exception):
     """Base of all errors with a message fit for a person."""

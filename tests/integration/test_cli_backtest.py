@@ -274,6 +274,40 @@ def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell)
     assert len(err.splitlines()) == 1
 
 
+def test_a_filter_that_must_remove_everything_is_said_first_and_before_every_figure(shell: Shell) -> None:
+    outside = shell.folder.parent / "elsewhere"
+    outside.mkdir()
+    (shell.folder / "bars.csv").rename(outside / "bars.csv")
+    description = DESCRIPTION.split("[references")[0].replace("my-coins", "no-caps")
+    (shell.folder / "archive.toml").write_text(description.replace("bars.csv", "../elsewhere/bars.csv"))
+    code, _, err = shell(*shell.backtest(START))
+    assert code == 1
+    assert "outside the folder given with --data" in err
+    also = ("--data-also", str(outside))
+    code, out, err = shell(*shell.backtest(START, START, *also))
+    assert code == 0, err
+    for line in (err.splitlines()[0], out.split("\n\n")[1]):
+        assert "the filter 'market_cap' removes every instrument" in line
+        assert "the archive 'no-caps' has no market cap" in line
+        assert "[strategy.market_cap] enabled = false" in line
+    told = shell.json(*shell.backtest(START, START, *also))
+    assert len(told["warnings"]) == 1
+    (shell.folder / "c.toml").write_text("[strategy.market_cap]\nenabled = false\n")
+    told = shell.json(*shell.backtest(START, START, *also, "--config", str(shell.folder / "c.toml")))
+    assert told["warnings"] == []
+
+
+def test_two_data_sets_of_one_layout_are_two_experiments_and_no_revision(shell: Shell) -> None:
+    ids = {}
+    for name, lines in (("first", csv_lines()), ("second", csv_lines().replace(",1", ",2"))):
+        (shell.folder / "archive.toml").write_text(DESCRIPTION.replace("my-coins", name))
+        (shell.folder / "bars.csv").write_text(lines)
+        told = shell.json(*shell.backtest(START), "--allow-blocked")
+        assert told["revision"] is None
+        ids[name] = told["experiment"]
+    assert len(set(ids.values())) == 2
+
+
 def uuids(database: Database, experiment: str) -> dict[str, str]:
     """A UUID of every kind of record, of one chain of the experiment that has an outcome."""
     with database.engine("reader").connect() as connection:

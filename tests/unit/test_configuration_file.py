@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -43,7 +45,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "words"),
     [
-        ("[exits]\nstop_los = 0.1\n", "exits.stop_los", "Extra inputs"),
+        ("[exits]\nstop_los = 0.1\n", "exits.stop_los", "did you mean 'exits.stop_loss'?"),
         ("[exits]\nstop_loss = 1.5\n", "exits.stop_loss", "less than 1"),
         ("[exits]\nstop_loss = nan\n", "exits.stop_loss", "finite"),
         ("[costs]\nfee = -0.1\n", "costs.fee", "greater than or equal to 0"),
@@ -91,3 +93,91 @@ def test_a_canary_of_an_older_configuration_keeps_its_cap_under_the_new_name(tmp
     file.write_text("[canary]\nclip = 0.5\ngain_cap = 0.4\n")
     with pytest.raises(SettingsError, match="canary"):
         load_configuration(file)
+
+
+def _numbers(table: dict[str, Any], where: str = "") -> Iterator[tuple[str, type]]:
+    for name, value in table.items():
+        key = f"{where}.{name}" if where else name
+        if isinstance(value, dict):
+            yield from _numbers(value, key)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield key, type(value)
+
+
+def _line(key: str, value: str) -> str:
+    table, _, name = key.rpartition(".")
+    return f"[{table}]\n{name} = {value}\n" if table else f"{name} = {value}\n"
+
+
+NUMBERS = [
+    *_numbers(Configuration().model_dump()),
+    ("strategy.market_cap.maximum", float),
+    ("learning.window_days", int),
+]
+
+
+@pytest.mark.parametrize(("key", "kind"), NUMBERS)
+def test_every_number_has_an_upper_and_a_lower_bound(tmp_path: Path, key: str, kind: type) -> None:
+    for value in ("1e308", "-1e308", str(10**18), str(-(10**18)), "0x" + "f" * 400):
+        if kind is int and "e" in value:
+            continue
+        with pytest.raises(SettingsError, match=f"setting '{key}' must be") as caught:
+            load_configuration(_written(tmp_path, _line(key, value)))
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(("key", "kind"), NUMBERS)
+def test_a_number_written_as_a_text_is_refused(tmp_path: Path, key: str, kind: type) -> None:
+    with pytest.raises(SettingsError, match=f"setting '{key}' must be a"):
+        load_configuration(_written(tmp_path, _line(key, '"1"')))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[exits]\nstop_los = 0.1\n", "did you mean 'exits.stop_loss'?"),
+        ("stop_loss = 0.1\n", "did you mean 'exits.stop_loss'?"),
+        ("[strategy]\nstop_loss = 0.1\n", "did you mean 'exits.stop_loss'?"),
+        ("[strategy.marketcap]\nenabled = false\n", "did you mean 'strategy.market_cap'?"),
+        ("[strategy.market_cap]\nenabeld = false\n", "did you mean 'strategy.market_cap.enabled'?"),
+        ("[sentiment]\nenabled = false\n", "did you mean 'strategy.sentiment'?"),
+        ("[zzz]\nx = 1\n", "the settings at the top are strategy, sizing"),
+        ('[strategy]\nname = "my label"\n', "the name is the code's own, 'high_volatility_low_cap'; remove the line"),
+        ('[strategy]\n"\\u001b[31m" = 1\n', "<U+001B>"),
+        ('"' + "x" * 5000 + '" = 1\n', "does not exist"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_refused_with_the_one_that_was_meant(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_configuration(_written(tmp_path, text))
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+        (b"a = " + b"9" * 5000, "thousands of digits"),
+        (b"a = 1\na = 2\n", "a second time"),
+        (b"[exits]\nstop_loss = 0,1\n", "line 2, column 14"),
+        (b'a = "\0"\n', "line 1, column 6"),
+        (b"\n\nx = '\xff'\n", "line 3 is not UTF-8"),
+        (b"#" * 2_000_000, "larger than 1 MB"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_one_sentence_with_its_line(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load_configuration(path)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_folder_in_the_place_of_a_configuration_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is a folder"):
+        load_configuration(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from throughline.experiment.identity import (
     make_experiment,
 )
 from throughline.experiment.providers import make_provider
+from throughline.identity import canonical_bytes
 
 DAY = date(2021, 2, 1)
 
@@ -71,10 +73,8 @@ def test_every_single_setting_is_in_the_identity(section: str) -> None:
     for name, value in base[section].items():
         if isinstance(value, dict):
             changed: Any = value | {"enabled": not value["enabled"]}
-        elif isinstance(value, str):
-            changed = value + "x"
         else:
-            changed = value * 0.5 if isinstance(value, float) and value else value + 1
+            changed = value * 0.9 if isinstance(value, float) and value else value + 1
         told = base | {section: base[section] | {name: changed}}
         seen.add(_made(configuration=Configuration.model_validate(told)).id)
     assert len(seen) == 1 + len(base[section])
@@ -139,3 +139,20 @@ def test_a_provider_needs_its_inputs_and_a_mode_that_has_one() -> None:
         make_provider("backtest", {"archive": "x.toml"}, SystemClock())
     with pytest.raises(SettingsError, match="mode 'live' has no market data provider"):
         make_provider("live", {}, SystemClock())
+
+
+def test_an_experiment_recorded_with_a_label_as_its_strategy_reads_back_without_it() -> None:
+    body = json.loads(_made().body)
+    body["configuration"]["strategy"]["name"] = "my own label"
+    old = canonical_bytes(body)
+    again = from_body(old)
+    assert again.body == old
+    assert again.id != _made().id
+    assert again.configuration == _made().configuration
+
+
+def test_an_experiment_recorded_with_settings_beyond_today_s_bounds_is_one_sentence() -> None:
+    body = json.loads(_made().body)
+    body["configuration"]["exits"]["max_hold_hours"] = 10**12
+    with pytest.raises(SettingsError, match=r"experiment [0-9a-f]{12}: setting 'exits.max_hold_hours' must be less"):
+        from_body(canonical_bytes(body))

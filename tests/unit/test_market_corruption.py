@@ -186,8 +186,9 @@ def test_an_archive_in_which_nothing_is_believed_says_which_row_broke_which_rule
     with pytest.raises(ArchiveError) as caught:
         make(tmp_path, HEADER + bar(0, "-1,2,0.5,1,1") + bar(1, "0,2,0.5,1,1")).load(START, END)
     assert str(caught.value) == (
-        f"{tmp_path / 'bars.csv'}: none of its 2 rows is believed; the first one, BTC at 2021-01-01T00:00:00.000000Z, "
-        "broke the rule non_positive_price (a price is zero or negative): open=-1 high=2 low=0.5 close=1 volume=1"
+        f"{tmp_path / 'bars.csv'}: row 1: none of the 2 rows is believed; this one, 'BTC' stamped "
+        "2021-01-01T00:00:00.000000Z, broke the rule non_positive_price (a price is zero or negative): open=-1 high=2 "
+        "low=0.5 close=1 volume=1; mend the columns, the interval, or stamp in the description"
     )
     with pytest.raises(ArchiveError, match="none of its 2 rows is a bar in which anybody traded"):
         make(tmp_path, HEADER + bar(0, ",,,,") + bar(1, "2,2,2,2,0")).load(START, END)

@@ -85,6 +85,9 @@ def edited(changes: dict[str, Any]) -> dict[str, Any]:
         ({"bars/instrument_from_file_name": True}, ["bars.instrument", "not both"]),
         ({"bars/file": "bars.xlsx"}, ["bars.file", "xlsx"]),
         ({"bars/delimiter": ";;"}, ["bars.delimiter", "one character"]),
+        ({"assumptions": ["fine", "\x1b[31mred"]}, ["assumptions", "U+001B"]),
+        ({"name": "x\u202ey"}, ["name", "U+202E"]),
+        ({"bars/close": "c\x07"}, ["bars.close", "U+0007"]),
         ({"bars/only": "BTC"}, ["bars.only", "list"]),
         ({"name": None}, ["name", "missing"]),
         ({"name": 7}, ["name", "text"]),
@@ -96,6 +99,10 @@ def edited(changes: dict[str, Any]) -> dict[str, Any]:
         ({"references/market_cap/known": "whenever"}, ["references.market_cap.known", "stamp"]),
         ({"references/market_cap/known_column": "seen"}, ["references.market_cap.known", "exclude"]),
         ({"references/market_cap/file": None}, ["references.market_cap.map", "table of its own"]),
+        ({"references/market_cpa": {"value": "c", "known": "close"}}, ["references.market_cpa", "'market_cap'"]),
+        ({"references/volume_24": {"value": "c", "known": "close"}}, ["references.volume_24", "'volume_24h'"]),
+        ({"references/market_cap/max_age": "99999999d"}, ["references.market_cap.max_age", "hundred years"]),
+        ({"references/market_cap/known": "stamp+999999999999d"}, ["references.market_cap.known", "delay"]),
         ({"references/Cap": {"value": "c", "known": "close"}}, ["references.Cap", "lower-case"]),
         ({"cleaning": {"jump_up_factor": float("nan")}}, ["cleaning.jump_up_factor", "number"]),
     ],
@@ -129,16 +136,17 @@ def source(changes: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "yours"},
         {"bars/file": "elsewhere/bars.parquet"},
         {"references/market_cap/file": "x.parquet"},
         {"references/market_cap/map/file": "y.csv"},
         {"assumptions": ["one"]},
         {"bars/delimiter": ";"},
+        {"bars/encoding": "latin-1"},
+        {"bars/skip_lines": 2},
         {"cleaning": {"stale_bars": 24}},
     ],
 )
-def test_files_names_and_defaults_written_out_are_not_part_of_the_identity(changes: dict[str, Any]) -> None:
+def test_files_their_format_and_defaults_written_out_are_not_part_of_the_identity(changes: dict[str, Any]) -> None:
     assert source(changes) == source({})
 
 
@@ -151,6 +159,12 @@ def test_files_names_and_defaults_written_out_are_not_part_of_the_identity(chang
         {"bars/close": "o"},
         {"bars/only": ["BTC"]},
         {"benchmark": "ETH"},
+        {"name": "yours"},
+        {"bars/columns": ["coin", "t"]},
+        {"bars/decimal": ","},
+        {"bars/thousands": " "},
+        {"bars/time_unit": "unix"},
+        {"bars/close": 5},
         {"availability": "observed"},
         {"attrition_per_48h": 0.001},
         {"references/market_cap/known": "stamp"},
@@ -161,12 +175,12 @@ def test_files_names_and_defaults_written_out_are_not_part_of_the_identity(chang
         {"cleaning": {"stale_bars": 25}},
     ],
 )
-def test_columns_units_availability_and_rules_are_the_identity(changes: dict[str, Any]) -> None:
+def test_the_name_columns_units_availability_and_rules_are_the_identity(changes: dict[str, Any]) -> None:
     assert source(changes) != source({})
 
 
 def test_the_identity_of_a_description_is_pinned() -> None:
-    assert source({}) == "9687ad9b7403c43a15fe323d9778b877c5e35cf486d28bf8383ec1f774f569d2"
+    assert source({}) == "dc6715b6a953c6f7e243a7b29ae10cd5e64ead2b86964144c1940e90b7c5877b"
 
 
 @pytest.mark.parametrize("name", ["coinmarketcap-2018", "binance-hourly-2021", "binance-closes-2022"])

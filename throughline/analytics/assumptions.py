@@ -46,6 +46,43 @@ def assumptions(
     return told
 
 
+def filters_without_data(source: SourceDescription, settings: Configuration) -> list[str]:
+    """Return one sentence per filter that must remove every instrument, because the source lacks what it looks at.
+
+    Each ends with the lines of configuration that switch the filter off.
+    """
+    return [
+        _removes_all(name, f"the archive '{source.name}' has no {_NAMES[name]}")
+        for name, inputs in _INPUTS.items()
+        if _rejects_missing(settings, name) and not inputs & source.capabilities
+    ]
+
+
+def filters_without_values(settings: Configuration, funnel: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one sentence per filter that removed every instrument it saw for want of a value. funnel: the sums."""
+    rows = {str(row["filter"]): row for row in funnel}
+    return [
+        _removes_all(name, f"not one instrument had a {_NAMES[name]} in these days")
+        for name in _INPUTS
+        if _rejects_missing(settings, name)
+        and name in rows
+        and int(rows[name]["seen"]) > 0
+        and int(rows[name]["seen"]) == int(rows[name]["removed"]) == int(rows[name]["missing"])
+    ]
+
+
+def _rejects_missing(settings: Configuration, name: str) -> bool:
+    rule = getattr(settings.strategy, name)
+    return bool(rule.enabled) and rule.on_missing == "reject"
+
+
+def _removes_all(name: str, cause: str) -> str:
+    return (
+        f"There can be no candidate: the filter '{name}' removes every instrument, because {cause}. Switch it off in "
+        f"the file given with --config: [strategy.{name}] enabled = false"
+    )
+
+
 def _absent(source: SourceDescription, settings: Configuration, funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     told = []
     missing = {str(row["filter"]): int(row["missing"]) for row in funnel}

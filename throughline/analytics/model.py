@@ -45,7 +45,8 @@ class Report:
     {trades: [{candidate, instrument, exit_time, realized_pnl_usd, pnl_low_usd, pnl_high_usd}], labels_left_out}.
     stopped: path -> the day from whose end on it could not pay the smallest position. minimum_position_usd: that
     size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
-    registries say of the experiment from its epoch to `end`, None where they were not read.
+    registries say of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
+    must stand before every figure: filters that remove every instrument for want of data.
     """
 
     experiment: str
@@ -77,6 +78,7 @@ class Report:
     tear_sheet: str | None = None
     registry: RegistryAnalytics | None = None
     data_notes: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     @property
     def returns(self) -> dict[str, float]:
@@ -118,4 +120,5 @@ class Report:
             "revision": dict(self.revision) if self.revision else None,
             "tear_sheet": self.tear_sheet,
             "registry": self.registry.as_json() if self.registry else None,
+            "warnings": list(self.warnings),
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from throughline.analytics.assumptions import assumptions
+from throughline.analytics.assumptions import assumptions, filters_without_data, filters_without_values
 from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
@@ -113,6 +113,8 @@ def build_report(
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
         registry=registry,
+        warnings=filters_without_data(provider.description, settings)
+        or filters_without_values(settings, told.funnel),
     )
 
 

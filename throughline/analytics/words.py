@@ -133,7 +133,7 @@ def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
 def warning_sentences(report: Report) -> list[str]:
     """Return what a reader must know before any figure of the report, one sentence each."""
     found = (sign_sentence(report), blocked_sentence(report), doubtful_sentence(report), stopped_sentence(report))
-    return [item for item in found if item]
+    return [*report.warnings, *(item for item in found if item)]
 
 
 BASELINE_HEADER = ("baseline", "return", "invested", "coins (fewest)")

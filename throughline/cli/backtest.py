@@ -53,11 +53,29 @@ class Day(click.ParamType[date]):
             self.fail(f"'{value}' is not a day: write it as 2021-01-31", param, ctx)
 
 
+data_also_option = click.option(
+    "--data-also",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A further folder that files of the archive may lie in. Repeatable.",
+)
+
+
+def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict[str, Any]:
+    """Return the inputs of a backtest (`throughline.experiment.providers`): absolute paths."""
+    inputs: dict[str, Any] = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    if data_also:
+        inputs["data_also"] = [str(folder.expanduser().resolve()) for folder in data_also]
+    return inputs
+
+
 @click.command()
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
 )
+@data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, costs, gates.")
@@ -70,6 +88,7 @@ def backtest(
     options: Options,
     archive: Path,
     data: Path,
+    data_also: tuple[Path, ...],
     start: date,
     end: date,
     config: Path | None,
@@ -81,7 +100,7 @@ def backtest(
     from throughline.configuration import load_configuration
     from throughline.experiment.providers import make_provider
 
-    inputs = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    inputs = archive_inputs(archive, data, data_also)
     configuration = load_configuration(config)
     provider = make_provider("backtest", inputs, SystemClock())
     require_inside(provider, start, end)
@@ -143,11 +162,14 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
 
 def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     """Run the task's days, verify and report them; return the exit code."""
+    from throughline.analytics.assumptions import filters_without_data
     from throughline.analytics.report import build_report
     from throughline.analytics.tearsheet import write_tear_sheet
     from throughline.analytics.words import revision_sentence
     from throughline.storage.queries import record_artifact
 
+    for sentence in filters_without_data(task.provider.description, task.configuration):
+        note(f"throughline: {sentence}", options.json)
     for sentence in task.provider.description.left_out:
         note(sentence, options.json)
     with options.open() as (database, artifacts):

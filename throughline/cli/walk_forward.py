@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from throughline.cli.backtest import SEED, Day, Task, flow_context, perform, require_inside
+from throughline.cli.backtest import (
+    SEED,
+    Day,
+    Task,
+    archive_inputs,
+    data_also_option,
+    flow_context,
+    perform,
+    require_inside,
+)
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
 
@@ -30,14 +39,13 @@ if TYPE_CHECKING:
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
 )
+@data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option(
     "--retrain",
     type=click.Choice(["monthly", "weekly", "never"]),
-    default="monthly",
-    show_default=True,
-    help="When a challenger is trained: on the first of the month, on Mondays.",
+    help="When a challenger is trained: on the first of the month, on Mondays. Default: learning.retrain, monthly.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, gates, models.")
 @click.option(
@@ -49,9 +57,10 @@ def walk_forward(
     options: Options,
     archive: Path,
     data: Path,
+    data_also: tuple[Path, ...],
     start: date,
     end: date,
-    retrain: Literal["monthly", "weekly", "never"],
+    retrain: Literal["monthly", "weekly", "never"] | None,
     config: Path | None,
     seed: int,
     allow_blocked: bool,
@@ -61,9 +70,9 @@ def walk_forward(
     from throughline.configuration import load_configuration
     from throughline.experiment.providers import make_provider
 
-    inputs = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    inputs = archive_inputs(archive, data, data_also)
     given = load_configuration(config)
-    learning = given.learning.model_copy(update={"retrain": retrain})
+    learning = given.learning if retrain is None else given.learning.model_copy(update={"retrain": retrain})
     configuration = given.model_copy(update={"model_policy": "gated", "learning": learning})
     provider = make_provider("backtest", inputs, SystemClock())
     require_inside(provider, start, end)

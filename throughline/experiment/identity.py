@@ -15,9 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from throughline.configuration import Configuration
+from pydantic import ValidationError
+
+from throughline.configuration import RETIRED, Configuration
 from throughline.errors import SettingsError
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
+from throughline.setting_errors import setting_error
 
 MODES = ("demo", "backtest")
 _DECISION_PACKAGES = ("features", "flow", "learning", "market", "signals", "strategy", "tracking", "trading")
@@ -130,13 +133,24 @@ def make_experiment(
 
 
 def from_body(body: bytes) -> Experiment:
-    """Return the experiment that `body` (canonical bytes) describes; its id is recomputed, not believed."""
+    """Return the experiment that `body` (canonical bytes) describes; its id is recomputed, not believed.
+
+    Raises:
+        SettingsError: its settings lie outside the bounds of this version.
+    """
     data = json.loads(body)
+    # Up to version 0.1 `strategy.name` was free text that decided nothing; the body keeps it, the settings do not.
+    data["configuration"]["strategy"].pop("name", None)
+    try:
+        configuration = Configuration.model_validate(data["configuration"], strict=False)
+    except ValidationError as error:
+        name = Path(f"experiment {content_hash('experiment', body)[:12]}")
+        raise setting_error(name, Configuration, error, RETIRED) from None
     return Experiment(
         id=content_hash("experiment", body),
         mode=data["mode"],
         epoch=date.fromisoformat(data["epoch"]),
-        configuration=Configuration.model_validate(data["configuration"], strict=False),
+        configuration=configuration,
         source_hash=data["source"],
         seed=data["seed"],
         code_hash=data["code_hash"],

@@ -17,7 +17,7 @@ def make_provider(mode: str, inputs: Mapping[str, Any], clock: Clock) -> MarketD
     Args:
         mode: 'demo' or 'backtest'.
         inputs: 'demo' takes `seed` (int); 'backtest' takes `archive` (path of the description) and `data` (folder that
-            its paths start from).
+            its paths start from), and may take `data_also` (list of further folders that its files may lie in).
         clock: bars of an archive that close after its instant are left out.
 
     Raises:
@@ -31,7 +31,9 @@ def make_provider(mode: str, inputs: Mapping[str, Any], clock: Clock) -> MarketD
     if mode == "backtest":
         from throughline.market.archive import open_archive
 
-        return open_archive(Path(_required(mode, inputs, "archive")), Path(_required(mode, inputs, "data")), clock)
+        also = [Path(folder) for folder in inputs.get("data_also") or ()]
+        archive, data = Path(_required(mode, inputs, "archive")), Path(_required(mode, inputs, "data"))
+        return open_archive(archive, data, clock, also)
     raise SettingsError(f"mode '{mode}' has no market data provider: choose demo or backtest")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from throughline.configuration import STRATEGY
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
@@ -116,7 +117,7 @@ def _body(ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Ma
         "partition": day,
         "rows": lines,
         "schema_version": SCHEMA_VERSION,
-        "strategy": ctx.experiment.configuration.strategy.name,
+        "strategy": STRATEGY,
         "triggered": int(result.triggered[row].sum()),
     }
 

@@ -8,6 +8,7 @@ columns (about 56 bytes a bar), because cleaning looks back without limit and a 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -25,37 +26,47 @@ from throughline.market.description import (
     load_description,
 )
 from throughline.market.panel import DataNote, MarketPanel, Reference, SourceDescription
+from throughline.market.paths import DataFolders
 from throughline.market.references import pair_key
 from throughline.market.rows import F64
 
 
-def open_archive(description: Path, data_dir: Path, clock: Clock | None = None) -> ArchiveProvider:
+def open_archive(
+    description: Path, data_dir: Path, clock: Clock | None = None, also: Sequence[Path] = ()
+) -> ArchiveProvider:
     """Return the provider of a described archive.
 
     Args:
         description: the TOML file.
-        data_dir: folder that its paths start from.
+        data_dir: the folder that its relative paths start from.
         clock: read once, when the files are read: bars that close later are left out. None takes every bar of the
             files as closed, which is right for files of the past.
+        also: further folders that its files may lie in; files anywhere else are refused.
 
     Raises:
         SettingsError: for a wrong description.
     """
-    return ArchiveProvider(load_description(description), data_dir, clock)
+    return ArchiveProvider(load_description(description), data_dir, clock, also)
 
 
 class ArchiveProvider:
     """Market data from described files (implements `MarketDataProvider`)."""
 
-    def __init__(self, description: ArchiveDescription, data_dir: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        description: ArchiveDescription,
+        data_dir: Path,
+        clock: Clock | None = None,
+        also: Sequence[Path] = (),
+    ) -> None:
         self._archive = description
-        self._data_dir = data_dir
+        self._folders = DataFolders(data_dir, tuple(also))
         self._clock = clock
 
     @cached_property
     def _loaded(self) -> Loaded:
         now = None if self._clock is None else time_to_ms(self._clock.now())
-        return load_archive(self._archive, self._data_dir, now)
+        return load_archive(self._archive, self._folders, now)
 
     @cached_property
     def _days(self) -> ArchiveDays:
@@ -109,7 +120,7 @@ class ArchiveProvider:
         capabilities = {reference.name for reference in archive.references}
         if not archive.close_only:
             capabilities.add("ohlc")
-        if archive.bars.volume:
+        if archive.bars.volume is not None:
             capabilities.add("volume")
         return SourceDescription(
             name=archive.name,

@@ -7,21 +7,23 @@ action does (`corporate_actions`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from throughline.errors import ArchiveError
+from throughline.errors import ArchiveError, shown
 from throughline.identity import time_text_ms
-from throughline.market.columns import find_files, read_rows
 from throughline.market.corporate_actions import Action
 from throughline.market.description import ActionsDescription
+from throughline.market.header import column_text
+from throughline.market.names import did_you_mean
+from throughline.market.paths import DataFolders
+from throughline.market.tables import read_table, require_different
 
 SMALLEST_RATIO, LARGEST_RATIO = 1e-9, 1e9
 
 
 def read_actions(
-    item: ActionsDescription | None, data_dir: Path, codes: Mapping[str, int], interval_ms: int
+    item: ActionsDescription | None, folders: DataFolders, codes: Mapping[str, int], interval_ms: int
 ) -> list[Action]:
     """Return the actions of an archive. codes: instrument -> number.
 
@@ -31,39 +33,38 @@ def read_actions(
     if item is None:
         return []
     layout = item.table
+    table = read_table(layout, folders, [item.ratio], [] if item.known_column is None else [item.known_column])
+    require_different(table)
+    known = table.stamp if item.known_column is None else table.times[item.known_column]
+    names = column_text(layout.instrument) if layout.instrument is not None else "its path"
     actions: list[Action] = []
     seen: set[tuple[str, int]] = set()
-    for path in find_files(data_dir, layout.file):
-        wanted = [str(layout.instrument), layout.time, item.ratio, *([item.known_column] if item.known_column else [])]
-        rows = read_rows(path, layout.format, wanted, layout.delimiter, layout.nulls)
-        names = rows.names(str(layout.instrument))
-        times = rows.times(layout.time, layout.time_unit, layout.time_zone)
-        known = rows.times(item.known_column, layout.time_unit, layout.time_zone) if item.known_column else times
-        ratios = rows.numbers(item.ratio)
-        table = zip(names.codes.tolist(), times.tolist(), ratios.tolist(), known.tolist(), strict=True)
-        for number, (code, time, ratio, public) in enumerate(table, start=1):
-            name = names.names[code]
-            where = f"{path}: row {number}"
-            if name not in codes:
-                raise ArchiveError(
-                    f"{where}, column {layout.instrument!r} names the instrument {name!r}, which the bars do not hold; "
-                    "write it as the bars do, or remove the row"
-                )
-            if not SMALLEST_RATIO <= ratio <= LARGEST_RATIO or not np.isfinite(ratio):
-                raise ArchiveError(
-                    f"{where}, column {item.ratio!r} must be the number of new units per old unit, between 1e-9 and "
-                    "1e9 (1000 where one unit became a thousand, 0.1 where ten became one)"
-                )
-            if time % interval_ms:
-                raise ArchiveError(
-                    f"{where}, column {layout.time!r} ({time_text_ms(time)}) is not the open of a bar; give the open "
-                    "of the first bar in new units"
-                )
-            if (name, time) in seen:
-                raise ArchiveError(
-                    f"{where} is a second corporate action of {name!r} at {time_text_ms(time)}; keep one row"
-                )
-            seen.add((name, time))
-            if codes[name] >= 0:
-                actions.append(Action(codes[name], time, float(ratio), public))
+    rows = zip(
+        table.code.tolist(), table.stamp.tolist(), table.values[item.ratio].tolist(), known.tolist(), strict=True
+    )
+    for row, (code, time, ratio, public) in enumerate(rows):
+        name = table.names[code]
+        where = table.place(row)
+        if name not in codes:
+            raise ArchiveError(
+                f"{where}, {names} names the instrument {shown(name)}, which the bars do not hold"
+                f"{did_you_mean(name, tuple(codes))}; write it as the bars do, or remove the row"
+            )
+        if not SMALLEST_RATIO <= ratio <= LARGEST_RATIO or not np.isfinite(ratio):
+            raise ArchiveError(
+                f"{where}, {column_text(item.ratio)} must be the number of new units per old unit, between 1e-9 and "
+                "1e9 (1000 where one unit became a thousand, 0.1 where ten became one)"
+            )
+        if time % interval_ms:
+            raise ArchiveError(
+                f"{where}, {column_text(layout.time)} ({time_text_ms(time)}) is not the open of a bar; give the open "
+                "of the first bar in new units"
+            )
+        if (name, time) in seen:
+            raise ArchiveError(
+                f"{where} is a second corporate action of {shown(name)} at {time_text_ms(time)}; keep one row"
+            )
+        seen.add((name, time))
+        if codes[name] >= 0:
+            actions.append(Action(codes[name], time, float(ratio), public))
     return actions

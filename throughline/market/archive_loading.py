@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.errors import ArchiveError
+from throughline.errors import ArchiveError, printable, shown
 from throughline.identity import time_text_ms
 from throughline.market.archive_actions import read_actions
 from throughline.market.cleaning import RULE_NAMES, RULES, CleanBars, clean
-from throughline.market.columns import Rows, find_files, read_rows
-from throughline.market.description import ArchiveDescription, ReferenceDescription, TableLayout
+from throughline.market.columns import read_rows
+from throughline.market.description import ArchiveDescription, BarsDescription, ReferenceDescription
+from throughline.market.layout import TableLayout
+from throughline.market.names import alike, did_you_mean, look_key, some_names
 from throughline.market.notes import clean_notes, not_closed_notes
 from throughline.market.panel import DataNote, QuarantinedRow
+from throughline.market.paths import DataFolders, find_files
+from throughline.market.pieces import require_pieces
 from throughline.market.quarantine import believed_to_eighteen_places, value_text
 from throughline.market.references import Series, build_series, pair_key, value_faults
 from throughline.market.rows import F64, I32, I64, RawBars
+from throughline.market.settings_table import Column
 from throughline.market.spacing import wrong_spacing
+from throughline.market.tables import Table, read_table, require_different, require_known
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,12 @@ class Loaded:
     notes_time: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None = None) -> Loaded:
+def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int | None = None) -> Loaded:
     """Read and clean everything the description names.
 
     Args:
         archive: the description.
-        data_dir: folder that its paths start from.
+        folders: where its files may lie.
         now_ms: the reader's clock (Unix ms); bars that close later are left out and noted. None = all bars have closed.
 
     Raises:
@@ -65,29 +71,25 @@ def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None
     """
     bars = archive.bars
     own = [item for item in archive.references if item.table is None]
-    columns = [bars.close, *(name for name in (bars.open, bars.high, bars.low, bars.volume) if name)]
-    columns += [name for item in own for name in (item.value, *item.positive)]
-    names, code, stamps, values = _read_table(bars.table, data_dir, columns)
-    every = names
-    if bars.only:
-        names, code, stamps, values = _select(archive, names, code, stamps, values)
-    time = stamps if bars.stamp == "open" else stamps - bars.interval_ms
-    order = np.argsort(pair_key(code, time), kind="stable")
+    table, every = _read_bars(archive, folders, [name for item in own for name in (item.value, *item.positive)])
+    names, rows_read = table.names, len(table.code)
+    where = printable(str(folders.main / bars.table.file))
+    time = bar_opens(table.stamp, bars)
+    order = np.argsort(pair_key(table.code, time), kind="stable")
     if (order[1:] < order[:-1]).any():
-        code, time = code[order], time[order]
-        values = {name: column[order] for name, column in values.items()}
+        table, time = table.select(order), time[order]
+    table, time, notes = _closed_by(table, time, bars.interval_ms, now_ms, where)
+    code, values = table.code, table.values
     close = values[bars.close]
-    volume = values[bars.volume] if bars.volume else np.full(len(close), np.nan)
-    if bars.volume and bars.volume_unit == "base":
+    volume = np.full(len(close), np.nan) if bars.volume is None else values[bars.volume]
+    if bars.volume is not None and bars.volume_unit == "base":
         with np.errstate(over="ignore", invalid="ignore"):
             volume = volume * close
-    o, h, low = (close,) * 3 if bars.open is None else (values[str(n)] for n in (bars.open, bars.high, bars.low))
+    o, h, low = (close,) * 3 if bars.open is None else (values[_given(n)] for n in (bars.open, bars.high, bars.low))
     extra = tuple(values[name] for item in own for name in (item.value, *item.positive))
     raw = RawBars(code, time, o, h, low, close, volume, extra)
-    where = str(data_dir / bars.table.file)
-    raw, values, notes = _closed_by(raw, values, bars.interval_ms, now_ms, names, where)
     numbers = dict.fromkeys(every, -1) | {name: number for number, name in enumerate(names)}
-    actions = read_actions(archive.actions, data_dir, numbers, bars.interval_ms)
+    actions = read_actions(archive.actions, folders, numbers, bars.interval_ms)
     verdict = clean(raw, bars.interval_ms, archive.cleaning, actions)
     _require_spacing(raw, verdict, names, bars.interval_ms, where)
     notes += clean_notes(verdict, names)
@@ -98,12 +100,14 @@ def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None
         if item.table is None:
             series[item.name], refused = _own_series(item, merged, raw, verdict, bars.interval_ms, bars.stamp, names)
         else:
-            series[item.name], refused = _joined_series(item, item.table, data_dir, names)
+            series[item.name], refused = _joined_series(archive, item, item.table, folders, names)
         quarantined.extend(refused)
     quarantined.sort(key=lambda row: (row.event_time, row.instrument.encode(), row.rule, row.detail))
     keep = np.flatnonzero(verdict.believed)
     if len(keep) == 0:
-        raise ArchiveError(_nothing_believed(where, len(raw.time), quarantined))
+        raise _nothing_believed(table, raw, verdict, where, quarantined)
+    for item in archive.references:
+        _require_a_value(archive, item, series[item.name], raw.time[keep], bars.interval_ms)
     by_time = keep[np.argsort(raw.time[keep], kind="stable")]
     believed = verdict.bars
     grids = (believed.open, believed.high, believed.low, believed.close)
@@ -123,7 +127,7 @@ def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None
         series=series,
         quarantined=tuple(quarantined),
         quarantined_time=np.array([row.event_time for row in quarantined], np.int64),
-        rows_read=len(code),
+        rows_read=rows_read,
         dropped=int(verdict.dropped.sum()),
         price_factor=factor if (factor != 1.0).any() else None,
         notes=tuple(notes),
@@ -132,26 +136,25 @@ def load_archive(archive: ArchiveDescription, data_dir: Path, now_ms: int | None
 
 
 def _closed_by(
-    raw: RawBars, values: dict[str, F64], interval_ms: int, now_ms: int | None, names: tuple[str, ...], where: str
-) -> tuple[RawBars, dict[str, F64], list[DataNote]]:
-    """Return the rows whose bars have closed by now, and notes on the others. Raises ArchiveError if none has."""
+    table: Table, opens: I64, interval_ms: int, now_ms: int | None, where: str
+) -> tuple[Table, I64, list[DataNote]]:
+    """Return the rows whose bars have closed by now with their opens, and notes on the others. Rows come sorted.
+
+    Raises ArchiveError if none has closed.
+    """
     if now_ms is None:
-        return raw, values, []
-    closed = raw.time + interval_ms <= now_ms
+        return table, opens, []
+    closed = opens + interval_ms <= now_ms
     if closed.all():
-        return raw, values, []
+        return table, opens, []
     if not closed.any():
         raise ArchiveError(
             f"{where}: every bar closes after now ({time_text_ms(now_ms)}); check the time column, its unit and this "
             "machine's clock"
         )
     open_yet = np.flatnonzero(~closed)
-    notes = not_closed_notes(raw.code[open_yet], raw.time[open_yet], names)
-    close = raw.close[closed]
-    prices = (close,) * 4 if raw.close_only else (raw.open[closed], raw.high[closed], raw.low[closed], close)
-    extra = tuple(column[closed] for column in raw.extra)
-    kept = RawBars(raw.code[closed], raw.time[closed], *prices, raw.volume[closed], extra)
-    return kept, {name: column[closed] for name, column in values.items()}, notes
+    notes = not_closed_notes(table.code[open_yet], opens[open_yet], table.names)
+    return table.select(np.flatnonzero(closed)), opens[closed], notes
 
 
 def _require_spacing(raw: RawBars, verdict: CleanBars, names: tuple[str, ...], interval_ms: int, where: str) -> None:
@@ -162,55 +165,68 @@ def _require_spacing(raw: RawBars, verdict: CleanBars, names: tuple[str, ...], i
         raise ArchiveError(f"{where}: {sentence}; mend bars.interval, or leave those instruments out with bars.only")
 
 
-def _nothing_believed(where: str, rows: int, quarantined: list[QuarantinedRow]) -> str:
-    if not quarantined:
-        return f"{where}: none of its {rows} rows is a bar in which anybody traded; give a file with prices and volumes"
-    first = quarantined[0]
-    reason = RULES.get(first.rule, "its value is not believed")
-    return (
-        f"{where}: none of its {rows} rows is believed; the first one, {first.instrument} at "
-        f"{time_text_ms(first.event_time)}, broke the rule {first.rule} ({reason}): {first.detail}"
+def _given(column: Column | None) -> Column:
+    assert column is not None
+    return column
+
+
+def _read_bars(archive: ArchiveDescription, folders: DataFolders, own: list[Column]) -> tuple[Table, tuple[str, ...]]:
+    """Read the bars and refuse what makes it unclear which instrument a row is of.
+
+    Returns:
+        The rows of the instruments that are read, and the names of all that the files hold.
+    """
+    bars = archive.bars
+    prices = [name for name in (bars.close, bars.open, bars.high, bars.low) if name is not None]
+    volume = [] if bars.volume is None else [bars.volume]
+    table = read_table(bars.table, folders, [*prices, *volume, *own])
+    every = table.names
+    where = printable(str(archive.path))
+    if bars.only:
+        require_known(bars.only, table, f"{where}: bars.only", shown(bars.table.file))
+        table = table.only(bars.only)
+    require_different(table)
+    if archive.benchmark is not None:
+        held = shown(bars.table.file) + (" (read with bars.only)" if bars.only else "")
+        require_known([archive.benchmark], table, f"{where}: benchmark", held)
+    require_pieces(table, {name: table.values[name] for name in prices})
+    return table, every
+
+
+def bar_opens(stamps: I64, bars: BarsDescription) -> I64:
+    """Return when each bar opens, Unix ms.
+
+    A close stamped with the last millisecond or the last second of its bar (Binance's ``close_time`` 00:59:59.999,
+    CoinMarketCap's ``timeClose``) is the close: no other bar of the grid can be meant.
+    """
+    if bars.stamp == "open":
+        return stamps
+    interval = bars.interval_ms
+    last = np.where((stamps + 1) % interval == 0, stamps + 1, stamps)
+    last = np.where((stamps + 1000) % interval == 0, stamps + 1000, last)
+    return np.asarray(last - interval)
+
+
+def _nothing_believed(
+    table: Table, raw: RawBars, verdict: CleanBars, where: str, quarantined: list[QuarantinedRow]
+) -> ArchiveError:
+    """Return the error for an archive without one believed bar: its first refused row, what it said, and its rule."""
+    count = len(raw.time)
+    refused = np.flatnonzero(verdict.rule >= 0)
+    if len(refused) == 0:
+        return ArchiveError(
+            f"{where}: none of its {count:,} rows is a bar in which anybody traded; give a file with prices and volumes"
+        )
+    row = int(refused[np.argmin(raw.time[refused])])
+    name, rule = table.names[raw.code[row]], RULE_NAMES[verdict.rule[row]]
+    detail = next(
+        item.detail for item in quarantined if (item.instrument, item.event_time) == (name, int(raw.time[row]))
     )
-
-
-def _read_table(
-    layout: TableLayout, data_dir: Path, columns: list[str]
-) -> tuple[tuple[str, ...], I32, I64, dict[str, F64]]:
-    """Return (names, code per row, stamp per row in ms, numeric columns) of all files of a table."""
-    parts: list[tuple[Rows, tuple[str, ...], I32]] = []
-    wanted = [*columns, layout.time, *([layout.instrument] if layout.instrument else [])]
-    for path in find_files(data_dir, layout.file):
-        rows = read_rows(path, layout.format, wanted, layout.delimiter, layout.nulls)
-        if layout.instrument:
-            found = rows.names(layout.instrument)
-            parts.append((rows, found.names, found.codes))
-        else:
-            parts.append((rows, (path.stem,), np.zeros(len(rows), np.int32)))
-    names = tuple(sorted({name for _, some, _ in parts for name in some}, key=lambda name: name.encode()))
-    place = {name: number for number, name in enumerate(names)}
-    code = [np.array([place[name] for name in some], np.int32)[codes] for _, some, codes in parts]
-    stamps = [rows.times(layout.time, layout.time_unit, layout.time_zone) for rows, _, _ in parts]
-    values = {name: _joined([rows.numbers(name) for rows, _, _ in parts]) for name in dict.fromkeys(columns)}
-    return names, np.concatenate(code), np.concatenate(stamps), values
-
-
-def _joined(parts: list[F64]) -> F64:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _select(
-    archive: ArchiveDescription, names: tuple[str, ...], code: I32, stamps: I64, values: dict[str, F64]
-) -> tuple[tuple[str, ...], I32, I64, dict[str, F64]]:
-    for name in archive.bars.only:
-        if name not in names:
-            raise ArchiveError(
-                f"{archive.path}: bars.only names {name!r}, which {archive.bars.table.file} does not hold"
-            )
-    chosen = tuple(name for name in names if name in archive.bars.only)
-    place = np.full(len(names), -1, np.int32)
-    place[[names.index(name) for name in chosen]] = np.arange(len(chosen))
-    rows = place[code] >= 0
-    return chosen, place[code][rows], stamps[rows], {name: column[rows] for name, column in values.items()}
+    return ArchiveError(
+        f"{table.place(row)}: none of the {count:,} rows is believed; this one, {shown(name)} stamped "
+        f"{time_text_ms(int(table.stamp[row]))}, broke the rule {rule} ({RULES[rule]}): {detail}; mend the columns, "
+        "the interval, or stamp in the description"
+    )
 
 
 def refused_bars(raw: RawBars, verdict: CleanBars, names: tuple[str, ...], has_volume: bool) -> list[QuarantinedRow]:
@@ -229,7 +245,7 @@ def refused_bars(raw: RawBars, verdict: CleanBars, names: tuple[str, ...], has_v
 
 def _own_series(
     item: ReferenceDescription,
-    values: dict[str, F64],
+    values: dict[Column, F64],
     raw: RawBars,
     verdict: CleanBars,
     interval: int,
@@ -240,60 +256,131 @@ def _own_series(
     rows = np.flatnonzero(verdict.believed)
     stamps = raw.time[rows] if stamp == "open" else raw.time[rows] + interval
     event = stamps if item.known.base == "stamp" else raw.time[rows] + interval
-    others = [(name, values[name][rows]) for name in item.positive]
+    others = [(str(name), values[name][rows]) for name in item.positive]
     value = values[item.value][rows]
-    return _series(item, raw.code[rows], value, event, event + item.known.delay_ms, others, names, item.value)
+    return _series(item, raw.code[rows], value, event, event + item.known.delay_ms, others, names, str(item.value))
 
 
 def _joined_series(
-    item: ReferenceDescription, layout: TableLayout, data_dir: Path, names: tuple[str, ...]
+    archive: ArchiveDescription,
+    item: ReferenceDescription,
+    layout: TableLayout,
+    folders: DataFolders,
+    names: tuple[str, ...],
 ) -> tuple[Series, list[QuarantinedRow]]:
-    """Return a reference from a table of its own, its keys translated to instruments."""
-    files = find_files(data_dir, layout.file)
-    wanted = [item.value, *item.positive]
-    keys, code, event, values = _read_table(layout, data_dir, wanted)
-    available = event + item.known.delay_ms
-    if item.known.column:
-        parts = [read_rows(path, layout.format, [item.known.column], layout.delimiter, layout.nulls) for path in files]
-        available = np.concatenate([p.times(item.known.column, layout.time_unit, layout.time_zone) for p in parts])
-    place = {key: number for number, key in enumerate(keys)}
-    links = _links(item, data_dir, names)
+    """Return a reference from a table of its own, its keys translated to instruments.
+
+    Raises:
+        ArchiveError: also where not one instrument finds its key in the table: a reference that joins nothing is a
+            mistake in the description, which would otherwise show as a market without that quantity.
+    """
+    column = item.known.column
+    table = read_table(layout, folders, [item.value, *item.positive], [] if column is None else [column])
+    code, event, values = table.code, table.stamp, table.values
+    available = event + item.known.delay_ms if column is None else table.times[column]
+    place = {key: number for number, key in enumerate(table.names)}
+    links = _links(item, folders, names)
+    joined = [(number, place[links[name]]) for number, name in enumerate(names) if links.get(name) in place]
+    if not joined:
+        raise _joins_nothing(archive, item, layout, table, links, names)
+    _require_one_spelling(archive, item, table, [table.names[key] for _, key in joined])
     order = np.argsort(code, kind="stable")
-    bounds = np.searchsorted(code[order], np.arange(len(keys) + 1))
-    rows_of = []
-    codes_of = []
-    for number, name in enumerate(names):
-        key = links.get(name)
-        if key in place:
-            rows = order[bounds[place[key]] : bounds[place[key] + 1]]
-            rows_of.append(rows)
-            codes_of.append(np.full(len(rows), number, np.int32))
-    rows = np.concatenate(rows_of) if rows_of else np.zeros(0, np.intp)
-    codes = np.concatenate(codes_of) if codes_of else np.zeros(0, np.int32)
-    others = [(name, values[name][rows]) for name in item.positive]
-    source = f"{layout.instrument or 'file name'}:{item.value}"
+    bounds = np.searchsorted(code[order], np.arange(len(table.names) + 1))
+    parts = [(number, order[bounds[key] : bounds[key + 1]]) for number, key in joined]
+    rows = np.concatenate([some for _, some in parts])
+    codes = np.concatenate([np.full(len(some), number, np.int32) for number, some in parts])
+    others = [(str(name), values[name][rows]) for name in item.positive]
+    source = f"{'path' if layout.instrument is None else layout.instrument}:{item.value}"
     return _series(item, codes, values[item.value][rows], event[rows], available[rows], others, names, source)
 
 
-def _links(item: ReferenceDescription, data_dir: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Return instrument -> key. Raises ArchiveError where an instrument is mapped twice."""
+def _require_a_value(
+    archive: ArchiveDescription, item: ReferenceDescription, series: Series, opens: I64, interval_ms: int
+) -> None:
+    """Refuse a reference of which no bar ever knows a value: nobody describes one on purpose."""
+    where = f"{printable(str(archive.path))}: references.{item.name}"
+    if len(series.key) == 0:
+        raise ArchiveError(
+            f"{where} has no value that can be used: every row of {shown(str(item.value))} that belongs to an "
+            "instrument of the bars is empty, quarantined or counts as missing; mend value, or remove the reference"
+        )
+    first, last = int(opens.min()) + interval_ms, int(opens.max()) + interval_ms
+    known = (series.available_at <= last) & (series.event_time + series.max_age_ms >= first)
+    if not known.any():
+        raise ArchiveError(
+            f"{where} has no value within the time of the bars: they close from {_day(first)} to {_day(last)}, its "
+            f"values are stamped {_day(int(series.event_time.min()))} to {_day(int(series.event_time.max()))}; mend "
+            "the files, time_unit or max_age"
+        )
+
+
+def _day(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d}"
+
+
+def _joins_nothing(
+    archive: ArchiveDescription,
+    item: ReferenceDescription,
+    layout: TableLayout,
+    table: Table,
+    links: Mapping[str, str],
+    names: tuple[str, ...],
+) -> ArchiveError:
+    where = f"{printable(str(archive.path))}: references.{item.name}"
+    if item.mapping is None:
+        return ArchiveError(
+            f"{where} joins nothing: none of the names in {shown(layout.file)} ({some_names(table.names, 3)}) is an "
+            f"instrument of the bars ({some_names(names, 3)}){did_you_mean(names[0], table.names)}; say with "
+            f"[references.{item.name}.map] which belongs to which"
+        )
+    if not links:
+        return ArchiveError(
+            f"{where} joins nothing: its map {shown(item.mapping.file)} names no instrument of the bars "
+            f"({some_names(names, 3)}) with a key; mend the map"
+        )
+    keys = tuple(dict.fromkeys(links.values()))
+    return ArchiveError(
+        f"{where} joins nothing: none of the keys in its map {shown(item.mapping.file)} ({some_names(keys, 3)}) is in "
+        f"{shown(layout.file)} ({some_names(table.names, 3)}); mend the map"
+    )
+
+
+def _require_one_spelling(
+    archive: ArchiveDescription, item: ReferenceDescription, table: Table, used: list[str]
+) -> None:
+    """Refuse a key that is joined and that another name of the table looks like: half of its values may stand there."""
+    keys = {look_key(name) for name in used}
+    both = alike([name for name in table.names if look_key(name) in keys])
+    if both is not None:
+        raise ArchiveError(
+            f"{printable(str(archive.path))}: references.{item.name} joins {shown(both[0])}, and {shown(both[1])} "
+            f"stands beside it in {shown(item.table.file if item.table else '')}; write one name for one instrument"
+        )
+
+
+def _links(item: ReferenceDescription, folders: DataFolders, names: tuple[str, ...]) -> dict[str, str]:
+    """Return instrument -> key, of the instruments of the bars. Raises ArchiveError where one is mapped twice."""
     if item.mapping is None:
         return {name: name for name in names}
     mapping = item.mapping
-    (path,) = find_files(data_dir, mapping.file)[:1]
-    table = read_rows(path, mapping.format, [mapping.instrument, mapping.key], mapping.delimiter)
+    found = find_files(folders, mapping.file)
+    if len(found) > 1:
+        files = f"{printable(str(found[0]))} and {printable(str(found[1]))}"
+        raise ArchiveError(f"{files} are both the map of references.{item.name}; name one file")
+    table = read_rows(found[0], mapping.source, [mapping.instrument, mapping.key])
     result: dict[str, str] = {}
     seen: set[str] = set()
     both = zip(table.texts(mapping.instrument), table.texts(mapping.key), strict=True)
-    for row, (name, key) in enumerate(both, start=1):
+    for row, (name, key) in enumerate(both):
         if name is None:
-            raise ArchiveError(f"{path}: row {row}, column {mapping.instrument!r} is empty; name an instrument")
+            raise table.fault(mapping.instrument, row, "is empty; name an instrument")
         if name in seen:
-            raise ArchiveError(f"{path}: row {row}, column {mapping.instrument!r} maps {name!r} twice; keep one row")
+            raise table.fault(mapping.instrument, row, f"maps {shown(name)} twice; keep one row")
         seen.add(name)
         if key is not None:
             result[name] = key
-    return result
+    known = set(names)
+    return {name: key for name, key in result.items() if name in known}
 
 
 def _series(

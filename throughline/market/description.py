@@ -3,55 +3,45 @@
 Belongs here: what a description may say, and its identity. Does not belong here: reading the data files (`columns`,
 `archive`). The format is documented for users in ``examples/archives/README.md``.
 
-Identity (`source_hash`): the hash of the parsed description: columns, units, availability and cleaning rules, facts
-of the universe. Not in it: names of files, the name of the archive, sentences for the report, the file format, and the
-*content* of a mapping table. A mapping row decides which coin's values stand beside a pair, but every value so joined
-is sealed day by day with the bars, so another mapping shows as revised days, and a row more for a coin more is data.
+Identity (`source_hash`): the hash of the parsed description: its name, columns, units, availability and cleaning rules,
+facts of the universe. The name is in it because two data sets of one layout (hourly files of two exchanges) are two
+sources: without it the second would be taken for a revision of the first. Not in it: names of files, sentences for the
+report, the file format, and the *content* of a mapping table. A mapping row decides which coin's values stand beside a
+pair, but every value so joined is sealed day by day with the bars, so another mapping shows as revised days, and a row
+more for a coin more is data.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from throughline.errors import shown
 from throughline.identity import decimal_text, hash_body
+from throughline.market.layout import FileLayout, TableLayout, file_layout, layout_identity, table_layout
 from throughline.market.rows import HOUR_MS, CleaningRules
-from throughline.market.settings_table import SettingsTable, duration_ms, read_toml
+from throughline.market.settings_table import LONGEST_MS, Column, SettingsTable, duration_ms
+from throughline.toml_file import read_toml
 
 DAY_MS = 86_400_000
-TIME_UNITS = ("ms", "s", "us", "ns", "iso", "date")
-
-
-@dataclass(frozen=True)
-class TableLayout:
-    """Where a table is and how its rows are named.
-
-    file: path or glob relative to the data folder. instrument: the column, None = the file's name without its ending.
-    time_unit: one of TIME_UNITS. time_zone: IANA name for stamps that carry none; None = stamps must carry one (ISO) or
-    are UTC by nature (Unix times, dates). nulls: texts that mean "no value" in a CSV.
-    """
-
-    file: str
-    format: str
-    delimiter: str
-    nulls: tuple[str, ...]
-    instrument: str | None
-    time: str
-    time_unit: str
-    time_zone: str | None
+STRATEGY_REFERENCES = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
+"""Names of quantities that the strategy reads; others are carried into the research snapshots."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A CSV or Parquet table that says which key of a reference table belongs to an instrument."""
+    """A table that says which key of a reference table belongs to an instrument. instrument, key: its columns."""
 
-    file: str
-    format: str
-    delimiter: str
-    instrument: str
-    key: str
+    source: FileLayout
+    instrument: Column
+    key: Column
+
+    @property
+    def file(self) -> str:
+        """The path of the file."""
+        return self.source.file
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class Known:
 
     base: str
     delay_ms: int
-    column: str | None = None
+    column: Column | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +60,12 @@ class ReferenceDescription:
     name: str
     table: TableLayout | None
     mapping: Mapping | None
-    value: str
+    value: Column
     known: Known
     max_age_ms: int
     zero_means_missing: bool
     may_be_negative: bool
-    positive: tuple[str, ...]
+    positive: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -85,11 +75,11 @@ class BarsDescription:
     table: TableLayout
     interval_ms: int
     stamp: str
-    open: str | None
-    high: str | None
-    low: str | None
-    close: str
-    volume: str | None
+    open: Column | None
+    high: Column | None
+    low: Column | None
+    close: Column
+    volume: Column | None
     volume_unit: str
     only: tuple[str, ...]
 
@@ -100,8 +90,8 @@ class ActionsDescription:
     time at which the action was public; None = it was known when it took effect."""
 
     table: TableLayout
-    ratio: str
-    known_column: str | None
+    ratio: Column
+    known_column: Column | None
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ class ArchiveDescription:
 
 def load_description(path: Path) -> ArchiveDescription:
     """Read and check a description. Raises SettingsError naming the file and the key."""
-    return parse_description(read_toml(path), path)
+    return parse_description(read_toml(path, "file with an archive description"), path)
 
 
 def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
@@ -166,43 +156,8 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
     return description
 
 
-def _layout(table: SettingsTable) -> TableLayout:
-    file = table.text("file")
-    unit = table.choice("time_unit", TIME_UNITS)
-    zone = table.optional_text("time_zone")
-    if zone is not None:
-        if unit not in ("iso", "date"):
-            raise table.fail("time_zone", f'has no meaning with time_unit = "{unit}": Unix times are UTC')
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise table.fail("time_zone", f'is {zone!r}, no known time zone; write "UTC" or an IANA name') from None
-    by_name = table.flag("instrument_from_file_name", False)
-    instrument = table.optional_text("instrument")
-    if by_name == (instrument is not None):
-        raise table.fail("instrument", "is missing: give the column, or instrument_from_file_name = true (not both)")
-    return TableLayout(
-        file=file,
-        format=_format(table, file),
-        delimiter=table.character("delimiter", ","),
-        nulls=table.texts("nulls"),
-        instrument=instrument,
-        time=table.text("time"),
-        time_unit=unit,
-        time_zone=zone,
-    )
-
-
-def _format(table: SettingsTable, file: str) -> str:
-    ending = Path(file).suffix.lower().lstrip(".")
-    guess = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "csv", "txt": "csv"}.get(ending)
-    if guess is None and not table.has("format"):
-        raise table.fail("file", f'ends in {ending!r}; say format = "csv" or format = "parquet"')
-    return table.choice("format", ("csv", "parquet"), guess)
-
-
 def _bars(table: SettingsTable) -> BarsDescription:
-    layout = _layout(table)
+    layout = table_layout(table)
     interval = table.duration("interval")
     if DAY_MS % interval:
         raise table.fail("interval", "must divide a day: partitions are whole UTC days (1m, 5m, 15m, 1h, 4h, 1d ...)")
@@ -212,12 +167,12 @@ def _bars(table: SettingsTable) -> BarsDescription:
         raise table.fail("time_unit", 'is "date", which names whole days; the interval must then be "1d"')
     if interval == DAY_MS and layout.time_zone not in (None, "UTC"):
         raise table.fail("time_zone", "must be UTC for daily bars: another zone's days do not fit UTC partitions")
-    columns = {key: table.optional_text(key) for key in ("open", "high", "low")}
-    given = [key for key, value in columns.items() if value]
+    columns = {key: table.optional_column(key) for key in ("open", "high", "low")}
+    given = [key for key, value in columns.items() if value is not None]
     if given and len(given) < 3:
         absent = next(key for key in columns if key not in given)
         raise table.fail(absent, "is missing: give open, high and low, or none of them (closes only)")
-    volume = table.optional_text("volume")
+    volume = table.optional_column("volume")
     if table.has("volume_unit") and volume is None:
         raise table.fail("volume_unit", "is given without a volume column")
     if table.choice("quote", ("USD",), "USD") != "USD":
@@ -232,9 +187,9 @@ def _bars(table: SettingsTable) -> BarsDescription:
         open=columns["open"],
         high=columns["high"],
         low=columns["low"],
-        close=table.text("close"),
+        close=table.column("close"),
         volume=volume,
-        volume_unit=table.choice("volume_unit", ("base", "quote"), None if volume else "quote"),
+        volume_unit=table.choice("volume_unit", ("base", "quote"), "quote" if volume is None else None),
         only=table.texts("only"),
     )
     table.finish()
@@ -242,7 +197,7 @@ def _bars(table: SettingsTable) -> BarsDescription:
 
 
 def _known(table: SettingsTable, own_rows: bool) -> Known:
-    column = table.optional_text("known_column")
+    column = table.optional_column("known_column")
     if column is not None:
         if own_rows:
             raise table.fail("known_column", "needs a table of its own: give file, instrument and time as well")
@@ -252,8 +207,8 @@ def _known(table: SettingsTable, own_rows: bool) -> Known:
     text = table.text("known")
     base, plus, rest = text.partition("+")
     delay = duration_ms(rest) if plus else 0
-    if base.strip() not in ("stamp", "close") or delay is None:
-        raise table.fail("known", f'is {text!r}; write "stamp", "close" or either with a delay ("stamp+1h")')
+    if base.strip() not in ("stamp", "close") or delay is None or delay > LONGEST_MS:
+        raise table.fail("known", f'is {shown(text)}; write "stamp", "close" or either with a delay ("stamp+1h")')
     if base.strip() == "close" and not own_rows:
         raise table.fail("known", 'is relative to "close", but this table has no bars; write "stamp" or "stamp+24h"')
     return Known(base.strip(), delay)
@@ -261,27 +216,28 @@ def _known(table: SettingsTable, own_rows: bool) -> Known:
 
 def _reference(name: str, table: SettingsTable, bars: BarsDescription) -> ReferenceDescription:
     if not name.replace("_", "").isalnum() or not name.isascii() or name != name.lower():
-        raise table.fail("", f"{name!r} is no name for a quantity: use lower-case ASCII letters, digits and _")
-    layout = _layout(table) if table.has("file") else None
+        raise table.fail("", "is no name for a quantity: use lower-case ASCII letters, digits and _")
+    near = difflib.get_close_matches(name, STRATEGY_REFERENCES, 1, 0.85)
+    if near and name not in STRATEGY_REFERENCES:
+        raise table.fail("", f"is nearly the name of a quantity that the strategy reads; did you mean {near[0]!r}?")
+    layout = table_layout(table) if table.has("file") else None
     inner = table.table("map")
     mapping = None
     if inner is not None:
         if layout is None:
             raise table.fail("map", "needs a table of its own: give file, instrument and time as well")
-        file = inner.text("file")
-        form, delimiter = _format(inner, file), inner.character("delimiter", ",")
-        mapping = Mapping(file, form, delimiter, inner.text("instrument"), inner.text("key"))
+        mapping = Mapping(file_layout(inner, False), inner.column("instrument"), inner.column("key"))
         inner.finish()
     result = ReferenceDescription(
         name=name,
         table=layout,
         mapping=mapping,
-        value=table.text("value"),
+        value=table.column("value"),
         known=_known(table, layout is None),
         max_age_ms=table.duration("max_age", 36 * HOUR_MS),
         zero_means_missing=table.flag("zero_means_missing", False),
         may_be_negative=table.flag("may_be_negative", False),
-        positive=table.texts("positive"),
+        positive=table.columns("positive"),
     )
     table.finish()
     return result
@@ -305,46 +261,35 @@ def _cleaning(table: SettingsTable | None, default_stale: int) -> CleaningRules:
 def _actions(table: SettingsTable | None) -> ActionsDescription | None:
     if table is None:
         return None
-    layout = _layout(table)
+    layout = table_layout(table)
     if layout.instrument is None:
         raise table.fail("instrument", "is missing: name the column that holds the instrument of each action")
-    column = table.optional_text("known_column")
+    column = table.optional_column("known_column")
     if column is None:
         table.choice("known", ("stamp",))
     elif table.has("known"):
         raise table.fail("known", "and known_column exclude each other")
-    result = ActionsDescription(layout, table.text("ratio"), column)
+    result = ActionsDescription(layout, table.column("ratio"), column)
     table.finish()
     return result
-
-
-def _layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:
-    if layout is None:
-        return None
-    return {
-        "instrument": layout.instrument,
-        "nulls": sorted(layout.nulls),
-        "time": layout.time,
-        "time_unit": layout.time_unit,
-        "time_zone": layout.time_zone,
-    }
 
 
 def _identity(description: ArchiveDescription) -> dict[str, Any]:
     bars, rules, actions = description.bars, description.cleaning, description.actions
     named = (
-        {"table": _layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]}
+        {"table": layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]}
         if actions
         else None
     )
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "attrition_per_48h": decimal_text(description.attrition_per_48h),
         "availability": description.availability,
         "benchmark": description.benchmark,
+        "name": description.name,
         "survivors_only": description.survivors_only,
         "bars": {
-            "table": _layout_identity(bars.table),
+            "table": layout_identity(bars.table),
             "columns": [bars.open, bars.high, bars.low, bars.close, bars.volume],
             "interval_ms": bars.interval_ms,
             "only": sorted(bars.only),
@@ -360,8 +305,8 @@ def _identity(description: ArchiveDescription) -> dict[str, Any]:
                 "max_age_ms": item.max_age_ms,
                 "may_be_negative": item.may_be_negative,
                 "name": item.name,
-                "positive": sorted(item.positive),
-                "table": _layout_identity(item.table),
+                "positive": sorted(item.positive, key=str),
+                "table": layout_identity(item.table),
                 "value": item.value,
                 "zero_means_missing": item.zero_means_missing,
             }

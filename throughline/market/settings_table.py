@@ -8,14 +8,19 @@ from __future__ import annotations
 import difflib
 import math
 import re
-import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, printable, shown
 
-_DURATION = re.compile(r"^(\d+)\s*(ms|s|m|h|d)$")
+_DURATION = re.compile(r"^([0-9]{1,12})\s*(ms|s|m|h|d)$")
+LONGEST_MS = 36_525 * 86_400_000
+"""The longest duration that a key may name: a hundred years."""
+Column = str | int
+"""A column by its name, or by its position from 1. The empty name is the one column whose header is empty."""
+
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -23,17 +28,6 @@ def duration_ms(text: str) -> int | None:
     """Return a duration such as ``"36h"``, ``"15m"`` or ``"1d"`` in milliseconds, None if it is not one."""
     match = _DURATION.match(text.strip())
     return int(match[1]) * _UNIT_MS[match[2]] if match else None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the parsed TOML file. Raises SettingsError if it is missing, unreadable or not TOML."""
-    try:
-        with path.open("rb") as handle:
-            return tomllib.load(handle)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; give the path of an archive description (TOML)") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as TOML: {error}") from None
 
 
 class SettingsTable:
@@ -47,8 +41,8 @@ class SettingsTable:
 
     def fail(self, key: str, message: str) -> SettingsError:
         """Return (not raise) an error that names the file and the key."""
-        name = f"{self._where}.{key}" if self._where else key
-        return SettingsError(f"{self._file}: {name} {message}")
+        name = f"{self._where}.{key}" if self._where and key else self._where or key
+        return SettingsError(f"{printable(str(self._file))}: {printable(name[:200])} {message}")
 
     def has(self, key: str) -> bool:
         """Say whether the key is given."""
@@ -61,8 +55,44 @@ class SettingsTable:
             return None
         value = self._values[key]
         if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, f"must be a text that is not empty, not {value!r}")
+            raise self.fail(key, f"must be a text that is not empty, not {shown(value)}")
+        return self._printable(key, value, 1_000, "\t")
+
+    def _printable(self, key: str, value: str, longest: int, allowed: str) -> str:
+        """Refuse what a terminal could obey or hide: such a text would be printed by reports and errors."""
+        if len(value) > longest:
+            raise self.fail(key, f"is longer than {longest:,} characters: {shown(value)}")
+        for char in value:
+            if not (char.isprintable() or char in allowed or unicodedata.category(char) == "Zs"):
+                raise self.fail(key, f"holds U+{ord(char):04X}, which cannot be printed: {shown(value)}")
         return value
+
+    def optional_column(self, key: str) -> Column | None:
+        """Return a column: its name, "" for the one without a name, or its position from 1; None where not given."""
+        if not self.has(key):
+            return None
+        value = self._values[key]
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not 1 <= value <= 100_000:
+                raise self.fail(key, f"is {shown(value)}; a column's position counts from 1")
+            return value
+        return "" if value == "" else self.optional_text(key)
+
+    def column(self, key: str) -> Column:
+        """Return a column that must be there."""
+        value = self.optional_column(key)
+        if value is None:
+            raise self.fail(key, "is missing; give the column's name, or its position from 1")
+        return value
+
+    def columns(self, key: str) -> tuple[Column, ...]:
+        """Return a list of columns, each by name or position; empty where it is not given."""
+        if not self.has(key):
+            return ()
+        value = self._values[key]
+        if not isinstance(value, list):
+            raise self.fail(key, f"must be a list of columns, not {shown(value)}")
+        return tuple(SettingsTable({key: item}, self._file, self._where).column(key) for item in value)
 
     def text(self, key: str) -> str:
         """Return a text that must be there."""
@@ -79,7 +109,7 @@ class SettingsTable:
                 raise self.fail(key, f"is missing; it is one of {', '.join(choices)}")
             return default
         if value not in choices:
-            raise self.fail(key, f"is {value!r}; it must be one of {', '.join(choices)}")
+            raise self.fail(key, f"is {shown(value)}; it must be one of {', '.join(choices)}")
         return value
 
     def character(self, key: str, default: str) -> str:
@@ -88,7 +118,7 @@ class SettingsTable:
             return default
         value = self._values[key]
         if not isinstance(value, str) or len(value) != 1:
-            raise self.fail(key, f"must be one character, not {value!r}")
+            raise self.fail(key, f"must be one character, not {shown(value)}")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -97,7 +127,7 @@ class SettingsTable:
             return default
         value = self._values[key]
         if not isinstance(value, bool):
-            raise self.fail(key, f"must be true or false, not {value!r}")
+            raise self.fail(key, f"must be true or false, not {shown(value)}")
         return value
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
@@ -105,10 +135,10 @@ class SettingsTable:
         if not self.has(key):
             return default
         value = self._values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.fail(key, f"must be a number, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+            raise self.fail(key, f"must be a number, not {shown(value)}")
         if not low <= value <= high:
-            raise self.fail(key, f"is {value}; it must lie between {low:g} and {high:g}")
+            raise self.fail(key, f"is {shown(value)}; it must lie between {low:g} and {high:g}")
         return float(value)
 
     def whole(self, key: str, default: int, low: int, high: int) -> int:
@@ -117,9 +147,9 @@ class SettingsTable:
             return default
         value = self._values[key]
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(key, f"must be a whole number, not {value!r}")
+            raise self.fail(key, f"must be a whole number, not {shown(value)}")
         if not low <= value <= high:
-            raise self.fail(key, f"is {value}; it must lie between {low} and {high}")
+            raise self.fail(key, f"is {shown(value)}; it must lie between {low} and {high}")
         return value
 
     def duration(self, key: str, default_ms: int | None = None) -> int:
@@ -130,8 +160,10 @@ class SettingsTable:
                 raise self.fail(key, 'is missing; write a duration such as "1h"')
             return default_ms
         result = duration_ms(value)
+        if result is not None and result > LONGEST_MS:
+            raise self.fail(key, f"is {shown(value)}; a hundred years is the longest")
         if result is None or result <= 0:
-            raise self.fail(key, f'is {value!r}; write a positive duration such as "1h", "15m" or "1d"')
+            raise self.fail(key, f'is {shown(value)}; write a positive duration such as "1h", "15m" or "1d"')
         return result
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -140,8 +172,8 @@ class SettingsTable:
             return ()
         value = self._values[key]
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self.fail(key, f"must be a list of texts, not {value!r}")
-        return tuple(value)
+            raise self.fail(key, f"must be a list of texts, not {shown(value)}")
+        return tuple(self._printable(key, item, 10_000, "\t\n") for item in value)
 
     def table(self, key: str) -> SettingsTable | None:
         """Return a sub-table, or None where it is not given."""
@@ -149,7 +181,7 @@ class SettingsTable:
             return None
         value = self._values[key]
         if not isinstance(value, Mapping):
-            raise self.fail(key, f"must be a table ([{key}]), not {value!r}")
+            raise self.fail(key, f"must be a table ([{printable(key)}]), not {shown(value)}")
         return SettingsTable(value, self._file, f"{self._where}.{key}" if self._where else key)
 
     def tables(self, key: str) -> dict[str, SettingsTable]:
@@ -168,6 +200,13 @@ class SettingsTable:
         """Raise SettingsError if the table holds a key that no getter asked for."""
         for key in self._values:
             if key not in self._known:
-                near = difflib.get_close_matches(key, sorted(self._known), 1, 0.5)
+                near = difflib.get_close_matches(key[:100], sorted(self._known), 1, 0.5)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(sorted(self._known))}"
-                raise self.fail(key, f"is not a known key{hint}")
+                raise self.fail(key, f"is not a known key, so nothing would read it{hint}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False

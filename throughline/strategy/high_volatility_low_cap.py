@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import SecretStr
 
 from throughline.clock import Clock, SystemClock
-from throughline.configuration import SizingSettings, StrategySettings
+from throughline.configuration import STRATEGY, SizingSettings, StrategySettings
 from throughline.identity import time_to_ms
 from throughline.market.blocks import segment_name
 from throughline.market.panel import MarketDataProvider
@@ -118,7 +118,7 @@ class HighVolatilityLowCapStrategy:
             model_version="rule",
             confidence=opportunity.score.confidence,
             params_ptr="defaults",
-            created_by=self.settings.name,
+            created_by=STRATEGY,
             segment=opportunity.segment,
             decided_at=opportunity.decided_at,
         )

@@ -14,6 +14,7 @@ import asyncio
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +39,8 @@ class UnifiedTradingPipeline:
     """A run of the whole system over simulated time. Use it as a context manager, call `close`, or let it go at exit.
 
     mode: 'demo' (an invented market of `seed`) or 'backtest' (real data: `archive`, its description, and `data`, the
-    folder that its paths start from). home: folder of the home, None = THROUGHLINE_HOME or the default. configuration:
+    folder that its paths start from; `data_also`: further folders that its files may lie in).
+    home: folder of the home, None = THROUGHLINE_HOME or the default. configuration:
     settings or the path of their file; start: the epoch (None = that of `throughline demo`, or the archive's first
     day). clock: the clock of what is written, None = the operating system's; gates: judges the days, None = Great
     Expectations. Nothing is opened before the first question. Raises SettingsError for another mode or missing inputs.
@@ -51,6 +53,7 @@ class UnifiedTradingPipeline:
         *,
         archive: str | os.PathLike[str] | None = None,
         data: str | os.PathLike[str] | None = None,
+        data_also: Sequence[str | os.PathLike[str]] = (),
         configuration: Configuration | str | os.PathLike[str] | None = None,
         seed: int = SEED,
         start: date | None = None,
@@ -70,6 +73,8 @@ class UnifiedTradingPipeline:
                 raise SettingsError(f"mode 'backtest' needs {name}: UnifiedTradingPipeline('backtest', {name}=...)")
             if mode == "backtest":
                 self._inputs[name] = str(Path(self._inputs[name]).expanduser().resolve())
+        if mode == "backtest" and data_also:
+            self._inputs["data_also"] = [str(Path(folder).expanduser().resolve()) for folder in data_also]
         if isinstance(configuration, Configuration):
             self._configuration = configuration
         else:

@@ -1,0 +1,117 @@
+"""Reading JSON: a list of lists (freqtrade, exchanges' klines) or a list of objects, as columns.
+
+Belongs here: the form of the document. Does not belong here: numbers and times (`columns`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from throughline.errors import ArchiveError, printable, shown
+from throughline.market.header import column_text, place_columns
+from throughline.market.layout import FileLayout
+from throughline.market.settings_table import Column
+from throughline.market.unpacking import format_hint, read_bytes
+
+
+def read_json(path: Path, layout: FileLayout, wanted: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
+    """Return (column -> pyarrow array, names of all columns). Raises ArchiveError naming file and row."""
+    rows = _document(path)
+    if isinstance(rows[0], list):
+        names, cells = _from_lists(path, layout, rows)
+    else:
+        names, cells = _from_objects(path, layout, rows)
+    places = place_columns(wanted, names)
+    if isinstance(places, str):
+        raise _fail(path, places)
+    return {column: _array(path, column, [row[place] for row in cells]) for column, place in places.items()}, names
+
+
+def _document(path: Path) -> list[Any]:
+    data = read_bytes(path)
+    try:
+        rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+    except UnicodeDecodeError:
+        raise _fail(path, "cannot be read as JSON: it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _fail(
+            path,
+            f"cannot be read as JSON: line {error.lineno:,}, column {error.colno:,} breaks its syntax"
+            + format_hint(data[:512]),
+        ) from None
+    except RecursionError:
+        raise _fail(path, "cannot be read as JSON: it is nested too deeply to be a table") from None
+    except ValueError as error:
+        reason = str(error) if isinstance(error, _TwiceError) else "it holds a number of thousands of digits"
+        raise _fail(path, f"cannot be read as JSON: {reason}") from None
+    if not isinstance(rows, list) or (rows and not isinstance(rows[0], list | dict)):
+        raise _fail(path, "is JSON, but no list of rows; each row is a list or an object, all in one list")
+    if not rows:
+        raise _fail(path, "has no rows; remove it from the archive or fill it")
+    return rows
+
+
+class _TwiceError(ValueError):
+    """A key stands twice in one object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _TwiceError(f"an object names {shown(twice)} twice")
+    return result
+
+
+def _from_lists(path: Path, layout: FileLayout, rows: list[Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    width = len(rows[0])
+    names = layout.columns or tuple(f"number {place}" for place in range(1, width + 1))
+    if len(names) != width:
+        raise _fail(path, f"row 1 has {width:,} values, but columns names {len(names)}; name every column in order")
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) != width:
+            raise _fail(path, f"row {number:,} is not a list of {width:,} values as the first row is")
+    return names, rows
+
+
+def _from_objects(path: Path, layout: FileLayout, rows: list[Any]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    if layout.columns:
+        raise _fail(path, "has rows that name their columns themselves; remove columns from the description")
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise _fail(path, f"row {number:,} is not an object as the first row is")
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    return names, [[row.get(name) for name in names] for row in rows]
+
+
+def _array(path: Path, column: Column, values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds <= {int, float} and not kinds <= {str}:
+        first = next(type(value) for value in values if value is not None)
+        allowed = (int, float) if first in (int, float) else (str,)
+        for number, value in enumerate(values, start=1):
+            if value is not None and type(value) not in allowed:
+                raise _fail(
+                    path,
+                    f"row {number:,}, {column_text(column)} ({shown(value)}) is neither a number nor a text as "
+                    "the rows before it",
+                )
+    if kinds <= {str}:
+        return pa.array(values, pa.string())
+    try:
+        return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
+    except (OverflowError, pa.ArrowException):
+        for number, value in enumerate(values, start=1):
+            if value is not None and not -(2**53) <= value <= 2**53:
+                raise _fail(path, f"row {number:,}, {column_text(column)} ({shown(value)}) is too large") from None
+        raise
+
+
+def _fail(path: Path, message: str) -> ArchiveError:
+    return ArchiveError(f"{printable(str(path))}: {message}")

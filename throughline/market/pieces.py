@@ -1,0 +1,147 @@
+"""Whether several files that give one instrument fit together: monthly pieces do, two coins of one name do not.
+
+Belongs here: comparing files. Does not belong here: single bars that stand twice and differ (`cleaning`); a running and
+a complete candle at the seam of two downloads are such, and are allowed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.errors import ArchiveError, shown
+from throughline.market.columns import F64
+from throughline.market.settings_table import Column
+from throughline.market.tables import Table
+
+MAX_DIFFERING = 2
+MAX_DIFFERING_SHARE = 0.01
+"""Two files of one instrument may differ in this many of the bars they share, or in this share of them."""
+_STEPS_THAT_SHOW_AN_INTERVAL = 23
+
+
+def require_pieces(table: Table, prices: Mapping[Column, F64]) -> None:
+    """Refuse files that give one instrument and cannot both be of it.
+
+    Args:
+        table: the bars.
+        prices: its price columns, one value per row.
+
+    Raises:
+        ArchiveError: naming two files: they have bars of different intervals or differ in the bars that both hold; or,
+            where the path names the instrument, they have different columns, or lie within one another's times without
+            one common bar.
+    """
+    if len(table.files) < 2:
+        return
+    order = np.lexsort((table.origin, table.stamp, table.code))
+    code, stamp, file = table.code[order], table.stamp[order], table.file_of(order)
+    _intervals(table, code, stamp, file)
+    _contradictions(table, prices, order, code, stamp, file)
+    if table.by_path:
+        _kinds(table, code, stamp, file)
+
+
+def _contradictions(
+    table: Table,
+    prices: Mapping[Column, F64],
+    order: NDArray[np.intp],
+    code: NDArray[np.int32],
+    stamp: NDArray[np.int64],
+    file: NDArray[np.intp],
+) -> None:
+    again = np.flatnonzero((code[1:] == code[:-1]) & (stamp[1:] == stamp[:-1]) & (file[1:] != file[:-1]))
+    if len(again) == 0:
+        return
+    differs = np.zeros(len(again), np.bool_)
+    for column in prices.values():
+        left, right = column[order[again]], column[order[again + 1]]
+        with np.errstate(invalid="ignore"):
+            differs |= (left != right) & ~np.isnan(left) & ~np.isnan(right)
+    keys = np.stack([code[again], file[again], file[again + 1]], axis=1)
+    groups, inverse = np.unique(keys, axis=0, return_inverse=True)
+    shared = np.bincount(inverse.ravel(), minlength=len(groups))
+    different = np.bincount(inverse.ravel(), weights=differs, minlength=len(groups))
+    for group in np.flatnonzero((different > MAX_DIFFERING) & (different > MAX_DIFFERING_SHARE * shared)).tolist():
+        name, one, other = groups[group].tolist()
+        first = int(order[again[np.flatnonzero(differs & (inverse.ravel() == group))[0]]])
+        raise ArchiveError(
+            f"{table.files[one]} and {table.files[other]} both give {shown(table.names[name])} and differ in "
+            f"{int(different[group]):,} of the {int(shared[group]):,} bars that both hold (first "
+            f"{table.place(first)}); are they two instruments, or two sources of one? Keep one file, or name them apart"
+        )
+
+
+def _intervals(table: Table, code: NDArray[np.int32], stamp: NDArray[np.int64], file: NDArray[np.intp]) -> None:
+    """Refuse two files of one instrument of which one has bars at least twice as far apart everywhere."""
+    order = np.lexsort((stamp, code, file))
+    code, stamp, file = code[order], stamp[order], file[order]
+    steps = np.diff(stamp)
+    inside = np.flatnonzero((file[1:] == file[:-1]) & (code[1:] == code[:-1]) & (steps > 0))
+    shortest = np.full(len(table.files), np.iinfo(np.int64).max)
+    np.minimum.at(shortest, file[inside], steps[inside])
+    counts = np.bincount(file[inside], minlength=len(table.files))
+    shown_by = np.flatnonzero(counts >= _STEPS_THAT_SHOW_AN_INTERVAL)
+    by_step = shown_by[np.argsort(shortest[shown_by], kind="stable")]
+    if len(by_step) == 0 or shortest[by_step[-1]] < 2 * shortest[by_step[0]]:
+        return
+    held = {number: set(np.unique(code[file == number]).tolist()) for number in by_step.tolist()}
+    for place, other in enumerate(by_step.tolist()):
+        for one in by_step[:place].tolist():
+            both = held[one] & held[other]
+            if both and shortest[other] >= 2 * shortest[one]:
+                raise ArchiveError(
+                    f"{table.files[one]} and {table.files[other]} both give {shown(table.names[min(both)])}, with bars "
+                    f"{int(shortest[one]) // 1000:,} s and {int(shortest[other]) // 1000:,} s apart; describe each "
+                    "interval as an archive of its own"
+                )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The rows of one instrument in one file: its stamps in order."""
+
+    file: int
+    stamps: NDArray[np.int64]
+
+
+def _kinds(table: Table, code: NDArray[np.int32], stamp: NDArray[np.int64], file: NDArray[np.intp]) -> None:
+    bounds = np.searchsorted(code, np.arange(len(table.names) + 1))
+    for name, (low, high) in enumerate(pairwise(bounds.tolist())):
+        files, stamps = file[low:high], stamp[low:high]
+        pieces = sorted(
+            (_Piece(number, stamps[files == number]) for number in np.unique(files).tolist()),
+            key=lambda piece: int(piece.stamps[0]),
+        )
+        for before, piece in pairwise(pieces):
+            _same_columns(table, name, before.file, piece.file)
+        _no_interleaving(table, name, pieces)
+
+
+def _no_interleaving(table: Table, name: int, pieces: list[_Piece]) -> None:
+    """Refuse a file that lies within the time of the files before it and shares no bar with them."""
+    known = np.zeros(0, np.int64)
+    latest: _Piece | None = None
+    for piece in pieces:
+        if latest is not None and piece.stamps[0] < latest.stamps[-1] and not np.isin(piece.stamps, known).any():
+            raise ArchiveError(
+                f"{table.files[latest.file]} and {table.files[piece.file]} both give {shown(table.names[name])}, one "
+                "within the time of the other and without one common bar; are they two instruments? Name them apart"
+            )
+        known = np.concatenate([known, piece.stamps])
+        if latest is None or piece.stamps[-1] > latest.stamps[-1]:
+            latest = piece
+
+
+def _same_columns(table: Table, name: int, one: int, other: int) -> None:
+    left, right = set(table.present[one]), set(table.present[other])
+    if left != right:
+        extra = sorted(left ^ right, key=lambda text: text.encode())[0]
+        raise ArchiveError(
+            f"{table.files[one]} and {table.files[other]} both give {shown(table.names[name])}, but one of them alone "
+            f"has the column {shown(extra)}; are they of one kind? Name them apart, or give both the same columns"
+        )

@@ -1,0 +1,187 @@
+"""Reading one described table: all its files as one set of columns, each row with the instrument it is of.
+
+Belongs here: which files, which instrument, and where a row came from. Does not belong here: file formats
+(`columns`), whether files fit together (`pieces`), rules on rows (`cleaning`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from throughline.errors import ArchiveError, printable, shown
+from throughline.market.columns import F64, I64, Names, Rows, read_rows
+from throughline.market.layout import TableLayout
+from throughline.market.names import alike, did_you_mean, name_fault
+from throughline.market.paths import (
+    INSTRUMENT,
+    DataFolders,
+    find_files,
+    hive_value,
+    instrument_of,
+    plain_stem,
+    require_whole_names,
+)
+from throughline.market.settings_table import Column
+from throughline.market.stamps import read_stamps
+
+I32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, in the order of its files.
+
+    names: the instruments, sorted by UTF-8 bytes. code: int32 per row, into names. stamp: Unix ms per row. values,
+    times: column -> float64, and Unix ms. files: their names in messages; present: the columns that each has.
+    origin: per row, its number (from 0) over all files; starts: number of each file's first row. by_path: whether the
+    files' paths name the instruments.
+    """
+
+    names: tuple[str, ...]
+    code: I32
+    stamp: I64
+    values: dict[Column, F64]
+    times: dict[Column, I64]
+    files: tuple[str, ...]
+    present: tuple[tuple[str, ...], ...]
+    origin: I64
+    starts: I64
+    by_path: bool
+
+    def place(self, row: int) -> str:
+        """Return where a row stands in words: its file and its number there, from 1."""
+        file = int(np.searchsorted(self.starts, self.origin[row], "right")) - 1
+        return f"{self.files[file]}: row {int(self.origin[row] - self.starts[file]) + 1}"
+
+    def file_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the number of the file of each row."""
+        return np.searchsorted(self.starts, self.origin[rows], "right") - 1
+
+    def select(self, rows: NDArray[np.intp]) -> Table:
+        """Return some of the rows, in the order given."""
+        return replace(
+            self,
+            code=self.code[rows],
+            stamp=self.stamp[rows],
+            values={name: column[rows] for name, column in self.values.items()},
+            times={name: column[rows] for name, column in self.times.items()},
+            origin=self.origin[rows],
+        )
+
+    def only(self, wanted: Sequence[str]) -> Table:
+        """Return the rows of some instruments, all of which must be there."""
+        chosen = tuple(name for name in self.names if name in set(wanted))
+        place = np.full(len(self.names), -1, np.int32)
+        for number, name in enumerate(chosen):
+            place[self.names.index(name)] = number
+        rows = np.flatnonzero(place[self.code] >= 0)
+        return replace(self.select(rows), names=chosen, code=place[self.code[rows]])
+
+
+def read_table(
+    layout: TableLayout, folders: DataFolders, numbers: Sequence[Column], times: Sequence[Column] = ()
+) -> Table:
+    """Read every file of a table.
+
+    Args:
+        layout: the table's description.
+        folders: where files may lie.
+        numbers: the columns to read as float64.
+        times: the columns to read as Unix ms, beside the stamp.
+
+    Raises:
+        ArchiveError: naming file, row and column.
+    """
+    files = find_files(folders, layout.file)
+    if layout.instrument is None and INSTRUMENT not in layout.file:
+        require_whole_names([(plain_stem(path), path) for path in files])
+    read = [_read_file(layout, folders, path, [*numbers, layout.time, *times]) for path in files]
+    names = tuple(sorted({name for _, found in read for name in found.names}, key=lambda name: name.encode()))
+    place = {name: number for number, name in enumerate(names)}
+    code = [np.array([place[name] for name in found.names], np.int32)[found.codes] for _, found in read]
+    counts = np.array([len(rows) for rows, _ in read], np.int64)
+    return Table(
+        names=names,
+        code=np.concatenate(code),
+        stamp=_joined([read_stamps(rows, layout.time, layout) for rows, _ in read]),
+        values={name: _joined([rows.numbers(name) for rows, _ in read]) for name in dict.fromkeys(numbers)},
+        times={name: _joined([read_stamps(rows, name, layout) for rows, _ in read]) for name in dict.fromkeys(times)},
+        files=tuple(rows.file for rows, _ in read),
+        present=tuple(rows.present for rows, _ in read),
+        origin=np.arange(int(counts.sum()), dtype=np.int64),
+        starts=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
+        by_path=layout.instrument is None,
+    )
+
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+def _joined(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _read_file(layout: TableLayout, folders: DataFolders, path: Path, wanted: list[Column]) -> tuple[Rows, Names]:
+    if layout.instrument is None:
+        name = instrument_of(folders, layout.file, path) if INSTRUMENT in layout.file else plain_stem(path)
+        rows = read_rows(path, layout.source, wanted)
+        return rows, _one_name(rows, path, name)
+    # A Hive partition `symbol=AAA` names the instrument of files that do not hold the column themselves.
+    folder = hive_value(folders, path, layout.instrument) if isinstance(layout.instrument, str) else None
+    if folder is None:
+        rows = read_rows(path, layout.source, [*wanted, layout.instrument])
+        return rows, rows.names(layout.instrument)
+    rows = read_rows(path, layout.source, wanted)
+    if layout.instrument in rows.present:
+        raise rows.fail(
+            f"column {shown(layout.instrument)} names the instrument, and so does the folder {shown(layout.instrument)}"
+            f"={shown(folder)}; read one of them: rename the folder, or write {layout.instrument}={INSTRUMENT} in file"
+        )
+    return rows, _one_name(rows, path, folder)
+
+
+def _one_name(rows: Rows, path: Path, name: str) -> Names:
+    fault = name_fault(name)
+    if fault is not None:
+        raise ArchiveError(f"{printable(str(path))}: the instrument's name in this path {fault}")
+    return Names(np.zeros(len(rows), np.int32), (unicodedata.normalize("NFC", name),))
+
+
+def require_known(wanted: Sequence[str], table: Table, where: str, pattern: str) -> None:
+    """Raise ArchiveError for the first name that the table does not hold.
+
+    Args:
+        wanted: the names.
+        table: what must hold them.
+        where: the file and key that name them, for the message.
+        pattern: what the message calls the table.
+    """
+    known = set(table.names)
+    for name in wanted:
+        if name not in known:
+            raise ArchiveError(
+                f"{where} names {shown(name)}, which {pattern} does not hold{did_you_mean(name, table.names)}"
+            )
+
+
+def require_different(table: Table) -> None:
+    """Refuse two names that look alike: they are one instrument spelled twice, or nobody could tell them apart.
+
+    Raises:
+        ArchiveError: naming both, and where each stands first.
+    """
+    both = alike(table.names)
+    if both is None:
+        return
+    one, other = (table.place(int(np.flatnonzero(table.code == table.names.index(name))[0])) for name in both)
+    raise ArchiveError(
+        f"{shown(both[0])} ({one}) and {shown(both[1])} ({other}) are names that differ in case, width, spaces or "
+        "invisible characters alone; write one name for one instrument, or choose with bars.only"
+    )
