@@ -45,7 +45,7 @@ def detail_metadata(details: Mapping[str, Any]) -> dict[str, Any]:
 def cause_words(cause: Mapping[str, Any]) -> str:
     """Return what blocked a day, in words."""
     asset, rule = str(cause["asset"]), str(cause["rule"])
-    return f"{asset} broke {rule}: {count_words(asset, rule, int(cause['rows']))}"
+    return f"{asset} broke {rule} in {count_words(asset, rule, int(cause['rows']))}"
 
 
 def preview(results: Sequence[DayResult], picture: str | None) -> str:

@@ -214,7 +214,7 @@ def test_days_beyond_the_data_are_refused_and_not_sealed_as_empty(
     last = date(2029, 12, 31)
     context = context_of(database, seed=12, epoch=last)
     flow = GivenFlow(context, settings.home)
-    with pytest.raises(SettingsError, match="2030-01-01 lies after the last day of simulated"):
+    with pytest.raises(SettingsError, match="2030-01-01 lies after the last complete day of simulated"):
         flow.run_stage("market_bars", context, [last, date(2030, 1, 1)])
     assert seals_of(context) == {}
 

@@ -68,7 +68,7 @@ def test_a_blocked_day_and_a_failed_gate_say_why() -> None:
     cause = {"asset": "market_bars", "rule": "day_has_bars", "rows": 1}
     verdict = Verdict("market_scan", DAYS[0], "ab", "s@1", "h", (Failure("funnel_adds_up", 2, ("01:00",)),))
     metadata = day_metadata(result(status="blocked", blocked_by=cause, verdict=verdict))
-    assert metadata["blocked_by"] == "market_bars broke day_has_bars: the day as a whole"
+    assert metadata["blocked_by"] == "market_bars broke day_has_bars in the whole day"
     assert metadata["gate"] == "funnel_adds_up: 2 rows"
 
 

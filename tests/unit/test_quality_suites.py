@@ -356,7 +356,7 @@ def test_one_defect_breaks_one_rule_and_names_the_line(
         ("few_rows_are_quarantined", 42, "42 rows"),
         ("few_rows_are_quarantined", 1, "1 row"),
         ("day_is_complete", 12, "12 hours"),
-        ("day_has_bars", 1, "the day as a whole"),
+        ("day_has_bars", 1, "the whole day"),
         ("high_is_known", 1_200, "1,200 rows"),
         ("a_rule_of_an_older_suite", 3, "3 rows"),
     ],

@@ -62,7 +62,7 @@ class Rule:
     """One expectation: stable name, why it must hold, Great Expectations type and arguments.
 
     counts: for a rule about a day's figures, the column that says how much of the day broke it; None = the line itself.
-    unit: what a failure counts ("rows", "hours"; empty for a rule about the day as a whole).
+    unit: what a failure counts ("rows", "hours"; empty for a rule about the whole day).
     """
 
     name: str
@@ -172,9 +172,9 @@ def resolved_kwargs(rule: Rule, settings: Mapping[str, float]) -> dict[str, Any]
 
 
 def count_words(asset: str, rule: str, count: int) -> str:
-    """Return how much of a day broke a rule, in words: "42 rows", "12 hours", or "the day as a whole"."""
+    """Return how much of a day broke a rule, in words: "42 rows", "12 hours", or "the whole day"."""
     frames = (load_suite(asset).days, load_suite(asset).rows) if asset in GATED_ASSETS else ()
     unit = next((item.unit for frame in frames for item in frame.rules if item.name == rule), "rows")
     if not unit:
-        return "the day as a whole"
+        return "the whole day"
     return f"{count:,} {unit[:-1] if count == 1 else unit}"
