@@ -239,7 +239,7 @@ class Reference:
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
         factor = self.rules.doubtful_close_jump if self.close_only else self.rules.doubtful_jump
         factor = factor if self.rules.contiguous else math.inf
-        jump = not gap and (price >= last * factor or price * factor <= last)
+        jump = not gap and bar.volume != 0.0 and (price >= last * factor or price * factor <= last)
         doubtful = jump or other_segment
         if p.reason is None:
             if when >= p.entry_time + self.rules.max_hold_ms:
