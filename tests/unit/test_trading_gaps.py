@@ -168,6 +168,13 @@ def test_the_interval_of_a_halt_is_its_result_and_the_reopening_bounds_it_where_
             assert trade["net_pnl"] == pytest.approx(1000.0 * (min(share, ratio) - 1.0), abs=1e-9)
 
 
+def test_a_drained_pool_is_a_known_loss_and_no_doubtful_jump() -> None:
+    bars = market({"A": [(0, *QUIET), flat(1, 1.0)]}, reserve=[1e9, 0.0])
+    trade = only(run(bars, wishes((0, 0)))[BASE])
+    assert (trade["reason"], trade["flags"]) == ("rug_pull", ())
+    assert trade["pnl_low"] == trade["net_pnl"] == trade["pnl_high"]
+
+
 def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some() -> None:
     bars = market({"A": [(0, *QUIET), flat(1, 0.1), flat(2, 0.1)]}, volume=[1e6, 1.0, 1e6])
     trade = only(run(bars, wishes((0, 0)))[BASE])

@@ -61,6 +61,8 @@ NEVER = 2**62
 LONG_AGO = -(2**62)
 NOTHING = -1
 """No exit is triggered."""
+MINIMUM_CASH_NOTIONAL = 1.0
+"""USD; an entry that the cash would cut below this is not made (`no_cash`), however small the smallest position is."""
 
 
 class BarArrays(NamedTuple):
@@ -508,14 +510,15 @@ def _try_bar(
         reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
     if not entry_bar:
         gap, doubtful, traded_price = _interruption(bars, terms, ints, floats, p, begin, row, price)
+    drained = bars.reserve.size > 0 and bars.reserve[row] == 0.0  # a loss that is known, whatever the price says
     if doubtful:
         reason = HALTED if reason == NOTHING else reason
-        ints[FLAG_BITS, p] |= DOUBTFUL_JUMP
+        ints[FLAG_BITS, p] |= 0 if drained else DOUBTFUL_JUMP
     if reason != NOTHING:
         low, high = raw, raw
         if gap or doubtful:
             raw, low, high = _after(terms, doubtful, price, traded_price, target)
-        if gap and price != traded_price:
+        if gap and price != traded_price and not drained:
             ints[FLAG_BITS, p] |= GAP
         ints[REASON, p] = reason
         return _sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
@@ -629,7 +632,7 @@ def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, i
         affordable = cash / (1.0 + terms.fee)
         while affordable + affordable * terms.fee > cash:
             affordable -= affordable * 2.3e-16
-        if affordable < terms.minimum or affordable <= 0.0:
+        if affordable < max(terms.minimum, MINIMUM_CASH_NOTIONAL):
             return NO_CASH
         notional = affordable
         flags |= CASH_CUT
