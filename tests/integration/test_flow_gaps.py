@@ -170,14 +170,15 @@ def test_no_trade_earns_more_than_the_contiguous_bars_of_its_segment_allow(
 @pytest.mark.parametrize(
     ("name", "instrument", "halted_on", "share"),
     [
-        # last bar + 24 h, or the first bar of what came after where that is earlier: half of the last close
+        # last bar + 24 h, at half of the last close: no price is known by then
         ("hourly-cocos holder", "COCOS/USDT", date(2021, 1, 20), 0.5),
         ("hourly-btcst holder", "BTCST/USDT", date(2021, 3, 16), 0.5),
-        # LUNA's close fell to 0.148 of the one before it, beyond what closes alone can tell from a split: that close
+        # LUNA's close fell to 0.148 of the one before it, beyond what closes alone can tell from a split: it ends there,
+        # and the fall counts in full
         ("closes-luna holder", "LUNAUSDT", date(2022, 5, 12), 1.0),
     ],
 )
-def test_who_holds_into_a_halt_or_a_doubtful_fall_loses_what_it_cost(
+def test_who_holds_through_the_gap_is_halted_a_day_after_the_last_bar_and_a_doubtful_fall_counts_in_full(
     stories: dict[str, Story], name: str, instrument: str, halted_on: date, share: float
 ) -> None:
     story = stories[name]
@@ -191,7 +192,8 @@ def test_who_holds_into_a_halt_or_a_doubtful_fall_loses_what_it_cost(
         panel.open_time < time_to_ms(parse_time(body["exit_time"])), panel.instruments.index(instrument)
     ]
     last = float(closes[~np.isnan(closes)][-1])
-    assert float(body["exit_price"]) == pytest.approx(share * last, rel=0.02)
+    assert float(body["exit_price"]) == pytest.approx(share * last, rel=0.02), "a price of the old coin, not the new"
+    assert ("doubtful_jump" in body["flags"]) == (share == 1.0)
     assert float(body["pnl_low_usd"]) <= float(body["realized_pnl_usd"]) <= float(body["pnl_high_usd"])
     shadows = [s for s in story.shadows if story.candidates[s["candidate"]["uuid"]]["instrument"] == instrument]
     assert {s["termination_reason"] for s in shadows} <= {"halted", "expired"}

@@ -117,10 +117,11 @@ def _run(bench: Bench, name: str, coins: list[str], settings: str) -> Told:
         return [json.loads(row.body) for row in bench.rows(experiment, table)]
 
     names = {body["uuid"]: body["instrument"] for body in _candidates(bench, experiment)}
-    by_coin = {
-        table: {names[body["candidate"]["uuid"]]: body for body in bodies(table)}
-        for table in ("outcomes", "shadow_outcomes", "dispositions")
-    }
+    by_coin: dict[str, dict[str, dict[str, Any]]] = {}
+    for table in ("outcomes", "shadow_outcomes", "dispositions"):
+        first = by_coin.setdefault(table, {})
+        for body in bodies(table):  # by day: a coin's first trade is the one that its name is about
+            first.setdefault(names[body["candidate"]["uuid"]], body)
     left_out = [dict(r.details).get("doubtful_jump", 0) for r in results if r.asset == "trade_features"]
     return Told(
         experiment,

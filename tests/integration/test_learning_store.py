@@ -145,7 +145,6 @@ def test_the_openings_of_an_experiment_are_those_of_its_own_models(engine: Engin
     assert {"first_decided": 2, "last_decided": 2} not in found
 
 
-
 def test_events_are_read_back_in_order_and_fold(engine: Engine, gated: Experiment) -> None:
     first = event(gated.id, "canary_started", "a" * 64, T0)
     append_event(engine, first)

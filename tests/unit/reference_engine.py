@@ -96,7 +96,7 @@ class Reference:
         cash: float | None = None,
         overlap: bool = False,
         until: int | None = None,
-        minimum: float = 1.0,
+        minimum: float = 0.0,
         target_first: bool | None = None,
     ) -> None:
         self.minimum = minimum
@@ -239,7 +239,7 @@ class Reference:
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
         factor = self.rules.doubtful_close_jump if self.close_only else self.rules.doubtful_jump
         factor = factor if self.rules.contiguous else math.inf
-        jump = not gap and (price >= last * factor or price * factor <= last)
+        jump = not gap and bar.volume != 0.0 and (price >= last * factor or price * factor <= last)
         doubtful = jump or other_segment
         if p.reason is None:
             if when >= p.entry_time + self.rules.max_hold_ms:
@@ -256,13 +256,15 @@ class Reference:
                 p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
                 return False
-        if gap and stood != last:
+        drained = bar.reserve == 0.0
+        if gap and stood != last and not drained:
             p.flags.add("gap")
         if not (gap or doubtful):
             return self._sell(p, bar, price, when, (price, price), stood)
         price = min(stood, target)
         if doubtful:
-            p.flags.add("doubtful_jump")
+            if not drained:
+                p.flags.add("doubtful_jump")
             price = min(price, last if self.path == "pessimistic" else last * factor)
         best = max(stood, last) if doubtful else stood
         return self._sell(p, bar, price, when, (min(price, last), best), stood, whole=doubtful)
@@ -392,7 +394,7 @@ class Reference:
             affordable = self.cash / (1.0 + fee_rate)
             while affordable + affordable * fee_rate > self.cash:
                 affordable -= affordable * 2.3e-16
-            if affordable < self.minimum or affordable <= 0.0:
+            if affordable < max(self.minimum, 1.0):
                 return "no_cash"
             notional = affordable
             flags.add("cash_cut")

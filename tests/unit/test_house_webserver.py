@@ -87,7 +87,8 @@ def test_a_name_that_is_not_this_machines_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:3001", "http://localhost:3000", "https://127.0.0.1:3000"]
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:3001", "http://localhost:3000", "https://127.0.0.1:3000"],
 )
 def test_a_page_of_another_site_or_port_is_refused(origin: str) -> None:
     headers = {"Origin": origin}

@@ -108,8 +108,9 @@ def test_a_lower_reopening_never_gives_a_higher_result(kind: str, first: float, 
     else:
         worse, better = (ended(world(kind, r), take_profit=target) for r in (low, high))
     for path in PATHS:
-        if path == PESSIMISTIC and "doubtful_jump" in better[path]["flags"] and high > 1.0:
-            continue  # beyond belief upwards the pessimistic path gains nothing
+        believed = 0.0 if path == PESSIMISTIC else 0.5
+        if "doubtful_jump" in better[path]["flags"] and high > 1.0 and target > believed:
+            continue  # a rise beyond belief gives what is believed, which may be less than the target
         assert worse[path]["net_pnl"] <= better[path]["net_pnl"] + 1e-9, path
 
 
@@ -165,6 +166,13 @@ def test_the_interval_of_a_halt_is_its_result_and_the_reopening_bounds_it_where_
             trade = only(run(bars, wishes((0, 0)))[path])
             assert (trade["reason"], trade["hour"]) == ("halted", 48)
             assert trade["net_pnl"] == pytest.approx(1000.0 * (min(share, ratio) - 1.0), abs=1e-9)
+
+
+def test_a_drained_pool_is_a_known_loss_and_no_doubtful_jump() -> None:
+    bars = market({"A": [(0, *QUIET), flat(1, 1.0)]}, reserve=[1e9, 0.0])
+    trade = only(run(bars, wishes((0, 0)))[BASE])
+    assert (trade["reason"], trade["flags"]) == ("rug_pull", ())
+    assert trade["pnl_low"] == trade["net_pnl"] == trade["pnl_high"]
 
 
 def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some() -> None:

@@ -42,6 +42,7 @@ def run(case: Case, **options: Any) -> Any:
         case.max_positions,
         cash=case.cash,
         overlap=case.overlap,
+        minimum_notional=case.minimum,
         **options,
     )
 
@@ -52,7 +53,15 @@ def compare(case: Case) -> int:
     for path in PATHS:
         got = result.paths[path]
         want = Reference(
-            case.bars, case.entries, case.rules, case.costs, case.max_positions, path, case.cash, case.overlap
+            case.bars,
+            case.entries,
+            case.rules,
+            case.costs,
+            case.max_positions,
+            path,
+            case.cash,
+            case.overlap,
+            minimum=case.minimum,
         ).run()
         assert [DISPOSITIONS[code] for code in got.disposition] == want.disposition
         fills = {

@@ -25,6 +25,7 @@ class Case:
     max_positions: int | None
     cash: float | None
     overlap: bool
+    minimum: float
 
 
 def _column(rng: np.random.Generator, values: np.ndarray, unknown: float, absent: float) -> np.ndarray | None:
@@ -106,7 +107,8 @@ def random_case(seed: int) -> Case:
     overlap = bool(rng.random() < 0.2)
     slots = None if rng.random() < 0.4 else int(rng.integers(1, 4))
     cash = None if rng.random() < 0.5 else float(rng.choice([50.0, 1000.0, 3000.0]))
-    return Case(bars, entries, rules, costs, slots, cash, overlap)
+    minimum = float(rng.choice([0.0, 1.0, 150.0]))
+    return Case(bars, entries, rules, costs, slots, cash, overlap, minimum)
 
 
 def some_bars(bars: Bars, begin: int, end: int) -> Bars:

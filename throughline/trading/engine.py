@@ -46,7 +46,7 @@ def simulate(
     paths: Sequence[str] = PATHS,
     overlap: bool = False,
     blocked: bool = False,
-    minimum_notional: float = 1.0,
+    minimum_notional: float = 0.0,
 ) -> Simulation:
     """Run `entries` through `bars` on each of `paths` and return what was filled, closed, refused and carried.
 
@@ -61,7 +61,7 @@ def simulate(
     cash : starting USD of every path that `state` does not name; None = unlimited. An entry is cut to the cash after
         its fee.
     minimum_notional : USD; a position that would be smaller is not entered: `below_minimum` where the wish or the
-        volume limit is the cause, `no_cash` where the cash is.
+        volume limit is the cause, `no_cash` where the cash is (or leaves less than 1 USD).
     state : what an earlier call returned as ``result.paths[p].state``, by path.
     keys : the caller's name of each entry (needed to carry positions meaningfully); None = its number as text.
     until : Unix ms; bars that open at or after it are not touched, entries decided at or after it wait in the state,
@@ -204,7 +204,7 @@ def terms_of(
     end: str = "carry",
     overlap: bool = False,
     blocked: bool = False,
-    minimum_notional: float = 1.0,
+    minimum_notional: float = 0.0,
 ) -> kernel.Terms:
     """Return rules, costs and path of one pass as the core wants them. until: Unix ms; the rest as in `simulate`."""
     if end not in ("carry", "close"):

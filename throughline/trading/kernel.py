@@ -18,8 +18,8 @@ price after it (an open; a close on close-only bars). A position is sold at R, w
 Every price is also at most the target. At a gap a position goes on unless a rule of the open sells it; at a doubtful
 jump it always ends, since later prices may count another unit, and it is sold whole (the volume limit belongs to a
 market, and a number of coins that may be ten times wrong has none). So on every path a lower R never gives a higher
-result (a reopening at 0.20 of L once lost less than one at 0.21), with one exception: what is beyond belief upwards
-gives the pessimistic path nothing at all. The base path's default share of a halt is 1/2.
+result (a reopening at 0.20 of L once lost less than one at 0.21), with one exception: a rise beyond belief gives what is
+believed at most, and the pessimistic path nothing. The base path's default share of a halt is 1/2.
 
 How it works: what happens to a position after its entry does not depend on the other positions. So each entry that is
 taken is followed to its end at once, and slots and cash only need the open positions in order of their exit (a heap).
@@ -61,6 +61,8 @@ NEVER = 2**62
 LONG_AGO = -(2**62)
 NOTHING = -1
 """No exit is triggered."""
+MINIMUM_CASH_NOTIONAL = 1.0
+"""USD; an entry that the cash would cut below this is not made (`no_cash`), however small the smallest position is."""
 
 
 class BarArrays(NamedTuple):
@@ -457,7 +459,8 @@ def _interruption(
         return False, False, price
     traded_close, traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)
     gap = bars.open_time[row] > traded_close
-    return gap, other_segment or (not gap and _jumped(traded_price, price, terms.jump)), traded_price
+    untraded = bars.volume.size > 0 and bars.volume[row] == 0.0  # it lies in a gap, which ends with the next bar
+    return gap, other_segment or (not gap and not untraded and _jumped(traded_price, price, terms.jump)), traded_price
 
 
 @compiled
@@ -507,14 +510,15 @@ def _try_bar(
         reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
     if not entry_bar:
         gap, doubtful, traded_price = _interruption(bars, terms, ints, floats, p, begin, row, price)
+    drained = bars.reserve.size > 0 and bars.reserve[row] == 0.0  # a loss that is known, whatever the price says
     if doubtful:
         reason = HALTED if reason == NOTHING else reason
-        ints[FLAG_BITS, p] |= DOUBTFUL_JUMP
+        ints[FLAG_BITS, p] |= 0 if drained else DOUBTFUL_JUMP
     if reason != NOTHING:
         low, high = raw, raw
         if gap or doubtful:
             raw, low, high = _after(terms, doubtful, price, traded_price, target)
-        if gap and price != traded_price:
+        if gap and price != traded_price and not drained:
             ints[FLAG_BITS, p] |= GAP
         ints[REASON, p] = reason
         return _sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
@@ -628,7 +632,7 @@ def _enter(bars: BarArrays, served: Served, terms: Terms, m: int, cash: float, i
         affordable = cash / (1.0 + terms.fee)
         while affordable + affordable * terms.fee > cash:
             affordable -= affordable * 2.3e-16
-        if affordable < terms.minimum or affordable <= 0.0:
+        if affordable < max(terms.minimum, MINIMUM_CASH_NOTIONAL):
             return NO_CASH
         notional = affordable
         flags |= CASH_CUT
