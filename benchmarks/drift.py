@@ -1,4 +1,4 @@
-"""False alarms of drift where nothing drifts: ``python benchmarks/drift.py [--replays N]`` (200: some minutes).
+"""False alarms of drift where nothing drifts: ``python benchmarks/drift.py [--replays N]`` (100: some minutes).
 
 Reports of 20 columns, 100 days of reference against 30 days, 4 rows a day; an alarm is any column that is said to have
 drifted, at 5 %. Beside the comparison of blocks of days (`throughline.learning.drift`) stands what the same rows give
@@ -99,7 +99,7 @@ def psi_alarms(draw: Callable[[int], F64], n: int, m: int, bins: int, replays: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replays", type=int, default=200)
+    parser.add_argument("--replays", type=int, default=100)
     replays = parser.parse_args().replays
     started = time.perf_counter()
     print(f"{replays:,} reports each; standard error of 5 %: {np.sqrt(0.05 * 0.95 / replays):.2%}")
@@ -112,7 +112,7 @@ def main() -> None:
     print(f"  {'power: one of 20 columns moved by half a deviation, independent':<62}{blocks:16.1%}{rows:12.1%}")
     blocks, rows = alarms("shared days", replays, moved=0.5)
     print(f"  {'the same, shared days':<62}{blocks:16.1%}{rows:12.1%}")
-    draws = 8 * replays
+    draws = 16 * replays
     rng = np.random.default_rng(2)
     kinds: tuple[tuple[str, Callable[[int], F64]], ...] = (
         ("normal", rng.standard_normal),

@@ -9,9 +9,9 @@ ten bins a nominal 5 % raised 10 % false alarms in simulation. So it is scaled b
 bins), which brings that to 5 %; a test simulates it.
 
 All of this is for independent values. Returns whose volatility comes in clusters are not: on a GARCH(1,1) the 5 %
-threshold is exceeded in PSI_SMALL % of the soulprint's windows (21 of 63 returns, four bins) and in PSI_LARGE % of
-larger ones (200 of 600, ten bins; benchmarks/drift.py). The soulprint compares the ratio between trades and raises no
-alarm by it; alarms are those of throughline/learning/drift.py, which compares blocks of days.
+threshold is exceeded in 10 % of the soulprint's windows (21 of 63 returns, four bins) and in 21 % of larger ones (200
+of 600, ten bins; benchmarks/drift.py). The soulprint compares the ratio between trades and raises no alarm by it;
+alarms are those of throughline/learning/drift.py, which compares blocks of days.
 """
 
 from __future__ import annotations
