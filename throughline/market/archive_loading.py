@@ -257,8 +257,10 @@ def _own_series(
     stamps = raw.time[rows] if stamp == "open" else raw.time[rows] + interval
     event = stamps if item.known.base == "stamp" else raw.time[rows] + interval
     others = [(str(name), values[name][rows]) for name in item.positive]
-    value = values[item.value][rows]
-    return _series(item, raw.code[rows], value, event, event + item.known.delay_ms, others, names, str(item.value))
+    value, source = values[item.value][rows], str(item.value)
+    if item.priced_at == "open":
+        value, source = value * (raw.close[rows] / raw.open[rows]), f"{source} x close / open"
+    return _series(item, raw.code[rows], value, event, event + item.known.delay_ms, others, names, source)
 
 
 def _joined_series(

@@ -55,7 +55,11 @@ class Known:
 
 @dataclass(frozen=True)
 class ReferenceDescription:
-    """A quantity beside the bars. table None = a column of the bars' own rows."""
+    """A quantity beside the bars. table None = a column of the bars' own rows.
+
+    priced_at: "close", or "open" where the value is a number of units times the price at the bar's open (a market cap
+    that the source stamps with the day): it then counts at the bar's close, times close / open.
+    """
 
     name: str
     table: TableLayout | None
@@ -66,6 +70,7 @@ class ReferenceDescription:
     zero_means_missing: bool
     may_be_negative: bool
     positive: tuple[Column, ...]
+    priced_at: str = "close"
 
 
 @dataclass(frozen=True)
@@ -238,9 +243,17 @@ def _reference(name: str, table: SettingsTable, bars: BarsDescription) -> Refere
         zero_means_missing=table.flag("zero_means_missing", False),
         may_be_negative=table.flag("may_be_negative", False),
         positive=table.columns("positive"),
+        priced_at=_priced_at(table, layout is None, bars),
     )
     table.finish()
     return result
+
+
+def _priced_at(table: SettingsTable, own_rows: bool, bars: BarsDescription) -> str:
+    moment = table.choice("priced_at", ("close", "open"), "close")
+    if moment == "open" and (not own_rows or bars.open is None):
+        raise table.fail("priced_at", 'can be "open" only for a column of bars that have an open')
+    return moment
 
 
 def _cleaning(table: SettingsTable | None, default_stale: int) -> CleaningRules:
@@ -277,9 +290,7 @@ def _actions(table: SettingsTable | None) -> ActionsDescription | None:
 def _identity(description: ArchiveDescription) -> dict[str, Any]:
     bars, rules, actions = description.bars, description.cleaning, description.actions
     named = (
-        {"table": layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]}
-        if actions
-        else None
+        {"table": layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]} if actions else None
     )
     return {
         "schema_version": 2,
@@ -308,6 +319,7 @@ def _identity(description: ArchiveDescription) -> dict[str, Any]:
                 "positive": sorted(item.positive, key=str),
                 "table": layout_identity(item.table),
                 "value": item.value,
+                "priced_at": item.priced_at,
                 "zero_means_missing": item.zero_means_missing,
             }
             for item in description.references
