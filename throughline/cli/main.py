@@ -13,6 +13,7 @@ from throughline.cli.dev import dev
 from throughline.cli.experiments import experiments
 from throughline.cli.failures import sentence_of
 from throughline.cli.key import key
+from throughline.cli.mlflow import mlflow
 from throughline.cli.models import canary, models, promote, rollback, train
 from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
@@ -35,7 +36,7 @@ def cli(options: Options) -> None:
 
 
 _LEARNING = (walk_forward, train, models, canary, promote, rollback)
-for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, dev):
+for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, mlflow, dev):
     cli.add_command(_command)
 
 
