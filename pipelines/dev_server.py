@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 THEIRS, OURS = "dagster_webserver", "pipelines.webserver"
@@ -16,8 +17,8 @@ THEIRS, OURS = "dagster_webserver", "pipelines.webserver"
 
 def guarded_command(command: Sequence[str]) -> list[str]:
     """Return the command that starts a process of `dagster dev`, with our web server for theirs."""
-    modules = zip(command, command[1:], strict=False)
-    return [*command[:1], *(OURS if before == "-m" and word == THEIRS else word for before, word in modules)]
+    words = (OURS if before == "-m" and word == THEIRS else word for before, word in pairwise(command))
+    return [*command[:1], *words]
 
 
 def main() -> None:

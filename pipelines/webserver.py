@@ -80,7 +80,7 @@ def is_local(address: str) -> bool:
 
 
 def _place(origin: str) -> tuple[str, int] | None:
-    """Return host and port of an origin of this machine, served without TLS as ours is; None for any other (``null``)."""
+    """Return host and port of an origin of this machine, without TLS as ours is; None for any other, as ``null``."""
     if not is_local(origin):
         return None
     parts = urlsplit(origin)

@@ -34,6 +34,7 @@ from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ids import parse_id
 from throughline.tracking.records import body_hash
+from throughline.tracking.versions import CURRENT, OPTIONAL, known_fields
 from throughline.verification.dossier import Dossier, compile_dossier
 from throughline.verification.story import find
 
@@ -454,3 +455,13 @@ def test_a_dossier_holds_while_another_run_appends_to_log_and_anchor(
         publish(own.engine("writer"), proof)
         made = compile_dossier(connection, store, replace(proof, anchor=anchor), id_)
     assert made.ok, made.problems
+
+
+def test_every_body_of_the_flow_has_exactly_the_fields_of_its_version(own: Database, sealed: Experiment) -> None:
+    with own.engine("reader").connect() as connection:
+        for table, version in CURRENT.items():
+            bodies = connection.execute(text(f"SELECT body FROM {table} WHERE experiment = :e"), {"e": sealed.id})
+            for data in bodies.scalars():
+                body = json.loads(bytes(data))
+                assert body["schema_version"] == version, table
+                assert body.keys() - OPTIONAL[table].split() - {"schema_version"} == known_fields(table, version), table

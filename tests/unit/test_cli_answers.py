@@ -22,7 +22,7 @@ from throughline.errors import SettingsError
 
 WIRING = DirectWiring()
 LEARNING = ("walk-forward", "train", "models", "canary", "promote", "rollback")
-COMMANDS = ("demo", "backtest", *LEARNING, "trade", "verify", "experiments", "dev")
+COMMANDS = ("demo", "backtest", *LEARNING, "trade", "verify", "experiments", "mlflow", "dev")
 
 
 @pytest.fixture

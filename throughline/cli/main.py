@@ -11,7 +11,9 @@ import click
 from throughline.cli.backtest import backtest, demo
 from throughline.cli.dev import dev
 from throughline.cli.experiments import experiments
+from throughline.cli.failures import sentence_of
 from throughline.cli.key import key
+from throughline.cli.mlflow import mlflow
 from throughline.cli.models import canary, models, promote, rollback, train
 from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
@@ -34,7 +36,7 @@ def cli(options: Options) -> None:
 
 
 _LEARNING = (walk_forward, train, models, canary, promote, rollback)
-for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, dev):
+for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, mlflow, dev):
     cli.add_command(_command)
 
 
@@ -60,6 +62,9 @@ def run(arguments: Sequence[str], wiring: Wiring) -> int:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
+        known = sentence_of(error)
+        if known is not None:
+            return _fail(known, 1)
         text = " ".join(str(error).split()) or "no further words"
         return _fail(
             f"this should not have happened ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where", 1
