@@ -173,7 +173,7 @@ def test_no_trade_earns_more_than_the_contiguous_bars_of_its_segment_allow(
         # last bar + 24 h, at half of the last close: no price is known by then
         ("hourly-cocos holder", "COCOS/USDT", date(2021, 1, 20), 0.5),
         ("hourly-btcst holder", "BTCST/USDT", date(2021, 3, 16), 0.5),
-        # LUNA's close fell to 0.148 of the one before it, beyond what closes alone can tell from a split: the trade ends
+        # LUNA's close fell to 0.148 of the one before it, beyond what closes alone can tell from a split: it ends
         # there, and the fall counts in full
         ("closes-luna holder", "LUNAUSDT", date(2022, 5, 12), 1.0),
     ],

@@ -17,9 +17,9 @@ price after it (an open; a close on close-only bars). A position is sold at R, w
 
 Every price is also at most the target. At a gap a position goes on unless a rule of the open sells it; at a doubtful
 jump it always ends, since later prices may count another unit, and it is sold whole (the volume limit belongs to a
-market, and a number of coins that may be ten times wrong has none). So on every path a lower R never gives a higher
-result (a reopening at 0.20 of L once lost less than one at 0.21), with one exception: a rise beyond belief gives what
-is believed at most, and the pessimistic path nothing. The base path's default share of a halt is 1/2.
+market, and a number of coins that may be ten times wrong has none). So a sale at a lower R never gives a higher result
+on any path (one at 0.20 of L once lost less than one at 0.21), with one exception: a rise beyond belief gives what is
+believed at most, and the pessimistic path nothing. The base path's default share of a halt is 1/2.
 
 How it works: what happens to a position after its entry does not depend on the other positions. So each entry that is
 taken is followed to its end at once, and slots and cash only need the open positions in order of their exit (a heap).
