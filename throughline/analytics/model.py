@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
+from throughline.analytics.cash import CashReport
 from throughline.analytics.performance import Performance
 from throughline.analytics.registry_model import RegistryAnalytics
 
@@ -45,7 +46,8 @@ class Report:
     {trades: [{candidate, instrument, exit_time, realized_pnl_usd, pnl_low_usd, pnl_high_usd}], labels_left_out}.
     stopped: path -> the day from whose end on it could not pay the smallest position. minimum_position_usd: that
     size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
-    registries say of the experiment from its epoch to `end`, None where they were not read.
+    registries say of the experiment from its epoch to `end`, None where they were not read. cash: when the rule was
+    closed or would have been, None where that was not asked.
     """
 
     experiment: str
@@ -77,6 +79,7 @@ class Report:
     tear_sheet: str | None = None
     registry: RegistryAnalytics | None = None
     data_notes: Mapping[str, Any] = field(default_factory=dict)
+    cash: CashReport | None = None
 
     @property
     def returns(self) -> dict[str, float]:
@@ -118,4 +121,5 @@ class Report:
             "revision": dict(self.revision) if self.revision else None,
             "tear_sheet": self.tear_sheet,
             "registry": self.registry.as_json() if self.registry else None,
+            "cash": self.cash.as_json() if self.cash else None,
         }

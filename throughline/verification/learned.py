@@ -15,8 +15,8 @@ Body = Mapping[str, Any]
 def research_problems(body: Body, candidate: Body | None) -> list[str]:
     """Return what does not hold between a research record's vector, its hash and the hash on the candidate.
 
-    A vector of another feature schema cannot be made again by this code; then only the two hashes are compared. A record
-    of a release that knew no vectors has none, and neither has its candidate.
+    A vector of another feature schema cannot be made again by this code; then only the two hashes are compared. A
+    record of a release that knew no vectors has none, and neither has its candidate.
     """
     told = body["features"]
     if told is None:
