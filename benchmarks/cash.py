@@ -1,4 +1,6 @@
-"""How often cash is chosen wrongly, and how long it takes: ``python benchmarks/cash.py [--replays N]`` (1,000: half a minute).
+"""How often cash is chosen wrongly, and how long it takes: ``python benchmarks/cash.py [--replays N]``.
+
+1,000 replays take half a minute.
 
 Outcome model: as in benchmarks/judge.py, 8 % x t(3) clipped to [-18 %, +30 %], shifted to the mean that a line names;
 8 candidates a day, correlated within the day by 0.27 (Gaussian copula). Unless a line says otherwise the day's

@@ -176,9 +176,9 @@ class LearningSettings(_Frozen):
     lower bound of the slope of what happened on the probability (1 is right, 0 says nothing); pr_auc_lift_minimum:
     PR-AUC over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund;
     max_fold_spread: standard deviation over mean of the folds' mean gain; improvement_minimum: lower bound of the mean
-    gain over the champion on the same rows; deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at least
-    `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie below zero. confidence: of
-    all bounds, over whole days.
+    gain over the champion on the same rows; deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at
+    least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie below zero.
+    confidence: of all bounds, over whole days.
     """
 
     retrain: Literal["monthly", "weekly", "never"] = "monthly"

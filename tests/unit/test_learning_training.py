@@ -140,7 +140,7 @@ def test_what_lies_behind_a_fold_or_in_the_holdout_changes_no_score_before_it() 
     [
         (labels(900), "minimum_labels"),
         (labels(1200, days=12), "minimum_days"),
-        (replace(labels(1200), weight=np.full(1200, 0.1)), "effective_labels"),
+        (replace(labels(1200), weight=np.full(1200, 0.05)), "effective_labels"),
         (replace(labels(60), weight=np.full(60, 0.1)), "effective_labels"),
     ],
 )
