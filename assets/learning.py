@@ -69,8 +69,9 @@ def learning_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         _asset(
             graph,
             "canary_report",
-            "A look of the judge at whoever is on trial or watched, at the end of the last sealed day, with its "
-            "reason in words. The look acts on its verdict: promotion, rollback or rejection.",
+            "A look of the judge at whoever is on trial or watched, and at the rule, at the end of the last sealed "
+            "day, with its reason in words. The look acts on its verdict: promotion, rollback or rejection of a model, "
+            "and closing or opening of the rule.",
             _canary,
             deps=["outcomes", "shadow_outcomes"],
             check=(NOT_DEGRADED, "The judge does not roll back the model on trial, nor the champion it watches."),
@@ -181,20 +182,22 @@ def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
 
 def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
     from throughline.flow.context import shadow_reach_days
-    from throughline.learning.cycle import current_state, look
+    from throughline.learning.cycle import current_state, look, look_at_rule
     from throughline.learning.standing import last_close
 
     with ctx.engine.connect() as conn:
         as_of = last_close(conn, ctx.experiment)
     before = current_state(ctx.engine, ctx.experiment.id, as_of)
-    told = look(ctx.engine, ctx.experiment, as_of, reach_days=shadow_reach_days(ctx.experiment.configuration.exits))
+    reach_days = shadow_reach_days(ctx.experiment.configuration.exits)
+    told = look(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
+    rule = words.rule(look_at_rule(ctx.engine, ctx.experiment, as_of, reach_days=reach_days), ctx.experiment)
     after = current_state(ctx.engine, ctx.experiment.id, as_of)
     if told is None:
         nobody = "nobody is on trial, and no promoted champion is watched"
-        return Told(words.nobody_on_trial(as_of, after), True, nobody)
+        return Told(words.nobody_on_trial(as_of, after) | rule, True, nobody)
     model = before.canary or before.champion
     return Told(
-        words.judgement(told, model, before, after, ctx.experiment.configuration.canary),
+        words.judgement(told, model, before, after, ctx.experiment.configuration.canary) | rule,
         told.verdict != "roll_back",
         told.reason,
         details={"model": model, "verdict": told.verdict, "as_of": told.as_of.isoformat()},

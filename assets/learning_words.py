@@ -14,7 +14,9 @@ import dagster as dg
 
 if TYPE_CHECKING:
     from throughline.configuration import CanarySettings, LearningSettings
+    from throughline.experiment.identity import Experiment
     from throughline.flow import FlowContext
+    from throughline.learning.cash import RuleJudgement
     from throughline.learning.drift_windows import DriftFound
     from throughline.learning.events import ModelEvent, ServingState
     from throughline.learning.nightly import Challenger
@@ -43,15 +45,17 @@ def training_set(
     """Return the metadata of a training set: how much there is, from where, and what is missing in it."""
     import numpy as np
 
+    from throughline.learning.effective import effective_number
+
     labels = len(data)
     executed = int(data.executed.sum())
     days = len(np.unique(data.decided // 86_400_000))
     wins = int((data.net_return > 0.0).sum())
-    effective = float(data.weight.sum())
+    worth = effective_number(data)
     counted = (
         f"**{labels:,} labels that resolved before {as_of:%Y-%m-%d %H:%M} UTC**, from {len(read):,} sealed days: "
-        f"{executed:,} of executed trades, {labels - executed:,} of shadows. They overlap, and are worth "
-        f"{effective:,.0f}."
+        f"{executed:,} of executed trades, {labels - executed:,} of shadows. They overlap and share a market, and are "
+        f"worth {worth.effective:,.0f} independent ones."
     )
     lines = [
         counted,
@@ -60,7 +64,7 @@ def training_set(
             [
                 ["labels", f"{labels:,}", f"{settings.minimum_labels:,}"],
                 ["days of decision", f"{days:,}", f"{settings.minimum_days:,}"],
-                ["labels' worth without overlap", f"{effective:,.0f}", f"{settings.minimum_effective:,.0f}"],
+                ["independent labels", f"{worth.effective:,.0f}", f"{settings.minimum_effective:,.0f}"],
             ],
         ),
     ]
@@ -69,7 +73,9 @@ def training_set(
         "labels": labels,
         "executed": executed,
         "shadows": labels - executed,
-        "effective_labels": round(effective, 3),
+        "effective_labels": round(worth.effective, 3),
+        "unique_labels": round(worth.unique, 3),
+        "same_day_correlation": round(worth.correlation, 6),
         "days_of_decision": days,
         "days_read": len(read),
         "segments": len(set(data.segments)),
@@ -216,6 +222,17 @@ def judgement(
     return figures | {"preview": dg.MetadataValue.md("\n\n".join(lines))}
 
 
+def rule(told: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
+    """Return the metadata of a look at the rule."""
+    acts = "" if experiment.configuration.closes_rule else " (reported only: the policy does not close the rule)"
+    return {
+        "rule": f"{told.verdict}: {told.reason}{acts}",
+        "rule_evidence": told.evidence,
+        "rule_evidence_needed": told.needed,
+        "rule_closed_until_now": told.term.closed,
+    }
+
+
 def drift(found: DriftFound) -> dict[str, Any]:
     """Return the metadata of a drift report: every test, what is most certain first."""
     source = (
@@ -279,9 +296,11 @@ def registry_state(
 ) -> dict[str, Any]:
     """Return the metadata of the models: who serves, every model with its gates and trades, every event."""
     barred = f"; {len(state.barred)} barred for good" if state.barred else ""
+    closed = f" The rule is closed since {state.rule_since:%Y-%m-%d}: cash is held." if state.rule_closed else ""
     serving = (
         f"Champion {name_of(state.champion)}, on trial {name_of(state.canary)}, a rollback of the champion would "
         f"return to {name_of(state.fallback)}{barred}. The rule decided {trades.get(_rule(), 0):,} closed trades."
+        f"{closed}"
     )
     known = [_model_line(item, verdicts, trades) for item, verdicts in reversed(models)]
     happened = [

@@ -43,6 +43,8 @@ PARTS = {
     "training": Part("training.py", (), "Speed, learning: labels read, nightly training"),
     "judge": Part("judge.py", (), "Learning: what the judge gets wrong"),
     "drift": Part("drift.py", (), "Learning: false alarms of drift"),
+    "gates": Part("gates.py", (), "Learning: what the gates let through"),
+    "cash": Part("cash.py", (), "Learning: when the rule is closed"),
     "attrition": Part(
         "attrition.py", (str(SHARED / "coinmarketcap_daily_2018h1"),), "examples/archives: attrition of a cohort"
     ),

@@ -79,12 +79,12 @@ def canary_job_name(mode: str) -> str:
 
 
 def canary_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
-    """Return the job in which the judge looks at whoever is on trial or watched, and acts on its verdict."""
+    """Return the job in which the judge looks at whoever is on trial or watched, and at the rule, and acts on it."""
     return dg.define_asset_job(
         canary_job_name(mode),
         selection=_assets(mode, "canary_report", "model_registry_state"),
-        description=f"One look of the judge at the canary of mode '{mode}', or at the champion it watches. Looking "
-        "more often costs nothing: the evidence holds however often it is looked at.",
+        description=f"One look of the judge at the canary of mode '{mode}', or at the champion it watches, "
+        "and one at the rule. Looking more often costs nothing: the evidence holds however often it is looked at.",
         tags={"throughline/mode": mode},
     )
 

@@ -162,18 +162,36 @@ class CanarySettings(_Frozen):
     max_latency_ms: int = Field(default=90_000_000, gt=0, le=LONGEST_HOURS * 3_600_000)
 
 
+class CashSettings(_Frozen):
+    """When the rule stops trading, and when it begins again (learning/cash.py).
+
+    alpha: error of a closing and of an opening, however often one looks, in each term of `term_days`, in which evidence
+    begins anew. gain_targets: gains beyond so many take-profits count as so many. minimum_days: days of decision that a
+    verdict stands on at least. The defaults are set by benchmarks/cash.py, so that a rule that gains nothing is closed
+    in at most 5 % of years, days that overlap included.
+    """
+
+    alpha: float = Field(default=0.02, gt=0, lt=0.5)
+    gain_targets: float = Field(default=2.0, ge=1, le=1_000)
+    minimum_days: int = Field(default=20, ge=1, le=36_600)
+    term_days: int = Field(default=360, ge=30, le=36_600)
+
+
 class LearningSettings(_Frozen):
     """Training, and every gate that a model must pass before it may decide anything.
 
     retrain: when a walk-forward trains again. holdout_share: of the labels' days, the last ones, which are opened
     once for each model id (models of successive trainings share days of them). folds: of the purged time-ordered
     validation; embargo_hours: after each test block. Gates, each a number: minimum labels, their days, and effective
-    labels (sum of uniqueness); r2_minimum: lower bound of out-of-fold R2; brier_skill_minimum: against the base rate;
-    max_calibration_error; pr_auc_lift_minimum: PR-AUC over the base rate; log_growth_minimum: per taken label, at the
-    shadow size's share of the fund; max_fold_spread: standard deviation over mean of the folds' mean gain;
-    improvement_minimum: lower bound of the mean gain over the champion on the same rows; deflated_sharpe_minimum;
-    max_pbo, with at least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie
-    below zero. confidence: of all lower bounds, over whole days.
+    labels (independent ones that they are worth: overlap within a segment and the market that coins of a day share are
+    taken out); r2_minimum: lower bound of out-of-fold R2; brier_skill_minimum: against the base rate;
+    max_calibration_error: upper bound of the mean distance between probabilities and what happened; resolution_minimum:
+    lower bound of the slope of what happened on the probability (1 is right, 0 says nothing); pr_auc_lift_minimum:
+    PR-AUC over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund;
+    max_fold_spread: standard deviation over mean of the folds' mean gain; improvement_minimum: lower bound of the mean
+    gain over the champion on the same rows; deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at
+    least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie below zero.
+    confidence: of all bounds, over whole days.
     """
 
     retrain: Literal["monthly", "weekly", "never"] = "monthly"
@@ -184,10 +202,11 @@ class LearningSettings(_Frozen):
     selected_features: int = Field(default=20, ge=1, le=10_000)
     minimum_labels: int = Field(default=1_000, ge=50, le=100_000_000)
     minimum_days: int = Field(default=30, ge=2, le=36_600)
-    minimum_effective: float = Field(default=200.0, ge=10, le=1e8)
+    minimum_effective: float = Field(default=100.0, ge=10, le=1e8)
     r2_minimum: Ratio = 0.0
     brier_skill_minimum: Ratio = 0.0
     max_calibration_error: float = Field(default=0.10, gt=0, le=1)
+    resolution_minimum: Ratio = 0.0
     pr_auc_lift_minimum: Ratio = 0.0
     log_growth_minimum: Ratio = 0.0
     max_fold_spread: Ratio = Field(default=2.0, gt=0)
@@ -203,6 +222,8 @@ class Configuration(_Frozen):
     """Everything that decides a trade, in one file.
 
     model_policy: 'none' trades by the rule alone; 'gated' lets models that passed every gate decide, first as a canary.
+    cash_policy: 'close' stops the rule where its candidates are shown to lose, and starts it again where they are shown
+    to gain (only under 'gated'); 'report' says in the report when it would have been stopped, and lets it trade.
     """
 
     strategy: StrategySettings = StrategySettings()
@@ -212,7 +233,14 @@ class Configuration(_Frozen):
     gates: GateSettings = GateSettings()
     canary: CanarySettings = CanarySettings()
     learning: LearningSettings = LearningSettings()
+    cash: CashSettings = CashSettings()
     model_policy: Literal["none", "gated"] = "none"
+    cash_policy: Literal["close", "report"] = "close"
+
+    @property
+    def closes_rule(self) -> bool:
+        """Whether evidence against the rule stops it; else it is only reported."""
+        return self.model_policy == "gated" and self.cash_policy == "close"
 
 
 def load_configuration(path: Path | None) -> Configuration:

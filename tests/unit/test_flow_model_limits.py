@@ -23,11 +23,19 @@ def told(*bodies: dict[str, Any]) -> dict[str, tuple[LedgerRow, dict[str, Any]]]
     return {str(uuid.UUID(int=k)): (row(k), body) for k, body in enumerate(bodies)}
 
 
-def body(arm: str = "canary", take: bool | None = True, wished: str = "1000", hour: int = 1, score: str = "0.5") -> Any:
+def body(
+    arm: str = "canary",
+    take: bool | None = True,
+    wished: str = "1000",
+    hour: int = 1,
+    score: str = "0.5",
+    model: str = "a" * 64,
+) -> Any:
     return {
         "arm": arm,
         "decision": None if take is None else {"take": take},
         "decision_time": f"2021-01-01T{hour:02d}:00:00.000000Z",
+        "model_version": model,
         "notional_usd": wished,
         "opportunity_score": score,
     }
@@ -44,6 +52,11 @@ def test_the_rule_alone_refuses_nothing() -> None:
 def test_a_candidate_that_the_deciding_model_would_not_take_is_declined() -> None:
     found = model_refusals(told(body(take=False), body("champion", take=False), body("champion")), 0.0, SETTINGS)
     assert found == {key(0): "declined", key(1): "declined"}
+
+
+def test_what_a_closed_rule_would_take_is_kept_out_by_the_rule_s_own_word_while_a_challenger_goes_on() -> None:
+    found = model_refusals(told(body("champion", take=False, model="rule"), body("canary")), 0.0, SETTINGS)
+    assert found == {key(0): "rule_closed"}
 
 
 def test_a_challenger_s_candidates_are_capped_by_notional_in_order_of_time() -> None:

@@ -150,6 +150,32 @@ def test_a_fold_over_a_broken_chain_gives_nobody_instead_of_a_guess() -> None:
         serving_state(events[1:], T0)
 
 
+def test_the_rule_is_closed_and_opened_again_and_nothing_else_about_who_serves_changes() -> None:
+    state = last(("canary_started", A), ("rule_closed", RULE), ("promoted", A))
+    assert (state.champion, state.fallback, state.rule_closed, state.rule_since) == (A, RULE, True, T0 + DAY)
+    state = last(("rule_closed", RULE), ("rule_opened", RULE), ("rule_closed", RULE))
+    assert (state.champion, state.rule_closed, state.rule_since) == (RULE, True, T0 + 2 * DAY)
+    events = history(("rule_closed", RULE), ("rule_opened", RULE))
+    assert serving_state(events, T0).rule_closed
+    assert not serving_state(events, T0 + DAY).rule_closed
+
+
+@pytest.mark.parametrize(
+    ("steps", "kind", "model", "says"),
+    [
+        ((), "rule_opened", RULE, "the rule is open already"),
+        ((("rule_closed", RULE),), "rule_closed", RULE, "the rule is closed already"),
+        ((("canary_started", A),), "rule_closed", A, "only the rule is closed, a model is rolled back"),
+    ],
+)
+def test_only_the_rule_is_closed_and_only_what_it_is_not_yet(
+    steps: tuple[tuple[Kind, str], ...], kind: Kind, model: str, says: str
+) -> None:
+    state = last(*steps)
+    with pytest.raises(IllegalEvent, match=says):
+        require_legal(state, event(state, kind, model, T0 + 9 * DAY))
+
+
 def test_an_event_comes_back_from_its_body_with_the_same_hash() -> None:
     import json
 
@@ -161,7 +187,7 @@ def test_an_event_comes_back_from_its_body_with_the_same_hash() -> None:
 
 
 wishes = st.lists(
-    st.tuples(st.sampled_from(KINDS), st.sampled_from([A, B, C, "d" * 64]), st.integers(0, 2)), max_size=25
+    st.tuples(st.sampled_from(KINDS), st.sampled_from([A, B, C, "d" * 64, RULE]), st.integers(0, 2)), max_size=25
 )
 
 
@@ -179,6 +205,10 @@ def test_whatever_is_asked_for_there_is_one_champion_never_barred_and_the_chain_
             continue
         after = apply(state, wish)
         assert state.barred <= after.barred  # nobody is ever forgiven
+        assert (after.rule_closed != state.rule_closed) == (kind in ("rule_closed", "rule_opened"))
+        if kind in ("rule_closed", "rule_opened"):
+            serves = ("champion", "canary", "fallback", "rollout", "barred", "line", "promoted_at")
+            assert [getattr(after, name) for name in serves] == [getattr(state, name) for name in serves]
         assert after.champion == RULE or after.champion not in after.barred
         assert after.canary is None or after.canary not in {*after.barred, after.champion}
         assert (after.fallback is None) == (after.champion == RULE)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from throughline.learning.metrics import (
     brier_skill,
+    calibration,
     calibration_error,
     daily_growth,
     daily_returns,
@@ -117,3 +118,59 @@ def test_a_day_earns_the_mean_of_what_was_taken_on_it_and_nothing_where_nothing_
     days, daily = daily_returns(returns, take, np.array([1.0, 3.0, 1.0, 1.0]), np.array([3, 3, 4, 8]))
     assert days.tolist() == [3, 4, 8]
     assert daily == pytest.approx([0.25, 0.0, 0.4])
+
+
+def market_days(seed: int, days: int, a_day: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signals, gains that hang on them (a quarter of the variance is the day's), and days."""
+    rng = random(seed)
+    day = np.repeat(np.arange(days), a_day)
+    signal = rng.standard_normal(len(day))
+    common = rng.standard_normal(days)[day]
+    latent = 0.5 * signal + math.sqrt(0.25) * common + math.sqrt(0.75) * rng.standard_normal(len(day)) - 0.2
+    return signal, latent > 0.0, day
+
+
+def normal(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import norm
+
+    return np.asarray(norm.cdf(values))
+
+
+def test_the_slope_is_one_where_probabilities_are_true_and_nought_where_they_say_nothing() -> None:
+    signal, win, day = market_days(5, 4_000)
+    weight = np.ones(len(day))
+    told = calibration(win, normal(0.5 * signal - 0.2), weight, day, 0.95, 1)
+    assert told.slope.value == pytest.approx(1.0, abs=0.05)
+    assert told.error < 0.01 < told.upper + 0.01
+    silent = calibration(win, normal(0.5 * random(6).standard_normal(len(day)) - 0.2), weight, day, 0.95, 1)
+    assert silent.slope.value == pytest.approx(0.0, abs=0.05)
+    assert silent.error > 0.1  # 0.5 deviations of bold noise are 14 points off on average
+    apart = calibration(win, normal(0.5 * signal - 0.2) + 0.1, weight, day, 0.95, 1)
+    assert apart.error == pytest.approx(0.1, abs=0.01)
+    assert apart.slope.value == pytest.approx(1.0, abs=0.05)
+
+
+def test_calibration_bounds_refuse_noise_and_what_is_ten_points_off_in_nearly_every_world() -> None:
+    bold, off, true = [], [], []
+    for seed in range(200):
+        signal, win, day = market_days(seed, 150)
+        weight = np.ones(len(day))
+        truth = normal(0.5 * signal - 0.2)
+        noise = normal(0.1 * random(seed + 500).standard_normal(len(day)) - 0.2)
+        bold.append(calibration(win, noise, weight, day, 0.95, 1).slope.lower > 0.0)
+        off.append(calibration(win, truth + 0.1, weight, day, 0.95, 1).upper <= 0.1)
+        fit = calibration(win, truth, weight, day, 0.95, 1)
+        true.append(fit.upper <= 0.1 and fit.slope.lower > 0.0)
+    assert np.mean(bold) < 0.10
+    assert np.mean(off) < 0.05
+    assert np.mean(true) > 0.90
+
+
+def test_one_probability_for_all_has_no_slope_and_still_an_error() -> None:
+    win = np.arange(100) % 4 == 0
+    told = calibration(win, np.full(100, 0.4), np.ones(100), np.arange(100) // 5, 0.95, 1)
+    assert math.isnan(told.slope.value)
+    assert math.isnan(told.slope.lower)
+    assert told.error == pytest.approx(0.15)
+    assert told.upper > told.error
+    assert math.isnan(calibration(win, np.full(100, 0.4), np.ones(100), np.zeros(100, int), 0.95, 1).upper)

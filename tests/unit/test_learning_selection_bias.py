@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from purgedcv import deflated_sharpe_ratio, probabilistic_sharpe_ratio, probability_of_backtest_overfitting
 
 from throughline.learning.selection_bias import (
+    deflated_over_cash_and_rule,
     deflated_sharpe,
     expected_max_sharpe,
     overfitting_probability,
@@ -91,3 +92,34 @@ def test_too_few_trials_or_days_have_no_overfitting_probability() -> None:
     assert math.isnan(overfitting_probability(series(1, 1, 100)))
     assert math.isnan(overfitting_probability(series(1, 5, 7)))
     assert math.isnan(deflated_sharpe(series(1, 1, 50)[0], []))
+
+
+def skill_less(seed: int, gain: float, days: int = 150) -> tuple[np.ndarray, np.ndarray]:
+    """The daily returns of a model that takes half of the rule's trades at random, and those of the rule."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    trades = 0.03 * rng.standard_normal((days, 1)) + 0.09 * rng.standard_normal((days, 10)) + gain
+    take = rng.random(trades.shape) < 0.5
+    taken = take.sum(axis=1)
+    return np.where(taken > 0, (trades * take).sum(axis=1) / np.maximum(taken, 1), 0.0), trades.mean(axis=1)
+
+
+@pytest.mark.parametrize("gain", [0.015, -0.015])
+def test_a_model_without_skill_passes_neither_where_the_rule_gains_nor_where_it_loses(gain: float) -> None:
+    passed = []
+    for seed in range(200):
+        model, rule = skill_less(seed, gain)
+        passed.append(deflated_over_cash_and_rule(model, model - rule, [sharpe(model)], [sharpe(model - rule)]) >= 0.95)
+        if gain > 0:
+            assert deflated_sharpe(model, [sharpe(model)]) > 0.5  # over cash alone it looks well
+    assert np.mean(passed) <= 0.07
+
+
+def test_a_model_that_takes_nothing_of_a_losing_rule_beats_the_rule_and_not_cash() -> None:
+    _, rule = skill_less(1, -0.015)
+    assert math.isnan(deflated_over_cash_and_rule(0.0 * rule, -rule, [0.0], [sharpe(-rule)]))
+
+
+def test_a_model_with_skill_passes() -> None:
+    model, rule = skill_less(3, 0.0)
+    better = model + 0.02
+    assert deflated_over_cash_and_rule(better, better - rule, [sharpe(better)], [sharpe(better - rule)]) > 0.99

@@ -16,7 +16,7 @@ from tests.training_cases import SCHEMA, SMALL_GRID, labels, takes_all
 from throughline.configuration import LearningSettings
 from throughline.identity import canonical_bytes, score_text
 from throughline.learning.gates import GATES, Evidence, Size, judge_holdout, judge_model, judge_size
-from throughline.learning.metrics import Bound
+from throughline.learning.metrics import Bound, Calibration
 from throughline.learning.models import Parameters
 from throughline.learning.splits import DAY_MS
 from throughline.learning.training import Trained, train
@@ -140,7 +140,7 @@ def test_what_lies_behind_a_fold_or_in_the_holdout_changes_no_score_before_it() 
     [
         (labels(900), "minimum_labels"),
         (labels(1200, days=12), "minimum_days"),
-        (replace(labels(1200), weight=np.full(1200, 0.1)), "effective_labels"),
+        (replace(labels(1200), weight=np.full(1200, 0.05)), "effective_labels"),
         (replace(labels(60), weight=np.full(60, 0.1)), "effective_labels"),
     ],
 )
@@ -161,12 +161,14 @@ def test_labels_of_one_kind_train_nothing() -> None:
     assert status(made)["r2"] == "insufficient"
 
 
+RATIOS = ("sharpe", "sharpe_over_rule")
+
+
 def test_trials_are_keyed_by_content_so_that_a_rerun_adds_none_and_others_deflate_more() -> None:
     data = labels(1000, features=3, edge=0.03, noise=0.12)
     first = run(data)
-    strangers = tuple(
-        replace(first.trials[0], hash=f"{k:064d}", body={"sharpe": score_text((-1) ** k * 0.2)}) for k in range(200)
-    )
+    bodies = [dict.fromkeys(RATIOS, score_text((-1) ** k * 0.2)) for k in range(200)]
+    strangers = tuple(replace(first.trials[0], hash=f"{k:064d}", body=body) for k, body in enumerate(bodies))
     again = run(data, earlier_trials=first.trials, home_trials=strangers)
     assert [trial.hash for trial in again.trials] == [trial.hash for trial in first.trials]
     assert again.metrics["trials_experiment"] == 2
@@ -219,10 +221,12 @@ def test_the_key_of_the_data_knows_every_value_and_no_bit_of_missing() -> None:
     assert len({data_key(item) for item in (data, *others)}) == 4
 
 
+NAN = float("nan")
+SLOPE = Bound(0.9, 0.4, 200)
 GOOD = Evidence(
     r2=Bound(0.05, 0.01, 200),
     brier_skill=0.03,
-    calibration_error=0.02,
+    calibration=Calibration(0.02, 0.06, Bound(0.9, 0.4, 200)),
     pr_auc=0.6,
     base_rate=0.4,
     growth=0.004,
@@ -252,7 +256,12 @@ def test_good_evidence_passes() -> None:
     [
         ("r2", {"r2": Bound(0.05, 0.0, 200)}, {"r2": Bound(0.1, float("nan"), 1)}),
         ("brier", {"brier_skill": 0.0}, {"brier_skill": float("nan")}),
-        ("calibration", {"calibration_error": 0.11}, {"calibration_error": float("nan")}),
+        ("calibration", {"calibration": Calibration(0.02, 0.11, SLOPE)}, {"calibration": Calibration(NAN, NAN, SLOPE)}),
+        (
+            "resolution",
+            {"calibration": Calibration(0.02, 0.06, Bound(0.3, -0.1, 200))},
+            {"calibration": Calibration(0.02, 0.06, Bound(NAN, NAN, 200))},
+        ),
         ("pr_auc", {"pr_auc": 0.4}, {"pr_auc": float("nan")}),
         ("log_growth", {"growth": 0.0}, {"growth": float("nan"), "taken": 0}),
         ("fold_stability", {"fold_gains": (-0.05, 0.06, 0.01)}, {"fold_gains": (0.1,)}),
@@ -272,11 +281,6 @@ def test_each_gate_fails_on_a_bad_figure_and_is_insufficient_on_a_missing_one(
     assert (absent.status, absent.value) == ("insufficient", None)
     refused = [item.gate for item in judge_model(replace(GOOD, **bad), LearningSettings()) if item.status != "pass"]  # type: ignore[arg-type]
     assert refused == [name]
-
-
-def test_the_deflated_sharpe_gate_says_that_few_days_are_too_few() -> None:
-    assert "150 days normally are too few" in gate(replace(GOOD, deflated=0.6, days=150), "deflated_sharpe").reason
-    assert "too few" not in gate(replace(GOOD, deflated=0.6, days=900), "deflated_sharpe").reason
 
 
 def test_the_holdout_refuses_harm_and_stays_sealed_for_who_is_refused() -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
+from throughline.analytics.cash import CashReport
 from throughline.analytics.performance import Performance
 from throughline.analytics.registry_model import RegistryAnalytics
 
@@ -46,7 +47,8 @@ class Report:
     stopped: path -> the day from whose end on it could not pay the smallest position. minimum_position_usd: that
     size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
     registries say of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
-    must stand before every figure: filters that remove every instrument for want of data.
+    must stand before every figure: filters that remove every instrument for want of data. cash: when the rule was
+    closed or would have been, None where that was not asked.
     """
 
     experiment: str
@@ -79,6 +81,7 @@ class Report:
     registry: RegistryAnalytics | None = None
     data_notes: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    cash: CashReport | None = None
 
     @property
     def returns(self) -> dict[str, float]:
@@ -121,4 +124,5 @@ class Report:
             "tear_sheet": self.tear_sheet,
             "registry": self.registry.as_json() if self.registry else None,
             "warnings": list(self.warnings),
+            "cash": self.cash.as_json() if self.cash else None,
         }

@@ -26,19 +26,25 @@ from throughline.analytics.model_pictures import (
 )
 from throughline.errors import UnknownRecord
 from throughline.learning.store import read_model, read_trials, read_verdicts
-from throughline.learning.types import RULE, GateResult, Trial
+from throughline.learning.types import CASH, RULE, GateResult, Trial
 
 SHOWN_FEATURES = 15
 SHOWN_TRIALS = 48
 """At most so many trials of other trainings are drawn."""
 PICTURES = ("calibration", "deciles", "importance", "trials")
 
+_OTHERS = {RULE: "the rule", CASH: "cash: the rule was closed"}
+
 FIGURES = (
     ("R2", "r2", "number"),
     ("R2, lower bound", "r2_lower", "number"),
     ("Brier score", "brier", "number"),
     ("Brier score, better than the base rate by", "brier_skill", "percent"),
-    ("calibration error", "calibration_error", "percent"),
+    ("calibration error, by tenths", "calibration_error", "percent"),
+    ("calibration error, by a line", "calibration_line_error", "percent"),
+    ("calibration error, by a line, upper bound", "calibration_line_upper", "percent"),
+    ("slope of gains on the probability", "calibration_slope", "number"),
+    ("slope of gains on the probability, lower bound", "calibration_slope_lower", "number"),
     ("PR-AUC", "pr_auc", "number"),
     ("base rate of gains", "base_rate", "percent"),
     ("ROC-AUC", "roc_auc", "number"),
@@ -48,8 +54,8 @@ FIGURES = (
     ("mean gain per candidate", "gain", "percent"),
     ("mean gain per candidate, champion", "gain_champion", "percent"),
     ("gain over the champion, lower bound", "improvement_lower", "percent"),
-    ("deflated Sharpe ratio, over this experiment's trials", "deflated_sharpe", "number"),
-    ("deflated Sharpe ratio, over all trials of the home", "deflated_sharpe_home", "number"),
+    ("deflated Sharpe ratio over cash and the rule, this experiment's trials", "deflated_sharpe", "number"),
+    ("deflated Sharpe ratio over cash and the rule, all trials of the home", "deflated_sharpe_home", "number"),
     ("probability of backtest overfitting", "pbo", "percent"),
     ("takes a candidate from a probability of", "break_even", "percent"),
 )
@@ -212,13 +218,13 @@ def _origin(card: ModelCard) -> str:
     against = identity["against"]
     counted = (
         f"{labels['labels']:,} ({labels['executed']:,} executed) of {labels['segments']:,} segments, worth "
-        f"{float(labels['effective']):,.0f} without overlap"
+        f"{float(labels['effective']):,.0f} independent ones"
     )
     rows = [
         ["model id", f"`{card.model}`"],
         ["experiment", f"`{identity['experiment']}`"],
         ["known at", f"{identity['as_of'][:16].replace('T', ' ')} UTC"],
-        ["held against", "the rule" if against == RULE else f"`{against}`"],
+        ["held against", _OTHERS.get(against, f"`{against}`")],
         ["labels", counted],
         ["seed", str(identity["seed"])],
         ["feature schema", f"`{identity['feature_schema']}`"],

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from throughline.analytics.assumptions import assumptions, filters_without_data, filters_without_values
+from throughline.analytics.cash import cash_report
 from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
@@ -61,6 +62,7 @@ def build_report(
             require_gate(connection, experiment.id, asset, roots)
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
         registry = registry_analytics(connection, experiment.id, last_day=end)
+        cash = cash_report(connection, experiment, start, end)
     curves = Curves(
         dates=told.days,
         equity={path: item.equity for path, item in told.paths.items()},
@@ -115,6 +117,7 @@ def build_report(
         registry=registry,
         warnings=filters_without_data(provider.description, settings)
         or filters_without_values(settings, told.funnel),
+        cash=cash,
     )
 
 

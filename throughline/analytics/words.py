@@ -114,6 +114,29 @@ def stopped_sentence(report: Report) -> str | None:
     )
 
 
+def cash_sentence(report: Report) -> str | None:
+    """Return when the rule was closed or would have been, and what that meant; None where it never was."""
+    cash = report.cash
+    if cash is None or not any(item.verdict == "close" for item in cash.changes):
+        return None
+    words = {"close": "closed", "open": "opened again"}
+    steps = ", ".join(f"{words[item.verdict]} from {item.at:%Y-%m-%d}" for item in cash.changes)
+    first = next(item.reason for item in cash.changes if item.verdict == "close")
+    mean = "" if cash.mean_return is None else f", which returned {percent(cash.mean_return)} on average"
+    if cash.acts:
+        return (
+            f"The rule was {steps}: {first}. While it was closed nothing that it would have decided was entered: "
+            f"{cash.candidates:,} candidates with a known shadow outcome{mean}."
+        )
+    word = "saved" if cash.pnl_usd < 0 else "cost"
+    return (
+        f"The rule would have been {steps} under model_policy 'gated' with cash_policy 'close', but nothing closes it "
+        f"here: {first}. In the time it would have been closed it decided {cash.trades:,} closed trades of "
+        f"{usd(cash.pnl_usd)} net on the base path, so cash would have {word} {usd(abs(cash.pnl_usd))} (that later "
+        "trades would have had other sizes is left out)."
+    )
+
+
 def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
     """Return what changed in data that was sealed before, and that the experiment was forked for it.
 
@@ -132,7 +155,13 @@ def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
 
 def warning_sentences(report: Report) -> list[str]:
     """Return what a reader must know before any figure of the report, one sentence each."""
-    found = (sign_sentence(report), blocked_sentence(report), doubtful_sentence(report), stopped_sentence(report))
+    found = (
+        sign_sentence(report),
+        cash_sentence(report),
+        blocked_sentence(report),
+        doubtful_sentence(report),
+        stopped_sentence(report),
+    )
     return [*report.warnings, *(item for item in found if item)]
 
 

@@ -53,8 +53,8 @@ def card(told: Told) -> str:
         f"Model {told['id']}",
         f"  state       {told['state']}; decided {told['trades']:,} closed trades",
         f"  {'trained on' if told['fitted'] else 'read      '}  {read}, as of {when(told['as_of'])}",
-        f"  labels      {told['labels']:,}, worth {float(told['effective']):,.0f} that do not overlap",
-        f"  against     {'the rule' if told['against'] == 'rule' else 'model ' + told['against'][:12]}",
+        f"  labels      {told['labels']:,}, worth {float(told['effective']):,.0f} independent ones",
+        f"  against     {_against(told['against'])}",
         f"  trials      {tried}",
         f"  file        {'none: too little to train on' if told['file_hash'] is None else told['file_hash']}",
         f"  MLflow      {shown}",
@@ -71,6 +71,11 @@ def card(told: Told) -> str:
     if told["decided"]:
         lines += ["", "Its trades", _trades(told["decided"])]
     return "\n".join(lines)
+
+
+def _against(name: str) -> str:
+    """Return what a model was held against."""
+    return {"rule": "the rule", "cash": "cash: the rule was closed"}.get(name, f"model {name[:12]}")
 
 
 def gates(items: Sequence[Told]) -> str:
@@ -115,7 +120,7 @@ def _gates_word(row: Told) -> str:
 
 def canary(told: Told) -> str:
     """Return how the model on trial or the watched champion stands."""
-    lines = [f"Experiment {told['experiment'][:12]}, {_policy(told)}", _serving(told["serving"])]
+    lines = [f"Experiment {told['experiment'][:12]}, {_policy(told)}", _serving(told["serving"]), *_rule(told["rule"])]
     if told["model"] is None:
         return "\n".join([*lines, "Nobody is on trial, and no promoted champion is watched."])
     role = "on trial" if told["role"] == "canary" else "watched as champion"
@@ -149,8 +154,18 @@ def canary(told: Told) -> str:
 def _serving(state: Told) -> str:
     champion = "The rule" if state["champion"] == "rule" else f"Model {state['champion'][:12]}"
     since = "" if state["promoted_at"] is None else f" since {when(state['promoted_at'])}"
+    if state["rule_closed"]:
+        since += f" (the rule is closed since {when(state['rule_since'])}: nothing that it decides is entered)"
     trial = "nobody is on trial" if state["canary"] is None else f"model {state['canary'][:12]} is on trial"
     return f"{champion} is champion{since}; {trial}; {len(state['barred'])} barred"
+
+
+def _rule(told: Told | None) -> list[str]:
+    """Return what is said of the rule, in one line."""
+    if told is None:
+        return []
+    will = "" if told["acts"] else " (reported only: the policy does not close the rule)"
+    return [f"Rule {'closed' if told['closed'] else 'open'}: {told['reason']}{will}"]
 
 
 def _policy(told: Told) -> str:

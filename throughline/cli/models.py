@@ -14,12 +14,13 @@ import click
 from throughline.cli import model_words
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json
-from throughline.errors import UnknownRecord
+from throughline.errors import MissingPredecessor, UnknownRecord
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from throughline.experiment.identity import Experiment
+    from throughline.learning.cash import RuleJudgement
     from throughline.learning.events import ServingState
     from throughline.learning.lifecycle import Change
     from throughline.storage.artifacts import ArtifactStore
@@ -117,7 +118,7 @@ def rollback(options: Options, id_: str | None, reason: str, mode: str, experime
 @which
 @common
 def canary(options: Options, look_now: bool, mode: str, experiment: str | None) -> int:
-    """Say how the model on trial (or the champion that is watched) stands: verdict, evidence, days to a verdict."""
+    """Say how the rule and the model on trial (or the watched champion) stand: verdict, evidence, days to a verdict."""
     from throughline.learning.lifecycle import current
     from throughline.learning.model_cards import canary_card
 
@@ -126,7 +127,7 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
         if look_now:
             _look(options, database, artifacts, meant)
         with database.engine("reader").connect() as conn:
-            told = canary_card(conn, meant, current(conn, meant.id))
+            told = canary_card(conn, meant, current(conn, meant.id), _rule(conn, meant))
     if options.json:
         out_json(told)
     else:
@@ -266,14 +267,31 @@ def _decide(
 
 def _look(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:
     from throughline.flow.context import shadow_reach_days
-    from throughline.learning.cycle import look
+    from throughline.learning.cycle import look, look_at_rule
     from throughline.learning.standing import last_close
 
     engine = database.engine("writer")
     with engine.connect() as conn:
         as_of = last_close(conn, experiment)
-    look(engine, experiment, as_of, reach_days=shadow_reach_days(experiment.configuration.exits))
+    reach_days = shadow_reach_days(experiment.configuration.exits)
+    look(engine, experiment, as_of, reach_days=reach_days)
+    look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     _mirror(options, database, artifacts, experiment)
+
+
+def _rule(conn: Connection, experiment: Experiment) -> RuleJudgement | None:
+    """Return what is said of the rule at the end of the last sealed day, None where no day is sealed."""
+    from throughline.flow.context import shadow_reach_days
+    from throughline.learning.event_log import read_events
+    from throughline.learning.events import serving_state
+    from throughline.learning.standing import last_close, rule_judgement
+
+    try:
+        as_of = last_close(conn, experiment)
+    except MissingPredecessor:
+        return None
+    state = serving_state(read_events(conn, experiment.id), as_of)
+    return rule_judgement(conn, experiment, state, as_of, shadow_reach_days(experiment.configuration.exits))
 
 
 def _mirror(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:

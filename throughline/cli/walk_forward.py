@@ -128,6 +128,9 @@ def _tell(close: Close, options: Options) -> None:
         else:
             word = "went on trial" if close.deployed else f"does not serve: {close.waiting or 'it serves already'}"
             note(f"{day}  model {name} was trained and {word}", options.json)
+    if close.rule is not None and close.rule.verdict != "keep":
+        word = "closed" if close.rule.verdict == "close" else "opened again"
+        note(f"{day}  the rule is {word}: {close.rule.reason}", options.json)
     if close.judgement is not None and close.judgement.verdict != "extend":
         note(f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}", options.json)
 
@@ -165,9 +168,11 @@ def walk_words(told: Mapping[str, Any]) -> str:
         told_once = [gate for gate in refusals if not gate["reason"].startswith("no model was trained")]
         lines += [f"      {gate['gate']}: {gate['reason']}" for gate in told_once]
     moves = told["events"]
-    lines += ["", "What became of them" if moves else "No model ever served: every trade was decided by the rule."]
+    served = any(event["model"] != "rule" for event in moves)
+    lines += ["", "What became of them" if served else "No model ever served: every trade was decided by the rule."]
     for event in moves:
-        what = f"{event['kind'].replace('_', ' ')}  {event['model'][:12]}: {event['reason']}"
+        name = "" if event["model"] == "rule" else f"  {event['model'][:12]}"
+        what = f"{event['kind'].replace('_', ' ')}{name}: {event['reason']}"
         lines.append(f"  {event['effective_at'][:10]}  {what}")
     counts = [f"{model['id'][:12]} {model['trades']}" for model in told["models"] if model["trades"]]
     counts.append(f"the rule {told['trades_by_rule']}")

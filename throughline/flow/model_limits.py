@@ -1,4 +1,4 @@
-"""What a deciding model keeps out of the market: candidates it declines, and a challenger's share of the fund.
+"""What is kept out of the market: what a deciding model declines, what a closed rule would take, a challenger's share.
 
 A challenger's share is capped by notional as well as by count: a few large positions would otherwise be most of the
 fund. What is open counts with its notional at entry, what is wished today with its wished size.
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from throughline.configuration import Configuration
+from throughline.learning.types import RULE
 from throughline.storage.queries import read_named
 from throughline.storage.records import LedgerRow
 from throughline.trading.types import PathState
@@ -31,7 +32,7 @@ def canary_exposure(conn: Connection, state: PathState) -> float:
 def model_refusals(
     told: Mapping[str, tuple[LedgerRow, Mapping[str, Any]]], exposure: float, settings: Configuration
 ) -> dict[str, str]:
-    """Return candidate -> 'declined' or 'canary_cap' for those (row, body) that may not enter.
+    """Return candidate -> 'declined', 'rule_closed' or 'canary_cap' for those (row, body) that may not enter.
 
     In order of decision, then of score, then of UUID: the challenger's candidates are admitted while what it holds,
     `exposure`, and their wished sizes stay within its share of the fund.
@@ -45,7 +46,7 @@ def model_refusals(
     for key, (_, body) in order:
         decision = body["decision"]
         if decision is not None and not decision["take"]:
-            refused[key] = "declined"
+            refused[key] = "rule_closed" if body["model_version"] == RULE else "declined"
         elif body["arm"] == CANARY:
             wished = float(body["notional_usd"])
             if wished > room:

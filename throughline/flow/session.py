@@ -48,6 +48,7 @@ _WORDS = {
     "expired": "no contiguous bar with volume to fill it on",
     "gate_closed": "a data-quality gate was closed on this day",
     "declined": "the deciding model would not trade it",
+    "rule_closed": "the rule is closed: its candidates were shown to lose, and cash is held instead",
     "canary_cap": "the challenger's share of the fund was used up",
     "no_cash": "the cash left was below the smallest position",
     "below_minimum": "scaled to the fund that is left, or cut by the volume limit, it was below the smallest position",

@@ -1,9 +1,9 @@
-"""The close of a day: look at the canary, watch the champion, and train where it is time.
+"""The close of a day: look at the canary, watch the champion, judge the rule, and train where it is time.
 
 It is the same in a walk-forward, in a job of the schedule and by hand.
 
 Each step is a function of what is sealed by then, and idempotent: closing a day again changes nothing, and what a crash
-left half done is done by the next close. At most one event is caused by a look, and it takes effect at the close.
+left half done is done by the next close. At most one event is caused by each look, and it takes effect at the close.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 
 from throughline.experiment.identity import Experiment
+from throughline.learning.cash import RuleJudgement, look_due
 from throughline.learning.event_log import read_events
 from throughline.learning.events import ServingState, serving_state
 from throughline.learning.judge import judge
-from throughline.learning.lifecycle import promote, reject, roll_back, start_canary
+from throughline.learning.lifecycle import change_rule, promote, reject, roll_back, start_canary
 from throughline.learning.looks import read_look, record_look
 from throughline.learning.nightly import Challenger, train_challenger
 from throughline.learning.observations import read_evidence
+from throughline.learning.standing import rule_judgement
 from throughline.learning.types import RULE, Judgement
 from throughline.quality.verdict import GateRunner
 from throughline.storage.artifacts import ArtifactStore
@@ -30,7 +32,8 @@ from throughline.storage.artifacts import ArtifactStore
 @dataclass(frozen=True)
 class Close:
     """What the close of a day came to. judgement: of the look, None where nobody is on trial or watched; deployed:
-    whether the challenger went on trial; waiting: why it did not, None where it did or there is none."""
+    whether the challenger went on trial; waiting: why it did not, None where it did or there is none; rule: what was
+    said of the rule, None where it was not looked at."""
 
     as_of: datetime
     state: ServingState
@@ -38,6 +41,7 @@ class Close:
     challenger: Challenger | None
     deployed: bool
     waiting: str | None
+    rule: RuleJudgement | None = None
 
 
 def current_state(engine: Engine, experiment: str, at: datetime) -> ServingState:
@@ -91,6 +95,27 @@ def look(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days:
     return told
 
 
+def look_at_rule(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days: int) -> RuleJudgement:
+    """Judge the rule at `as_of`, a midnight, and close or open it from then on where the evidence says so.
+
+    Where the configuration lets nothing close it, it is only judged. Looking again at the same instant does nothing.
+    """
+    with engine.connect() as conn:
+        state = serving_state(read_events(conn, experiment.id), as_of)
+        told = rule_judgement(conn, experiment, state, as_of, reach_days)
+    if told.verdict != "keep" and experiment.configuration.closes_rule:
+        change_rule(
+            engine,
+            experiment,
+            closed=told.verdict == "close",
+            at=as_of,
+            by="judge",
+            reason=told.reason,
+            evidence=told.body(),
+        )
+    return told
+
+
 def _act(engine: Engine, experiment: Experiment, model: str, told: Judgement) -> None:
     if told.verdict == "promote":
         promote(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
@@ -137,13 +162,19 @@ def close_day(
     train: bool,
     reach_days: int,
 ) -> Close:
-    """Look, then train where `train` says so, at the end of a sealed day: `as_of` is the midnight after it."""
+    """Look, then train where `train` says so, at the end of a sealed day: `as_of` is the midnight after it.
+
+    The rule is looked at where it may be closed, on Mondays (`cash.look_due`): a walk must stop wherever it looks.
+    """
     told = look(engine, experiment, as_of, reach_days=reach_days)
+    rule = None
+    if experiment.configuration.closes_rule and look_due(as_of):
+        rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     made, waiting = None, None
     if train:
         made, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now)
     state = current_state(engine, experiment.id, as_of)
-    return Close(as_of, state, told, made, made is not None and state.canary == made.model, waiting)
+    return Close(as_of, state, told, made, made is not None and state.canary == made.model, waiting, rule)
 
 
 def retrain_days(first: date, last: date, cadence: str) -> Sequence[date]:

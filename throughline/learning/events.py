@@ -23,9 +23,11 @@ from throughline.errors import ThroughlineError
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, parse_time
 from throughline.learning.types import RULE
 
-Kind = Literal["canary_started", "promoted", "rolled_back", "rejected"]
+Kind = Literal["canary_started", "promoted", "rolled_back", "rejected", "rule_closed", "rule_opened"]
 By = Literal["gates", "judge", "hand"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+RULE_KINDS: tuple[Kind, ...] = ("rule_closed", "rule_opened")
+"""Events of the rule itself, which serves where no model does and may be closed so that cash is held instead."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -35,8 +37,9 @@ class IllegalEvent(ThroughlineError):
 
 @dataclass(frozen=True)
 class ModelEvent:
-    """What happened to a model. seq: from 0, without gaps; previous: hash of the event before, None for the first.
+    """What happened to a model, or to the rule.
 
+    seq: from 0, without gaps; previous: hash of the event before, None for the first.
     replaces: the champion that the event found. effective_at: from this instant on it counts. evidence: what it was
     decided from, without floats (`score_text`). by: the training's gates, the judge of the canary, or a person.
     """
@@ -102,8 +105,9 @@ class ServingState:
     rollout: hash of the event that began the trial, the salt of its assignment. fallback: the last good champion before
     this one, which the watch compares with and a rollback returns to; None while the rule is champion. promoted_at:
     since when the champion is one. barred: rolled back or rejected. seq: of the next event; head: hash of the newest;
-    last_at: since when that one counts. line: earlier champions that are still good, oldest first, each with its
-    `promoted_at`.
+    last_at: since when that one counts. rule_closed: what the rule would decide is not entered; rule_since: since when
+    that is so or no longer so, None while the rule was never closed. line: earlier champions that are still good,
+    oldest first, each with its `promoted_at`.
     """
 
     champion: str = RULE
@@ -117,6 +121,8 @@ class ServingState:
     head: str | None = None
     last_at: datetime | None = None
     line: tuple[tuple[str, datetime | None], ...] = ()
+    rule_closed: bool = False
+    rule_since: datetime | None = None
 
 
 START = ServingState()
@@ -150,6 +156,8 @@ def _since(state: ServingState) -> datetime:
 def apply(state: ServingState, event: ModelEvent) -> ServingState:
     """Return the state after a legal event."""
     after = replace(state, seq=event.seq + 1, head=event.hash, last_at=event.effective_at)
+    if event.kind in RULE_KINDS:
+        return replace(after, rule_closed=event.kind == "rule_closed", rule_since=event.effective_at)
     if event.kind == "canary_started":
         return replace(after, canary=event.model, canary_since=event.effective_at, rollout=event.hash)
     if event.kind == "promoted":
@@ -179,6 +187,9 @@ def require_legal(state: ServingState, event: ModelEvent) -> None:
     """Raise IllegalEvent unless `event` may follow `state`, the state after all events before it."""
     _require_chain(state, event)
     name = event.model[:12]
+    if event.kind in RULE_KINDS:
+        _require_rule(state, event)
+        return
     if event.model == RULE:
         raise IllegalEvent("the rule is no model: it needs no promotion and cannot be taken out of service")
     if event.model in state.barred:
@@ -201,6 +212,14 @@ def require_legal(state: ServingState, event: ModelEvent) -> None:
             raise IllegalEvent(f"model {name} does not serve, neither as champion nor as canary: nothing to roll back")
     elif event.model == state.champion:
         raise IllegalEvent(f"model {name} is the champion: roll it back, only what does not serve alone is rejected")
+
+
+def _require_rule(state: ServingState, event: ModelEvent) -> None:
+    if event.model != RULE:
+        raise IllegalEvent(f"model {event.model[:12]} is not the rule: only the rule is closed, a model is rolled back")
+    if state.rule_closed == (event.kind == "rule_closed"):
+        told = "closed" if state.rule_closed else "open"
+        raise IllegalEvent(f"the rule is {told} already: there is nothing to change")
 
 
 def _require_chain(state: ServingState, event: ModelEvent) -> None:

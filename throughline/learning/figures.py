@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from throughline.identity import score_text
-from throughline.learning.metrics import Bound, ReliabilityBin, brier
+from throughline.learning.metrics import Bound, Calibration, ReliabilityBin, brier
 from throughline.learning.models import FittedModel
 from throughline.learning.types import TrainingData
 
@@ -29,7 +29,8 @@ class Figures:
 
     growth: log growth per taken label; growth_candidate, growth_linear: per candidate, of the trial and of the linear
     baseline; gain, gain_champion: mean gain per candidate. reliability: by tenths of the predicted probability;
-    deciles: mean return by tenths of the expected return.
+    deciles: mean return by tenths of the expected return. calibration_error: over the bins of `reliability`;
+    calibration: by a straight line, with its bounds.
     """
 
     labels: int
@@ -38,6 +39,7 @@ class Figures:
     brier: float
     brier_skill: float
     calibration_error: float
+    calibration: Calibration
     pr_auc: float
     roc_auc: float
     base_rate: float
@@ -68,6 +70,10 @@ def figures_body(figures: Figures, others: Mapping[str, float], importance: Sequ
         "brier": figures.brier,
         "brier_skill": figures.brier_skill,
         "calibration_error": figures.calibration_error,
+        "calibration_line_error": figures.calibration.error,
+        "calibration_line_upper": figures.calibration.upper,
+        "calibration_slope": figures.calibration.slope.value,
+        "calibration_slope_lower": figures.calibration.slope.lower,
         "gain": figures.gain,
         "gain_champion": figures.gain_champion,
         "growth_per_candidate": figures.growth_candidate,

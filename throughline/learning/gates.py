@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from throughline.configuration import LearningSettings
-from throughline.learning.metrics import Bound
+from throughline.learning.metrics import Bound, Calibration
 from throughline.learning.types import GateResult, Status
 
 GATES = (
@@ -24,6 +24,7 @@ GATES = (
     "r2",
     "brier",
     "calibration",
+    "resolution",
     "pr_auc",
     "log_growth",
     "fold_stability",
@@ -34,13 +35,11 @@ GATES = (
     "holdout",
 )
 """All gates of this module, in order."""
-DAYS_FOR_DEFLATION = 250
-"""Below so many days the deflated Sharpe ratio of an ordinary edge does not reach 0.95: the sentence says so."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to learn from: resolved labels, their decision days, and what they are worth unoverlapped."""
+    """How much there is to learn from: resolved labels, their decision days, and how many independent ones that is."""
 
     labels: int
     days: int
@@ -53,13 +52,13 @@ class Evidence:
 
     r2, improvement: with their bounds. growth: log growth per taken label; fold_gains: mean gain per candidate of each
     fold; over_linear: growth per candidate less that of the linear baseline; improvement: mean gain over `against` on
-    the same rows; deflated: deflated Sharpe ratio over `all_trials` trials of the experiment, on `days` days; pbo: of
-    `trials` trials of this training.
+    the same rows; deflated: the smaller deflated Sharpe ratio, over cash and over the rule, with `all_trials` trials of
+    the experiment on `days` days; pbo: of `trials` trials of this training.
     """
 
     r2: Bound
     brier_skill: float
-    calibration_error: float
+    calibration: Calibration
     pr_auc: float
     base_rate: float
     growth: float
@@ -79,7 +78,7 @@ def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]
     wanted = (
         ("minimum_labels", float(size.labels), float(settings.minimum_labels), "resolved labels"),
         ("minimum_days", float(size.days), float(settings.minimum_days), "decision days"),
-        ("effective_labels", size.effective, settings.minimum_effective, "labels' worth once overlap is taken out"),
+        ("effective_labels", size.effective, settings.minimum_effective, "independent labels that they are worth"),
     )
     return tuple(_size(*item) for item in wanted)
 
@@ -89,7 +88,16 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     e, confidence = evidence, f"{100 * settings.confidence:g} %"
     r2 = f"out-of-fold R2 is {e.r2.value:.4f}, by its {confidence} lower bound over {e.r2.days} days {e.r2.lower:.4f}"
     brier = f"the Brier score is {100 * e.brier_skill:+.2f} % better than the base rate's"
-    apart = f"predicted and observed shares of gains lie {100 * e.calibration_error:.2f} points apart on average"
+    line = e.calibration
+    apart = (
+        f"predicted and observed shares of gains lie {100 * line.error:.2f} points apart on average, by their "
+        f"{confidence} upper bound {100 * line.upper:.2f}"
+    )
+    slope = (
+        f"the slope of gains on the predicted probability is {line.slope.value:.2f} (1 is right, 0 says nothing), by "
+        f"its {confidence} lower bound over {line.slope.days} days {line.slope.lower:.2f}"
+    )
+    one = "every candidate is given the same probability"
     growth = f"each of {e.taken} taken labels changes the fund by {100 * e.growth:+.4f} % (log, net of costs)"
     linear = f"log growth per candidate is {100 * e.over_linear:+.4f} % against the linear baseline on the same folds"
     better = (
@@ -99,7 +107,8 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     return (
         _above("r2", e.r2.lower, settings.r2_minimum, r2),
         _above("brier", e.brier_skill, settings.brier_skill_minimum, brier),
-        _below("calibration", e.calibration_error, settings.max_calibration_error, apart),
+        _below("calibration", line.upper, settings.max_calibration_error, apart),
+        _above("resolution", line.slope.lower, settings.resolution_minimum, slope, missing=one),
         _above(
             "pr_auc",
             e.pr_auc - e.base_rate,
@@ -154,13 +163,12 @@ def _stability(gains: Sequence[float], settings: LearningSettings) -> GateResult
 
 
 def _deflated(e: Evidence, settings: LearningSettings) -> GateResult:
-    short = f"; {e.days} days normally are too few to tell skill from luck" if e.days < DAYS_FOR_DEFLATION else ""
-    told = f"the deflated Sharpe ratio over {e.all_trials} trials and {e.days} days is {e.deflated:.3f}"
+    told = (
+        f"the deflated Sharpe ratio over {e.all_trials} trials and {e.days} days, the smaller one of over cash and "
+        f"over the rule, is {e.deflated:.3f}"
+    )
     least = settings.deflated_sharpe_minimum
-    made = _verdict("deflated_sharpe", e.deflated, least, lambda value, bound: value >= bound, told, "at least")
-    if made.status == "pass":
-        return made
-    return GateResult(made.gate, made.status, made.value, made.threshold, made.reason + short)
+    return _verdict("deflated_sharpe", e.deflated, least, lambda value, bound: value >= bound, told, "at least")
 
 
 def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:

@@ -118,6 +118,35 @@ def reject(
     return _change(engine, experiment, "rejected", model, at, by, reason, evidence, mirror)
 
 
+def change_rule(
+    engine: Engine,
+    experiment: Experiment,
+    *,
+    closed: bool,
+    at: datetime,
+    by: By,
+    reason: str,
+    evidence: Mapping[str, object],
+) -> Change:
+    """Close the rule from `at` on, so that nothing it would decide is entered, or open it again.
+
+    Candidates and their shadow outcomes go on being recorded, and open positions run out by their exits.
+    Raises PolicyClosed, IllegalEvent, and LedgerConflict where another event came in between or the day of `at` is
+    decided.
+    """
+    _require_policy(experiment)
+    with engine.connect() as conn:
+        state = current(conn, experiment.id)
+    if state.rule_closed == closed:
+        return Change(None, state, f"the rule is {'closed' if closed else 'open'} already")
+    kind: Kind = "rule_closed" if closed else "rule_opened"
+    event = ModelEvent(experiment.id, state.seq, state.head, kind, RULE, state.champion, at, reason, by, evidence)
+    append_event(engine, event)
+    with engine.connect() as conn:
+        after = current(conn, experiment.id)
+    return Change(event, after, f"the rule is {'closed' if closed else 'open again'} from {at:%Y-%m-%d %H:%M} UTC on")
+
+
 def heal(engine: Engine, mirror: Mirror, experiment: Experiment) -> ServingState:
     """Bring the mirror up to date with the ledger: every model, and the aliases of who serves. Return who does."""
     with engine.connect() as conn, advisory_lock(conn, f"{experiment.id}/mirror"):
@@ -243,6 +272,8 @@ def _sentence(event: ModelEvent, after: ServingState) -> str:
 
 
 def _serves(state: ServingState) -> str:
+    if state.champion == RULE and state.rule_closed:
+        return "the rule is closed, so nothing is entered"
     return f"{_named(state.champion)} serves"
 
 

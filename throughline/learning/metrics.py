@@ -7,6 +7,7 @@ Lower bounds are analytic and so need no random numbers: a figure is a ratio of 
 summed over each decision *day*, because outcomes of one day hang together, and the days' sums get a Bartlett
 (Newey-West) long-run variance over as many days as a label lasts, because neighbouring days share the hours of their
 labels. The bound is the figure less the Student quantile with one degree of freedom less than there are days.
+Upper bounds (calibration) are made the same way.
 Sources: W. K. Newey and K. D. West (1987); J. Y. Campbell and S. B. Thompson (2008) for R2 against what was known.
 """
 
@@ -21,6 +22,8 @@ import numpy as np
 from throughline.learning.types import F64, I64, Mask
 
 CALIBRATION_BINS = 10
+_SAME = 1e-12
+"""A smaller variance of probabilities is rounding, and no difference between them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,18 @@ class Bound:
     value: float
     lower: float
     days: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Mean distance of probabilities from what happened, its one-sided upper bound, and the slope of what happened.
+
+    slope: 1 where probabilities are true, 0 where they say nothing; NaN where all probabilities are the same.
+    """
+
+    error: float
+    upper: float
+    slope: Bound
 
 
 @dataclass(frozen=True)
@@ -47,21 +62,31 @@ def ratio_bound(numerator: F64, denominator: F64, day: I64, confidence: float, l
 
     day: [n] day numbers. lag_days: how many later days a label reaches into.
     """
-    days = np.unique(day)
-    total = float(denominator.sum())
-    if len(days) < 2 or total <= 0.0:
-        return Bound(math.nan, math.nan, len(days))
-    from scipy.stats import t
+    value, error, count = _ratio(numerator, denominator, day, lag_days)
+    if not math.isfinite(error):
+        return Bound(math.nan, math.nan, count)
+    return Bound(value, value - _quantile(confidence, count) * error, count)
 
+
+def _ratio(numerator: F64, denominator: F64, day: I64, lag_days: int) -> tuple[float, float, int]:
+    """Return sum(numerator) / sum(denominator), its standard error over decision days, and the number of days."""
+    days = np.unique(day)
+    count, total = len(days), float(denominator.sum())
+    if count < 2 or total <= 0.0:
+        return math.nan, math.nan, count
     value = float(numerator.sum()) / total
     sums = np.zeros(int(days[-1] - days[0]) + 1)
     np.add.at(sums, day - days[0], numerator - value * denominator)
     variance = float(sums @ sums)
     for lag in range(1, min(lag_days, len(sums) - 1) + 1):
         variance += 2.0 * (1.0 - lag / (lag_days + 1)) * float(sums[lag:] @ sums[:-lag])
-    count = len(days)
-    error = math.sqrt(max(variance, 0.0) * count / (count - 1)) / total
-    return Bound(value, value - float(t.ppf(confidence, count - 1)) * error, count)
+    return value, math.sqrt(max(variance, 0.0) * count / (count - 1)) / total, count
+
+
+def _quantile(confidence: float, days: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(confidence, days - 1))
 
 
 def r2_bound(returns: F64, expected: F64, known: F64, weight: F64, day: I64, confidence: float, lag_days: int) -> Bound:
@@ -97,9 +122,48 @@ def reliability(happened: F64 | Mask, predicted: F64, weight: F64) -> tuple[Reli
 
 
 def calibration_error(table: tuple[ReliabilityBin, ...]) -> float:
-    """Return the expected calibration error: the weighted mean gap between predicted and observed over the bins."""
+    """Return the expected calibration error: the weighted mean gap between predicted and observed over the bins.
+
+    The noise of small bins is a part of it, so it is shown and no gate reads it (`calibration` is for that).
+    """
     weight = np.array([item.weight for item in table])
     return _mean(np.array([abs(item.predicted - item.observed) for item in table]), weight)
+
+
+def calibration(
+    win: Mask, probability: F64, weight: F64, day: I64, confidence: float, lag_days: int
+) -> Calibration:
+    """Return how far probabilities lie from what happened, by a straight line, with bounds over decision days.
+
+    What happened is regressed on the probability: observed = a + p + (slope - 1) (p - mean p). A model that is
+    calibrated has a = 0 and slope 1; where probabilities say nothing the slope is 0, and where they are too bold it is
+    below 1. The error is the mean |observed - p| on that line, in [0, 1]. Two numbers are fitted instead of ten bins,
+    so that the noise of small bins is no part of it. Its upper bound is the largest error over the box of both
+    two-sided bounds, each at (1 + confidence) / 2 (Bonferroni): it is convex, so it is largest at a corner.
+    Sources: D. R. Cox, Two further applications of a model for binary regression (1958), Biometrika 45; B. Van Calster
+    et al., Calibration: the Achilles heel of predictive analytics (2019), BMC Medicine 17.
+    """
+    apart, apart_error, days = _ratio(weight * (win - probability), weight, day, lag_days)
+    centred = probability - _mean(probability, weight)
+    if float(weight @ centred**2) < _SAME * float(weight.sum()):  # one probability for all: there is no slope
+        centred = np.zeros(len(centred))
+    around = weight * centred * (win - _mean(win, weight))
+    slope, slope_error, _ = _ratio(around, weight * centred**2, day, lag_days)
+    if not math.isfinite(apart_error):
+        return Calibration(math.nan, math.nan, Bound(math.nan, math.nan, days))
+    tilt, tilt_error = (slope - 1.0, slope_error) if math.isfinite(slope_error) else (0.0, 0.0)
+
+    def error(offset: float, turn: float) -> float:
+        return _mean(np.abs(offset + turn * centred), weight)
+
+    reach = _quantile(1.0 - (1.0 - confidence) / 4.0, days)
+    corners = [
+        error(apart + reach * first * apart_error, tilt + reach * second * tilt_error)
+        for first in (-1.0, 1.0)
+        for second in (-1.0, 1.0)
+    ]
+    lower = slope - _quantile(confidence, days) * slope_error
+    return Calibration(error(apart, tilt), max(corners), Bound(slope, lower, days))
 
 
 def pr_auc(win: Mask, probability: F64, weight: F64) -> float:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from throughline.experiment.identity import Experiment
 from throughline.identity import score_text, time_text
+from throughline.learning.cash import RuleJudgement
 from throughline.learning.event_log import read_events
 from throughline.learning.events import ModelEvent, ServingState
 from throughline.learning.looks import read_looks
@@ -49,6 +50,8 @@ def serving_json(state: ServingState) -> dict[str, Any]:
         "barred": sorted(state.barred),
         "events": state.seq,
         "head": state.head,
+        "rule_closed": state.rule_closed,
+        "rule_since": _time(state.rule_since),
     }
 
 
@@ -121,8 +124,13 @@ def model_card(conn: Connection, experiment: Experiment, state: ServingState, mo
     }
 
 
-def canary_card(conn: Connection, experiment: Experiment, state: ServingState) -> dict[str, Any]:
-    """Return how the model on trial stands, else the champion that is watched; `model` is None where nobody is."""
+def canary_card(
+    conn: Connection, experiment: Experiment, state: ServingState, rule: RuleJudgement | None
+) -> dict[str, Any]:
+    """Return how the model on trial stands, else the champion that is watched; `model` is None where nobody is.
+
+    rule: what is said of the rule now, None where no day is sealed yet.
+    """
     role, model, since = None, None, None
     if state.canary is not None:
         role, model, since = "canary", state.canary, state.canary_since
@@ -135,11 +143,21 @@ def canary_card(conn: Connection, experiment: Experiment, state: ServingState) -
         "experiment": experiment.id,
         "policy": experiment.configuration.model_policy,
         "serving": serving_json(state),
+        "rule": None if rule is None else rule_json(rule, experiment),
         "role": role,
         "model": model,
         "since": _time(since),
         "looks": [look_json(told) for told in looks],
         "last": look_json(looks[-1]) if looks else None,
+    }
+
+
+def rule_json(told: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
+    """Return what is said of the rule as a JSON object. acts: whether a verdict closes or opens it."""
+    return told.body() | {
+        "acts": experiment.configuration.closes_rule,
+        "closed": told.term.closed,
+        "reason": told.reason,
     }
 
 

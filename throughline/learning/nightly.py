@@ -24,6 +24,7 @@ from throughline.experiment.identity import Experiment
 from throughline.features.vector import feature_schema
 from throughline.identity import SCHEMA_VERSION, hash_body, score_text, time_text, time_to_ms
 from throughline.learning.dataset import read_training_data
+from throughline.learning.effective import effective_number
 from throughline.learning.event_log import read_events
 from throughline.learning.events import serving_state
 from throughline.learning.later import record_later_scores
@@ -37,7 +38,7 @@ from throughline.learning.store import (
     read_verdicts,
     store_training,
 )
-from throughline.learning.types import RULE, GateResult, TrainingData
+from throughline.learning.types import CASH, RULE, GateResult, TrainingData
 from throughline.quality.gate import gate_standings
 from throughline.quality.suite import TRAINING_SET
 from throughline.quality.verdict import GateRunner
@@ -98,7 +99,8 @@ def train_challenger(
         state = serving_state(read_events(conn, experiment.id), as_of)
         settings = experiment.configuration.learning
         data, read = read_training_data(conn, experiment.id, as_of=as_of, window_days=settings.window_days)
-        identity = _identity(experiment, as_of, read, state.champion)
+        against = CASH if state.champion == RULE and state.rule_closed else state.champion
+        identity = _identity(experiment, as_of, read, against)
         model = hash_body("model", identity)
         stored = read_model(conn, model)
         known = None if stored is None else Challenger(model, read_verdicts(conn, model), stored.body, True)
@@ -118,7 +120,7 @@ def train_challenger(
         data,
         settings,
         experiment.seed,
-        champion_takes=lambda part: _takes(artifacts, files, state.champion, part),
+        champion_takes=lambda part: _takes(artifacts, files, against, part),
         earlier_trials=earlier,
         home_trials=others,
         earlier_openings=openings,
@@ -143,12 +145,12 @@ def train_challenger(
 
 
 def _identity(
-    experiment: Experiment, as_of: datetime, read: Sequence[tuple[date, str]], champion: str
+    experiment: Experiment, as_of: datetime, read: Sequence[tuple[date, str]], against: str
 ) -> dict[str, Any]:
     from throughline.learning.trials import hyper_parameters
 
     return {
-        "against": champion,
+        "against": against,
         "as_of": time_text(as_of),
         "code": experiment.code_hash,
         "experiment": experiment.id,
@@ -161,8 +163,8 @@ def _identity(
 
 
 def _takes(artifacts: ArtifactStore, files: Mapping[str, str], champion: str, data: TrainingData) -> Mask:
-    if champion == RULE:
-        return np.ones(len(data), dtype=bool)
+    if champion in (RULE, CASH):
+        return np.full(len(data), champion == RULE)
     _, _, take = load_fitted(artifacts, files[champion]).score(data.features)
     return take
 
@@ -205,11 +207,15 @@ def judge_training_set(gates: GateRunner, data: TrainingData, as_of: datetime) -
 
 
 def _counts(data: TrainingData) -> dict[str, Any]:
+    worth = effective_number(data)
     return {
-        "effective": score_text(float(data.weight.sum())),
+        "cluster": score_text(worth.cluster),
+        "correlation": score_text(worth.correlation),
+        "effective": score_text(worth.effective),
         "executed": int(data.executed.sum()),
         "labels": len(data),
         "segments": len(set(data.segments)),
+        "unique": score_text(worth.unique),
     }
 
 

@@ -77,6 +77,25 @@ def deflated_sharpe(returns: F64, sharpes: Sequence[float]) -> float:
     return probabilistic_sharpe(returns, expected_max_sharpe(len(sharpes), variance))
 
 
+def deflated_over_cash_and_rule(
+    returns: F64, over_rule: F64, sharpes: Sequence[float], sharpes_over_rule: Sequence[float]
+) -> float:
+    """Return the smaller of two deflated Sharpe ratios: of what a model earned, and of what it earned above the rule.
+
+    returns, over_rule: [days] on one time axis; the second is the model's return less the rule's of the same day.
+    sharpes, sharpes_over_rule: of every trial that was made, the judged one among them. NaN where either is.
+
+    Against zero alone a model without skill passes where the rule gains: it takes some of the rule's trades, and they
+    gain. Against the rule alone one passes where the rule loses: it takes less of it. A Sharpe ratio is by its
+    definition one of a difference from a benchmark, here of cash and of the rule; both must be beaten, and the test
+    that asks for both at once holds the error of each (intersection-union).
+    Sources: W. F. Sharpe, The Sharpe Ratio (1994), Journal of Portfolio Management 21; R. L. Berger, Multiparameter
+    hypothesis testing and acceptance sampling (1982), Technometrics 24.
+    """
+    both = deflated_sharpe(returns, sharpes), deflated_sharpe(over_rule, sharpes_over_rule)
+    return math.nan if math.isnan(both[0]) or math.isnan(both[1]) else min(both)
+
+
 def overfitting_probability(gains: F64, blocks: int | None = None, negligible: float = 0.0) -> float:
     """Return the probability that the trial which is best in sample is below the median out of sample (CSCV).
 

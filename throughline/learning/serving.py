@@ -80,15 +80,15 @@ class Server:
         state = self.state(at)
         episode = episode_of(segment, time_to_ms(at), last)
         bucket = bucket_of(state.rollout, episode) if state.canary is not None and state.rollout else None
-        scores = {"champion": self._score(state.champion, vector)}
+        scores = {"champion": self._score(state.champion, vector, state)}
         failed: str | None = None
         if state.canary is not None:
             try:
-                scores["canary"] = self._score(state.canary, vector)
+                scores["canary"] = self._score(state.canary, vector, state)
             except ScoringFailed as error:
                 failed = str(error)
         if state.fallback is not None:
-            scores["fallback"] = self._score(state.fallback, vector)
+            scores["fallback"] = self._score(state.fallback, vector, state)
         arm = "canary" if bucket is not None and bucket < self._share and failed is None else "champion"
         lines = [_line(role, score) for role, score in sorted(scores.items())]
         if failed is not None:
@@ -113,9 +113,9 @@ class Server:
         }
         return Decision(decided.model, arm, decided.take, body)
 
-    def _score(self, model: str, vector: FeatureVector) -> Score:
+    def _score(self, model: str, vector: FeatureVector, state: ServingState) -> Score:
         if model == RULE:
-            return Score(RULE, True)
+            return Score(RULE, not state.rule_closed)  # a rule that is closed holds cash, and is compared as that
         digest = self._files.get(model)
         if digest is None:
             raise ScoringFailed(f"model {model[:12]} serves, but this home has no file of it: restore its artifact")

@@ -13,9 +13,12 @@ from sqlalchemy import Connection
 
 from throughline.errors import MissingPredecessor
 from throughline.experiment.identity import Experiment
+from throughline.learning.cash import RuleJudgement, judge_rule, term_at
+from throughline.learning.events import ServingState
 from throughline.learning.lifecycle import current
 from throughline.learning.looks import read_looks
 from throughline.learning.observations import midnight_after
+from throughline.learning.rule_outcomes import read_rule_outcomes
 from throughline.storage.queries import sealed_days
 from throughline.tracking.layout import LOG
 
@@ -45,6 +48,24 @@ def last_close(conn: Connection, experiment: Experiment) -> datetime:
     while day + timedelta(days=1) in sealed:
         day += timedelta(days=1)
     return midnight_after(day)
+
+
+def rule_judgement(
+    conn: Connection, experiment: Experiment, state: ServingState, as_of: datetime, reach_days: int
+) -> RuleJudgement:
+    """Return what is said of the rule at `as_of`, a midnight. state: who serves then; reach_days: as `judge_rule`."""
+    settings = experiment.configuration
+    began = state.rule_since or midnight_after(experiment.epoch - timedelta(days=1))
+    term = term_at(state.rule_closed, began, as_of, settings.cash)
+    outcomes = read_rule_outcomes(conn, experiment.id, term.since, as_of)
+    return judge_rule(
+        outcomes,
+        term,
+        settings.cash,
+        as_of=as_of,
+        take_profit=settings.exits.take_profit,
+        reach_days=reach_days,
+    )
 
 
 def rollback_due(conn: Connection, experiment: str) -> DueRollback | None:

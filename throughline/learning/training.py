@@ -19,6 +19,7 @@ import numpy as np
 
 from throughline.configuration import LearningSettings
 from throughline.identity import score_text
+from throughline.learning.effective import effective_number, label_days
 from throughline.learning.figures import Figures, figures_body, permutation_importance
 from throughline.learning.files import dump_model
 from throughline.learning.gates import (
@@ -33,6 +34,7 @@ from throughline.learning.holdout import Opening, open_holdout
 from throughline.learning.metrics import (
     brier,
     brier_skill,
+    calibration,
     calibration_error,
     log_growth,
     log_growth_per_candidate,
@@ -44,7 +46,11 @@ from throughline.learning.metrics import (
     roc_auc,
 )
 from throughline.learning.models import FittedModel, Parameters, calibration_folds, fit_model
-from throughline.learning.selection_bias import NEGLIGIBLE, deflated_sharpe, overfitting_probability
+from throughline.learning.selection_bias import (
+    NEGLIGIBLE,
+    deflated_over_cash_and_rule,
+    overfitting_probability,
+)
 from throughline.learning.splits import DAY_MS, holdout_split
 from throughline.learning.trials import OutOfFold, TrialResult, best_trial, run_linear, run_trials, usable_folds
 from throughline.learning.types import F64, GateResult, Mask, TrainingData, Trial
@@ -93,7 +99,7 @@ def train(
     """
     schema = _checked(data, schema)
     days = int(np.unique(data.decided // DAY_MS).size)
-    sized = judge_size(Size(len(data), days, float(data.weight.sum())), settings)
+    sized = judge_size(Size(len(data), days, effective_number(data).effective), settings)
     short = [item.gate for item in sized if item.status != "pass"]
     if short:
         return Trained((*sized, *not_trained(settings, f"{' and '.join(short)} not met")))
@@ -105,8 +111,8 @@ def train(
         return Trained((*sized, *not_trained(settings, why)), dropped={"purged_before_holdout": cut.purged})
     best = best_trial(results)
     figures = _figures(past, best, run_linear(past, settings, seed, schema), champion_takes, settings, stake_share)
-    sharpes = [_sharpes(results, item) for item in (earlier_trials, home_trials)]
-    evidence = _evidence(figures, best, results, sharpes[0])
+    ours, homes = _every(results, earlier_trials), _every(results, home_trials)
+    evidence = _evidence(figures, best, results, ours)
     judged = (*sized, *judge_model(evidence, settings))
     model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
     refused = sum(item.status != "pass" for item in judged)
@@ -122,7 +128,7 @@ def train(
         figures,
         {
             "deflated_sharpe": evidence.deflated,
-            "deflated_sharpe_home": deflated_sharpe(best.daily, sharpes[1]),
+            "deflated_sharpe_home": _deflated(best, homes),
             "pbo": evidence.pbo,
             "pbo_by_rank": overfitting_probability(_gains(results)),
         },
@@ -131,8 +137,8 @@ def train(
     counts = {
         "days": len(best.daily),
         "trials": len(results),
-        "trials_experiment": len(sharpes[0]),
-        "trials_home": len(sharpes[1]),
+        "trials_experiment": len(ours),
+        "trials_home": len(homes),
     }
     return Trained(
         gates=(*judged, _holdout_gate(opened, len(rest), refused, settings)),
@@ -179,7 +185,7 @@ def _figures(
     """Measure the out-of-fold scores of the chosen trial."""
     scores, part = best.scores, past.take(best.scores.rows)
     returns, weight, day, win = part.net_return, part.weight, part.decided // DAY_MS, part.net_return > 0.0
-    lag = int(np.max(part.t1 - part.decided) // DAY_MS) + 1  # a label reaches into so many later days
+    lag = label_days(part)
     champion = champion_takes(part)
     change = returns * (scores.take.astype(np.float64) - champion.astype(np.float64))
     table = reliability(win, scores.probability, weight)
@@ -190,6 +196,7 @@ def _figures(
         brier=brier(win, scores.probability, weight),
         brier_skill=brier_skill(win, scores.probability, scores.known_rate, weight),
         calibration_error=calibration_error(table),
+        calibration=calibration(win, scores.probability, weight, day, settings.confidence, lag),
         pr_auc=pr_auc(win, scores.probability, weight),
         roc_auc=roc_auc(win, scores.probability, weight),
         base_rate=float(np.average(win, weights=weight)),
@@ -209,12 +216,12 @@ def _figures(
 
 
 def _evidence(
-    figures: Figures, best: TrialResult, results: Sequence[TrialResult], sharpes: Sequence[float]
+    figures: Figures, best: TrialResult, results: Sequence[TrialResult], every: Sequence[Trial]
 ) -> Evidence:
     return Evidence(
         r2=figures.r2,
         brier_skill=figures.brier_skill,
-        calibration_error=figures.calibration_error,
+        calibration=figures.calibration,
         pr_auc=figures.pr_auc,
         base_rate=figures.base_rate,
         growth=figures.growth,
@@ -222,9 +229,9 @@ def _evidence(
         fold_gains=figures.fold_gains,
         over_linear=figures.growth_candidate - figures.growth_linear,
         improvement=figures.improvement,
-        deflated=deflated_sharpe(best.daily, sharpes),
+        deflated=_deflated(best, every),
         days=len(best.daily),
-        all_trials=len(sharpes),
+        all_trials=len(every),
         pbo=overfitting_probability(_gains(results), negligible=NEGLIGIBLE),
         trials=len(results),
     )
@@ -234,10 +241,21 @@ def _gains(results: Sequence[TrialResult]) -> F64:
     return np.array([item.daily_growth for item in results])
 
 
-def _sharpes(results: Sequence[TrialResult], earlier: Sequence[Trial]) -> list[float]:
-    """Return the Sharpe ratio of every distinct trial, those of now included, in order of hash."""
+def _every(results: Sequence[TrialResult], earlier: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Return every distinct trial, those of now included, in order of hash."""
     every = {trial.hash: trial for trial in (*earlier, *(item.trial for item in results))}
-    return [float(every[name].body["sharpe"]) for name in sorted(every)]
+    return tuple(every[name] for name in sorted(every))
+
+
+def _deflated(best: TrialResult, every: Sequence[Trial]) -> float:
+    """Return the deflated Sharpe ratio of the best trial, over cash and over the rule.
+
+    A trial of a release that did not record its ratio over the rule counts for the ratio over cash alone.
+    """
+    over_cash, over_rule = (
+        [float(trial.body[name]) for trial in every if name in trial.body] for name in ("sharpe", "sharpe_over_rule")
+    )
+    return deflated_over_cash_and_rule(best.daily, best.over_rule, over_cash, over_rule)
 
 
 def _holdout_gate(opened: Opening | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:

@@ -57,14 +57,18 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """One trial with its scores. growth: mean log growth per candidate, the figure it is chosen by; daily: return of
-    what it took, and daily_growth: what that figure is summed from, for each decision day that was tested."""
+    """One trial with its scores, and what it gave on each decision day that was tested.
+
+    growth: mean log growth per candidate, the figure it is chosen by. daily: [days] return of what it took; over_rule:
+    [days] that less the return of the rule, which takes everything; daily_growth: [days] what `growth` is summed from.
+    """
 
     trial: Trial
     parameters: Parameters
     scores: OutOfFold
     growth: float
     daily: F64
+    over_rule: F64
     daily_growth: F64
 
 
@@ -179,6 +183,7 @@ def _result(
     part = data.take(scores.rows)
     day = part.decided // DAY_MS
     days, daily = daily_returns(part.net_return, scores.take, part.weight, day)
+    _, rule = daily_returns(part.net_return, np.ones(len(part), bool), part.weight, day)
     summed = daily_growth(part.net_return, scores.take, part.weight, day, stake_share)
     growth = log_growth_per_candidate(part.net_return, scores.take, part.weight, stake_share)
     tried = {
@@ -197,6 +202,7 @@ def _result(
         "growth_per_candidate": score_text(growth) if math.isfinite(growth) else None,  # -inf: the fund is gone
         "labels": len(part),
         "sharpe": score_text(sharpe(daily)),
+        "sharpe_over_rule": score_text(sharpe(daily - rule)),
         "taken": len(taken),
     }
-    return TrialResult(Trial(hash_body("trial", tried), body), parameters, scores, growth, daily, summed)
+    return TrialResult(Trial(hash_body("trial", tried), body), parameters, scores, growth, daily, daily - rule, summed)

@@ -20,6 +20,9 @@ Mask = NDArray[np.bool_]
 RULE = "rule"
 """The model of candidates that no model judges: it takes every candidate. The champion until one is promoted."""
 
+CASH = "cash"
+"""What a model is held against while the rule is closed: taking nothing."""
+
 STOPPED = ("stop_loss", "emergency_exit", "rug_pull", "halted")
 """Reasons that end a trade at its stop or worse."""
 NOT_LABELS = frozenset({"doubtful_jump"})
@@ -93,7 +96,7 @@ class Trial:
     """One trial of hyper-parameters as the ledger of trials keeps it.
 
     hash: over what was tried on what, so that a rerun is the same trial. body: canonical JSON of parameters, data and
-    what came out; its `sharpe` (text) is what the deflated Sharpe ratio of later models reads.
+    what came out; its `sharpe` and `sharpe_over_rule` (texts) are what the deflated Sharpe ratio of later models reads.
     """
 
     hash: str
@@ -104,7 +107,7 @@ class Trial:
 class Score:
     """What a model says of one candidate. probability: of a net gain; expected_return: fraction of the stake.
 
-    take: whether it would trade. `RULE` takes everything and says no numbers.
+    take: whether it would trade. `RULE` takes everything, nothing while it is closed, and says no numbers.
     """
 
     model: str

@@ -1,7 +1,8 @@
 """The models of an experiment: what named them, what their gates said, their chain of events, and who decided what.
 
-Belongs here: recomputing hashes and ids of models, events and looks, the chain and its fold, and the candidates that
-models decided against it. Does not belong here: the rows of the ledger themselves (ledger), what labels say (learned).
+Belongs here: recomputing hashes and ids of models, events and looks, the chain and its fold, the judgements that closed
+or opened the rule, and the candidates that models decided against it. Does not belong here: the rows of the ledger
+themselves (ledger), what labels say (learned).
 
 Which file belongs to a model is no part of any hash, since two dumps of one model differ: that column is held by the
 append-only trigger, and here only by what it names being a model's file of its own.
@@ -11,17 +12,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
+from throughline.experiment.identity import from_body
 from throughline.findings import Finding, FindingKind
-from throughline.identity import content_hash, hash_body, parse_time, score_text
+from throughline.flow.context import shadow_reach_days
+from throughline.identity import canonical_bytes, content_hash, hash_body, parse_time, score_text
+from throughline.learning.cash import same_judgement
 from throughline.learning.episodes import bucket_of
-from throughline.learning.events import START, IllegalEvent, ModelEvent, ServingState, apply, event_of, require_legal
+from throughline.learning.events import (
+    RULE_KINDS,
+    START,
+    IllegalEvent,
+    ModelEvent,
+    ServingState,
+    apply,
+    event_of,
+    require_legal,
+)
 from throughline.learning.events import state_at as state_of
+from throughline.learning.standing import rule_judgement
 from throughline.learning.types import RULE
 from throughline.storage import tables
 from throughline.tracking.checking import finding
@@ -69,6 +83,7 @@ def check_models(
         _check_files(rows, artifacts, checked)
     events = check_events(_rows(connection, tables.model_events, name, "seq"), checked)
     _check_named(events, {row["id"] for row in rows}, passed, checked)
+    _check_rule(connection, experiment, name, events, checked)
     _check_looks(_rows(connection, tables.canary_looks, name, "as_of"), checked)
     progress("models", checked.rows)
     settings = experiment.get("configuration")
@@ -169,6 +184,10 @@ def decision_problems(body: Body, state: ServingState, models: set[str]) -> list
     if decided != body["model_version"]:
         told = f"{body['arm']} {body['model_version'][:12]}"
         problems.append(("inconsistent", f"was decided by {told}, the {body['arm']} was {_short(decided)}"))
+    wrong = [line["role"] for line in decision["scores"] if line["model"] == RULE and line["take"] == state.rule_closed]
+    if wrong:
+        told = "closed" if state.rule_closed else "open"
+        problems.append(("inconsistent", f"the rule ({', '.join(wrong)}) did not decide as a rule that is {told} does"))
     unknown = sorted({body["model_version"], *scored.values()} - {RULE} - models)
     problems += [("dangling_link", f"names model {model[:16]}..., which is not recorded") for model in unknown]
     bucket = bucket_of(state.rollout, decision["episode"]) if state.rollout is not None else None
@@ -257,8 +276,32 @@ def _check_files(rows: Sequence[Row], artifacts: Artifacts, checked: ModelsCheck
         owners.setdefault(digest, row["id"])
 
 
+def _check_rule(
+    connection: Connection, experiment: Body, name: str, events: Events, checked: ModelsChecked
+) -> None:
+    """Judge the rule again at every instant at which a judge closed or opened it, from the outcomes known then."""
+    for before, event in zip(events.states, events.events, strict=False):
+        if event.kind not in RULE_KINDS or event.by != "judge":
+            continue
+        where = f"{name[:12]}/{event.seq}"
+        try:
+            described = replace(from_body(canonical_bytes(experiment)), id=name)
+        except (KeyError, TypeError, ValueError):
+            problem = "the rule cannot be judged again: this code does not read its experiment's configuration"
+            checked.find("model_events", where, "unreadable", problem)
+            return
+        reach = shadow_reach_days(described.configuration.exits)
+        told = rule_judgement(connection, described, before, event.effective_at, reach)
+        wanted = "close" if event.kind == "rule_closed" else "open"
+        if told.verdict != wanted or not same_judgement(event.evidence, told):
+            problem = f"the outcomes known at {event.effective_at:%Y-%m-%d} do not give the judgement it stands on"
+            checked.find("model_events", where, "inconsistent", problem, told.body(), dict(event.evidence))
+
+
 def _check_named(events: Events, models: set[str], passed: set[str], checked: ModelsChecked) -> None:
     for event in events.events:
+        if event.kind in RULE_KINDS:
+            continue  # they name the rule, which is no model
         where = f"{event.experiment[:12]}/{event.seq}"
         if event.model not in models:
             problem = f"names model {event.model[:16]}..., which is not recorded"

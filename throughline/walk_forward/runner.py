@@ -4,8 +4,9 @@ Belongs here: in which order days are run, looked at and learned from, and what 
 day does (flow), what the close of a day does (learning.cycle), Dagster (pipelines).
 
 A model is trained on the midnight of its day and on nothing that was open then; it serves from that midnight on. Days
-are run in long chunks while no model is on trial or watched, and one by one while the judge looks every day. A run that
-was broken off goes on where the seals stop: the last sealed day is closed again first, which does nothing twice.
+are run in long chunks while no model is on trial or watched, and one by one while the judge looks every day; a chunk
+ends where the rule is looked at, on Mondays. A run that was broken off goes on where the seals stop: the last sealed
+day is closed again first, which does nothing twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from throughline.flow.context import FlowContext, shadow_reach_days
+from throughline.learning.cash import look_due
 from throughline.learning.cycle import Close, close_day, current_state, retrain_days
 from throughline.learning.observations import midnight_after
 from throughline.storage.queries import sealed_days
@@ -34,7 +36,8 @@ Told = Callable[[Close], None]
 
 @dataclass(frozen=True)
 class WalkForward:
-    """What a walk-forward came to. closes: those with a look or a training, in order, since this call began."""
+    """What a walk-forward came to. closes: those with a look at a model, a training or a change of the rule, in order,
+    since this call began."""
 
     closes: tuple[Close, ...]
     ran: int
@@ -50,6 +53,7 @@ def walk_forward(
     cadence = ctx.experiment.configuration.learning.retrain
     # on the epoch's own midnight nothing is known
     boundaries = set(retrain_days(start + DAY, end + DAY, cadence))
+    stops = boundaries | (_look_days(start + DAY, end + DAY) if ctx.experiment.configuration.closes_rule else set())
     with ctx.engine.connect() as conn:
         sealed = set(sealed_days(conn, ctx.experiment.id, LOG))
     day = start
@@ -60,7 +64,7 @@ def walk_forward(
         _close(ctx, day - DAY, boundaries, check, closes, told)
     ran = 0
     while day <= end:
-        last = _stretch(ctx, day, end, boundaries)
+        last = _stretch(ctx, day, end, stops)
         run(day, last)
         ran += (last - day).days + 1
         _close(ctx, last, boundaries, check, closes, told)
@@ -68,13 +72,22 @@ def walk_forward(
     return WalkForward(tuple(closes), ran)
 
 
-def _stretch(ctx: FlowContext, day: date, end: date, boundaries: set[date]) -> date:
-    """Return the last day of what is run next: one day while somebody is on trial or watched."""
+def _look_days(first: date, last: date) -> set[date]:
+    """Return the days of [first, last] on whose first midnight the rule is looked at."""
+    days = [first + k * DAY for k in range((last - first).days + 1)]
+    return {day for day in days if look_due(midnight_after(day - DAY))}
+
+
+def _stretch(ctx: FlowContext, day: date, end: date, stops: set[date]) -> date:
+    """Return the last day of what is run next: one day while somebody is on trial or watched.
+
+    stops: days on whose first midnight something is trained or looked at.
+    """
     state = current_state(ctx.engine, ctx.experiment.id, midnight_after(day - DAY))
     if state.canary is not None or state.fallback is not None:
         return day
     last = day
-    while last < end and last + DAY not in boundaries and (last - day).days + 1 < CHUNK_DAYS:
+    while last < end and last + DAY not in stops and (last - day).days + 1 < CHUNK_DAYS:
         last += DAY
     return last
 
@@ -95,7 +108,8 @@ def _close(
         train=train,
         reach_days=shadow_reach_days(ctx.experiment.configuration.exits),
     )
-    if close.judgement is not None or close.challenger is not None:
+    changed = close.rule is not None and close.rule.verdict != "keep"
+    if close.judgement is not None or close.challenger is not None or changed:
         closes.append(close)
         if told is not None:
             told(close)
