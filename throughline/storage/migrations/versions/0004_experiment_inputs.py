@@ -7,7 +7,7 @@ cache of this machine's paths, and no part of any identity: mutable, like the ch
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
