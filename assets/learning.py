@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets import learning_words as words
-from assets.shell import OWNERS, Graph, remember_experiment, run_tags
+from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
 from throughline.errors import ThroughlineError
 from throughline.experiment.identity import current_code_hash
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from resources.flow import Flow
+    from throughline.cli.wiring import Looked
+    from throughline.experiment.identity import Experiment
     from throughline.flow import FlowContext
+    from throughline.learning.events import ServingState
+    from throughline.learning.nightly import Challenger
 
 TRAINING_SET_CHECK = "training_set_passes_its_suite"
 GATES_PASSED = "gates_passed"
@@ -126,21 +132,24 @@ def _asset(
             remember_experiment(context, ctx.experiment.id)
             told = work(ctx, flow)
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        result = None
-        if check:
-            result = dg.AssetCheckResult(
-                passed=told.passed,
-                check_name=check[0],
-                asset_key=key,
-                description=told.description,
-                severity=dg.AssetCheckSeverity.WARN if told.warns else dg.AssetCheckSeverity.ERROR,
-                metadata={"experiment": ctx.experiment.id, **told.details},
-            )
+            raise failure(error, graph.mode) from error
+        result = check_result(key, check[0], ctx.experiment.id, told) if check else None
         metadata = {"experiment": ctx.experiment.id, **told.metadata}
         return dg.MaterializeResult(metadata=metadata, check_results=[result] if result else None)
 
     return run
+
+
+def check_result(key: dg.AssetKey, name: str, experiment: str, told: Told) -> dg.AssetCheckResult:
+    """Return what the check `name` of the asset `key` says."""
+    return dg.AssetCheckResult(
+        passed=told.passed,
+        check_name=name,
+        asset_key=key,
+        description=told.description,
+        severity=dg.AssetCheckSeverity.WARN if told.warns else dg.AssetCheckSeverity.ERROR,
+        metadata={"experiment": experiment, **told.details},
+    )
 
 
 def _training_set(ctx: "FlowContext", flow: "Flow") -> Told:
@@ -170,9 +179,14 @@ def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
     with ctx.engine.connect() as conn:
         as_of = last_close(conn, ctx.experiment)
     made, waiting = train_and_deploy(ctx.engine, ctx.artifacts, ctx.experiment, ctx.gates, as_of, ctx.clock.now())
+    return told_of_challenger(ctx.engine, made, waiting)
+
+
+def told_of_challenger(engine: "Engine", made: "Challenger", waiting: str | None) -> Told:
+    """Return what `challenger_model` shows of a model. waiting: why it does not serve, None where it does."""
     refused = [item for item in made.verdicts if item.status != "pass"]
     return Told(
-        words.challenger(ctx, made, waiting),
+        words.challenger(engine, made, waiting),
         made.passed,
         words.gates_sentence(made),
         warns=bool(refused) and all(item.status == "insufficient" for item in refused),
@@ -181,6 +195,7 @@ def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
 
 
 def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
+    from throughline.cli.wiring import Looked
     from throughline.flow.context import shadow_reach_days
     from throughline.learning.cycle import current_state, look, look_at_rule
     from throughline.learning.standing import last_close
@@ -190,14 +205,21 @@ def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
     before = current_state(ctx.engine, ctx.experiment.id, as_of)
     reach_days = shadow_reach_days(ctx.experiment.configuration.exits)
     told = look(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
-    rule = words.rule(look_at_rule(ctx.engine, ctx.experiment, as_of, reach_days=reach_days), ctx.experiment)
+    rule = look_at_rule(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
     after = current_state(ctx.engine, ctx.experiment.id, as_of)
+    return told_of_look(ctx.experiment, Looked(as_of, told, before, after, rule))
+
+
+def told_of_look(experiment: "Experiment", looked: "Looked") -> Told:
+    """Return what `canary_report` shows of a look of the judge."""
+    told, before, after, as_of = looked.judgement, looked.before, looked.after, looked.as_of
+    rule = {} if looked.rule is None else words.rule(looked.rule, experiment)
     if told is None:
         nobody = "nobody is on trial, and no promoted champion is watched"
         return Told(words.nobody_on_trial(as_of, after) | rule, True, nobody)
     model = before.canary or before.champion
     return Told(
-        words.judgement(told, model, before, after, ctx.experiment.configuration.canary) | rule,
+        words.judgement(told, model, before, after, experiment.configuration.canary) | rule,
         told.verdict != "roll_back",
         told.reason,
         details={"model": model, "verdict": told.verdict, "as_of": told.as_of.isoformat()},
@@ -206,13 +228,19 @@ def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
 
 def _state(ctx: "FlowContext", flow: "Flow") -> Told:
     from throughline.learning.lifecycle import heal
-    from throughline.learning.store import read_events, read_models, read_verdicts, trades_by_model
 
     state = heal(ctx.engine, flow.mirror(), ctx.experiment)
-    with ctx.engine.connect() as conn:
-        events = read_events(conn, ctx.experiment.id)
-        trades = trades_by_model(conn, ctx.experiment.id)
-        models = [(item, read_verdicts(conn, item.id)) for item in read_models(conn, ctx.experiment.id)]
+    return told_of_state(ctx.engine, ctx.experiment.id, state)
+
+
+def told_of_state(engine: "Engine", experiment: str, state: "ServingState") -> Told:
+    """Return what `model_registry_state` shows: who serves, and every model and event of the experiment."""
+    from throughline.learning.store import read_events, read_models, read_verdicts, trades_by_model
+
+    with engine.connect() as conn:
+        events = read_events(conn, experiment)
+        trades = trades_by_model(conn, experiment)
+        models = [(item, read_verdicts(conn, item.id)) for item in read_models(conn, experiment)]
     return Told(words.registry_state(state, models, events, trades))
 
 

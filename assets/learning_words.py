@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from throughline.configuration import CanarySettings, LearningSettings
     from throughline.experiment.identity import Experiment
-    from throughline.flow import FlowContext
     from throughline.learning.cash import RuleJudgement
     from throughline.learning.drift_windows import DriftFound
     from throughline.learning.events import ModelEvent, ServingState
@@ -103,11 +104,14 @@ def gates_sentence(made: Challenger) -> str:
     return f"{len(made.refusals)} of {len(made.verdicts)} gates did not pass: {told}"
 
 
-def challenger(ctx: FlowContext, made: Challenger, waiting: str | None) -> dict[str, Any]:
-    """Return the metadata of a training: the model card, and whether the model went on trial."""
+def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[str, Any]:
+    """Return the metadata of a training: the model card, and whether the model went on trial.
+
+    engine: may read; waiting: why the model does not serve, None where it does.
+    """
     from throughline.analytics.model_card import card_markdown, card_pictures, read_card
 
-    with ctx.engine.connect() as conn:
+    with engine.connect() as conn:
         card = read_card(conn, made.model)
     state = f"It does not serve: {waiting}." if waiting else "It is on trial, or serves already."
     if not made.fitted:

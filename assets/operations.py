@@ -15,7 +15,7 @@ import dagster as dg
 from assets import learning_words as words
 from assets.checks.gates import CHECK_NAME, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
-from assets.shell import DAILY_ASSETS, Graph, remember_experiment, run_tags
+from assets.shell import DAILY_ASSETS, Graph, failure, remember_experiment, run_tags
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.quality.suite import GATED_ASSETS
 
@@ -66,7 +66,7 @@ def roll_back_op(graph: Graph) -> dg.OpDefinition:
             remember_experiment(context, ctx.experiment.id)
             context.add_output_metadata(_rolled_back(ctx, flow, config))
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
 
     return roll_back_model
 
@@ -124,7 +124,7 @@ def walk_forward_op(graph: Graph) -> dg.OpDefinition:
             remember_experiment(context, ctx.experiment.id)
             context.add_output_metadata(_Walk(graph, context, flow, ctx).over(config))
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
 
     return walk
 
@@ -196,7 +196,7 @@ class _Walk:
 
     def _tell(self, close: "Close") -> None:
         if close.challenger is not None:
-            metadata = words.challenger(self._ctx, close.challenger, close.waiting)
+            metadata = words.challenger(self._ctx.engine, close.challenger, close.waiting)
             self._materialized("challenger_model", metadata)
             self._context.log.info(
                 f"{close.as_of:%Y-%m-%d}: model {close.challenger.model[:12]} was trained; "

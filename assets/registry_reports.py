@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from assets.shell import OWNERS, Graph, remember_experiment, run_tags
+from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
 from throughline.errors import ThroughlineError
 from throughline.experiment.identity import current_code_hash
 
 if TYPE_CHECKING:
+    from throughline.analytics.registry_model import RegistryAnalytics
     from throughline.flow import FlowContext
     from throughline.registry.consistency import ConsistencyResult, Report
 
@@ -72,15 +73,9 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
             unlogged = log_what_is_new(ctx)
             result, report = check_registries(ctx, config.scope, flow.enforces_roles())
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        metadata = _report_metadata(result, report)
-        verdict = dg.AssetCheckResult(
-            passed=report.ok,
-            check_name=CONSISTENT,
-            asset_key=key,
-            description=_sentence(result),
-            metadata={"report": report.report, "scope": report.scope},
-        )
+            raise failure(error, graph.mode) from error
+        metadata = consistency_metadata(result, report)
+        verdict = consistency_check(key, result, report)
         if report.ok and unlogged is None:
             yield dg.MaterializeResult(metadata=metadata, check_results=[verdict])
             return
@@ -100,7 +95,19 @@ def _sentence(result: "ConsistencyResult") -> str:
     return f"{covered}: {found} finding(s), the first {first.table} {first.row}: {first.problem}"
 
 
-def _report_metadata(result: "ConsistencyResult", report: "Report") -> dict[str, Any]:
+def consistency_check(key: dg.AssetKey, result: "ConsistencyResult", report: "Report") -> dg.AssetCheckResult:
+    """Return the verdict of a check of the registries."""
+    return dg.AssetCheckResult(
+        passed=report.ok,
+        check_name=CONSISTENT,
+        asset_key=key,
+        description=_sentence(result),
+        metadata={"report": report.report, "scope": report.scope},
+    )
+
+
+def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[str, Any]:
+    """Return what `registry_consistency` shows of a check."""
     lines = [f"**{report.scope} check of {report.checked_at:%Y-%m-%d %H:%M} UTC**: {_sentence(result)}."]
     lines += [f"- {sentence}" for sentence in result.sentences]
     if result.findings:
@@ -153,7 +160,7 @@ def _analytics(graph: Graph) -> dg.AssetsDefinition:
             remember_experiment(context, ctx.experiment.id)
             return _analytics_result(ctx, flow.reports_folder())
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
 
     return registry_analytics
 
@@ -161,22 +168,27 @@ def _analytics(graph: Graph) -> dg.AssetsDefinition:
 def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the libraries take seconds, which only this asset should pay.
     from throughline.analytics.registry_analytics import registry_analytics
-    from throughline.analytics.registry_pages import registry_markdown
-    from throughline.analytics.registry_pictures import registry_pictures
     from throughline.registry.consistency import refuse_failed
 
     with ctx.engine.connect() as conn:
         refuse_failed(conn)
         told = registry_analytics(conn, ctx.experiment.id)
     return dg.MaterializeResult(
-        metadata={
-            "preview": dg.MetadataValue.md(registry_markdown(told, registry_pictures(told))),
-            "experiment": ctx.experiment.id,
-            "trades": told.trades,
-            "figures": dg.MetadataValue.json(told.as_json()),
-            **_dossiers(ctx, folder / "dossiers"),
-        }
+        metadata=analytics_metadata(ctx.experiment.id, told) | _dossiers(ctx, folder / "dossiers")
     )
+
+
+def analytics_metadata(experiment: str, told: "RegistryAnalytics") -> dict[str, Any]:
+    """Return what `registry_analytics` shows of an experiment's figures."""
+    from throughline.analytics.registry_pages import registry_markdown
+    from throughline.analytics.registry_pictures import registry_pictures
+
+    return {
+        "preview": dg.MetadataValue.md(registry_markdown(told, registry_pictures(told))),
+        "experiment": experiment,
+        "trades": told.trades,
+        "figures": dg.MetadataValue.json(told.as_json()),
+    }
 
 
 def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:

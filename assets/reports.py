@@ -8,17 +8,22 @@ Belongs here: when a report is made and what the UI shows of it. Does not belong
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.shell import DAILY_ASSETS, OWNERS, Graph, remember_experiment, run_tags
+from assets.shell import DAILY_ASSETS, OWNERS, Graph, failure, remember_experiment, run_tags
 from throughline.errors import MissingPredecessor, ThroughlineError
 from throughline.experiment.identity import current_code_hash
 
 if TYPE_CHECKING:
     from throughline.analytics.model import Report
+    from throughline.analytics.published import PublishedReport
     from throughline.flow import FlowContext
+
+
+EXTREMES = 5
+"""So many of the best and of the worst trades are listed."""
 
 
 def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
@@ -42,16 +47,15 @@ def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             remember_experiment(context, ctx.experiment.id)
             return _report_result(ctx, flow.reports_folder())
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
 
     return [backtest_report]
 
 
 def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the report's libraries take seconds, which only this asset should pay.
-    from throughline.analytics.pictures import equity_png, funnel_png
+    from throughline.analytics.published import publish_report
     from throughline.analytics.report import build_report
-    from throughline.analytics.tearsheet import write_tear_sheet
     from throughline.storage.queries import sealed_days
 
     experiment = ctx.experiment
@@ -63,7 +67,16 @@ def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
             f"{experiment.epoch} on, then the report"
         )
     report = build_report(ctx.engine, ctx.artifacts, ctx.provider, experiment, experiment.epoch, max(sealed))
-    page, artifact = write_tear_sheet(report, folder, ctx.artifacts)
+    return dg.MaterializeResult(
+        metadata=report_metadata(publish_report(ctx.engine, ctx.artifacts, ctx.proof, report, folder))
+    )
+
+
+def report_metadata(published: "PublishedReport") -> dict[str, Any]:
+    """Return what `backtest_report` shows of a report."""
+    from throughline.analytics.pictures import equity_png, funnel_png
+
+    report = published.report
     pictures = (
         ("equity", equity_png(report.curves.dates, report.curves.equity)),
         ("funnel", funnel_png(report.funnel)),
@@ -72,23 +85,45 @@ def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
         f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})" for title, png in pictures
     )
     base = report.paths["base"]
-    return dg.MaterializeResult(
-        metadata={
-            "preview": dg.MetadataValue.md(f"{_figures(report)}\n\n{shown}"),
-            "tear_sheet": dg.MetadataValue.path(page),
-            "tear_sheet_hash": artifact.hash,
-            "experiment": experiment.id,
-            "start": str(report.start),
-            "end": str(report.end),
-            "candidates": report.candidates,
-            "trades": report.trades,
-            "return_base": float(base.total_return),
-            "max_drawdown": float(base.max_drawdown),
-            "blocked_days": len(report.blocked_days),
-            "records_checked": report.chain["checked"],
-            "records_broken": report.chain["broken"],
-        }
-    )
+    return {
+        "preview": dg.MetadataValue.md(f"{_figures(report)}\n\n{shown}"),
+        "tear_sheet": dg.MetadataValue.path(published.page),
+        "tear_sheet_hash": published.artifact.hash,
+        "experiment": report.experiment,
+        "start": str(report.start),
+        "end": str(report.end),
+        "candidates": report.candidates,
+        "trades": report.trades,
+        "return_base": float(base.total_return),
+        "max_drawdown": float(base.max_drawdown),
+        "blocked_days": len(report.blocked_days),
+        "records_checked": report.chain["checked"],
+        "records_broken": report.chain["broken"],
+        **_extremes(report),
+    }
+
+
+def _extremes(report: "Report") -> dict[str, Any]:
+    """Return the best and the worst trades with their dossiers as a table."""
+    names = list(dict.fromkeys((*report.best_trades(EXTREMES), *reversed(report.worst_trades(EXTREMES)))))
+    if not names:
+        return {}
+    rows = [report.trade(name) for name in names]
+    records = [
+        dg.TableRecord(
+            {
+                "id": str(row["id"]),
+                "instrument": str(row["instrument"]),
+                "closed": str(row["exit_time"])[:16].replace("T", " "),
+                "pnl_usd": float(row["pnl_usd"]),
+                "return_percent": float(row["return_percent"]),
+                "reason": str(row["reason"]),
+                "dossier": "" if row["dossier"] is None else Path(row["dossier"]).as_uri(),
+            }
+        )
+        for row in rows
+    ]
+    return {"best_and_worst_trades": dg.MetadataValue.table(records)}
 
 
 def _figures(report: "Report") -> str:

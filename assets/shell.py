@@ -20,7 +20,7 @@ import dagster as dg
 from assets.checks.gates import gate_check, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
 from resources.flow import EXPERIMENT_TAG
-from throughline.errors import ThroughlineError
+from throughline.errors import MissingPredecessor, OutsideExperiment, RevisedData, ThroughlineError
 from throughline.experiment.identity import current_code_hash
 from throughline.quality.suite import GATED_ASSETS
 
@@ -45,6 +45,9 @@ DAILY_ASSETS = (
     "registry_seals",
 )
 """The partitioned assets of a mode: the stages of the flow, named here so that loading needs no part of it."""
+
+ACTIVE_EXPERIMENT = "active_experiment"
+"""The asset that shows which experiment runs of the mode work on."""
 
 Picture = Callable[["FlowContext", Sequence["DayResult"]], str]
 """Makes markdown with a picture for the last day of a range."""
@@ -84,7 +87,7 @@ def stage_asset(
 
     @dg.asset(
         key=key,
-        description=description,
+        description=f"{description} {which_experiment(graph.mode)}",
         deps=[graph.key(item) if isinstance(item, str) else item for item in deps],
         partitions_def=graph.partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(graph.chunk_days),
@@ -103,22 +106,35 @@ def stage_asset(
             ctx = flow.context(run_tags(context), context.run.run_id)
             remember_experiment(context, ctx.experiment.id)
         except ThroughlineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
         try:
             results = flow.run_stage(name, ctx, days)
         except ThroughlineError as error:
             for day, metadata in sealed_before(ctx, name, days):
+                metadata = {"experiment": ctx.experiment.id, **metadata}
                 context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=day.isoformat()))
             if gated:
                 yield gate_result(ctx, key, name)
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise failure(error, graph.mode) from error
         for result in results:
-            context.add_asset_metadata(day_metadata(result), partition_key=result.day.isoformat())
+            told = {"experiment": ctx.experiment.id, **day_metadata(result)}
+            context.add_asset_metadata(told, partition_key=result.day.isoformat())
         shown: dict[str, Any] = {"preview": dg.MetadataValue.md(preview(results, picture and picture(ctx, results)))}
         context.add_asset_metadata(shown, partition_key=results[-1].day.isoformat())
         yield dg.MaterializeResult(check_results=[gate_result(ctx, key, name)] if gated else None)
 
     return run
+
+
+def failure(error: ThroughlineError, mode: str) -> dg.Failure:
+    """Return the failure of a run for an error of the domain; where another experiment may be meant, it says how."""
+    words = str(error)
+    if isinstance(error, MissingPredecessor | OutsideExperiment | RevisedData):
+        words += (
+            f". If another experiment is meant: {mode}/{ACTIVE_EXPERIMENT} shows which one is active, `throughline use"
+            f" ID` makes another one active, and the tag {EXPERIMENT_TAG} names one for a single run or backfill"
+        )
+    return dg.Failure(words, allow_retries=False)
 
 
 def run_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Mapping[str, str]:
@@ -127,7 +143,15 @@ def run_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Mappi
     return run.tags if run is not None else context.run.tags
 
 
+def which_experiment(mode: str) -> str:
+    """Return the sentence that says which experiment a run of this mode works on."""
+    return (
+        f"Works on the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or on the "
+        f"one that the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."
+    )
+
+
 def remember_experiment(context: dg.AssetExecutionContext | dg.OpExecutionContext, experiment: str) -> None:
-    """Tag the run with its experiment, so that later steps use the same whatever becomes active meanwhile."""
-    if EXPERIMENT_TAG not in run_tags(context):
+    """Tag the run with the whole ID of its experiment: later steps use the same whatever becomes active meanwhile."""
+    if run_tags(context).get(EXPERIMENT_TAG) != experiment:
         context.instance.add_run_tags(context.run.run_id, {EXPERIMENT_TAG: experiment})

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.active import active_assets
 from assets.decisions import decision_assets
 from assets.learning import CHECKED_ASSETS, learning_assets
 from assets.market import market_assets
@@ -69,6 +70,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
             asset
             for graph in graphs
             for build in (
+                active_assets,
                 market_assets,
                 decision_assets,
                 trading_assets,
@@ -112,8 +114,6 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
 
 def _jobs(graph: Graph) -> list[Any]:
     mode = graph.mode
-    assets = [
-        build(mode) for build in (pipeline_job, report_job, registry_check_job, train_job, canary_job, drift_job)
-    ]
+    assets = [build(mode) for build in (pipeline_job, report_job, registry_check_job, train_job, canary_job, drift_job)]
     walks = [walk_forward_job(graph)] if mode in WALKED_MODES else []
     return [*assets, roll_back_job(graph), *walks]

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from throughline.cli import run
 from throughline.cli.options import Options
-from throughline.cli.wiring import Progress, RunRange
+from throughline.cli.wiring import Progress, RunRange, Shown
 
 if TYPE_CHECKING:
     from resources.settings import Settings
     from throughline.flow.context import FlowContext
+    from throughline.storage.artifacts import ArtifactStore
+    from throughline.storage.database import Database
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -67,12 +69,38 @@ class DagsterWiring:
 
             yield run_range
 
+    def show(self, options: Options, database: Database, artifacts: ArtifactStore, shown: Shown) -> None:
+        """Report what a command produced to the home's Dagster instance, as materialisations of its assets."""
+        from assets.shown import events_of
+
+        _report(options, events_of(shown, database.engine("reader")))
+
+    def show_active(self, options: Options, database: Database, mode: str) -> None:
+        """Report which experiment of a mode is active now, as a materialisation of `<mode>/active_experiment`."""
+        from dagster import AssetKey, AssetMaterialization
+
+        from assets.active import active_metadata
+        from assets.shell import ACTIVE_EXPERIMENT
+
+        metadata = active_metadata(database.engine("reader"), mode)
+        _report(options, [AssetMaterialization(AssetKey([mode, ACTIVE_EXPERIMENT]), metadata=metadata)])
+
     def dev(self, options: Options, host: str, port: int) -> int:
         """Run the UI until it is stopped."""
         from pipelines.dev import run_dev
 
         settings = _settings(options)
         return run_dev(settings.home, host, port, url=settings.database_url)
+
+
+def _report(options: Options, events: Iterable[Any]) -> None:
+    """Report asset events that belong to no run."""
+    from resources.dagster_instance import make_instance
+
+    settings = _settings(options)
+    with make_instance(settings.home, settings.database_url) as instance:
+        for event in events:
+            instance.report_runless_asset_event(event)
 
 
 def _settings(options: Options) -> Settings:

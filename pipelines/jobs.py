@@ -9,7 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.operations import roll_back_op, walk_forward_op
-from assets.shell import DAILY_ASSETS, Graph
+from assets.shell import DAILY_ASSETS, Graph, which_experiment
 
 
 def pipeline_job_name(mode: str) -> str:
@@ -23,7 +23,7 @@ def pipeline_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
         pipeline_job_name(mode),
         selection=dg.AssetSelection.assets(*(dg.AssetKey([mode, name]) for name in DAILY_ASSETS)),
         description=f"All daily assets of mode '{mode}', in order. For history, backfill the assets and not this job: "
-        "a backfill of the job would run a chunk beside the one before it.",
+        f"a backfill of the job would run a chunk beside the one before it. {which_experiment(mode)}",
         tags={"throughline/mode": mode},
     )
 
@@ -35,7 +35,8 @@ def report_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.assets(
             dg.AssetKey([mode, "backtest_report"]), dg.AssetKey([mode, "registry_analytics"])
         ),
-        description=f"Tear sheet and registry analytics of mode '{mode}' over the active experiment's sealed days.",
+        description=f"Tear sheet and registry analytics of mode '{mode}' over the sealed days. "
+        f"{which_experiment(mode)}",
         tags={"throughline/mode": mode},
     )
 
@@ -68,7 +69,8 @@ def train_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
         selection=_assets(mode, "training_set", "registry_consistency", "challenger_model", "model_registry_state"),
         config={"ops": {f"{mode}__registry_consistency": {"config": {"scope": "daily"}}}},
         description=f"Trains a challenger of mode '{mode}' on all that resolved by the end of the last sealed day, and "
-        "puts it on trial if every gate passes. A model that is refused leaves the run green and its check red.",
+        "puts it on trial if every gate passes. A model that is refused leaves the run green and its check red. "
+        f"{which_experiment(mode)}",
         tags={"throughline/mode": mode},
     )
 

@@ -20,14 +20,15 @@ from pipelines.jobs import (
     registry_check_job_name,
     train_job_name,
 )
+from resources.flow import EXPERIMENT_TAG, DueDays
 from throughline.errors import ThroughlineError
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
-Unsealed = Callable[[date], tuple[date, date] | None]
-"""Returns first and last unsealed day up to a day, None where there is none. Raises ThroughlineError for a mode without
-an experiment."""
+Unsealed = Callable[[date], DueDays | None]
+"""Returns the active experiment with its unsealed days up to a day, None where there is none. Raises ThroughlineError
+for a mode without an active experiment."""
 
 
 def range_tags(first: date, last: date) -> dict[str, str]:
@@ -54,8 +55,12 @@ def daily_schedule(mode: str, unsealed: Unsealed, chunk_days: int) -> dg.Schedul
             return dg.SkipReason(str(error))
         if days is None:
             return dg.SkipReason(f"all days up to {yesterday} for which there is data are sealed")
-        first, last = days[0], min(days[1], days[0] + timedelta(days=chunk_days - 1))
-        return dg.RunRequest(run_key=f"{first}..{last}@{yesterday}", tags=range_tags(first, last))
+        first, last = days.first, min(days.last, days.first + timedelta(days=chunk_days - 1))
+        # The run names its experiment: another one may be active by the time it leaves the queue.
+        return dg.RunRequest(
+            run_key=f"{days.experiment[:12]}:{first}..{last}@{yesterday}",
+            tags={EXPERIMENT_TAG: days.experiment, **range_tags(first, last)},
+        )
 
     return tick
 

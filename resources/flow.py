@@ -3,8 +3,8 @@
 Belongs here: opening a home once per process (server lease, engine, provider, gates) and finding which experiment a run
 works on. Does not belong here: what a stage does (`throughline.flow`) and how Dagster shows it (`assets`).
 
-A run works on the experiment named by its tag `throughline/experiment`, else on the active one of its mode. The market
-data is that of the mode's active inputs; it must be the source that the experiment is identified by.
+A run works on the experiment that its tag `throughline/experiment` names, else on the active one of its mode
+(`throughline.experiment.choice` has the rule). The market data is that of the experiment's own inputs.
 """
 
 # The domain is imported where it is used: definitions import this module, and loading them must stay quick.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +24,9 @@ from throughline.errors import SettingsError
 from throughline.storage.home import Home
 
 if TYPE_CHECKING:
-    from throughline.experiment.identity import Experiment
+    from sqlalchemy import Engine
+
+    from throughline.experiment.choice import Chosen
     from throughline.flow import DayResult, FlowContext
     from throughline.learning.mirror import Mirror
     from throughline.learning.standing import DueRollback
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from throughline.storage.database import Database
 
 EXPERIMENT_TAG = "throughline/experiment"
-"""Run tag: the experiment that a run works on."""
+"""Run tag: the experiment that a run works on, by its ID or the first 8 or more digits of it."""
 
 
 class Flow(Protocol):
@@ -58,6 +60,19 @@ class Flow(Protocol):
         """Run the stage behind `asset` for `days`."""
         ...
 
+    def engine(self) -> Engine:
+        """Return the engine with the writer role of the home's database."""
+        ...
+
+
+@dataclass(frozen=True)
+class DueDays:
+    """Days that a schedule should run. experiment: whole ID; first, last: both included."""
+
+    experiment: str
+    first: date
+    last: date
+
 
 class HomeFlow:
     """The flow of one mode in one home. Opened when first used; one open home per process and mode."""
@@ -72,14 +87,19 @@ class HomeFlow:
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the flow context of a run; the provider and its market view are kept from run to run.
 
-        Raises SettingsError where the mode has no active experiment (it says how to set one), where the tagged one
-        is unknown or of another mode, or where the active inputs are another source than the experiment's.
+        Raises UnknownRecord where the tag names no experiment, SettingsError where none is tagged and the mode has no
+        active one (it says how to set one), where the tagged one is of another mode, or where its market data is not
+        where it was.
         """
         with self._lock:
-            experiment, inputs = self._experiment(tags.get(EXPERIMENT_TAG))
-            if self._context is None or self._context.experiment.id != experiment.id:
-                self._context = self._make(experiment, inputs)
+            chosen = self._chosen(tags.get(EXPERIMENT_TAG))
+            if self._context is None or self._context.experiment.id != chosen.experiment.id:
+                self._context = self._make(chosen)
             return replace(self._context, run_id=run_id)
+
+    def engine(self) -> Engine:
+        """Return the engine with the writer role of the home's database."""
+        return self.database().engine("writer")
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
         """Run the stage behind `asset` for `days`, none of which may lie beyond the data."""
@@ -104,34 +124,30 @@ class HomeFlow:
 
         Raises SettingsError without an active experiment.
         """
-        from throughline.experiment import registry
         from throughline.learning.standing import rollback_due
 
-        engine = self.database().engine("writer")
-        found = registry.active(engine, self.mode)
-        with engine.connect() as conn:
+        found = self._chosen(None)
+        with self.engine().connect() as conn:
             return rollback_due(conn, found.experiment.id)
 
-    def unsealed_days(self, until: date) -> tuple[date, date] | None:
-        """Return first and last day of the active experiment that is not sealed to its end yet, up to `until`.
+    def unsealed_days(self, until: date) -> DueDays | None:
+        """Return the days of the active experiment that are not sealed to their end yet, up to `until`.
 
         None where there is none, or where the data ends before it. Raises SettingsError without an active experiment.
         """
-        from throughline.experiment import registry
-        from throughline.experiment.providers import make_provider
+        from throughline.experiment.choice import open_provider
         from throughline.flow import STAGES
         from throughline.storage.queries import sealed_days
 
-        engine = self.database().engine("writer")
-        found = registry.active(engine, self.mode)
-        with engine.connect() as conn:
+        found = self._chosen(None)
+        with self.engine().connect() as conn:
             sealed = set(sealed_days(conn, found.experiment.id, list(STAGES)[-1]))
         first = found.experiment.epoch
         while first in sealed:
             first += timedelta(days=1)
         # A fresh provider: this process may be weeks old, and files grow.
-        last = min(until, make_provider(self.mode, found.inputs, SystemClock()).description.last_day)
-        return None if first > last else (first, last)
+        last = min(until, open_provider(found, SystemClock()).description.last_day)
+        return None if first > last else DueDays(found.experiment.id, first, last)
 
     def database(self) -> Database:
         """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""
@@ -149,48 +165,33 @@ class HomeFlow:
                 self._database.close()
             self._database = self._context = None
 
-    def _experiment(self, tagged: str | None) -> tuple[Experiment, Mapping[str, object]]:
-        from throughline.experiment import registry
+    def _chosen(self, tagged: str | None) -> Chosen:
+        from throughline.experiment.choice import choose
 
-        engine = self.database().engine("writer")
-        found = registry.active(engine, self.mode)
-        if tagged is None or tagged == found.experiment.id:
-            return found.experiment, found.inputs
-        experiment = registry.load(engine, tagged)
-        if experiment.mode != self.mode:
-            raise SettingsError(
-                f"experiment {tagged[:12]} is of mode '{experiment.mode}': "
-                f"materialize the assets under {experiment.mode}/"
-            )
-        return experiment, {**found.inputs, "seed": experiment.seed}
+        return choose(self.engine(), self.mode, tagged)
 
     def _artifacts(self) -> ArtifactStore:
         from throughline.storage.artifacts import ArtifactStore
 
         return ArtifactStore(self.settings.artifacts or self.settings.home.artifacts)
 
-    def _make(self, experiment: Experiment, inputs: Mapping[str, object]) -> FlowContext:
-        from throughline.experiment.providers import make_provider
+    def _make(self, chosen: Chosen) -> FlowContext:
+        from throughline.experiment.choice import open_provider
         from throughline.features.hot import open_hot_store
         from throughline.flow import make_context
         from throughline.proof.settings import open_proof
         from throughline.quality.runner import GreatExpectationsRunner
 
-        provider = make_provider(self.mode, inputs, SystemClock())
-        if provider.description.source_hash != experiment.source_hash:
-            raise SettingsError(
-                f"experiment {experiment.id[:12]} was made from another source than the active inputs of mode "
-                f"'{self.mode}': run `throughline backtest` with its archive to make it active again"
-            )
+        experiment = chosen.experiment
         return make_context(
             experiment,
-            provider,
-            self.database().engine("writer"),
+            open_provider(chosen, SystemClock()),
+            self.engine(),
             self._artifacts(),
             GreatExpectationsRunner(experiment.configuration.gates),
             SystemClock(),
             proof=open_proof(self.settings.home, self.database().embedded),
-            hot=open_hot_store(self.settings.redis_url, self.database().engine("writer"), experiment.id),
+            hot=open_hot_store(self.settings.redis_url, self.engine(), experiment.id),
         )
 
 
@@ -222,6 +223,10 @@ class GivenFlow:
         from throughline.learning.mirror import NoMirror
 
         return self._mirror or NoMirror()
+
+    def engine(self) -> Engine:
+        """Return the context's engine."""
+        return self._context.engine
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the given context, for this run."""

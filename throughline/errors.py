@@ -71,6 +71,10 @@ class MissingPredecessor(ThroughlineError):
     """A stage was asked for a day whose predecessor (or input) is not sealed; the message names the missing day."""
 
 
+class OutsideExperiment(SettingsError):
+    """A day was asked for that the experiment does not have; the message names the experiment and its epoch."""
+
+
 class GateClosed(ThroughlineError):
     """A gate verdict is missing, failed or stale; the message names asset, day, rule and rows."""
 

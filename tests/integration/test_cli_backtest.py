@@ -194,8 +194,9 @@ def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell) 
     assert fork["revision"]["instruments"] == ["BBB"]
     listed = {row["id"]: row for row in shell.json("experiments")["experiments"]}
     assert listed[fork["experiment"]]["parent"] == first["experiment"]
-    assert listed[fork["experiment"]]["active"]
-    assert not listed[first["experiment"]]["active"]
+    differing = {item["setting"] for item in listed[fork["experiment"]]["differences"]}
+    assert listed[fork["experiment"]]["compared_with"] == first["experiment"]
+    assert differing == {"data_revision"}
     assert shell.json("verify")["experiments"][first["experiment"]] == sealed
     assert "forked" not in shell(*shell.backtest(MIDDLE, "2021-01-09"))[2]
 

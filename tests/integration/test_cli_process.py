@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,10 +54,14 @@ def test_an_interrupted_demo_exits_130_with_one_sentence_and_goes_on_to_the_same
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    assert err.strip().splitlines()[-1].startswith("throughline: interrupted")
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("throughline: interrupted: ")
+    assert "experiment" in last, "it says what is stored"
+    again = shlex.split(last.split("; go on with: ")[1])
+    assert again == ["throughline", "demo", "--days", "20", "--home", str(home)], "and gives the exact command"
     assert "Traceback" not in err
     assert told(home, "verify")["findings"] == []
-    resumed = told(home, "demo", "--days", "20")
+    resumed = told(home, *again[1:-2])
     assert resumed["chain"]["broken"] == 0
     assert told(tmp_path / "another", "demo", "--days", "20")["seals"] == resumed["seals"]
 

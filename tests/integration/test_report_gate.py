@@ -10,7 +10,7 @@ import pytest
 from tests.integration.small_home import END, START, seal_experiment
 from throughline.analytics.report import build_report
 from throughline.errors import GateClosed
-from throughline.experiment.registry import active
+from throughline.experiment.choice import choose
 from throughline.market.simulated import SimulatedProvider
 from throughline.quality.verdict import Failure
 from throughline.storage.artifacts import ArtifactStore
@@ -24,7 +24,7 @@ def test_a_report_over_a_day_whose_outcomes_failed_their_gate_is_refused(tmp_pat
         with pytest.raises(GateClosed):
             seal_experiment(database, store, failing={("outcomes", END): Failure("ledger_rule", 2)})
         engine = database.engine("writer")
-        experiment = active(engine, "demo").experiment
+        experiment = choose(engine, "demo").experiment
         provider = SimulatedProvider(7)
         with pytest.raises(GateClosed, match=f"outcomes of {END} failed its gate: rule ledger_rule"):
             build_report(engine, store, provider, experiment, START, END)

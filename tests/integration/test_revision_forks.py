@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from tests.integration.flow_slices import DAILY, Bench, Edit, Slice, cut, experiment_of, provider_of
-from throughline.errors import RevisedData, SettingsError
+from throughline.errors import RevisedData, SettingsError, UnknownRecord
+from throughline.experiment.choice import choose
 from throughline.experiment.identity import Experiment
-from throughline.experiment.registry import activate, active, load, register, resolve
+from throughline.experiment.registry import activate, register, resolve
 from throughline.market.panel import MarketDataProvider
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
@@ -124,7 +125,7 @@ def test_a_day_that_reads_differently_forks_and_says_what_changed(
     # the same revised file again goes on with the same fork, from another process as well
     again = _provider(bench, shared_data, tmp_path / "again", edit)
     assert resolve(bench.engine, base, again, bench.store)[0] == fork
-    assert load(bench.engine, fork.id) == fork
+    assert choose(bench.engine, "backtest", fork.id).experiment == fork
     # and the file as it was goes on with the parent
     before = provider_of(PIECE, tmp_path / "before", bench.repo)
     assert resolve(bench.engine, base, before, bench.store) == (base, None)
@@ -166,7 +167,7 @@ def test_a_fork_that_has_sealed_nothing_is_not_taken_for_another_revision(
 def test_a_home_remembers_one_active_experiment_per_mode(bench: Bench, base: Experiment) -> None:
     register(bench.engine, base)
     activate(bench.engine, base, {"archive": "a.toml", "data": "somewhere"})
-    found = active(bench.engine, "backtest")
+    found = choose(bench.engine, "backtest")
     assert found.experiment == base
     assert found.inputs == {"archive": "a.toml", "data": "somewhere"}
 
@@ -179,9 +180,9 @@ def test_a_mode_without_an_active_experiment_says_how_to_set_one(tmp_path_factor
         open_database(Home(tmp_path_factory.mktemp("fresh") / "home")) as fresh,
         pytest.raises(SettingsError, match="run `throughline backtest --archive FILE"),
     ):
-        active(fresh.engine("writer"), "backtest")
+        choose(fresh.engine("writer"), "backtest")
 
 
 def test_an_unknown_experiment_is_said_to_be_unknown(bench: Bench) -> None:
-    with pytest.raises(SettingsError, match="is not recorded in this home"):
-        load(bench.engine, "f" * 64)
+    with pytest.raises(UnknownRecord, match="no experiment of this home has an ID that begins with"):
+        choose(bench.engine, "backtest", "f" * 64)

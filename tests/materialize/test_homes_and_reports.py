@@ -12,11 +12,11 @@ from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
 from pipelines.jobs import pipeline_job_name
 from resources.dagster_instance import make_instance
-from resources.flow import EXPERIMENT_TAG, GivenFlow, HomeFlow
+from resources.flow import EXPERIMENT_TAG, DueDays, GivenFlow, HomeFlow
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, CollapsedDay, context_of, opened, seals_of, settings_of
 from throughline.configuration import GateSettings
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, UnknownRecord
 from throughline.quality.runner import GreatExpectationsRunner
 from throughline.storage.database import Database
 
@@ -45,9 +45,11 @@ def test_a_run_uses_the_active_experiment_and_a_tag_names_another(database: Data
         assert flow.context({}, "a").experiment.id == active.id
         assert flow.context({}, "a").run_id == "a"
         assert flow.context({}, "b").view is flow.context({}, "c").view, "market data is read once per process"
-        with pytest.raises(SettingsError, match="made from another source"):
-            flow.context({EXPERIMENT_TAG: other.id}, "d")
-        assert flow.unsealed_days(FIRST) == (FIRST, FIRST)
+        assert flow.context({EXPERIMENT_TAG: other.id[:8]}, "d").experiment.id == other.id
+        assert flow.context({}, "e").experiment.id == active.id, "naming another one for a run leaves the active one"
+        with pytest.raises(UnknownRecord, match="`throughline experiments` lists them"):
+            flow.context({EXPERIMENT_TAG: "0" * 12}, "f")
+        assert flow.unsealed_days(FIRST) == DueDays(active.id, FIRST, FIRST)
     finally:
         flow.close()
 
@@ -68,9 +70,11 @@ def test_what_is_unsealed_starts_after_the_last_sealed_day_and_ends_with_the_dat
     materialize_range(settings, context, FIRST, FIRST + timedelta(days=1))
     flow = HomeFlow(settings, "demo")
     try:
-        assert flow.unsealed_days(FIRST + timedelta(days=4)) == (FIRST + timedelta(days=2), FIRST + timedelta(days=4))
+        experiment, third = context.experiment.id, FIRST + timedelta(days=2)
+        until = FIRST + timedelta(days=4)
+        assert flow.unsealed_days(until) == DueDays(experiment, third, until)
         assert flow.unsealed_days(FIRST + timedelta(days=1)) is None
-        assert flow.unsealed_days(date(2040, 1, 1)) == (FIRST + timedelta(days=2), date(2029, 12, 31))
+        assert flow.unsealed_days(date(2040, 1, 1)) == DueDays(experiment, third, date(2029, 12, 31))
     finally:
         flow.close()
 

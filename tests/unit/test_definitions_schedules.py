@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from pipelines.schedules import CHECK_TIMES, RANGE_END, RANGE_START, daily_schedule, learning_schedules
+from resources.flow import EXPERIMENT_TAG, DueDays
 from throughline.errors import SettingsError
 
 TICK = dg.build_schedule_context(scheduled_execution_time=datetime(2021, 3, 10, 0, 15, tzinfo=UTC))
@@ -18,9 +19,19 @@ TICK = dg.build_schedule_context(scheduled_execution_time=datetime(2021, 3, 10, 
     [(date(2021, 3, 9), "2021-03-09"), (date(2021, 3, 7), "2021-03-09"), (date(2021, 1, 1), "2021-01-30")],
 )
 def test_a_tick_asks_for_every_unsealed_day_up_to_yesterday_but_no_more_than_a_chunk(first: date, last: str) -> None:
-    data = daily_schedule("demo", lambda until: (first, until), 30).evaluate_tick(TICK)
+    data = daily_schedule("demo", lambda until: DueDays("e" * 64, first, until), 30).evaluate_tick(TICK)
     (request,) = data.run_requests or []
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (first.isoformat(), last)
+
+
+def test_a_tick_names_the_experiment_whose_days_it_asks_for() -> None:
+    keys = set()
+    for name in ("a" * 64, "b" * 64):
+        due = DueDays(name, date(2021, 3, 9), date(2021, 3, 9))
+        (request,) = daily_schedule("demo", lambda until, due=due: due, 30).evaluate_tick(TICK).run_requests or []
+        assert request.tags[EXPERIMENT_TAG] == name
+        keys.add(request.run_key)
+    assert len(keys) == 2, "the same days of another experiment are another request"
 
 
 def test_a_tick_skips_where_all_days_are_sealed() -> None:
@@ -29,7 +40,7 @@ def test_a_tick_skips_where_all_days_are_sealed() -> None:
 
 
 def test_a_tick_without_an_experiment_says_how_to_set_one() -> None:
-    def none(until: date) -> tuple[date, date]:
+    def none(until: date) -> DueDays:
         raise SettingsError("mode 'demo' has no active experiment")
 
     data = daily_schedule("demo", none, 30).evaluate_tick(TICK)

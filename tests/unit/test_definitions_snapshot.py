@@ -35,6 +35,7 @@ EDGES = {
     "soulprints": {"canonical_trades"},
     "profit_buckets": {"canonical_trades"},
     "registry_seals": {"trade_features", "soulprints", "profit_buckets"},
+    "active_experiment": set(),
     "backtest_report": {"outcomes", "shadow_outcomes", "portfolio_state"},
     "registry_consistency": {"registry_seals"},
     "registry_analytics": {"canonical_trades", "soulprints", "profit_buckets"},
@@ -44,7 +45,7 @@ EDGES = {
     "model_registry_state": {"challenger_model", "canary_report"},
     "drift_report": {"trade_features"},
 }
-UNPARTITIONED = tuple(EDGES)[tuple(EDGES).index("backtest_report") :]
+UNPARTITIONED = tuple(EDGES)[tuple(EDGES).index("active_experiment") :]
 CHECKS = {
     "registry_consistency": CONSISTENT,
     "training_set": TRAINING_SET_CHECK,

@@ -48,7 +48,8 @@ class Report:
     size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
     registries say of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
     must stand before every figure: filters that remove every instrument for want of data. cash: when the rule was
-    closed or would have been, None where that was not asked.
+    closed or would have been, None where that was not asked. trade_list: the closed trades of the range by exit,
+    with the exact columns of `trades.COLUMNS`; dossiers: trade ID -> path of its page, for those that have one.
     """
 
     experiment: str
@@ -82,6 +83,25 @@ class Report:
     data_notes: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     cash: CashReport | None = None
+    trade_list: Sequence[Mapping[str, Any]] = ()
+    dossiers: Mapping[str, str] = field(default_factory=dict)
+
+    def best_trades(self, count: int) -> list[str]:
+        """Return the IDs of the trades with the highest profit, at most `count`, best first."""
+        ordered = sorted(self.trade_list, key=lambda row: (-float(row["pnl_usd"]), row["id"]))
+        return [str(row["id"]) for row in ordered[:count]]
+
+    def worst_trades(self, count: int) -> list[str]:
+        """Return the IDs of the trades with the lowest profit, at most `count`, worst first."""
+        ordered = sorted(self.trade_list, key=lambda row: (float(row["pnl_usd"]), row["id"]))
+        return [str(row["id"]) for row in ordered[:count]]
+
+    def trade(self, name: str) -> dict[str, Any]:
+        """Return a closed trade by its ID, with the path of its dossier (None without one). KeyError for another ID."""
+        found = next((row for row in self.trade_list if row["id"] == name), None)
+        if found is None:
+            raise KeyError(name)
+        return {**found, "dossier": self.dossiers.get(name)}
 
     @property
     def returns(self) -> dict[str, float]:
@@ -101,6 +121,8 @@ class Report:
             "funnel": [dict(row) for row in self.funnel],
             "candidates": self.candidates,
             "trades": self.trades,
+            "best_trade": next((self.trade(name) for name in self.best_trades(1)), None),
+            "worst_trade": next((self.trade(name) for name in self.worst_trades(1)), None),
             "win_rate": base.win_rate,
             "returns": self.returns,
             "sign_flips": self.sign_flips,

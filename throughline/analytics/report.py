@@ -19,6 +19,7 @@ from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import invested_shares, performance, signs_flip
 from throughline.analytics.registry_analytics import registry_analytics
+from throughline.analytics.trades import read_trades
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
 from throughline.market.panel import MarketDataProvider
@@ -63,6 +64,7 @@ def build_report(
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
         registry = registry_analytics(connection, experiment.id, last_day=end)
         cash = cash_report(connection, experiment, start, end)
+        closed = read_trades(connection, experiment.id, exact=True, partitions=(start, end))
     curves = Curves(
         dates=told.days,
         equity={path: item.equity for path, item in told.paths.items()},
@@ -118,6 +120,7 @@ def build_report(
         warnings=filters_without_data(provider.description, settings)
         or filters_without_values(settings, told.funnel),
         cash=cash,
+        trade_list=closed.to_dict("records"),
     )
 
 

@@ -12,7 +12,7 @@ import base64
 import html
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from throughline.analytics.pictures import equity_png, funnel_png
 from throughline.analytics.registry_model import RegistryAnalytics
 from throughline.analytics.registry_pages import registry_parts
 from throughline.analytics.registry_pictures import registry_pictures
+from throughline.analytics.tearsheet_trades import trades_html
 from throughline.analytics.words import (
     BASELINE_HEADER,
     INVENTED,
@@ -98,7 +99,7 @@ def _header(report: Report) -> str:
     )
 
 
-def _own_sections(report: Report) -> list[Section]:
+def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
     curves = {**report.curves.equity, **report.curves.market}
     sections: list[Section] = [
         (
@@ -134,6 +135,7 @@ def _own_sections(report: Report) -> list[Section]:
             ),
         ),
     ]
+    sections.append(("Trades", trades_html(report, links)))
     notes = note_lines(report, NOTES_SHOWN)
     if notes:
         sections.append(
@@ -195,11 +197,11 @@ def _seals(report: Report) -> str:
     return f'<p class="sub">{_text(checked)}</p><div class="id">{_table(rows, text_columns=(1,))}</div>'
 
 
-def tear_sheet_html(report: Report) -> str:
-    """Return the page. Needs at least one day."""
+def tear_sheet_html(report: Report, links: Mapping[str, str] | None = None) -> str:
+    """Return the page. Needs at least one day. links: trade ID -> address of its dossier, relative to the page."""
     benchmark = report.curves.market.get("benchmark")
     start = report.curves.starting["base"]
-    parts = _own_sections(report)
+    parts = _own_sections(report, links or {})
     parts += library_sections(
         report.curves.dates,
         daily_returns(report.curves.with_start("base")),
@@ -216,13 +218,15 @@ def tear_sheet_html(report: Report) -> str:
     return template.replace("{{title}}", _text(title)).replace("{{body}}", body)
 
 
-def write_tear_sheet(report: Report, folder: Path, artifacts: ArtifactStore) -> tuple[Path, ArtifactRef]:
+def write_tear_sheet(
+    report: Report, folder: Path, artifacts: ArtifactStore, links: Mapping[str, str] | None = None
+) -> tuple[Path, ArtifactRef]:
     """Write the page to ``folder/<mode>-<start>-<end>-<experiment>.html`` and into the artifact store.
 
     The file appears whole or not at all (written beside it, then renamed). Returns its path and the artifact. Raises
     StorageError where the folder cannot be written.
     """
-    content = tear_sheet_html(report).encode("utf-8")
+    content = tear_sheet_html(report, links).encode("utf-8")
     target = folder / f"{report.mode}-{report.start}-{report.end}-{report.experiment[:12]}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)

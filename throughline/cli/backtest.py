@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from throughline.cli.days import DOSSIERS, Day, produces
+from throughline.cli.interrupt import days_stay, first_unsealed, nothing_stays
 from throughline.cli.options import REDIS_VARIABLE, Options, common
 from throughline.cli.screen import Bar, echo, note, out_json
+from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from throughline.analytics.model import Report
+    from throughline.analytics.published import PublishedReport
     from throughline.configuration import Configuration
     from throughline.experiment.identity import Experiment
     from throughline.experiment.registry import Revision
@@ -36,21 +40,6 @@ BLOCKED = 3
 SEED = 7
 DEMO_END = date(2024, 2, 22)
 DEMO_DAYS = 30
-
-
-class Day(click.ParamType[date]):
-    """A day written as 2021-01-31."""
-
-    name = "day"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Return the day. Fails with a usage error for anything else."""
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"'{value}' is not a day: write it as 2021-01-31", param, ctx)
 
 
 data_also_option = click.option(
@@ -83,6 +72,7 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of random baselines."
 )
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@produces
 @common
 def backtest(
     options: Options,
@@ -94,17 +84,17 @@ def backtest(
     config: Path | None,
     seed: int,
     allow_blocked: bool,
+    use: bool,
+    dossiers: int,
 ) -> int:
-    """Run the strategy on an archive of real data, day by day, and report what it came to."""
-    from throughline.clock import SystemClock
+    """Run the strategy on an archive of real data, day by day, and report its trades, returns and baselines."""
     from throughline.configuration import load_configuration
-    from throughline.experiment.providers import make_provider
 
     inputs = archive_inputs(archive, data, data_also)
     configuration = load_configuration(config)
-    provider = make_provider("backtest", inputs, SystemClock())
+    provider = open_archive(options, inputs)
     require_inside(provider, start, end)
-    task = Task("backtest", provider, configuration, inputs, start, end, seed)
+    task = Task("backtest", provider, configuration, inputs, start, end, seed, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
@@ -116,8 +106,9 @@ def backtest(
     "--days", default=DEMO_DAYS, show_default=True, type=click.IntRange(1, 1500), help=f"Days up to {DEMO_END}."
 )
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@produces
 @common
-def demo(options: Options, seed: int, days: int, allow_blocked: bool) -> int:
+def demo(options: Options, seed: int, days: int, allow_blocked: bool, use: bool, dossiers: int) -> int:
     """Run the whole chain on an invented market: nothing to download, nothing to configure."""
     from throughline.clock import SystemClock
     from throughline.configuration import Configuration
@@ -126,14 +117,16 @@ def demo(options: Options, seed: int, days: int, allow_blocked: bool) -> int:
     inputs = {"seed": seed}
     provider = make_provider("demo", inputs, SystemClock())
     start = DEMO_END - timedelta(days=days - 1)
-    return perform(options, Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed), allow_blocked)
+    task = Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed, use=use, dossiers=dossiers)
+    return perform(options, task, allow_blocked)
 
 
 @dataclass(frozen=True)
 class Task:
     """What is to be run: a mode, its market data and settings, and the days from the epoch to the last.
 
-    walk: day by day with the models of each time (`throughline walk-forward`), instead of the days alone.
+    walk: day by day with the models of each time (`throughline walk-forward`), instead of the days alone. use: make the
+    experiment the active one of its mode. dossiers: how many of the best and of the worst trades get a page.
     """
 
     mode: str
@@ -144,6 +137,18 @@ class Task:
     end: date
     seed: int
     walk: bool = False
+    use: bool = False
+    dossiers: int = DOSSIERS
+
+
+def open_archive(options: Options, inputs: Mapping[str, Any]) -> MarketDataProvider:
+    """Return the provider of an archive, and say meanwhile that its files are read."""
+    from throughline.clock import SystemClock
+    from throughline.experiment.providers import make_provider
+
+    with Bar(None, "reading", options.json) as bar:
+        bar.at(f"the files of {inputs['archive']}")
+        return make_provider("backtest", inputs, SystemClock())
 
 
 def require_inside(provider: MarketDataProvider, start: date, end: date) -> None:
@@ -163,10 +168,8 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
 def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     """Run the task's days, verify and report them; return the exit code."""
     from throughline.analytics.assumptions import filters_without_data
-    from throughline.analytics.report import build_report
-    from throughline.analytics.tearsheet import write_tear_sheet
     from throughline.analytics.words import revision_sentence
-    from throughline.storage.queries import record_artifact
+    from throughline.experiment.choice import settle
 
     for sentence in filters_without_data(task.provider.description, task.configuration):
         note(f"throughline: {sentence}", options.json)
@@ -174,43 +177,69 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
         note(sentence, options.json)
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
-        experiment, revision = _experiment(engine, artifacts, task)
+        with nothing_stays("this run"), Bar(None, task.mode, options.json) as bar:
+            bar.at("comparing what is sealed with the data")
+            experiment, revision = _experiment(engine, artifacts, task)
+        if settle(engine, experiment, task.inputs, use=task.use):
+            options.wiring.show_active(options, database, task.mode)
         changed = _revision_figures(revision)
         if changed is not None:
             note(revision_sentence(changed, experiment.id), options.json)
-        if task.walk:
-            from throughline.cli.walk_forward import run_walk
+        walked = None
+        with days_stay(engine, experiment, task.start, task.end, walk=task.walk):
+            if task.walk:
+                from throughline.cli.walk_forward import run_walk
 
-            seconds, walked = run_walk(options, database, artifacts, task, experiment)
-        else:
-            seconds, walked = _run_days(options, database, artifacts, task, experiment), None
-        report = build_report(
-            engine,
-            artifacts,
-            task.provider,
-            experiment,
-            task.start,
-            task.end,
-            seconds=seconds,
-            revision=changed,
-        )
-        path, ref = write_tear_sheet(report, options.home.reports, artifacts)
-        with engine.begin() as connection:
-            record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
-        report = replace(report, tear_sheet=str(path))
-    return _answer(options, task, report, allow_blocked, walked)
+                seconds, walked = run_walk(options, database, artifacts, task, experiment)
+            else:
+                seconds = _run_days(options, database, artifacts, task, experiment)
+            published = _publish(options, database, artifacts, task, experiment, seconds, changed)
+        options.wiring.show(options, database, artifacts, Shown(experiment, report=published, state=task.walk))
+        current = _active(engine, task.mode)
+    return _answer(options, task, published.report, allow_blocked, walked, current)
+
+
+def _publish(
+    options: Options,
+    database: Database,
+    artifacts: Any,
+    task: Task,
+    experiment: Experiment,
+    seconds: Mapping[str, float],
+    changed: Mapping[str, Any] | None,
+) -> PublishedReport:
+    """Build the report of the task's days and write its files."""
+    from throughline.analytics.published import publish_report
+    from throughline.analytics.report import build_report
+    from throughline.proof.settings import open_proof
+
+    engine = database.engine("writer")
+    report = build_report(
+        engine, artifacts, task.provider, experiment, task.start, task.end, seconds=seconds, revision=changed
+    )
+    proof = open_proof(options.home, database.embedded)
+    return publish_report(engine, artifacts, proof, report, options.home.reports, dossiers=task.dossiers)
+
+
+def _active(engine: Engine, mode: str) -> str:
+    """Return the ID of the active experiment of a mode that has one."""
+    from throughline.storage.queries import get_active
+
+    with engine.connect() as connection:
+        found = get_active(connection, mode)
+    assert found is not None  # the first experiment of a mode becomes the active one
+    return found.experiment
 
 
 def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment, Revision | None]:
-    """Return the experiment to go on with, recorded and active, and the revision if it is a fork."""
+    """Return the experiment to go on with, recorded, and the revision if it is a fork."""
     from throughline.experiment.identity import lock_hash, make_experiment
-    from throughline.experiment.registry import activate, register, resolve
+    from throughline.experiment.registry import register, resolve
 
     source = task.provider.description.source_hash
     base = make_experiment(task.mode, task.start, task.configuration, source, task.seed, lock=lock_hash())
     experiment, revision = resolve(engine, base, task.provider, artifacts)
     register(engine, experiment)
-    activate(engine, experiment, task.inputs)
     return experiment, revision
 
 
@@ -239,7 +268,7 @@ def _run_days(
     from throughline.flow import STAGES
 
     engine = database.engine("writer")
-    first = _first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
+    first = first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
     if first is None:
         note(f"All days to {task.end} are sealed already; nothing was run.", options.json)
         return dict.fromkeys(STAGES, 0.0)
@@ -247,26 +276,19 @@ def _run_days(
         note(f"Sealed up to {first - timedelta(days=1)} already; going on from {first}.", options.json)
     context = flow_context(options, database, artifacts, task, experiment)
     days = (task.end - first).days + 1
-    parts = -(-days // options.wiring.chunk_days()) * len(STAGES)
-    with Bar(parts, task.mode, options.json) as bar:
-        ran = options.wiring.run_range(
-            options, context, first, task.end, lambda asset, _, last: bar.step(1, f"{asset} to {last}")
-        )
+    with Bar(days * len(STAGES), task.mode, options.json) as bar:
+        bar.at(f"reading the bars from {first} on")
+        ran = options.wiring.run_range(options, context, first, task.end, stage_progress(bar))
     return dict(ran)
 
 
-def _first_unsealed(engine: Engine, experiment: str, assets: Sequence[str], start: date, end: date) -> date | None:
-    """Return the first day that some asset has not sealed; None where every asset has sealed every day."""
-    from throughline.storage.queries import sealed_days
+def stage_progress(bar: Bar) -> Callable[[str, date, date], None]:
+    """Return what a run of days calls after each stage of each chunk: a day of a stage is a part of the bar's total."""
 
-    with engine.connect() as connection:
-        sealed = [set(sealed_days(connection, experiment, asset)) for asset in assets]
-    day = start
-    while day <= end:
-        if not all(day in days for days in sealed):
-            return day
-        day += timedelta(days=1)
-    return None
+    def step(asset: str, first: date, last: date) -> None:
+        bar.step((last - first).days + 1, f"{asset.replace('_', ' ')} to {last}")
+
+    return step
 
 
 def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
@@ -282,18 +304,27 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
     }
 
 
-def _answer(options: Options, task: Task, report: Report, allow_blocked: bool, walked: Mapping[str, Any] | None) -> int:
+def _answer(
+    options: Options,
+    task: Task,
+    report: Report,
+    allow_blocked: bool,
+    walked: Mapping[str, Any] | None,
+    current: str,
+) -> int:
     from throughline.cli.summary import summary
     from throughline.quality.suite import count_words
 
     if options.json:
-        out_json(report.as_json() | ({} if walked is None else {"walk_forward": walked}))
+        told = report.as_json() | {"active_experiment": current}
+        out_json(told if walked is None else told | {"walk_forward": walked})
     else:
         echo(summary(report))
         if walked is not None:
             from throughline.cli.walk_forward import walk_words
 
             echo(walk_words(walked))
+        echo(_active_words(task.mode, report.experiment, current))
         if task.mode == "demo":
             home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
             echo(f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000")
@@ -312,3 +343,12 @@ def _answer(options: Options, task: Task, report: Report, allow_blocked: bool, w
         )
         return BLOCKED
     return 0
+
+
+def _active_words(mode: str, experiment: str, current: str) -> str:
+    if experiment == current:
+        return f"\nThis is the active experiment of mode '{mode}': what the UI works on, and commands that name none."
+    return (
+        f"\nThe active experiment of mode '{mode}' is still {current[:12]}; `throughline use {experiment[:12]}` (or "
+        "--use) makes this one active: what the UI works on, and commands that name none."
+    )

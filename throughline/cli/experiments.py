@@ -1,72 +1,105 @@
-"""`throughline experiments`: everything that was ever run in a home."""
+"""`throughline experiments` and `use`: everything that was ever run in a home, and which experiment is active."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, out_json, table
 
+if TYPE_CHECKING:
+    from throughline.analytics.experiments import Difference, Overview
+
+_SHOWN = 8
+"""So many differences are printed per experiment; --json has all of them."""
+
 
 @click.command()
+@click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Only the experiments of this mode.")
 @common
-def experiments(options: Options) -> None:
-    """List all experiments of the home: mode, epoch, how far each is sealed, parent, which one is active."""
-    from sqlalchemy import func, select
+def experiments(options: Options, mode: str | None) -> None:
+    """List all experiments of the home: days, trades, return on the base path, and what differs from which other one.
 
-    from throughline.storage.queries import get_active, read_experiments
-    from throughline.storage.tables import partition_seals
+    An experiment is compared with its parent, or without one with the experiment of its mode that was recorded before
+    it. The active one of each mode is marked: it is what runs of the UI work on, and commands that name none.
+    """
+    from throughline.analytics.experiments import overviews
 
     with options.open() as (database, _), database.engine("reader").connect() as connection:
-        stored = read_experiments(connection)
-        c = partition_seals.c
-        last = dict(
-            connection.execute(
-                select(c.experiment, func.max(c.partition)).where(c.asset == "portfolio_state").group_by(c.experiment)
-            ).all()
-        )
-        active = {mode: found for mode in {item.mode for item in stored} if (found := get_active(connection, mode))}
-    rows: list[dict[str, Any]] = []
-    for item in stored:
-        body = json.loads(item.body)
-        current = active.get(item.mode)
-        rows.append(
-            {
-                "id": item.id,
-                "mode": item.mode,
-                "epoch": body.get("epoch"),  # records written by hand (mode tracking) have no days
-                "last_sealed_day": last[item.id].isoformat() if item.id in last else None,
-                "source": body.get("source"),
-                "seed": body.get("seed"),
-                "parent": item.parent,
-                "data_revision": item.data_revision,
-                "code": body.get("code_hash"),
-                "active": current is not None and current.experiment == item.id,
-                "inputs": dict(current.inputs) if current is not None and current.experiment == item.id else None,
-            }
-        )
+        found = overviews(connection, mode)
     if options.json:
-        out_json({"experiments": rows})
+        out_json({"experiments": [item.as_json() for item in found]})
         return
-    if not rows:
+    if not found:
         echo("No experiment yet: run `throughline demo`, or `throughline backtest` on your own data.")
         return
-    head = ("", "experiment", "mode", "epoch", "last sealed day", "source", "seed", "parent")
-    lines = [
+    echo(_listing(found))
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Refuse an experiment of another mode.")
+@common
+def use(options: Options, id_: str, mode: str | None) -> int:
+    """Make the experiment ID the active one of its mode: what the UI, schedules and commands work on that name none.
+
+    ID is the ID of an experiment, or its first 8 or more digits (`throughline experiments` lists them).
+    """
+    from throughline.experiment.choice import use as make_active
+
+    with options.open() as (database, _):
+        chosen, before = make_active(database.engine("writer"), id_, mode)
+        options.wiring.show_active(options, database, chosen.experiment.mode)
+    name, of = chosen.experiment.id, chosen.experiment.mode
+    if options.json:
+        out_json({"mode": of, "active": name, "before": before, "inputs": dict(chosen.inputs or {})})
+    elif before == name:
+        echo(f"Experiment {name[:12]} is the active one of mode '{of}' already.")
+    else:
+        instead = "" if before is None else f" instead of {before[:12]}"
+        echo(f"Experiment {name[:12]} is now the active one of mode '{of}'{instead}.")
+    return 0
+
+
+def _listing(found: Sequence[Overview]) -> str:
+    head = ("", "experiment", "mode", "epoch", "last day", "days", "trades", "return", "seed", "compared with")
+    lines: list[Sequence[object]] = [head]
+    lines += [
         (
-            "*" if row["active"] else "",
-            row["id"][:12],
-            row["mode"],
-            row["epoch"] or "-",
-            row["last_sealed_day"] or "-",
-            (row["source"] or "-")[:12],
-            "-" if row["seed"] is None else row["seed"],
-            (row["parent"] or "-")[:12],
+            "*" if item.active else "",
+            item.id[:12],
+            item.mode,
+            item.epoch or "-",
+            item.last_day or "-",
+            f"{item.days:,}",
+            f"{item.trades:,}",
+            "-" if item.total_return is None else f"{item.total_return * 100:+.2f} %",
+            "-" if item.body.get("seed") is None else item.body["seed"],
+            _relation(item),
         )
-        for row in rows
+        for item in found
     ]
-    echo(table([head, *lines], left=range(8), indent=""))
-    echo("* the active experiment of its mode: the one that runs from the UI work on.")
+    rows = table(lines, left=(0, 1, 2, 3, 4, 9), indent="").splitlines()
+    text = [rows[0]]
+    for row, item in zip(rows[1:], found, strict=True):
+        text += [row, *(f"     {line}" for line in _differences(item.differences))]
+    text.append(
+        "* the active experiment of its mode: what the UI works on, and commands that name none (`throughline use`)."
+    )
+    return "\n".join(text)
+
+
+def _relation(item: Overview) -> str:
+    if item.compared_with is None:
+        return "-"
+    return f"{item.compared_with[:12]}{', its parent' if item.compared_with == item.parent else ''}"
+
+
+def _differences(items: Sequence[Difference]) -> list[str]:
+    shown = [str(item) for item in items[:_SHOWN]]
+    if len(items) > _SHOWN:
+        shown.append(f"and {len(items) - _SHOWN} more (all of them with --json)")
+    return shown

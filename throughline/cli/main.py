@@ -10,8 +10,9 @@ import click
 
 from throughline.cli.backtest import backtest, demo
 from throughline.cli.dev import dev
-from throughline.cli.experiments import experiments
+from throughline.cli.experiments import experiments, use
 from throughline.cli.failures import sentence_of
+from throughline.cli.interrupt import Interrupted, sentence
 from throughline.cli.key import key
 from throughline.cli.mlflow import mlflow
 from throughline.cli.models import canary, models, promote, rollback, train
@@ -19,6 +20,7 @@ from throughline.cli.options import Options, common
 from throughline.cli.proof import proof
 from throughline.cli.screen import echo
 from throughline.cli.trade import trade
+from throughline.cli.trades import equity, trades
 from throughline.cli.verify import verify
 from throughline.cli.walk_forward import walk_forward
 from throughline.cli.wiring import Wiring
@@ -36,7 +38,8 @@ def cli(options: Options) -> None:
 
 
 _LEARNING = (walk_forward, train, models, canary, promote, rollback)
-for _command in (demo, backtest, *_LEARNING, trade, proof, verify, key, experiments, mlflow, dev):
+_LEDGER = (experiments, use, trades, equity, trade, proof, verify)
+for _command in (demo, backtest, *_LEARNING, *_LEDGER, key, mlflow, dev):
     cli.add_command(_command)
 
 
@@ -47,8 +50,10 @@ def run(arguments: Sequence[str], wiring: Wiring) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except Interrupted as stop:
+        return _fail(sentence(str(stop), arguments), INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted: what was sealed so far stays; the same command goes on from there", INTERRUPTED)
+        return _fail(sentence("what was stored before stays", arguments), INTERRUPTED)
     except click.ClickException as error:
         return _fail(_usage(error), 2)
     except ThroughlineError as error:

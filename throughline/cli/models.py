@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from throughline.cli import model_words
+from throughline.cli.interrupt import nothing_stays
 from throughline.cli.options import Options, common
-from throughline.cli.screen import echo, note, out_json
+from throughline.cli.screen import Bar, echo, note, out_json
+from throughline.cli.wiring import Looked, Shown
 from throughline.errors import MissingPredecessor, UnknownRecord
 
 if TYPE_CHECKING:
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from throughline.learning.cash import RuleJudgement
     from throughline.learning.events import ServingState
     from throughline.learning.lifecycle import Change
+    from throughline.learning.nightly import Challenger
+    from throughline.registry.consistency import ConsistencyResult
+    from throughline.registry.consistency import Report as ConsistencyReport
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
 
 REFUSED = 4
 """Exit code of `train` where a gate did not let the model through."""
+_PARTS = 100
+"""Parts of the bar of a training."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -157,15 +164,20 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
         meant = _experiment(engine, mode, experiment)
         with engine.connect() as conn:
             as_of = last_close(conn, meant)
-        _check_registries(options, database, artifacts)
-        gates, now = GreatExpectationsRunner(meant.configuration.gates), SystemClock().now()
         note(f"Training as of {as_of:%Y-%m-%d %H:%M} UTC", options.json)
-        waiting = None
-        if deploy:
-            made, waiting = train_and_deploy(engine, artifacts, meant, gates, as_of, now)
-        else:
-            made = train_challenger(engine, artifacts, meant, gates, as_of, now)
+        with nothing_stays("this training"), Bar(_PARTS, "train", options.json) as bar:
+            bar.at("checking the registries")
+            checked = _check_registries(options, database, artifacts)
+            gates, now = GreatExpectationsRunner(meant.configuration.gates), SystemClock().now()
+            waiting = None
+            if deploy:
+                made, waiting = train_and_deploy(engine, artifacts, meant, gates, as_of, now, _training_steps(bar))
+            else:
+                made = train_challenger(engine, artifacts, meant, gates, as_of, now, _training_steps(bar))
         _mirror(options, database, artifacts, meant)
+        why = waiting if deploy else _untried(made)
+        shown = Shown(meant, challengers=((made, why),), state=True, checked=checked)
+        options.wiring.show(options, database, artifacts, shown)
     told = {
         "experiment": meant.id,
         "model": made.model,
@@ -186,17 +198,32 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
     return 0 if made.passed else REFUSED
 
 
-def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:
-    """Return the experiment that is meant. Raises UnknownRecord where `given` names none, or more than one."""
-    from throughline.experiment.identity import MODES
-    from throughline.experiment.registry import active, load
-    from throughline.storage.ids import resolve_id
+def _training_steps(bar: Bar) -> Callable[[str, float], None]:
+    """Return what a training tells of its steps: the share that is done moves the bar."""
+    done = 0
 
-    if given is None:
-        return active(engine, mode).experiment
-    with engine.connect() as conn:
-        found = resolve_id(conn, given, "experiment", modes=MODES).id
-    return load(engine, found)
+    def begins(step: str, share: float) -> None:
+        nonlocal done
+        part = max(done, round(share * _PARTS))
+        bar.step(part - done, step)
+        done = part
+
+    return begins
+
+
+def _untried(made: Challenger) -> str:
+    """Return why a model that was only trained does not serve."""
+    if made.passed:
+        return "every gate passed; `throughline train --deploy` puts it on trial"
+    first = made.refusals[0]
+    return f"{len(made.refusals)} gate(s) refused it, the first {first.gate}: {first.reason}"
+
+
+def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:
+    """Return the experiment that is meant (`throughline.experiment.choice`)."""
+    from throughline.experiment.choice import choose
+
+    return choose(engine, None if given else mode, given).experiment
 
 
 def _model(conn: Connection, experiment: Experiment, given: str) -> str:
@@ -244,6 +271,7 @@ def _decide(
         evidence=evidence,
         mirror=open_mirror(database, options.home, artifacts),
     )
+    options.wiring.show(options, database, artifacts, Shown(experiment, state=True))
     if made.mirror_problem is not None:
         note(f"MLflow does not show it yet ({made.mirror_problem}); the next call mends that.", options.json)
     if options.json:
@@ -267,16 +295,19 @@ def _decide(
 
 def _look(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:
     from throughline.flow.context import shadow_reach_days
-    from throughline.learning.cycle import look, look_at_rule
+    from throughline.learning.cycle import current_state, look, look_at_rule
     from throughline.learning.standing import last_close
 
     engine = database.engine("writer")
     with engine.connect() as conn:
         as_of = last_close(conn, experiment)
     reach_days = shadow_reach_days(experiment.configuration.exits)
-    look(engine, experiment, as_of, reach_days=reach_days)
-    look_at_rule(engine, experiment, as_of, reach_days=reach_days)
+    before = current_state(engine, experiment.id, as_of)
+    told = look(engine, experiment, as_of, reach_days=reach_days)
+    rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     _mirror(options, database, artifacts, experiment)
+    looked = Looked(as_of, told, before, current_state(engine, experiment.id, as_of), rule)
+    options.wiring.show(options, database, artifacts, Shown(experiment, looked=looked, state=True))
 
 
 def _rule(conn: Connection, experiment: Experiment) -> RuleJudgement | None:
@@ -303,8 +334,10 @@ def _mirror(options: Options, database: Database, artifacts: ArtifactStore, expe
         note(f"MLflow does not show it yet ({problem}); the next call mends that.", options.json)
 
 
-def _check_registries(options: Options, database: Database, artifacts: ArtifactStore) -> None:
-    """Check the registries and record what was found: training asks for a recent check."""
+def _check_registries(
+    options: Options, database: Database, artifacts: ArtifactStore
+) -> tuple[ConsistencyResult, ConsistencyReport]:
+    """Check the registries, record and return what was found: training asks for a recent check."""
     from throughline.clock import SystemClock
     from throughline.proof.settings import open_proof
     from throughline.registry.consistency import check_registry, record_report, vouched_size
@@ -323,4 +356,4 @@ def _check_registries(options: Options, database: Database, artifacts: ArtifactS
         public_key=proof.signer.public_key,
         enforces_roles=database.enforces_roles,
     )
-    record_report(engine, artifacts, result, started)
+    return result, record_report(engine, artifacts, result, started)[0]

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+_OPEN_SHAPE = "{desc}: {elapsed}{postfix}"
+_SHAPE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
+QUIET_SECONDS = 20.0
+"""Time between two lines of progress where stderr is no terminal."""
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories of characters that move the cursor, reorder or hide text, end a line, or cannot be encoded."""
 
@@ -79,14 +84,35 @@ def table(rows: Sequence[Sequence[object]], left: Sequence[int] = (0,), indent: 
 
 
 class Bar:
-    """A progress bar on stderr; silent where stderr is no terminal or `quiet` is set."""
+    """The progress of a long command on stderr: a bar on a terminal, else a line now and then; nothing if `quiet`.
 
-    def __init__(self, total: int | None, what: str, quiet: bool) -> None:
+    A bar shows the share that is done, the time left and the step that is under way. Where stderr is no terminal (a
+    file, a service) a line of the same is printed `QUIET_SECONDS` after the last one: short commands print none.
+    """
+
+    def __init__(
+        self, total: int | None, what: str, quiet: bool, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._step = ""
+        self._clock = clock
+        self._started = self._printed = clock()
+        self._silent = quiet
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=what, file=sys.stderr, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(
+                total=total,
+                desc=what,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format=_SHAPE if total else _OPEN_SHAPE,
+                mininterval=0.2,
+            )
 
     def __enter__(self) -> Bar:
         return self
@@ -95,9 +121,61 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
 
-    def step(self, amount: int = 1, what: str | None = None) -> None:
-        """Advance, and say what was done."""
+    def expect(self, total: int) -> None:
+        """Say how many parts there are, where that is known only once the work has begun."""
+        self._total = max(1, total)
         if self._bar is not None:
-            if what:
-                self._bar.set_postfix_str(visible(what), refresh=False)
+            self._bar.bar_format = _SHAPE
+            self._bar.reset(total=self._total)
+
+    def at(self, step: str) -> None:
+        """Say which step is under way."""
+        self.step(0, step)
+
+    def step(self, amount: int = 1, what: str | None = None) -> None:
+        """Advance by `amount` parts of the total, and say which step is under way."""
+        self._done += amount
+        if what is not None:
+            self._step = what
+        if self._silent:
+            return
+        if self._bar is not None:
+            if self._total is not None and self._done > self._total:  # more came than was counted: never above 100 %
+                self._bar.total = self._total = self._done
+            if what is not None:
+                self._bar.set_postfix_str(visible(what), refresh=amount == 0)
             self._bar.update(amount)
+        elif self._clock() - self._printed >= QUIET_SECONDS:
+            self._printed = self._clock()
+            echo_line(self._line(), err=True)
+
+    def note(self, text: str) -> None:
+        """Print a line on stderr above the bar."""
+        if self._silent:
+            return
+        if self._bar is not None:
+            self._bar.clear()
+        echo_line(text, err=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def _line(self) -> str:
+        spent = self._clock() - self._started
+        parts = [f"{span(spent)} so far"]
+        if self._total:
+            share = min(1.0, self._done / self._total)
+            parts.insert(0, f"{share * 100:.0f} %")
+            if share > 0.0:
+                parts.append(f"about {span(spent / share - spent)} left")
+        if self._step:
+            parts.append(self._step)
+        return f"{self._what}: {', '.join(parts)}"
+
+
+def span(seconds: float) -> str:
+    """Return a time in its two largest units: '2 h 05 min', '3 min 10 s', '8 s'."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"

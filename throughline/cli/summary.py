@@ -41,6 +41,8 @@ def summary(report: Report) -> str:
         f"Candidates became: {counts_text(report.dispositions)}\n"
         f"Rows not believed: {counts_text(report.quarantined['rules'])}"
     )
+    if report.trade_list:
+        parts.append(_extremes(report))
     notes = note_lines(report, _NOTES_SHOWN)
     if notes:
         parts.append("What the data holds\n" + "\n".join(f"  {line}" for line in notes))
@@ -50,6 +52,20 @@ def summary(report: Report) -> str:
     seconds = sum(report.seconds.values())
     parts.append(f"Chain: {chain}  Stages took {seconds:.1f} s.\nTear sheet: {report.tear_sheet}")
     return "\n\n".join(parts)
+
+
+def _extremes(report: Report) -> str:
+    """Return the best and the worst trade with what leads to their dossiers."""
+    lines = []
+    for word, names in (("Best", report.best_trades(1)), ("Worst", report.worst_trades(1))):
+        row = report.trade(names[0])
+        lines.append(
+            f"{word} trade: {row['instrument']} {usd(float(row['pnl_usd']))} ({float(row['return_percent']):+.2f} %), "
+            f"{str(row['exit_time'])[:16].replace('T', ' ')} by {str(row['reason']).replace('_', ' ')}"
+        )
+        lines.append(f"  throughline trade {row['id']}" + (f"\n  {row['dossier']}" if row["dossier"] else ""))
+    lines.append(f"All of them: throughline trades --experiment {report.experiment[:12]} --sort pnl_usd")
+    return "\n".join(lines)
 
 
 def _funnel(report: Report) -> str:

@@ -51,7 +51,8 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
                 pinned,
                 trusted,
                 enforces_roles=database.enforces_roles,
-                progress=lambda what, rows: bar.step(rows, what),
+                progress=lambda what, rows: bar.step(rows, what.replace("_", " ")),
+                expected=bar.expect,
                 experiments=chosen,
             )
     findings, ok, result, log = whole.findings, whole.ok, whole.records, whole.log

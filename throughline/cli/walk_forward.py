@@ -6,7 +6,7 @@ Belongs here: from the command line to a walk, and what it came to in words. Doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,16 +15,20 @@ import click
 
 from throughline.cli.backtest import (
     SEED,
-    Day,
     Task,
     archive_inputs,
     data_also_option,
     flow_context,
+    open_archive,
     perform,
     require_inside,
+    stage_progress,
 )
+from throughline.cli.days import Day, produces
+from throughline.cli.interrupt import first_unsealed
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
+from throughline.cli.wiring import Shown
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of models and baselines."
 )
 @click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@produces
 @common
 def walk_forward(
     options: Options,
@@ -64,26 +69,26 @@ def walk_forward(
     config: Path | None,
     seed: int,
     allow_blocked: bool,
+    use: bool,
+    dossiers: int,
 ) -> int:
     """Backtest with models of their time, each trained only on what was closed by then, gated, tried and replaced."""
-    from throughline.clock import SystemClock
     from throughline.configuration import load_configuration
-    from throughline.experiment.providers import make_provider
 
     inputs = archive_inputs(archive, data, data_also)
     given = load_configuration(config)
     learning = given.learning if retrain is None else given.learning.model_copy(update={"retrain": retrain})
     configuration = given.model_copy(update={"model_policy": "gated", "learning": learning})
-    provider = make_provider("backtest", inputs, SystemClock())
+    provider = open_archive(options, inputs)
     require_inside(provider, start, end)
-    task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True)
+    task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
 def run_walk(
     options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Walk from the epoch to the task's last day; return asset -> seconds and what became of the models."""
+    """Walk from the epoch to the task's last day; return asset -> seconds and what happened to the models."""
     from throughline.flow import STAGES
     from throughline.flow.registry_check import check_registries
     from throughline.learning.lifecycle import mend
@@ -91,27 +96,38 @@ def run_walk(
     from throughline.walk_forward.runner import walk_forward as walk
 
     context = flow_context(options, database, artifacts, task, experiment)
-    days = (task.end - task.start).days + 1
+    first = first_unsealed(context.engine, experiment.id, list(STAGES), task.start, task.end)
+    days = 0 if first is None else (task.end - first).days + 1
     seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     with (
-        Bar(days, "walk-forward", options.json) as bar,
-        options.wiring.open_range(options, context, lambda *_: None) as run_range,
+        Bar(days * len(STAGES) or None, "walk-forward", options.json) as bar,
+        options.wiring.open_range(options, context, stage_progress(bar)) as run_range,
     ):
 
         def run(first: date, last: date) -> None:
             seconds.update(run_range(first, last))
-            bar.step((last - first).days + 1, str(last))
 
         def check() -> None:
+            bar.at("checking the registries")
             check_registries(context, "daily", database.enforces_roles)
 
+        def told(close: Close) -> None:
+            for line in _close_words(close):
+                bar.note(line)
+            if close.challenger is not None:
+                bar.at(f"showing the model of {close.as_of:%Y-%m-%d}")
+                trained = Shown(experiment, challengers=((close.challenger, close.waiting),))
+                options.wiring.show(options, database, artifacts, trained)
+
+        bar.at("reading the bars")
         walk(
             context,
             task.start,
             task.end,
             run,
             check,
-            lambda close: _tell(close, options),
+            told,
+            lambda step, share: bar.at(f"training, {step}"),
         )
     problem = mend(context.engine, open_mirror(database, options.home, artifacts), experiment)
     if problem is not None:
@@ -119,20 +135,21 @@ def run_walk(
     return seconds, lifecycle_story(context.engine, experiment)
 
 
-def _tell(close: Close, options: Options) -> None:
+def _close_words(close: Close) -> Iterator[str]:
+    """Yield what happened to models at the close of a day, a line each."""
     day = f"{close.as_of:%Y-%m-%d}"
     if close.challenger is not None:
         name = close.challenger.model[:12]
         if not close.challenger.fitted:
-            note(f"{day}  no model was trained (recorded as {name}): {close.waiting}", options.json)
+            yield f"{day}  no model was trained (recorded as {name}): {close.waiting}"
         else:
             word = "went on trial" if close.deployed else f"does not serve: {close.waiting or 'it serves already'}"
-            note(f"{day}  model {name} was trained and {word}", options.json)
+            yield f"{day}  model {name} was trained and {word}"
     if close.rule is not None and close.rule.verdict != "keep":
         word = "closed" if close.rule.verdict == "close" else "opened again"
-        note(f"{day}  the rule is {word}: {close.rule.reason}", options.json)
+        yield f"{day}  the rule is {word}: {close.rule.reason}"
     if close.judgement is not None and close.judgement.verdict != "extend":
-        note(f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}", options.json)
+        yield f"{day}  {close.judgement.verdict.replace('_', ' ')}: {close.judgement.reason}"
 
 
 def lifecycle_story(engine: Engine, experiment: Experiment) -> dict[str, Any]:

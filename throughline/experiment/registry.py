@@ -1,6 +1,6 @@
-"""The experiments of a home: recorded, active, continued, forked on revised data.
+"""The experiments of a home: recorded, continued, forked on revised data.
 
-A home remembers one active experiment per mode, with the inputs it was set up from (paths: not part of its identity).
+Which of them a command or a run works on is `throughline.experiment.choice`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment, from_body, make_experiment
 from throughline.identity import hash_body
 from throughline.market.blocks import BlockDiff, day_blocks, diff_blocks
 from throughline.market.panel import MarketDataProvider
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import (
-    get_active,
-    read_experiment,
     read_experiments,
     read_seals,
     register_experiment,
@@ -44,14 +41,6 @@ class Revision:
     instruments: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ActiveSettings:
-    """The active experiment of a mode and the inputs it was set up from."""
-
-    experiment: Experiment
-    inputs: Mapping[str, Any]
-
-
 def register(engine: Engine, experiment: Experiment) -> bool:
     """Record an experiment; return False where it is known."""
     with engine.begin() as conn:
@@ -61,31 +50,9 @@ def register(engine: Engine, experiment: Experiment) -> bool:
 
 
 def activate(engine: Engine, experiment: Experiment, inputs: Mapping[str, Any]) -> None:
-    """Make `experiment` the active one of its mode. It must be registered."""
+    """Make `experiment` the active one of its mode, run from `inputs`. It must be registered."""
     with engine.begin() as conn:
         set_active(conn, experiment.mode, experiment.id, inputs)
-
-
-def active(engine: Engine, mode: str) -> ActiveSettings:
-    """Return the active experiment of `mode`. Raises SettingsError that says how to set one."""
-    with engine.connect() as conn:
-        found = get_active(conn, mode)
-        stored = read_experiment(conn, found.experiment) if found else None
-    if found is None or stored is None:
-        command = (
-            "throughline demo" if mode == "demo" else "throughline backtest --archive FILE --data DIR --start D --end D"
-        )
-        raise SettingsError(f"mode '{mode}' has no active experiment in this home: run `{command}` once to set it")
-    return ActiveSettings(from_body(stored.body), found.inputs)
-
-
-def load(engine: Engine, experiment: str) -> Experiment:
-    """Return a recorded experiment by its id. Raises SettingsError for an unknown one."""
-    with engine.connect() as conn:
-        stored = read_experiment(conn, experiment)
-    if stored is None:
-        raise SettingsError(f"experiment {experiment} is not recorded in this home: see `throughline experiments`")
-    return from_body(stored.body)
 
 
 def resolve(

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
-from throughline.errors import MissingPredecessor
 from throughline.flow.context import FlowContext
 from throughline.flow.market_view import DAY
-from throughline.flow.sealing import seals_by_day
+from throughline.flow.sealing import missing_day, seals_by_day
 from throughline.identity import parse_time, time_to_ms
 from throughline.learning.episodes import GAP_MS, LastSignal
 from throughline.storage.queries import advisory_lock
@@ -71,9 +70,7 @@ def _last_signals(ctx: FlowContext, conn: Connection, first: date) -> dict[str, 
     sealed = seals_by_day(ctx, conn, "trade_candidates", before)
     for day in before:
         if day not in sealed:
-            raise MissingPredecessor(
-                f"trade_candidates of {day} is not sealed in experiment {ctx.experiment.id[:12]}: with models "
-                f"deciding, episodes go on from day to day; materialise from {day} on"
-            )
+            why = f"with models deciding, the episodes of {first} go on from the days before it"
+            raise missing_day(ctx, conn, "trade_candidates", day, why)
     found = conn.execute(_LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}).all()
     return {segment: LastSignal(time_to_ms(at), episode) for segment, at, episode in found}

@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection
 
-from throughline.errors import GateClosed, MissingPredecessor, RevisedData, SettingsError
+from throughline.errors import GateClosed, MissingPredecessor, OutsideExperiment, RevisedData, SettingsError
 from throughline.experiment.registry import warm_up
 from throughline.flow.context import DayResult, FlowContext
 from throughline.identity import seal_of
@@ -45,13 +45,14 @@ class DayDraft:
 
 
 def require_days(ctx: FlowContext, days: Sequence[date]) -> list[date]:
-    """Return the days in order. Raises SettingsError for none, for a hole, or for a day before the epoch."""
+    """Return the days in order. Raises SettingsError for none or a hole, OutsideExperiment for one before the epoch."""
     wanted = sorted(set(days))
     if not wanted:
         raise SettingsError("no day was asked for: choose at least one partition")
     if wanted[0] < ctx.experiment.epoch:
-        raise SettingsError(
-            f"{wanted[0]} lies before the experiment's epoch {ctx.experiment.epoch}: choose later partitions"
+        raise OutsideExperiment(
+            f"{wanted[0]} lies before {ctx.experiment.epoch}, the epoch of experiment {ctx.experiment.id[:12]} (mode "
+            f"{ctx.experiment.mode}): choose partitions from {ctx.experiment.epoch} on"
         )
     if (wanted[-1] - wanted[0]).days + 1 != len(wanted):
         raise SettingsError(f"the days from {wanted[0]} to {wanted[-1]} have holes: ask for one unbroken range")
@@ -61,6 +62,24 @@ def require_days(ctx: FlowContext, days: Sequence[date]) -> list[date]:
 def seals_by_day(ctx: FlowContext, conn: Connection, asset: str, days: Sequence[date]) -> dict[date, Seal]:
     """Return the seals of `asset` for those of `days` that are sealed."""
     return read_seals(conn, ctx.experiment.id, asset, days[0], days[-1])
+
+
+def missing_day(ctx: FlowContext, conn: Connection, asset: str, day: date, why: str) -> MissingPredecessor:
+    """Return the error for a `day` of `asset` that is not sealed. why: who needs that day, as a clause.
+
+    It names the first day that the experiment lacks, not the one that was asked for: a session needs the state of the
+    day before, which needs the one of the day before that, back to the epoch.
+    """
+    epoch = ctx.experiment.epoch
+    sealed = read_seals(conn, ctx.experiment.id, asset, epoch, day)
+    first = epoch
+    while first in sealed:
+        first += timedelta(days=1)
+    known = "has no day of it" if first == epoch else f"has it from {epoch} to {first - timedelta(days=1)}"
+    return MissingPredecessor(
+        f"{asset} of {day} is not sealed in experiment {ctx.experiment.id[:12]} (mode {ctx.experiment.mode}), which "
+        f"{known}; {why}: materialise all its daily assets from {first} on"
+    )
 
 
 def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days: Sequence[date]) -> dict[date, Blocked]:
@@ -75,9 +94,7 @@ def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days:
         seals = seals_by_day(ctx, conn, asset, days)
         for day in days:
             if day not in seals:
-                raise MissingPredecessor(
-                    f"{asset} of {day} is not sealed in experiment {ctx.experiment.id[:12]}: materialise it first"
-                )
+                raise missing_day(ctx, conn, asset, day, f"what is built from it on {day} needs it")
         open_days = []
         for day in days:
             if seals[day].status == "blocked":
@@ -110,7 +127,8 @@ def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) 
         if day in sealed and sealed[day] != root:
             raise RevisedData(
                 f"market_bars of {day} reads differently from what was sealed ({root[:12]} instead of "
-                f"{sealed[day][:12]}): run `throughline backtest` on the revised files to fork the experiment"
+                f"{sealed[day][:12]}): run `throughline backtest --use` on the revised files to fork the "
+                "experiment and go on with the fork"
             )
     return roots
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from throughline.errors import MissingPredecessor
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms, midnight
@@ -27,6 +26,7 @@ from throughline.flow.sealing import (
     Blocked,
     DayDraft,
     blocked_days,
+    missing_day,
     require_days,
     require_unrevised,
     seal_days,
@@ -107,10 +107,7 @@ def _previous(ctx: FlowContext, conn: Any, first: date) -> LedgerRow | None:
         return None
     before = first - DAY
     if before not in seals_by_day(ctx, conn, "portfolio_state", [before]):
-        raise MissingPredecessor(
-            f"portfolio_state of {before} is not sealed in experiment {ctx.experiment.id[:12]}: a session needs the "
-            f"state of the day before it; materialise from {before} on"
-        )
+        raise missing_day(ctx, conn, "portfolio_state", before, f"the session of {first} starts from that state")
     return next(iter(read_rows(conn, "portfolio_states", ctx.experiment.id, before, before)))
 
 

@@ -24,7 +24,7 @@ from throughline.learning.looks import read_look, record_look
 from throughline.learning.nightly import Challenger, train_challenger
 from throughline.learning.observations import read_evidence
 from throughline.learning.standing import rule_judgement
-from throughline.learning.types import RULE, Judgement
+from throughline.learning.types import RULE, Judgement, Progress, no_progress
 from throughline.quality.verdict import GateRunner
 from throughline.storage.artifacts import ArtifactStore
 
@@ -132,9 +132,10 @@ def train_and_deploy(
     gates: GateRunner,
     as_of: datetime,
     now: datetime,
+    progress: Progress = no_progress,
 ) -> tuple[Challenger, str | None]:
     """Train a challenger as of `as_of` and put it on trial if every gate passed; return it, and why it waits if not."""
-    made = train_challenger(engine, artifacts, experiment, gates, as_of, now)
+    made = train_challenger(engine, artifacts, experiment, gates, as_of, now, progress)
     state = current_state(engine, experiment.id, as_of)
     if not made.passed:
         first = made.refusals[0]
@@ -161,6 +162,7 @@ def close_day(
     *,
     train: bool,
     reach_days: int,
+    progress: Progress = no_progress,
 ) -> Close:
     """Look, then train where `train` says so, at the end of a sealed day: `as_of` is the midnight after it.
 
@@ -172,7 +174,7 @@ def close_day(
         rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     made, waiting = None, None
     if train:
-        made, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now)
+        made, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now, progress)
     state = current_state(engine, experiment.id, as_of)
     return Close(as_of, state, told, made, made is not None and state.canary == made.model, waiting, rule)
 

@@ -38,7 +38,7 @@ from throughline.learning.store import (
     read_verdicts,
     store_training,
 )
-from throughline.learning.types import CASH, RULE, GateResult, TrainingData
+from throughline.learning.types import CASH, RULE, GateResult, Progress, TrainingData, no_progress
 from throughline.quality.gate import gate_standings
 from throughline.quality.suite import TRAINING_SET
 from throughline.quality.verdict import GateRunner
@@ -87,14 +87,16 @@ def train_challenger(
     gates: GateRunner,
     as_of: datetime,
     now: datetime,
+    progress: Progress = no_progress,
 ) -> Challenger:
     """Train and judge a challenger on what was resolved by `as_of` (a midnight, UTC).
 
     engine: with the writer role. gates: judges the training set. now: of the wall clock, which only says whether the
-    registries' check is recent.
+    registries' check is recent. progress: told of each step.
     Raises GateClosed where the registries were not found consistent (that is no verdict on a model, and none is
     recorded), ThroughlineError where labels of another feature schema stand in the window.
     """
+    progress("reading the labels", 0.0)
     with engine.connect() as conn:
         state = serving_state(read_events(conn, experiment.id), as_of)
         settings = experiment.configuration.learning
@@ -125,7 +127,9 @@ def train_challenger(
         home_trials=others,
         earlier_openings=openings,
         stake_share=1.0 / experiment.configuration.sizing.max_positions,
+        progress=progress,
     )
+    progress("storing the model", 0.97)
     verdicts = (*trained.gates, *outside)
     body = {
         "dropped": trained.dropped,

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock, SystemClock
 from throughline.errors import UnknownRecord
+from throughline.experiment.choice import choose
 from throughline.experiment.identity import Experiment
-from throughline.experiment.registry import active
 from throughline.learning import lifecycle
 from throughline.learning.events import ServingState
 from throughline.learning.lifecycle import Change
@@ -72,8 +72,9 @@ class SafeMLPipeline:
     """The models of one home. Use it as a context manager or call `close`.
 
     db_path: folder of the home (the seed's name of it); home: the same by our name; None = THROUGHLINE_HOME or the
-    default. mode: whose active experiment is meant. gates: judges the training set; None = Great Expectations. clock:
-    says whether the check of the registries is recent. Every ID that a method takes may be the first 8 or more digits.
+    default. mode: whose active experiment is meant; experiment: another one of that mode, by its ID. gates: judges the
+    training set; None = Great Expectations. clock: says whether the check of the registries is recent. Every ID that a
+    method takes may be the first 8 or more digits.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class SafeMLPipeline:
         *,
         home: str | os.PathLike[str] | None = None,
         mode: str = "backtest",
+        experiment: str | None = None,
         gates: GateRunner | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -89,7 +91,7 @@ class SafeMLPipeline:
         self._database = open_configured(where)
         try:
             self._engine: Engine = self._database.engine("writer")
-            self.experiment: Experiment = active(self._engine, mode).experiment
+            self.experiment: Experiment = choose(self._engine, mode, experiment).experiment
         except BaseException:
             self._database.close()
             raise

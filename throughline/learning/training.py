@@ -53,7 +53,10 @@ from throughline.learning.selection_bias import (
 )
 from throughline.learning.splits import DAY_MS, holdout_split
 from throughline.learning.trials import OutOfFold, TrialResult, best_trial, run_linear, run_trials, usable_folds
-from throughline.learning.types import F64, GateResult, Mask, TrainingData, Trial
+from throughline.learning.types import F64, GateResult, Mask, Progress, TrainingData, Trial, no_progress
+
+_TRIALS = (0.05, 0.75)
+"""Where in a training the trials begin, and the share of it that they take: measured at 10^5 labels."""
 
 ChampionTakes = Callable[[TrainingData], Mask]
 
@@ -87,6 +90,7 @@ def train(
     earlier_openings: Sequence[Mapping[str, Any]] = (),
     schema: str | None = None,
     grid: Sequence[Parameters] | None = None,
+    progress: Progress = no_progress,
 ) -> Trained:
     """Train and judge a model on resolved labels; the same arguments give the same scores and verdicts.
 
@@ -94,7 +98,7 @@ def train(
     those of this very training may be among them; home_trials: of all experiments, for the figure reported beside it.
     earlier_openings: bodies of the holdouts that other models of the experiment opened.
     stake_share: of the fund that one trade stakes. schema: of the features; None is that of this version, whose names
-    the data must have. grid: the trials; None is the fixed grid.
+    the data must have. grid: the trials; None is the fixed grid. progress: told of each step.
     Raises ValueError for data that no model can be made of: other names, infinities, weights or returns that are none.
     """
     schema = _checked(data, schema)
@@ -105,20 +109,31 @@ def train(
         return Trained((*sized, *not_trained(settings, f"{' and '.join(short)} not met")))
     cut = holdout_split(data.decided, data.t0, data.t1, settings.holdout_share, settings.embargo_hours)
     past = data.take(cut.train)
-    results = run_trials(past, settings, seed, schema, stake_share, grid)
+    results = run_trials(
+        past,
+        settings,
+        seed,
+        schema,
+        stake_share,
+        grid,
+        lambda number, count: progress(f"trial {number + 1} of {count}", _TRIALS[0] + _TRIALS[1] * number / count),
+    )
     if not results or calibration_folds(past, settings.embargo_hours) is None:
         why = "no fold before the holdout has enough gains and losses on enough days"
         return Trained((*sized, *not_trained(settings, why)), dropped={"purged_before_holdout": cut.purged})
     best = best_trial(results)
+    progress("the linear model and the figures", sum(_TRIALS))
     figures = _figures(past, best, run_linear(past, settings, seed, schema), champion_takes, settings, stake_share)
     ours, homes = _every(results, earlier_trials), _every(results, home_trials)
     evidence = _evidence(figures, best, results, ours)
     judged = (*sized, *judge_model(evidence, settings))
+    progress("fitting the chosen trial", 0.85)
     model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
     refused = sum(item.status != "pass" for item in judged)
     rest = data.take(cut.test)
     opened = None if refused else open_holdout(rest, model, champion_takes, stake_share, earlier_openings)
     last = usable_folds(past, settings)[-1]
+    progress("importance of the features", 0.9)
     importance = permutation_importance(
         fit_model(past.take(last.train), best.parameters, seed, schema, settings.embargo_hours),
         past.take(last.test),

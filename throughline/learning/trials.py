@@ -120,8 +120,11 @@ def run_trials(
     schema: str,
     stake_share: float,
     grid: Sequence[Parameters] | None = None,
+    begins: Callable[[int, int], None] | None = None,
 ) -> tuple[TrialResult, ...]:
     """Score every trial of the grid out of fold. data: without the holdout. grid: None takes `trial_grid`.
+
+    begins: called before each trial with its number from 0 and how many there are.
 
     Nothing where no fold is usable.
     """
@@ -130,7 +133,10 @@ def run_trials(
         return ()
     key = data_key(data)
     made = []
-    for parameters in trial_grid(settings) if grid is None else grid:
+    trials = trial_grid(settings) if grid is None else grid
+    for number, parameters in enumerate(trials):
+        if begins is not None:
+            begins(number, len(trials))
 
         def fit(part: TrainingData, parameters: Parameters = parameters) -> FittedModel:
             return fit_model(part, parameters, seed, schema, settings.embargo_hours)

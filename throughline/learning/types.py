@@ -5,7 +5,7 @@ Times are Unix milliseconds (UTC), returns are net of costs and fractions of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -31,6 +31,14 @@ halt stays a label, although the half of the last close that it books is an assu
 see survivors only."""
 TOTAL_LOSS = -0.9
 """A net return of -90 % or less is a total loss: a drained pool, a halt without recovery."""
+
+Progress = Callable[[str, float], None]
+"""Called when a step of a training begins, with its name and the share of the training that is done (0 to 1)."""
+
+
+def no_progress(step: str, done: float) -> None:
+    """Tell nobody."""
+
 
 Status = Literal["pass", "fail", "insufficient"]
 

@@ -26,7 +26,13 @@ from throughline.storage.records import (
     StoredExperiment,
     StoredVerdict,
 )
-from throughline.storage.tables import active_experiments, experiments, gate_verdicts, partition_seals
+from throughline.storage.tables import (
+    active_experiments,
+    experiment_inputs,
+    experiments,
+    gate_verdicts,
+    partition_seals,
+)
 
 
 def read_rows(
@@ -239,21 +245,49 @@ def _experiments(connection: Connection, statement: Select[Any]) -> list[StoredE
     ]
 
 
+def remember_inputs(connection: Connection, experiment: str, inputs: Mapping[str, Any]) -> None:
+    """Keep what `experiment` was set up from (JSON values: paths and the like), in place of what was kept before."""
+    values = {"inputs": json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False), "set_at": func.now()}
+    statement = upsert(experiment_inputs).values(experiment=experiment, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["experiment"], set_=values))
+
+
+def read_inputs(connection: Connection) -> dict[str, dict[str, Any]]:
+    """Return what each experiment was set up from, by experiment, the one that was run last first."""
+    statement = select(experiment_inputs).order_by(
+        experiment_inputs.c.set_at.desc(), experiment_inputs.c.experiment.collate("C")
+    )
+    return {found.experiment: json.loads(found.inputs) for found in connection.execute(statement)}
+
+
 def set_active(connection: Connection, mode: str, experiment: str, inputs: Mapping[str, Any]) -> None:
     """Make `experiment` the active one of `mode`, set up from `inputs` (JSON values: paths and the like)."""
-    values = {
-        "experiment": experiment,
-        "inputs": json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False),
-        "set_at": func.now(),
-    }
+    remember_inputs(connection, experiment, inputs)
+    values = {"experiment": experiment, "set_at": func.now()}
     statement = upsert(active_experiments).values(mode=mode, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["mode"], set_=values))
 
 
+def set_first_active(connection: Connection, mode: str, experiment: str) -> bool:
+    """Make `experiment` the active one of `mode` where the mode has none yet; return whether it was made that."""
+    statement = upsert(active_experiments).values(mode=mode, experiment=experiment)
+    made = connection.execute(statement.on_conflict_do_nothing().returning(active_experiments.c.mode))
+    return made.scalar() is not None
+
+
 def get_active(connection: Connection, mode: str) -> ActiveExperiment | None:
     """Return the active experiment of `mode`, None where none was set."""
-    found = connection.execute(select(active_experiments).where(active_experiments.c.mode == mode)).one_or_none()
-    return None if found is None else ActiveExperiment(found.mode, found.experiment, json.loads(found.inputs))
+    known = experiment_inputs.c
+    c = active_experiments.c
+    statement = (
+        select(c.mode, c.experiment, known.inputs)
+        .join_from(active_experiments, experiment_inputs, known.experiment == c.experiment, isouter=True)
+        .where(c.mode == mode)
+    )
+    found = connection.execute(statement).one_or_none()
+    if found is None:
+        return None
+    return ActiveExperiment(found.mode, found.experiment, json.loads(found.inputs) if found.inputs else {})
 
 
 def lock_key(experiment: str) -> int:

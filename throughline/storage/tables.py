@@ -291,9 +291,18 @@ active_experiments = Table(
     metadata,
     Column("mode", Text, primary_key=True),
     Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
+    _stamp("set_at"),
+)
+"""The experiment that a mode works on where none is named."""
+
+experiment_inputs = Table(
+    "experiment_inputs",
+    metadata,
+    Column("experiment", Text, ForeignKey("experiments.id"), primary_key=True),
     Column("inputs", Text, nullable=False),
     _stamp("set_at"),
 )
+"""What an experiment was last run from on this machine (paths of its archive, or the seed of its market), as JSON."""
 
 seal_events = Table(
     "seal_events",
@@ -528,7 +537,7 @@ APPEND_ONLY: tuple[Table, ...] = (
 )
 """Tables that nobody but the owner may update, delete from or truncate."""
 
-MUTABLE: tuple[Table, ...] = (active_experiments, hot_features)
+MUTABLE: tuple[Table, ...] = (active_experiments, experiment_inputs, hot_features)
 
 COMMON = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id", "recorded_at")
 """Columns that every ledger table has; the rest is the projection."""

@@ -17,8 +17,9 @@ from sqlalchemy import text
 
 from throughline.clock import Clock
 from throughline.configuration import Configuration
+from throughline.experiment.choice import settle
 from throughline.experiment.identity import Experiment, lock_hash, make_experiment
-from throughline.experiment.registry import activate, register, resolve
+from throughline.experiment.registry import register, resolve
 from throughline.flow import STAGES, FlowContext, make_context, run_range
 from throughline.identity import time_to_ms
 from throughline.market.panel import MarketDataProvider
@@ -115,14 +116,17 @@ def open_session(
     clock: Clock,
     gates: GateRunner | None,
 ) -> Session:
-    """Open `home`, record and activate the experiment of these settings (or its fork, where sealed data changed)."""
+    """Open `home` and record the experiment of these settings (or its fork, where sealed data changed).
+
+    It becomes the active one of its mode only where the mode has none yet.
+    """
     database = open_configured(home)
     try:
         engine, artifacts = database.engine("writer"), configured_artifacts(home)
         base = make_experiment(mode, start, configuration, provider.description.source_hash, seed, lock=lock_hash())
         experiment, _ = resolve(engine, base, provider, artifacts)
         register(engine, experiment)
-        activate(engine, experiment, inputs)
+        settle(engine, experiment, inputs)
         proof = open_proof(home, database.embedded, clock=clock)
         judge = gates or _great_expectations(experiment)
         context = make_context(experiment, provider, engine, artifacts, judge, clock, proof=proof)

@@ -5,16 +5,17 @@ Belongs here: putting the checks together, each finding once. Does not belong he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, func, select
 
 from throughline.findings import Finding, distinct
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.registry.consistency.check import check_connection
 from throughline.registry.consistency.guards import check_readable
+from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.ledger import Progress
 from throughline.verification.result import VerifyResult
@@ -45,15 +46,38 @@ def verify_whole(
     enforces_roles: bool = True,
     progress: Progress | None = None,
     experiments: Sequence[str] | None = None,
+    expected: Callable[[int], None] | None = None,
 ) -> Whole:
     """Check a home on an open connection, in its transaction (REPEATABLE READ, with the auditor's rights).
 
     connection, anchor: of one `proof.snapshot.anchored_snapshot`. public_key: the trusted key, None = signatures are
     not checked. experiments: whose records are recomputed (None = all); registries and log are always checked whole.
+    progress: called with what is read and how many rows more were checked; expected: called once with about how many
+    there are.
     """
     if shut := check_readable(connection):
         return Whole(distinct(shut), None, None)
+    report = progress or (lambda _, __: None)
+    if expected is not None:
+        expected(_rows_to_check(connection, experiments))
     records = verify_connection(connection, artifacts, progress, experiments)
     log = audit(connection, anchor, public_key, progress)
+    report("registries", 0)
     registries = check_connection(connection, enforces_roles=enforces_roles)
     return Whole(distinct([*records.findings, *log.findings, *registries.findings]), records, log)
+
+
+def _rows_to_check(connection: Connection, experiments: Sequence[str] | None) -> int:
+    """Return about how many rows the checks report: each record is read with its experiment and with the seal log."""
+
+    def count(table: Table, *, whole: bool = False) -> int:
+        statement = select(func.count()).select_from(table)
+        if experiments is not None and not whole:
+            statement = statement.where(table.c.experiment.in_(experiments))
+        return int(connection.execute(statement).scalar_one())
+
+    records = sum(count(table) for table in tables.LEDGER)
+    logged = sum(count(table, whole=True) for table in (*tables.LEDGER, tables.seal_events))
+    sealed = count(tables.partition_seals) + count(tables.gate_verdicts)
+    stored = count(tables.artifacts, whole=True) if experiments is None else 0
+    return records + logged + sealed + stored

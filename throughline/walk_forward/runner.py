@@ -19,6 +19,7 @@ from throughline.flow.context import FlowContext, shadow_reach_days
 from throughline.learning.cash import look_due
 from throughline.learning.cycle import Close, close_day, current_state, retrain_days
 from throughline.learning.observations import midnight_after
+from throughline.learning.types import Progress, no_progress
 from throughline.storage.queries import sealed_days
 from throughline.tracking.layout import LOG
 
@@ -44,9 +45,15 @@ class WalkForward:
 
 
 def walk_forward(
-    ctx: FlowContext, start: date, end: date, run: Run, check: Check, told: Told | None = None
+    ctx: FlowContext,
+    start: date,
+    end: date,
+    run: Run,
+    check: Check,
+    told: Told | None = None,
+    progress: Progress = no_progress,
 ) -> WalkForward:
-    """Run [start, end] with models of their time. start: the experiment's epoch.
+    """Run [start, end] with models of their time. start: the experiment's epoch; progress: told of steps of a training.
 
     Raises what the stages, the training and the judge raise; what was sealed and decided by then stays.
     """
@@ -61,13 +68,13 @@ def walk_forward(
         day += DAY
     closes: list[Close] = []
     if day > start:
-        _close(ctx, day - DAY, boundaries, check, closes, told)
+        _close(ctx, day - DAY, boundaries, check, closes, told, progress)
     ran = 0
     while day <= end:
         last = _stretch(ctx, day, end, stops)
         run(day, last)
         ran += (last - day).days + 1
-        _close(ctx, last, boundaries, check, closes, told)
+        _close(ctx, last, boundaries, check, closes, told, progress)
         day = last + DAY
     return WalkForward(tuple(closes), ran)
 
@@ -93,7 +100,13 @@ def _stretch(ctx: FlowContext, day: date, end: date, stops: set[date]) -> date:
 
 
 def _close(
-    ctx: FlowContext, day: date, boundaries: set[date], check: Check, closes: list[Close], told: Told | None
+    ctx: FlowContext,
+    day: date,
+    boundaries: set[date],
+    check: Check,
+    closes: list[Close],
+    told: Told | None,
+    progress: Progress,
 ) -> None:
     train = day + DAY in boundaries
     if train:
@@ -107,6 +120,7 @@ def _close(
         ctx.clock.now(),
         train=train,
         reach_days=shadow_reach_days(ctx.experiment.configuration.exits),
+        progress=progress,
     )
     changed = close.rule is not None and close.rule.verdict != "keep"
     if close.judgement is not None or close.challenger is not None or changed:

@@ -13,13 +13,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-import throughline
 from throughline.errors import StorageError
 from throughline.registry.consistency.reading import Chunk
 from throughline.registry.consistency.worker import chunk_told
@@ -33,7 +33,7 @@ class _Worker:
     """One process. Its standard error is ours, so that what ends it is seen."""
 
     def __init__(self, start: Mapping[str, Any]) -> None:
-        root = str(Path(throughline.__file__).resolve().parent.parent)
+        root = str(Path(str(files("throughline"))).resolve().parent)
         known = os.environ.get("PYTHONPATH")
         environment = {**os.environ, "PYTHONPATH": root + (os.pathsep + known if known else "")}
         self._process = subprocess.Popen(

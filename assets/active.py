@@ -1,0 +1,118 @@
+"""The asset that shows which experiment runs of a mode work on, and that can choose another one.
+
+Belongs here: what the UI shows of the choice. Does not belong here: the rule (`throughline.experiment.choice`).
+
+The definitions of a code location are loaded once, so a description cannot follow the choice. A materialisation can:
+commands that change it report one, and a run of this asset shows how it stands, or changes it.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.learning_words import table
+from assets.shell import ACTIVE_EXPERIMENT, OWNERS, Graph, failure
+from throughline.errors import ThroughlineError
+from throughline.experiment.identity import current_code_hash
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from throughline.analytics.experiments import Overview
+
+SHOWN = 25
+"""At most so many experiments are listed, the ones recorded last first."""
+_DIFFERENCES = 6
+"""So many differences of an experiment are listed."""
+
+
+class ActiveConfig(dg.Config):  # type: ignore[misc]
+    """Which experiment to make the active one of the mode: its ID or the first 8 or more digits; None = leave it."""
+
+    use: str | None = None
+
+
+def active_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Return `active_experiment` of a mode."""
+    mode = graph.mode
+
+    @dg.asset(
+        key=graph.key(ACTIVE_EXPERIMENT),
+        description=f"Which experiment runs of mode '{mode}' work on that name none, and all experiments of the mode. "
+        f"`throughline use ID`, or this asset with the configuration `use: ID`, makes another one active. A single run "
+        "or backfill works on another one where its tag throughline/experiment names that one's ID.",
+        required_resource_keys={graph.flow_key},
+        code_version=current_code_hash(),
+        group_name=mode,
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        tags={"stage": "experiment"},
+    )
+    def active_experiment(context: dg.AssetExecutionContext, config: ActiveConfig) -> dg.MaterializeResult:
+        from throughline.experiment.choice import use
+
+        engine = getattr(context.resources, graph.flow_key).engine()
+        try:
+            if config.use is not None:
+                use(engine, config.use, mode)
+            return dg.MaterializeResult(metadata=active_metadata(engine, mode))
+        except ThroughlineError as error:
+            raise failure(error, mode) from error
+
+    return [active_experiment]
+
+
+def active_metadata(engine: "Engine", mode: str) -> dict[str, Any]:
+    """Return what the asset shows. Raises SettingsError where the mode has no active experiment."""
+    from throughline.analytics.experiments import overviews
+    from throughline.experiment.choice import choose
+
+    chosen = choose(engine, mode)
+    with engine.connect() as connection:
+        found = overviews(connection, mode)
+    active = next(item for item in found if item.id == chosen.experiment.id)
+    told: dict[str, Any] = {
+        "preview": dg.MetadataValue.md(_preview(active, found)),
+        "experiment": active.id,
+        "epoch": str(active.epoch),
+        "sealed_days": active.days,
+        "trades": active.trades,
+        "source": chosen.experiment.source_hash,
+        "seed": chosen.experiment.seed,
+    }
+    if active.last_day is not None:
+        told["last_sealed_day"] = str(active.last_day)
+    if active.total_return is not None:
+        told["return_base"] = active.total_return
+    if chosen.inputs:
+        told["inputs"] = dg.MetadataValue.json(dict(chosen.inputs))
+    return told
+
+
+def _preview(active: "Overview", found: "list[Overview]") -> str:
+    sealed = f"sealed from {active.first_day} to {active.last_day}" if active.last_day else "nothing sealed yet"
+    lines = [f"**{active.id[:12]}** is active: from {active.epoch}, {sealed}."]
+    head = ["", "experiment", "from", "last day", "trades", "return", "compared with", "differs in"]
+    rows = [
+        [
+            "active" if item.active else "",
+            f"`{item.id[:12]}`",
+            str(item.epoch),
+            str(item.last_day or "-"),
+            f"{item.trades:,}",
+            "-" if item.total_return is None else f"{item.total_return:+.2%}",
+            "-" if item.compared_with is None else f"`{item.compared_with[:12]}`",
+            _differences(item),
+        ]
+        for item in reversed(found[-SHOWN:])
+    ]
+    return "\n\n".join([*lines, table(head, rows)])
+
+
+def _differences(item: "Overview") -> str:
+    shown = [str(one) for one in item.differences[:_DIFFERENCES]]
+    if len(item.differences) > _DIFFERENCES:
+        shown.append(f"{len(item.differences) - _DIFFERENCES} more")
+    return "; ".join(shown) or "-"

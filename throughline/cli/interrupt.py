@@ -1,0 +1,81 @@
+"""What a command that is interrupted says: what is stored, and the exact command that goes on.
+
+Belongs here: the sentence. Does not belong here: catching the signal (pipelines.command) and the exit code (main).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from throughline.experiment.identity import Experiment
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+
+
+class Interrupted(Exception):
+    """A command was interrupted. The text says what is stored; `main` adds how to go on."""
+
+
+@contextmanager
+def days_stay(engine: Engine, experiment: Experiment, start: date, end: date, *, walk: bool = False) -> Iterator[None]:
+    """Turn an interrupt of what is done inside into `Interrupted` with the days of [start, end] that are sealed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(_sealed(engine, experiment, start, end, walk)) from None
+
+
+@contextmanager
+def nothing_stays(what: str) -> Iterator[None]:
+    """Turn an interrupt of what is done inside into `Interrupted` that says that nothing of `what` was stored."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"nothing of {what} was stored") from None
+
+
+def sentence(stored: str, arguments: Sequence[str]) -> str:
+    """Return the sentence of an interrupted command line. A password in a URL is replaced: terminals are logged."""
+    command = shlex.join(["throughline", *(_PASSWORD.sub(r"\1...@", item) for item in arguments)])
+    return f"interrupted: {stored}; go on with: {command}"
+
+
+def _sealed(engine: Engine, experiment: Experiment, start: date, end: date, walk: bool) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from throughline.flow import STAGES
+
+    name = f"experiment {experiment.id[:12]}"
+    try:
+        first = first_unsealed(engine, experiment.id, list(STAGES), start, end)
+    except SQLAlchemyError:  # the server went with the same signal
+        return f"what was sealed of {name} stays"
+    if first is None:
+        done = f"all days of {name} to {end} are sealed, and only the report is missing"
+    elif first == start:
+        done = f"no day of {name} is sealed to its end yet"
+    else:
+        done = f"{name} is sealed from {start} to {first - timedelta(days=1)}, which stays"
+    return done + (", as do the models that were trained" if walk else "")
+
+
+def first_unsealed(engine: Engine, experiment: str, assets: Sequence[str], start: date, end: date) -> date | None:
+    """Return the first day that some asset has not sealed; None where every asset has sealed every day."""
+    from throughline.storage.queries import sealed_days
+
+    with engine.connect() as connection:
+        sealed = [set(sealed_days(connection, experiment, asset)) for asset in assets]
+    day = start
+    while day <= end:
+        if not all(day in days for days in sealed):
+            return day
+        day += timedelta(days=1)
+    return None

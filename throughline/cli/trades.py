@@ -1,0 +1,209 @@
+"""`throughline trades` and `equity`: the closed trades and the daily equity of an experiment, listed and exported.
+
+Belongs here: options, files and the printed table. Does not belong here: the reading (`throughline.analytics.trades`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from throughline.cli.days import Day
+from throughline.cli.models import which
+from throughline.cli.options import Options, common
+from throughline.cli.screen import echo, note, out_json, table
+from throughline.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from throughline.experiment.identity import Experiment
+
+_SHOWN = 50
+"""So many trades are printed where no --limit is given; files and --json always have all of them."""
+
+
+@click.command()
+@click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Only this instrument (repeatable).")
+@click.option(
+    "--from", "since", type=Day(), help="Only trades that ended (or with --by entry: began) on this day or later."
+)
+@click.option("--to", "until", type=Day(), help="Only trades that ended (or began) on this day or before.")
+@click.option("--by", type=click.Choice(["exit", "entry"]), default="exit", show_default=True, help="What days mean.")
+@click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended so (repeatable).")
+@click.option("--won/--lost", "won", default=None, help="Only trades with a profit, or only the others.")
+@click.option("--flag", metavar="FLAG", help="Only trades with this flag.")
+@click.option("--sort", "column", metavar="COLUMN", default="exit_time", show_default=True, help="-COLUMN: descending.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many (default: all; {_SHOWN} are printed).")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write CSV with the ledger's exact decimals ('-': to stdout).")
+@click.option("--parquet", "parquet_file", metavar="FILE", help="Write Parquet with 64-bit floats and UTC timestamps.")
+@which
+@common
+def trades(
+    options: Options,
+    instruments: tuple[str, ...],
+    since: date | None,
+    until: date | None,
+    by: Literal["exit", "entry"],
+    reasons: tuple[str, ...],
+    won: bool | None,
+    flag: str | None,
+    column: str,
+    limit: int | None,
+    csv_file: str | None,
+    parquet_file: str | None,
+    mode: str,
+    experiment: str | None,
+) -> int:
+    """List the closed trades of an experiment (base path), filtered and sorted; `throughline trade ID` has each whole.
+
+    The ID of a trade is the UUID of its candidate. Columns to sort by: id, instrument, decision_time, entry_time,
+    exit_time, entry_price, exit_price, quantity, notional_usd, fees_usd, costs_usd, pnl_usd, pnl_low_usd, pnl_high_usd,
+    return_percent, hours, reason, flags, strategy, arm, model.
+    """
+    from throughline.analytics.trades import Filters, read_trades, sort_trades
+    from throughline.experiment.choice import choose
+
+    filters = Filters(instruments, since, until, by, reasons, won, flag)
+    with options.open() as (database, _):
+        engine = database.engine("reader")
+        meant = choose(engine, None if experiment else mode, experiment).experiment
+        with engine.connect() as connection:
+            exact = read_trades(connection, meant.id, filters, exact=True)
+            if exact.empty and filters != Filters():
+                _refuse_unknown(read_trades(connection, meant.id, exact=True), instruments, reasons, flag)
+    exact = sort_trades(exact, column.removeprefix("-"), descending=column.startswith("-"))
+    total = len(exact)
+    exact = exact if limit is None else exact.head(limit)
+    if csv_file is not None:
+        write_csv(exact, csv_file)
+    if parquet_file is not None:
+        _write_parquet(exact, parquet_file)
+    if options.json:
+        out_json({"experiment": meant.id, "mode": meant.mode, "matching": total, "trades": records(exact)})
+    elif csv_file is None and parquet_file is None:
+        echo(_listing(meant, exact, total, limit))
+    else:
+        for name in (csv_file, parquet_file):
+            if name is not None and name != "-":
+                note(f"{name}: {len(exact):,} trades of experiment {meant.id[:12]}")
+    return 0
+
+
+@click.command()
+@click.option("--csv", "csv_file", metavar="FILE", help="Write CSV with the ledger's exact decimals ('-': to stdout).")
+@which
+@common
+def equity(options: Options, csv_file: str | None, mode: str, experiment: str | None) -> int:
+    """Print the equity of an experiment at the end of each day (UTC), in USD, on its three fill paths."""
+    from throughline.analytics.trades import read_equity
+    from throughline.experiment.choice import choose
+
+    with options.open() as (database, _):
+        engine = database.engine("reader")
+        meant = choose(engine, None if experiment else mode, experiment).experiment
+        with engine.connect() as connection:
+            frame = read_equity(connection, meant.id, exact=True).reset_index()
+    frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
+    if csv_file is not None:
+        write_csv(frame, csv_file)
+    if options.json:
+        out_json({"experiment": meant.id, "mode": meant.mode, "equity": records(frame)})
+    elif csv_file is None:
+        rows = [(row[0], *(_usd(value) for value in row[1:])) for row in frame.itertuples(index=False)]
+        echo(table([tuple(frame.columns), *rows], indent=""))
+    elif csv_file != "-":
+        note(f"{csv_file}: {len(frame):,} days of experiment {meant.id[:12]}")
+    return 0
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of an exact table as JSON objects; a value that is not there is null."""
+    result: list[dict[str, Any]] = json.loads(frame.to_json(orient="records"))
+    return result
+
+
+def write_csv(frame: pd.DataFrame, file: str) -> None:
+    """Write a table as CSV to a file, or to stdout for '-'. Raises SettingsError where it cannot be written."""
+    if file == "-":
+        click.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
+        return
+    path = Path(file).expanduser()
+    try:
+        frame.to_csv(path, index=False, lineterminator="\n")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _write_parquet(exact: pd.DataFrame, file: str) -> None:
+    from throughline.analytics.trades import with_types
+
+    path = Path(file).expanduser()
+    try:
+        with_types(exact).to_parquet(path, index=False)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path} cannot be written ({error.strerror or 'no such folder'}): choose another file")
+
+
+def _refuse_unknown(every: pd.DataFrame, instruments: Sequence[str], reasons: Sequence[str], flag: str | None) -> None:
+    """Raise SettingsError where a filter names something that no trade of the experiment has, with what there is."""
+    from difflib import get_close_matches
+
+    if every.empty:
+        return
+    flags = sorted({word for words in every["flags"] for word in str(words).split()})
+    asked = (
+        ("instrument", instruments, sorted(set(every["instrument"]))),
+        ("reason", reasons, sorted(set(every["reason"]))),
+        ("flag", () if flag is None else (flag,), flags),
+    )
+    for what, names, known in asked:
+        for name in names:
+            if name in known:
+                continue
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(known[:8]) or 'none'}"
+            more = f" and {len(known) - 8} more" if not near and len(known) > 8 else ""
+            raise SettingsError(f"no closed trade of this experiment has the {what} '{name}': {hint}{more}")
+
+
+def _listing(experiment: Experiment, frame: pd.DataFrame, total: int, limit: int | None) -> str:
+    shown = frame if limit is not None else frame.head(_SHOWN)
+    head = ("id", "instrument", "entry (UTC)", "exit (UTC)", "notional $", "pnl $", "return", "ended by", "flags")
+    rows = [
+        (
+            row["id"],
+            row["instrument"],
+            _minute(row["entry_time"]),
+            _minute(row["exit_time"]),
+            _usd(row["notional_usd"]),
+            _usd(row["pnl_usd"]),
+            f"{float(row['return_percent']):+.2f} %",
+            str(row["reason"]).replace("_", " "),
+            row["flags"],
+        )
+        for row in shown.to_dict("records")
+    ]
+    title = f"Experiment {experiment.id[:12]} ({experiment.mode}): {total:,} closed trades match"
+    if not rows:
+        return f"Experiment {experiment.id[:12]} ({experiment.mode}): no closed trade matches."
+    more = total - len(rows)
+    tail = f"\n... and {more:,} more: --limit N, --csv FILE or --json" if more else ""
+    return f"{title}\n{table([head, *rows], left=(0, 1, 2, 3, 7, 8), indent='')}{tail}"
+
+
+def _usd(value: str) -> str:
+    return f"{float(value):,.2f}"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
