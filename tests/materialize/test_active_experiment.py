@@ -96,7 +96,7 @@ def test_the_asset_shows_the_active_experiment_and_a_run_of_it_can_choose_anothe
     shown = []
     for config in ({}, {"use": first[:9]}, {"use": second}):
         settings_of_run = {"ops": {f"demo__{ACTIVE_EXPERIMENT}": {"config": config}}}
-        done = dg.materialize([asset], run_config=settings_of_run, resources={"flow_demo": flow})
+        done = dg.materialize([asset], run_config=settings_of_run)
         (event,) = done.asset_materializations_for_node(f"demo__{ACTIVE_EXPERIMENT}")
         shown.append(event.metadata["experiment"].value)
         assert f"**{str(shown[-1])[:12]}** is active" in str(event.metadata["preview"].value)
