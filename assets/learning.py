@@ -213,7 +213,7 @@ def _canary(ctx: "FlowContext", flow: "Flow") -> Told:
 def told_of_look(experiment: "Experiment", looked: "Looked") -> Told:
     """Return what `canary_report` shows of a look of the judge."""
     told, before, after, as_of = looked.judgement, looked.before, looked.after, looked.as_of
-    rule = words.rule(looked.rule, experiment)
+    rule = {} if looked.rule is None else words.rule(looked.rule, experiment)
     if told is None:
         nobody = "nobody is on trial, and no promoted champion is watched"
         return Told(words.nobody_on_trial(as_of, after) | rule, True, nobody)

@@ -96,6 +96,18 @@ def close_rows(header: str = "coin,time,close\n", count: int = 3) -> str:
         ("bars.csv", close_rows().replace("\n", "\n\n").encode()),
         ("bars.csv", re.sub(r"([^,\n]+)", r'"\1"', close_rows()).encode()),
     ],
+    ids=(  # not of the bytes: a gzip header holds the time of day, and both workers must collect the same names
+        "gzip",
+        "bzip2",
+        "xz",
+        "zip beside csv",
+        "zip",
+        "gzip by content",
+        "byte order mark",
+        "Windows line ends",
+        "empty lines",
+        "quoted",
+    ),
 )
 def test_a_packed_or_marked_file_reads_as_the_plain_one(tmp_path: Path, name: str, content: bytes) -> None:
     put(tmp_path, name, content)

@@ -48,8 +48,8 @@ class Report:
     size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
     registries say of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
     must stand before every figure: filters that remove every instrument for want of data. cash: when the rule was
-    closed or would have been, None where that was not asked. trade_list: the closed trades of the range by exit, with
-    the exact columns of `trades.COLUMNS`; dossiers: trade ID -> path of its page, for those that have one.
+    closed or would have been, None where that was not asked. trade_list: the closed trades of the range by exit,
+    with the exact columns of `trades.COLUMNS`; dossiers: trade ID -> path of its page, for those that have one.
     """
 
     experiment: str

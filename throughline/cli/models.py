@@ -301,8 +301,8 @@ def _look(options: Options, database: Database, artifacts: ArtifactStore, experi
     engine = database.engine("writer")
     with engine.connect() as conn:
         as_of = last_close(conn, experiment)
-    before = current_state(engine, experiment.id, as_of)
     reach_days = shadow_reach_days(experiment.configuration.exits)
+    before = current_state(engine, experiment.id, as_of)
     told = look(engine, experiment, as_of, reach_days=reach_days)
     rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     _mirror(options, database, artifacts, experiment)

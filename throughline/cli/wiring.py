@@ -38,13 +38,13 @@ RunRange = Callable[[date, date], Mapping[str, float]]
 @dataclass(frozen=True)
 class Looked:
     """A look of the judge. judgement: None where nobody is on trial or watched; before, after: who serves before the
-    look and after it; rule: what it said of the rule."""
+    look and after it; rule: what is said of the rule, None where it was not looked at."""
 
     as_of: datetime
     judgement: Judgement | None
     before: ServingState
     after: ServingState
-    rule: RuleJudgement
+    rule: RuleJudgement | None = None
 
 
 @dataclass(frozen=True)
