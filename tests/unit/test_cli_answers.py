@@ -144,7 +144,7 @@ def test_a_wrong_command_line_is_one_line_that_says_where_help_is(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["trade", "not-an-id"], "is not a UUID"),
+        (["trade", "not-an-id"], "is not an ID"),
         (["experiments", "--home", ""], "home"),
         (["experiments", "--home", "{file}"], "a file is there"),
         (["experiments", "--home", "{folder}", "--database", "mysql://x/y"], "only postgresql://"),

@@ -123,7 +123,7 @@ def test_the_engine_agrees_bit_for_bit_with_a_slow_reference(seed: int) -> None:
 
 def test_the_random_markets_reach_every_reason_disposition_and_flag() -> None:
     reasons, dispositions, flags, ambiguous = set(), set(), set(), 0
-    for seed in range(300):
+    for seed in range(450):
         for got in run(random_case(seed)).paths.values():
             reasons |= {REASONS[code] for code in got.trades["reason"]}
             dispositions |= {DISPOSITIONS[code] for code in got.disposition}

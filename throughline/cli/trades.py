@@ -131,7 +131,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def write_csv(frame: pd.DataFrame, file: str) -> None:
     """Write a table as CSV to a file, or to stdout for '-'. Raises SettingsError where it cannot be written."""
     if file == "-":
-        click.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
+        echo(frame.to_csv(index=False, lineterminator="\n").removesuffix("\n"))
         return
     path = Path(file).expanduser()
     try:
