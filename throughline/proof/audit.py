@@ -129,7 +129,21 @@ class _Audit:
             self.find_anchor(self.anchor.location, "unreadable", str(error))
             return 0
         self.events.log = log
+        self._find_lost_head()
         return self._resume(since) if since else 0
+
+    def _find_lost_head(self) -> None:
+        """Find the newest head that was written and is gone: no later head shows that it was there."""
+        try:
+            size = self.anchor.lost_head()
+        except ProofError as error:
+            self.find_anchor(self.anchor.location, "unreadable", str(error))
+            return
+        if size is not None:
+            covered = self.heads.sizes[-1] if self.heads.sizes else 0
+            problem = f"is gone: no head covers the anchored events from {covered} to {size - 1}"
+            repair = "restore the anchor from a copy, or write the head again with `throughline key anchor`"
+            self.findings.append(Finding("anchor", f"heads/{size:020}.json", problem, "missing_row", repair=repair))
 
     def _resume(self, since: int) -> int:
         """Take up the tree of the head `since`; return 0 where it does not hold."""
