@@ -79,6 +79,10 @@ class GateClosed(ThroughlineError):
     """A gate verdict is missing, failed or stale; the message names asset, day, rule and rows."""
 
 
+class CheckOutgrown(GateClosed):
+    """The newest registry check passed, but does not cover a day that is to be read; another check mends it."""
+
+
 class RevisedData(ThroughlineError):
     """A sealed day reads differently now; the message counts added, changed and removed rows."""
 
