@@ -190,9 +190,11 @@ class _Walk:
             self._materialized(name, metadata, result.day)
 
     def _check(self) -> None:
-        from throughline.flow.registry_check import check_registries
+        from throughline.flow.registry_check import check_what_is_new
 
-        check_registries(self._ctx, "daily", self._flow.enforces_roles())
+        ctx = self._ctx
+        assert ctx.proof is not None
+        check_what_is_new(ctx.engine, ctx.artifacts, ctx.proof, self._flow.enforces_roles(), ctx.clock)
 
     def _tell(self, close: "Close") -> None:
         if close.challenger is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from resources.dagster_storage import URL_VARIABLE
-from throughline.errors import SettingsError, ThroughlineError
+from throughline.errors import SettingsError, ThroughlineError, printable
 from throughline.storage.database import open_database
 from throughline.storage.home import HOME_VARIABLE, Home
 
@@ -231,7 +231,7 @@ class _Stopping:
 
 
 def _say(sentence: str) -> None:
-    print(f"throughline: {sentence}", file=sys.stderr, flush=True)
+    print(f"throughline: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -35,16 +35,27 @@ def shown(value: object, limit: int = SHOWN) -> str:
     return f"'{safe}'" if isinstance(value, str) else safe
 
 
-def printable(text: str) -> str:
-    """Return `text` with every character that is not plainly visible written as <U+XXXX>."""
+def printable(text: str, keep: str = "", spaces: bool = False) -> str:
+    """Return `text` with every character that is not plainly visible written as <U+XXXX>.
+
+    The one place where a text from a file, a record or a proof is made fit for a terminal, a log or a message.
+
+    Args:
+        text: any text.
+        keep: characters that stay as they are, such as line feeds in a text of several lines.
+        spaces: whether spaces other than U+0020 stay as they are. In a message they are written out, because two names
+            that differ in a space must not look alike; in a text of a script that uses them they belong to the text.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(f"<U+{ord(char):04X}>" if _hidden(char) else char for char in text)
+    return "".join(f"<U+{ord(char):04X}>" if char not in keep and is_hidden(char, spaces) else char for char in text)
 
 
-def _hidden(char: str) -> bool:
+def is_hidden(char: str, spaces: bool = False) -> bool:
+    """Return whether a terminal may obey or hide a character: control, format, bidi and private characters, surrogates,
+    line separators, and spaces other than U+0020 unless `spaces` is set."""
     category = unicodedata.category(char)
-    return category[0] == "C" or category in ("Zl", "Zp") or (category == "Zs" and char != " ")
+    return category[0] == "C" or category in ("Zl", "Zp") or (category == "Zs" and char != " " and not spaces)
 
 
 class ThroughlineError(Exception):
@@ -77,6 +88,10 @@ class OutsideExperiment(SettingsError):
 
 class GateClosed(ThroughlineError):
     """A gate verdict is missing, failed or stale; the message names asset, day, rule and rows."""
+
+
+class CheckOutgrown(GateClosed):
+    """The newest registry check passed, but does not cover a day that is to be read; another check mends it."""
 
 
 class RevisedData(ThroughlineError):

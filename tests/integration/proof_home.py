@@ -14,6 +14,7 @@ from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.proof.keys import FileSigner
 from throughline.proof.settings import Proof
+from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.database import Database
 from throughline.storage.ledger import register_experiment, write_partitions
 from throughline.storage.records import LedgerRow, PartitionWrite
@@ -72,7 +73,5 @@ def seal_days(engine: Engine, experiment: str, count: int, rows: int = 3, first:
 
 def audited(database: Database, proof: Proof, key: bytes | None = None, since: int | None = None) -> AuditResult:
     """Return the audit of a database, as the auditor in one snapshot."""
-    pinned = proof.anchor.pin()
-    with database.engine("auditor").connect() as connection:
-        snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+    with anchored_snapshot(database.engine("auditor"), proof.anchor) as (snapshot, pinned):
         return audit(snapshot, pinned, key or proof.signer.public_key, since=since)

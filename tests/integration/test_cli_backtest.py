@@ -175,6 +175,24 @@ def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_wha
         assert END in after[asset]
 
 
+@pytest.mark.parametrize(
+    ("lost", "words"), [("", "is empty, but"), ("heads", "has lost its newest head"), ("segments", "")]
+)
+def test_a_run_with_nothing_left_to_do_says_that_the_anchor_was_lost(shell: Shell, lost: str, words: str) -> None:
+    shell.json(*shell.backtest())
+    folder, aside = shell.home / "anchor" / lost, shell.home / "aside"
+    folder.rename(aside)
+    try:
+        code, _, err = shell(*shell.backtest())
+    finally:
+        aside.rename(folder)
+    assert code == 0
+    told = [line for line in err.splitlines() if "throughline: The anchor" in line]
+    assert len(told) == (1 if words else 0)
+    assert all(words in line and "throughline key anchor" in line for line in told)
+    assert "The anchor" not in shell(*shell.backtest())[2]
+
+
 def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell) -> None:
     first = shell.json(*shell.backtest(MIDDLE))
     sealed = shell.json("verify")["experiments"][first["experiment"]]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from tests.integration.consistency_homes import Sealed, write_hand
+from tests.integration.proof_home import FIRST, experiment_id, seal_days
 from tests.unit.consistency_rows import hand_rows
 from throughline.clock import FixedClock
-from throughline.errors import GateClosed, ThroughlineError
+from throughline.errors import CheckOutgrown, GateClosed, ThroughlineError
 from throughline.findings import Finding
 from throughline.proof.log import publish
 from throughline.proof.settings import open_proof
 from throughline.registry.consistency import (
     ConsistencyResult,
+    Reading,
     check_registry,
     newest_report,
     record_report,
@@ -31,6 +33,8 @@ from throughline.registry.consistency.result import LIMIT, Tally
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import open_database
 from throughline.storage.home import Home
+from throughline.storage.ledger import register_experiment
+from throughline.storage.queries import read_seals
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -69,7 +73,7 @@ def record(home: Sealed, result: ConsistencyResult, at: datetime = NOW) -> None:
 
 def gate(home: Sealed, now: datetime = NOW, **ages: timedelta) -> None:
     with home.database.engine("reader").connect() as connection:
-        require_registry(connection, now, **ages)
+        require_registry(connection, now, Reading(home.experiment, "trade_features", ()), **ages)
 
 
 def test_a_report_is_an_artifact_with_every_finding_and_a_row_that_names_it(home: Sealed) -> None:
@@ -168,24 +172,97 @@ def test_a_full_report_that_is_too_old_closes_the_gate_where_that_is_asked(home:
         gate(home, NOW + 9 * DAY, max_full_age=8 * DAY)
 
 
-def test_a_log_that_has_grown_closes_the_gate_until_what_is_new_was_checked(home: Sealed) -> None:
+SCANS = "market_scan"
+
+
+def sealed(home: Sealed, first: date = FIRST, count: int = 2) -> Reading:
+    """Seal `count` days of an experiment and log them; return what a consumer that reads them would read."""
+    engine = home.database.engine("writer")
+    with engine.begin() as connection:
+        register_experiment(connection, experiment_id("read"), "demo", b'{"name":"read"}')
+    days = seal_days(engine, experiment_id("read"), count, first=first)
+    publish(engine, home.proof)
+    return reading(home, days)
+
+
+def reading(home: Sealed, days: Sequence[date]) -> Reading:
+    with home.database.engine("reader").connect() as connection:
+        seals = read_seals(connection, experiment_id("read"), SCANS, min(days), max(days))
+    return Reading(experiment_id("read"), SCANS, [(day, seals[day].root) for day in days])
+
+
+def ask(home: Sealed, read: Reading, now: datetime = NOW) -> None:
+    with home.database.engine("reader").connect() as connection:
+        require_registry(connection, now, read)
+
+
+def test_what_other_processes_log_after_the_check_does_not_close_the_gate(home: Sealed) -> None:
+    read = sealed(home)
     record(home, check(home))
     grow(home, 10)
-    with pytest.raises(GateClosed, match="seal log of"):
-        gate(home)
+    sealed(home, FIRST + 2 * DAY)
+    ask(home, read)
+
+
+def test_records_by_hand_that_wait_for_a_head_neither_close_the_gate_nor_open_it_to_others(home: Sealed) -> None:
+    read = sealed(home)
+    write_hand(home.database, home.proof, [hand_rows(20)])
+    record(home, check(home))
+    ask(home, read)
+    grow(home, 30)
+    ask(home, read)
+
+
+def test_a_day_that_was_logged_after_the_check_closes_the_gate_until_it_was_checked(home: Sealed) -> None:
+    sealed(home)
+    record(home, check(home))
+    later = sealed(home, FIRST + 2 * DAY)
+    with pytest.raises(CheckOutgrown, match=r"does not cover market_scan of 2024-01-03 .*run the registry-consistency"):
+        ask(home, later)
     with home.database.engine("reader").connect() as connection:
         since = vouched_size(connection)
-    daily = check(home, "daily", since)
-    assert (daily.scope, daily.since, daily.trades) == ("daily", since, 8), "both of the day's entries are looked at"
-    record(home, daily, NOW + HOUR)
-    gate(home, NOW + HOUR)
+    record(home, check(home, "daily", since), NOW + HOUR)
+    ask(home, later, NOW + HOUR)
+
+
+def test_a_day_that_is_sealed_and_not_logged_closes_the_gate(home: Sealed) -> None:
+    sealed(home)
+    days = seal_days(home.database.engine("writer"), experiment_id("read"), 1, first=FIRST + 2 * DAY)
+    record(home, check(home))
+    with pytest.raises(CheckOutgrown, match="2024-01-03"):
+        ask(home, reading(home, days))
+
+
+def test_a_seal_that_was_changed_after_the_check_closes_the_gate(home: Sealed) -> None:
+    read = sealed(home)
+    record(home, check(home))
+    (first, _), second = read.days
+    with pytest.raises(CheckOutgrown, match="2024-01-01"):
+        ask(home, replace(read, days=[(first, "ab" * 32), second]))
+
+
+def test_a_verdict_that_was_logged_after_the_check_closes_the_gate_for_its_day_alone(home: Sealed) -> None:
+    read = sealed(home)
+    record(home, check(home))
+    judged, other = read.days
+    values = {"e": read.experiment, "a": SCANS, "d": judged[0], "s": judged[1], "h": "cd" * 32}
+    statement = text(
+        "INSERT INTO gate_verdicts (experiment, asset, partition, seal, suite, suite_hash, passed, failures)"
+        " VALUES (:e, :a, :d, :s, 'suite', :h, true, '[]')"
+    )
+    with home.database.engine("writer").begin() as connection:
+        connection.execute(statement, values)
+    publish(home.database.engine("writer"), home.proof)
+    with pytest.raises(CheckOutgrown, match="2024-01-01"):
+        ask(home, read)
+    ask(home, replace(read, days=[other]))
 
 
 def test_a_log_that_was_rewritten_closes_the_gate_and_vouches_for_nothing(home: Sealed) -> None:
     record(home, check(home))
     with home.database.engine("owner").begin() as connection:
         connection.execute(text("UPDATE seal_heads SET root = :r"), {"r": "ab" * 32})
-    with pytest.raises(GateClosed, match="or other ones"):
+    with pytest.raises(GateClosed, match=r"no longer begins with the .* `throughline verify`"):
         gate(home)
     with home.database.engine("reader").connect() as connection:
         assert vouched_size(connection) is None

@@ -23,7 +23,7 @@ from tests.integration.proof_home import FIRST, NOON, audited, experiment_id, ne
 from throughline.clock import FixedClock, SteppingClock
 from throughline.proof import anchoring
 from throughline.proof.anchor import Anchor
-from throughline.proof.anchoring import reanchor
+from throughline.proof.anchoring import anchor_problem, reanchor
 from throughline.proof.audit import audit
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, rotation
@@ -260,6 +260,50 @@ def test_a_lost_anchor_is_refused_until_the_owner_begins_it_anew(own: Database, 
     assert reanchor(writer, elsewhere.anchor) == 3
     assert publish(writer, elsewhere).root == done.root
     assert audited(own, elsewhere).ok
+
+
+@pytest.mark.parametrize("publishes", [1, 3])
+def test_a_deleted_newest_head_is_named_with_the_events_that_it_covered_until_it_is_written_again(
+    own: Database, proof: Proof, publishes: int
+) -> None:
+    writer = own.engine("writer")
+    for number in range(publishes):
+        seal_days(writer, new_experiment(writer, f"number {number}"), 2)
+        publish(writer, proof)
+    size = proof.anchor.head_sizes()[-1]
+    (Path(proof.anchor.location) / "heads" / f"{size:020}.json").unlink()
+    (finding,) = audited(own, proof).findings
+    assert (finding.table, finding.row, finding.kind) == ("anchor", f"heads/{size:020}.json", "missing_row")
+    assert f"no head covers the anchored events from {size - 2 if publishes > 1 else 0} to" in finding.problem
+    with writer.connect() as connection:
+        assert "has lost its newest head" in str(anchor_problem(connection, proof.anchor))
+    reanchor(writer, proof.anchor)
+    assert audited(own, proof).ok
+    with writer.connect() as connection:
+        assert anchor_problem(connection, proof.anchor) is None
+
+
+def test_an_anchor_that_does_not_stand_for_the_log_is_one_sentence_with_a_remedy(
+    own: Database, proof: Proof, tmp_path: Path
+) -> None:
+    writer = own.engine("writer")
+    with writer.connect() as connection:
+        assert anchor_problem(connection, proof.anchor) is None, "nothing is logged, so nothing is lost"
+    seal_days(writer, new_experiment(writer, "one"), 2)
+    publish(writer, proof)
+    other, file = Anchor(tmp_path / "other"), tmp_path / "file"
+    other.start("another log")
+    file.write_text("in the way")
+    with writer.connect() as connection:
+        for anchor, words in (
+            (Anchor(tmp_path / "lost"), "is empty, but 3 events are logged"),
+            (other, "belongs to another log"),
+            (Anchor(file), "cannot be read"),
+        ):
+            told = str(anchor_problem(connection, anchor))
+            assert words in told
+            assert "THROUGHLINE_ANCHOR" in told or "throughline key anchor" in told
+            assert "\n" not in told
 
 
 def test_the_anchor_of_another_log_is_refused(own: Database, proof: Proof, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import select
 
 from assets.checks.gates import CHECK_NAME
 from assets.learning import GATES_PASSED, NO_DRIFT, NOT_DEGRADED, TRAINING_SET_CHECK
@@ -31,6 +32,7 @@ from throughline.learning.standing import last_close, rollback_due
 from throughline.learning.store import TrainedModel, read_events, store_training
 from throughline.learning.types import GateResult, Judgement
 from throughline.storage.database import Database
+from throughline.storage.tables import consistency_reports
 
 DAYS = 8
 CLOSE = datetime(2021, 3, 1 + DAYS, tzinfo=UTC)
@@ -130,6 +132,27 @@ def test_training_again_finds_the_same_model_and_trains_nothing(own: Own) -> Non
     assert again["model"] == first["model"]
     assert again["trained_now"] is False
     assert shown(run(settings, context, instance, train_job_name("demo")), "model_registry_state")["models"] == 1
+
+
+def test_a_day_that_another_process_sealed_after_the_jobs_check_is_checked_and_then_read(
+    database: Database, settings: Settings
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = context_of(database, seed=41)
+        materialize_range(settings, context, day(0), day(0), instance=instance)
+        assert run(settings, context, instance, train_job_name("demo")).success
+        before = checks(context)
+        materialize_range(settings, context, day(1), day(1), instance=instance)
+        key = dg.AssetKey(["demo", "challenger_model"])
+        done = run(settings, context, instance, train_job_name("demo"), asset_selection=[key])
+        assert done.success
+        assert checks(context) == [*before, True]
+
+
+def checks(context: FlowContext) -> list[bool]:
+    with context.engine.connect() as conn:
+        found = conn.execute(select(consistency_reports.c.ok).order_by(consistency_reports.c.seq))
+        return list(found.scalars())
 
 
 def test_a_red_check_of_a_green_run_reaches_a_listening_webhook_once(own: Own) -> None:

@@ -20,10 +20,11 @@ from resources.flow import GivenFlow
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
 from throughline.errors import GateClosed
+from throughline.features.labels import ASSET, read_labels
 from throughline.flow import FlowContext
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
-from throughline.registry.consistency import newest_report, require_registry
+from throughline.registry.consistency import Reading, newest_report, require_registry
 from throughline.storage.database import Database
 from throughline.storage.queries import read_all_seals, read_rows
 from throughline.tracking.layout import LOG, REGISTRIES
@@ -96,8 +97,15 @@ def test_a_check_in_full_and_then_daily_passes_and_opens_the_gate(own: tuple[Dat
     daily = metadata_of(check(settings, context, "daily"), "registry_consistency")
     assert daily["scope"] == "daily"
     assert daily["rows"] < told["rows"]
+    assert may_learn(context)
+
+
+def may_learn(context: FlowContext) -> bool:
+    """Ask the gate of training for all labelled features."""
     with context.engine.connect() as conn:
-        assert require_registry(conn, context.clock.now()).ok
+        days = read_labels(conn, context.experiment.id).seals
+        assert days
+        return require_registry(conn, context.clock.now(), Reading(context.experiment.id, ASSET, days)).ok
 
 
 def unanchored(context: FlowContext) -> int:
@@ -168,8 +176,8 @@ def test_a_changed_trade_fails_the_run_with_a_report_and_shuts_the_gate(
             report = newest_report(conn)
             assert report is not None
             assert not report.ok
-            with pytest.raises(GateClosed, match="failed with"):
-                require_registry(conn, context.clock.now())
+        with pytest.raises(GateClosed, match="failed with"):
+            may_learn(context)
         refused = run(settings, context, "write_demo_report_job", "registry_analytics")
         assert not refused.success
     finally:
@@ -177,5 +185,4 @@ def test_a_changed_trade_fails_the_run_with_a_report_and_shuts_the_gate(
             cursor.execute("UPDATE canonical_trades SET profit_usd = %s WHERE uuid = %s", (profit, uuid))
         connection.close()
     assert check(settings, context, "full").success
-    with context.engine.connect() as conn:
-        assert require_registry(conn, context.clock.now()).ok
+    assert may_learn(context)

@@ -177,6 +177,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
         note(sentence, options.json)
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
+        _note_lost_anchor(options, database, engine)
         with nothing_stays("this run"), Bar(None, task.mode, options.json) as bar:
             bar.at("comparing what is sealed with the data")
             experiment, revision = _experiment(engine, artifacts, task)
@@ -229,6 +230,18 @@ def _active(engine: Engine, mode: str) -> str:
         found = get_active(connection, mode)
     assert found is not None  # the first experiment of a mode becomes the active one
     return found.experiment
+
+
+def _note_lost_anchor(options: Options, database: Database, engine: Engine) -> None:
+    """Say so where the seal log has no anchor any more: a run with nothing left to do never asks for it."""
+    from throughline.proof.anchoring import anchor_problem
+    from throughline.proof.settings import open_proof
+
+    anchor = open_proof(options.home, database.embedded).anchor
+    with engine.connect() as connection:
+        problem = anchor_problem(connection, anchor)
+    if problem is not None:
+        note(f"throughline: {problem}")
 
 
 def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment, Revision | None]:

@@ -337,23 +337,10 @@ def _mirror(options: Options, database: Database, artifacts: ArtifactStore, expe
 def _check_registries(
     options: Options, database: Database, artifacts: ArtifactStore
 ) -> tuple[ConsistencyResult, ConsistencyReport]:
-    """Check the registries, record and return what was found: training asks for a recent check."""
+    """Check the registries, record and return what was found: training needs a check that covers what it reads."""
     from throughline.clock import SystemClock
+    from throughline.flow.registry_check import check_what_is_new
     from throughline.proof.settings import open_proof
-    from throughline.registry.consistency import check_registry, record_report, vouched_size
 
     proof = open_proof(options.home, database.embedded)
-    engine = database.engine("writer")
-    with engine.connect() as conn:
-        since = vouched_size(conn)
-    started = SystemClock().now()
-    result = check_registry(
-        engine,
-        scope="full" if since is None else "daily",
-        since=since,
-        artifacts=artifacts,
-        anchor=proof.anchor,
-        public_key=proof.signer.public_key,
-        enforces_roles=database.enforces_roles,
-    )
-    return result, record_report(engine, artifacts, result, started)[0]
+    return check_what_is_new(database.engine("writer"), artifacts, proof, database.enforces_roles, SystemClock())

@@ -9,36 +9,25 @@ from __future__ import annotations
 import json
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from throughline.errors import is_hidden, printable
+
 _OPEN_SHAPE = "{desc}: {elapsed}{postfix}"
 _SHAPE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
 QUIET_SECONDS = 20.0
 """Time between two lines of progress where stderr is no terminal."""
-_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of characters that move the cursor, reorder or hide text, end a line, or cannot be encoded."""
 
 
 def visible(text: str, keep: str = "\n\t") -> str:
-    r"""Return `text` with every character that a terminal obeys instead of showing it as ``\xNN`` or ``\uNNNN``.
+    """Return `text` as it may be printed: `errors.printable`, with line feeds and tabs and the spaces of any script.
 
-    Escaped are control characters, format and bidirectional characters, line and paragraph separators, and lone
-    surrogates. keep: those that stay as they are; none for text that must stay on its line.
+    keep: characters that stay as they are; none for text that must stay on its line.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_shown(character, keep) for character in text)
-
-
-def _shown(character: str, keep: str) -> str:
-    if character in keep or unicodedata.category(character) not in _OBEYED:
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return printable(text, keep, spaces=True)
 
 
 def echo(text: str = "", err: bool = False) -> None:
@@ -58,7 +47,7 @@ def out_json(value: Any) -> None:
 
 
 def _escaped(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in _OBEYED:
+    if character == "\n" or not is_hidden(character, spaces=True):
         return character
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 

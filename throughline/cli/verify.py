@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from throughline.cli.screen import Bar, echo, echo_line, out_json
 if TYPE_CHECKING:
     from throughline.proof.audit import AuditResult
     from throughline.proof.settings import Proof
+    from throughline.verification.whole import Whole
 
 _SHOWN = 50
 
@@ -57,17 +58,19 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
             )
     findings, ok, result, log = whole.findings, whole.ok, whole.records, whole.log
     if options.json:
-        told = {"findings": [item.as_json() for item in findings], "ok": ok}
+        told: dict[str, Any] = {"findings": [item.as_json() for item in findings], "ok": ok}
         held = None if log is None else log.as_json() | {"anchor": proof.anchor.location}
-        out_json(({} if result is None else result.as_json()) | told | {"proof": held})
+        out_json(
+            result.as_json() | told | {"complete": whole.complete, "unreadable": list(whole.unreadable), "proof": held}
+        )
         return 0 if ok else 1
     for finding in findings[:_SHOWN]:
         echo_line(f"BROKEN  {finding.table}  {finding.row}: {finding.problem}")
     if len(findings) > _SHOWN:
         echo(f"... and {len(findings) - _SHOWN:,} more (all of them with --json)")
-    if result is None or log is None:
-        echo(f"Nothing else can be checked: {len(findings):,} finding(s).", err=True)
-        return 1
+    if not whole.complete:
+        return _print_rest(whole, proof)
+    assert log is not None
     days = sum(len(held) for assets in result.seals.values() for held in assets.values())
     summary = f"{result.rows:,} rows and {days:,} seals of {len(result.seals)} experiment(s) recomputed"
     if result.pending:
@@ -78,6 +81,21 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         return 0
     broken = len({(item.table, item.row) for item in findings})
     echo(f"{summary}: {len(findings):,} finding(s) on {broken:,} row(s).", err=True)
+    return 1
+
+
+def _print_rest(whole: Whole, proof: Proof) -> int:
+    """Say what was checked of a home whose tables cannot all be read; return the exit code."""
+    if whole.log is not None:
+        _print_log(whole.log, proof)
+    else:
+        echo("Seal log: not checked")
+    lost = ", ".join(whole.unreadable) or "what is damaged"
+    echo(
+        f"{whole.records.rows:,} rows of the other tables recomputed, each by itself; links, sums and seals were not "
+        f"checked, nor anything that reads {lost}: {len(whole.findings):,} finding(s).",
+        err=True,
+    )
     return 1
 
 
@@ -92,7 +110,8 @@ def _print_log(log: AuditResult, proof: Proof) -> None:
         echo(f"  anchor: {log.strength}; its newest head is {_age(proof.clock.now() - log.anchored_at)} old")
     else:
         echo(f"  anchor: {log.strength}; it holds no head yet")
-    echo(f"  not anchored yet: {log.unanchored_rows:,} row(s) and seal(s)")
+    if log.unanchored_rows is not None:
+        echo(f"  not anchored yet: {log.unanchored_rows:,} row(s) and seal(s)")
     if log.key_id is not None:
         echo(f"  signatures: checked with key {log.key_id}")
     else:

@@ -90,7 +90,7 @@ def run_walk(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Walk from the epoch to the task's last day; return asset -> seconds and what happened to the models."""
     from throughline.flow import STAGES
-    from throughline.flow.registry_check import check_registries
+    from throughline.flow.registry_check import check_what_is_new
     from throughline.learning.lifecycle import mend
     from throughline.learning.mirror import open_mirror
     from throughline.walk_forward.runner import walk_forward as walk
@@ -109,7 +109,8 @@ def run_walk(
 
         def check() -> None:
             bar.at("checking the registries")
-            check_registries(context, "daily", database.enforces_roles)
+            assert context.proof is not None
+            check_what_is_new(context.engine, artifacts, context.proof, database.enforces_roles, context.clock)
 
         def told(close: Close) -> None:
             for line in _close_words(close):

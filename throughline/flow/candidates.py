@@ -18,7 +18,7 @@ from throughline.flow.knowledge import snapshot_at
 from throughline.flow.market_view import ScreenedChunk
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, score_text
+from throughline.identity import score_text
 from throughline.learning.types import RULE
 from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
@@ -114,7 +114,6 @@ def _bodies(
                     "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
                     "partition": day,
                     "scan": reference(scan),
-                    "schema_version": SCHEMA_VERSION,
                     "scores": scores["parts"],
                     "segment": line["segment"],
                     "side": "buy",

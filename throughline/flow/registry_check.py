@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from sqlalchemy import Engine
+
+from throughline.clock import Clock
 from throughline.errors import ThroughlineError
 from throughline.flow.context import FlowContext
 from throughline.proof.errors import ProofError
 from throughline.proof.log import publish
+from throughline.proof.settings import Proof
 from throughline.registry.consistency import ConsistencyResult, Report, check_registry, record_report, vouched_size
+from throughline.storage.artifacts import ArtifactStore
 
 
 def log_what_is_new(ctx: FlowContext) -> ThroughlineError | None:
@@ -35,18 +40,56 @@ def check_registries(
     Where no check vouches for a beginning, a daily check is a full one.
     """
     assert ctx.proof is not None
+    return _check(ctx.engine, ctx.artifacts, ctx.proof, scope, enforces_roles, ctx.clock)
+
+
+def check_what_is_new(
+    engine: Engine, artifacts: ArtifactStore, proof: Proof, enforces_roles: bool, clock: Clock
+) -> tuple[ConsistencyResult, Report]:
+    """Log and anchor what was sealed and not logged, then check what was logged since the last check that passed.
+
+    What training does before it reads a day that the newest check does not cover.
+
+    Args:
+        engine: with the writer role.
+        artifacts: the home's store.
+        proof: key and anchor of the seal log.
+        enforces_roles: as `Database.enforces_roles`.
+        clock: says when the check began.
+
+    Returns:
+        What was found, and the recorded report.
+
+    Raises:
+        ProofError: the log could not be continued. The check is made and recorded all the same: it names the cause.
+    """
+    try:
+        publish(engine, proof)
+    finally:
+        checked = _check(engine, artifacts, proof, "daily", enforces_roles, clock)
+    return checked
+
+
+def _check(
+    engine: Engine,
+    artifacts: ArtifactStore,
+    proof: Proof,
+    scope: Literal["daily", "full"],
+    enforces_roles: bool,
+    clock: Clock,
+) -> tuple[ConsistencyResult, Report]:
     since = None
     if scope == "daily":
-        with ctx.engine.connect() as conn:
+        with engine.connect() as conn:
             since = vouched_size(conn)
-    started = ctx.clock.now()
+    started = clock.now()
     result = check_registry(
-        ctx.engine,
+        engine,
         scope="full" if since is None else "daily",
         since=since,
-        artifacts=ctx.artifacts,
-        anchor=ctx.proof.anchor,
-        public_key=ctx.proof.signer.public_key,
+        artifacts=artifacts,
+        anchor=proof.anchor,
+        public_key=proof.signer.public_key,
         enforces_roles=enforces_roles,
     )
-    return result, record_report(ctx.engine, ctx.artifacts, result, started)[0]
+    return result, record_report(engine, artifacts, result, started)[0]

@@ -18,7 +18,7 @@ from throughline.flow.market_view import ScreenedChunk, known_at
 from throughline.flow.research_signals import math_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, sha256_hex, time_text_ms
+from throughline.identity import decimal_text, parse_time, sha256_hex, time_text_ms
 from throughline.market.line_so_far import line_so_far
 from throughline.storage.queries import read_rows, record_artifact
 from throughline.storage.records import LedgerRow
@@ -105,7 +105,6 @@ def _body(
         "partition": day,
         "rugpull_heuristic_scores": {name: text for name, text in rug.items() if text is not None},
         "scan_row": known["scan_row"],
-        "schema_version": SCHEMA_VERSION,
         "signals": known["signals"]
         | {"math": math_at(ctx.experiment.configuration, ctx.provider.description, features["volatility"])},
         "scores": scores,

@@ -13,7 +13,7 @@ from throughline.configuration import STRATEGY
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, decimal_text, score_text, time_text_ms
+from throughline.identity import decimal_text, score_text, time_text_ms
 from throughline.market.blocks import segment_name
 from throughline.strategy.screen import FUNNEL, RANGE_FILTERS, Verdict, funnel_row
 from throughline.tracking.records import make_row
@@ -116,7 +116,6 @@ def _body(ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Ma
         "instruments": int(chunk.features.has_bar[row].sum()),
         "partition": day,
         "rows": lines,
-        "schema_version": SCHEMA_VERSION,
         "strategy": STRATEGY,
         "triggered": int(result.triggered[row].sum()),
     }

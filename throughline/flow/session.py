@@ -33,7 +33,7 @@ from throughline.flow.sealing import (
     seals_by_day,
 )
 from throughline.flow.trades import execution_body, outcome_body
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_ms
 from throughline.storage.queries import advisory_lock, read_by_candidate, read_rows
 from throughline.storage.records import LedgerRow
@@ -218,7 +218,6 @@ def _dispositions(
                     "experiment": ctx.experiment.id,
                     "partition": day,
                     "reason": reason,
-                    "schema_version": SCHEMA_VERSION,
                 },
                 ctx.run_id,
             )
@@ -244,7 +243,6 @@ def _state(
         "partition": day,
         "paths": told,
         "previous": reference(previous) if previous else None,
-        "schema_version": SCHEMA_VERSION,
     }
 
 

@@ -21,7 +21,7 @@ from throughline.flow.market_view import DAY, day_ms
 from throughline.flow.paths import costs, exit_rules
 from throughline.flow.scan import screened
 from throughline.flow.sealing import Blocked, DayDraft, blocked_days, require_days, require_unrevised, seal_days
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_ms
 from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
@@ -137,7 +137,6 @@ def _body(
         "return_high_percent": None,
         "return_low_percent": None,
         "return_percent": None,
-        "schema_version": SCHEMA_VERSION,
         "termination_reason": "expired",
     }
     if trade is None:

@@ -21,7 +21,7 @@ from throughline.features.vector import feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, midnight
 from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
-from throughline.identity import SCHEMA_VERSION, score_text, time_text
+from throughline.identity import score_text, time_text
 from throughline.learning.types import NOT_LABELS, STOPPED, TOTAL_LOSS
 from throughline.storage.queries import read_of_candidates, read_rows
 from throughline.storage.records import LedgerRow
@@ -126,7 +126,6 @@ def _body(research: LedgerRow, day: date, end: _End) -> dict[str, Any]:
         "partition": day,
         "research": reference(research),
         "resolved_at": end.interval[1],
-        "schema_version": SCHEMA_VERSION,
         "segment": told["scan_row"]["segment"],
         "shadow": end.record if end.source == "shadow" else None,
         "source": end.source,

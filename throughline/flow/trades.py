@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text_ms, time_to_ms
+from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import reference
 from throughline.trading.types import REASONS, flag_names
@@ -43,7 +43,6 @@ def execution_body(
         "quantity": decimal_text(float(fill["quantity"])),
         "raw_price": decimal_text(raw),
         "research": reference(research),
-        "schema_version": SCHEMA_VERSION,
         "segment": told["segment"],
         "side": told["side"],
         "slippage": score_text(price / raw - 1.0),
@@ -76,7 +75,6 @@ def outcome_body(trade: Mapping[str, Any], execution: LedgerRow, day: date) -> d
         "pnl_low_usd": decimal_text(float(trade["pnl_low"])),
         "realized_pnl_percent": score_text(float(trade["return_percent"])),
         "realized_pnl_usd": decimal_text(float(trade["net_pnl"])),
-        "schema_version": SCHEMA_VERSION,
         "segment": told["segment"],
         "termination_reason": REASONS[int(trade["reason"])],
         "time_in_market_seconds": (ended - entered) // 1000,

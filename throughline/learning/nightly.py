@@ -21,6 +21,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from throughline.experiment.identity import Experiment
+from throughline.features.labels import ASSET as LABELS
 from throughline.features.vector import feature_schema
 from throughline.identity import SCHEMA_VERSION, hash_body, score_text, time_text, time_to_ms
 from throughline.learning.dataset import read_training_data
@@ -42,7 +43,7 @@ from throughline.learning.types import CASH, RULE, GateResult, Progress, Trainin
 from throughline.quality.gate import gate_standings
 from throughline.quality.suite import TRAINING_SET
 from throughline.quality.verdict import GateRunner
-from throughline.registry.consistency import require_registry
+from throughline.registry.consistency import Reading, require_registry
 from throughline.storage.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def train_challenger(
     engine: with the writer role. gates: judges the training set. now: of the wall clock, which only says whether the
     registries' check is recent. progress: told of each step.
     Raises GateClosed where the registries were not found consistent (that is no verdict on a model, and none is
-    recorded), ThroughlineError where labels of another feature schema stand in the window.
+    recorded), CheckOutgrown where the newest check does not cover the days that are read, ThroughlineError where labels
+    of another feature schema stand in the window.
     """
     progress("reading the labels", 0.0)
     with engine.connect() as conn:
@@ -110,7 +112,7 @@ def train_challenger(
         record_later_scores(engine, artifacts, experiment.id, model, data)
         return known
     with engine.connect() as conn:
-        require_registry(conn, now)
+        require_registry(conn, now, Reading(experiment.id, LABELS, read))
         outside = (_data_quality(conn, experiment.id, read), judge_training_set(gates, data, as_of), REGISTRY_HOLDS)
         files = model_files(conn, experiment.id)
         earlier = read_trials(conn, experiment.id)

@@ -4,7 +4,8 @@ Belongs here: the layout, writing files whole and once, reading them back. Does 
 and what follows from a difference (audit).
 
 Layout: ``log.json`` (which log), ``segments/<first>-<last>.jsonl`` (one line per event: {event, leaves}),
-``heads/<size>.json`` ({body, signature}); numbers have 20 digits, so that names sort. A local file is whole or absent:
+``heads/<size>.json`` ({body, signature}), ``receipts/<size>`` (the newest head of a copy was written); numbers have 20
+digits, so that names sort. A local file is whole or absent:
 temporary name, fsync, link, fsync of the folder; on object stores a put is whole by itself. Nothing is ever overwritten
 with other bytes; a head is written after the segments it stands for, so what it says is always there.
 """
@@ -142,6 +143,38 @@ class Anchor:
         """Write a head; the same again does nothing."""
         data = b'{"body":' + head.body + b',"signature":' + json.dumps(head.signature).encode("ascii") + b"}\n"
         self._write(f"heads/{head.tree_size:020}.json", data)
+
+    def receipt(self, size: int) -> None:
+        """Say that the head of `size` was written. After a deletion of that head, the receipt tells it from a head that
+        a stopped run never wrote.
+
+        A receipt protects nothing, so it is not made durable: that would cost every copy a third more.
+        """
+        place = f"receipts/{size:020}"
+        try:
+            if self._folder is not None:
+                (self._folder / "receipts").mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self._folder / place).touch(mode=0o600)
+            elif self._read(place) is None:
+                self._remote.makedirs(f"{self._root}/receipts", exist_ok=True)
+                self._remote.pipe_file(f"{self._root}/{place}", b"")
+        except OSError as error:
+            raise ProofError(
+                f"The anchor {self.location} cannot be written ({error}): everything is anchored but the receipt of "
+                "the newest head, which the next run writes."
+            ) from error
+
+    def lost_head(self) -> int | None:
+        """Return the size of the newest head where it was written and is gone, None where it is not.
+
+        The newest segment ends where the newest head does. Whether the head is gone is asked of the anchor as it is
+        now, also through a pinned one: a run that was copying then may have written it since. Raises ProofError.
+        """
+        sizes, segments = self.head_sizes(), self.segments()
+        size = segments[-1][1] + 1 if segments else 0
+        if size <= (sizes[-1] if sizes else 0) or self._read(f"receipts/{size:020}") is None:
+            return None
+        return size if self._read(f"heads/{size:020}.json") is None else None
 
     def segments(self) -> list[tuple[int, int]]:
         """Return (first, last) of the segments, ascending."""

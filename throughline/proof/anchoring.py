@@ -1,7 +1,7 @@
 """Bringing the anchor up to the log: everything committed and not anchored yet, the leaves read again from the rows.
 
-Belongs here: copying, and the question whether the log still contains what was copied. Does not belong here: the
-anchor's files (anchor), and the full comparison (audit).
+Belongs here: copying, and the questions whether the log still contains what was copied and whether the anchor still
+has it. Does not belong here: the anchor's files (anchor), and the full comparison (audit).
 """
 
 from __future__ import annotations
@@ -43,6 +43,37 @@ def require_anchored(connection: Connection, anchor: Anchor) -> None:
         )
 
 
+def anchor_problem(connection: Connection, anchor: Anchor) -> str | None:
+    """Return what keeps the anchor from standing for the log in the database, None where nothing does.
+
+    Looks at names and at the newest head only: a run asks it before it begins. Nothing is written.
+    """
+    last = connection.exec_driver_sql("SELECT body FROM seal_events ORDER BY seq DESC LIMIT 1").scalar()
+    if last is None:
+        return None
+    event = Event.read(bytes(last))
+    try:
+        log = anchor.log_id()
+        if log is None:
+            return (
+                f"The anchor {anchor.location} is empty, but {event.seq + 1:,} events are logged: it was lost or "
+                "moved. Name the right one in THROUGHLINE_ANCHOR or restore it from a copy; if there is none, run "
+                "`throughline verify`, then begin a new one from what the database holds with `throughline key anchor`."
+            )
+        if log != event.told["log"]:
+            return f"The anchor {anchor.location} belongs to another log: name the right one in THROUGHLINE_ANCHOR."
+        require_anchored(connection, anchor)
+        lost = anchor.lost_head()
+        if lost is not None:
+            return (
+                f"The anchor {anchor.location} has lost its newest head, which covered {lost:,} events: restore the "
+                "anchor from a copy, or write the head again from the database with `throughline key anchor`."
+            )
+    except ProofError as error:
+        return str(error)
+    return None
+
+
 def catch_up(connection: Connection, anchor: Anchor) -> int:
     """Anchor every event and head that is committed and not anchored; return how many events the last head covers."""
     connection.exec_driver_sql("SELECT pg_advisory_lock(%s)", (_ANCHOR_LOCK,))
@@ -64,6 +95,8 @@ def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
         Head.read(bytes(row[0]), row[1]) for row in connection.exec_driver_sql(query, (sizes[-1] if sizes else 0,))
     ]
     if not heads:
+        if sizes:
+            anchor.receipt(sizes[-1])
         return sizes[-1] if sizes else 0
     end = heads[-1].tree_size
     while following < end:
@@ -76,6 +109,7 @@ def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
         following += len(entries)
     for head in heads:
         anchor.write_head(head)
+    anchor.receipt(end)
     return end
 
 

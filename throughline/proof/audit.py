@@ -41,9 +41,9 @@ class AuditResult:
 
     findings: ordered by table, row, problem. tree_size, root: the log in the database. anchored_size, anchored_at:
     the newest anchored head (0 and None where there is none). unanchored_rows: ledger rows and seals that no anchored
-    event stands for (None where the comparison began later). strength: what the anchor is worth. key_id: the trusted
-    key, None where none was given and so no signature was checked. since: where the comparison began (0 = at the
-    beginning). rows: how many rows, seals and verdicts were compared.
+    event stands for (None where the comparison began later or a table cannot be read). strength: what the anchor is
+    worth. key_id: the trusted key, None where none was given and so no signature was checked. since: where the
+    comparison began (0 = at the beginning). rows: how many rows, seals and verdicts were compared.
     """
 
     findings: Sequence[Finding]
@@ -86,6 +86,7 @@ def audit(
     public_key: bytes | None,
     progress: Progress | None = None,
     since: int | None = None,
+    unreadable: frozenset[str] = frozenset(),
 ) -> AuditResult:
     """Compare the log with itself, with the anchor, and with every row, seal and verdict behind it.
 
@@ -93,12 +94,13 @@ def audit(
     be missing from the database. public_key: the trusted key (32 raw bytes), from the signer or the owner's file;
     None = signatures are not checked. progress: called with what was compared and how many rows. since: the size of a
     head that an earlier report vouches for: what was logged before it is not compared again, but where that head does
-    not hold, everything is. Raises nothing for what it finds.
+    not hold, everything is. unreadable: tables that cannot be read; rows of theirs are not compared, and what is not
+    anchored is not counted. Raises nothing for what it finds.
     """
-    work = _Audit(connection, anchor, progress or (lambda _, __: None))
+    work = _Audit(connection, anchor, progress or (lambda _, __: None), unreadable)
     start = work.begin(since)
     work.walk(start)
-    if not start:  # what was vouched for by an earlier audit is not asked again
+    if not start and not unreadable:  # what was vouched for by an earlier audit is not asked again
         work.rows.name_unlogged()
     return work.result(start, public_key)
 
@@ -106,7 +108,7 @@ def audit(
 class _Audit:
     """One audit under way."""
 
-    def __init__(self, connection: Connection, anchor: Anchor, progress: Progress) -> None:
+    def __init__(self, connection: Connection, anchor: Anchor, progress: Progress, unreadable: frozenset[str]) -> None:
         self.connection = connection
         self.anchor = anchor
         self.progress = progress
@@ -114,7 +116,7 @@ class _Audit:
         self.line = KeyLine()
         self.events = EventAudit(self.runs, self.line)
         self.heads = HeadAudit(anchor, self.runs, self.line)
-        self.rows = RowAudit(connection, self.runs)
+        self.rows = RowAudit(connection, self.runs, unreadable)
         self.findings: list[Finding] = []
 
     def find_anchor(self, row: str, kind: FindingKind, problem: str) -> None:
@@ -129,7 +131,21 @@ class _Audit:
             self.find_anchor(self.anchor.location, "unreadable", str(error))
             return 0
         self.events.log = log
+        self._find_lost_head()
         return self._resume(since) if since else 0
+
+    def _find_lost_head(self) -> None:
+        """Find the newest head that was written and is gone: no later head shows that it was there."""
+        try:
+            size = self.anchor.lost_head()
+        except ProofError as error:
+            self.find_anchor(self.anchor.location, "unreadable", str(error))
+            return
+        if size is not None:
+            covered = self.heads.sizes[-1] if self.heads.sizes else 0
+            problem = f"is gone: no head covers the anchored events from {covered} to {size - 1}"
+            repair = "restore the anchor from a copy, or write the head again with `throughline key anchor`"
+            self.findings.append(Finding("anchor", f"heads/{size:020}.json", problem, "missing_row", repair=repair))
 
     def _resume(self, since: int) -> int:
         """Take up the tree of the head `since`; return 0 where it does not hold."""
@@ -237,7 +253,7 @@ class _Audit:
             anchored_size=size,
             anchored_at=last.recorded_at if last is not None else None,
             # Counting them asks every event by hand ever logged: 4.5 s at a million trades, so not in a daily check.
-            unanchored_rows=None if start else sources.count_unanchored(self.connection, size),
+            unanchored_rows=None if start or self.rows.unreadable else sources.count_unanchored(self.connection, size),
             strength=self.anchor.strength,
             key_id=key_id(public_key) if public_key is not None else None,
             since=start,

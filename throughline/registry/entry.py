@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from throughline.errors import ThroughlineError
-from throughline.identity import SCHEMA_VERSION, decimal_text, score_text, time_text
+from throughline.identity import decimal_text, score_text, time_text
 
 Number = float | int | str | Decimal
 Instant = float | int | datetime
@@ -122,7 +122,6 @@ class TradeEntry:
             "profit_percentage": percentage,
             "profit_usd": decimal_text(profit),
             "research": None,
-            "schema_version": SCHEMA_VERSION,
             "segment": self.segment,
             "signal_strength": _score("signal_strength", self.signal_strength),
             "strategy_id": _word("strategy_id", self.strategy_id),

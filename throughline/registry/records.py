@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from throughline.identity import SCHEMA_VERSION, decimal_text, hash_body
+from throughline.identity import decimal_text, hash_body
 from throughline.signals.simhash import band_keys, simhash
 from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_hash, vector_from_text, vector_text
 from throughline.storage.records import LedgerRow
@@ -105,7 +105,6 @@ def link_trade(trade: Body, soulprint: Soulprint, excursion: Excursion, run_id: 
         "canonical": reference(canonical),
         "experiment": canonical.experiment,
         "partition": canonical.partition,
-        "schema_version": SCHEMA_VERSION,
     }
     print_row = make_row(
         "soulprints",
@@ -185,7 +184,6 @@ def trade_body(candidate: LedgerRow, research: LedgerRow, execution: LedgerRow, 
         "profit_percentage": ended["realized_pnl_percent"],
         "profit_usd": ended["realized_pnl_usd"],
         "research": reference(research),
-        "schema_version": SCHEMA_VERSION,
         "segment": head["segment"],
         "signal_strength": head["opportunity_score"],
         "strategy_id": head["strategy"],

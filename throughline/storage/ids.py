@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
-from throughline.errors import UnknownRecord
+from throughline.errors import UnknownRecord, printable
 from throughline.storage import tables
 
 LEAST_DIGITS = 8
@@ -79,7 +79,7 @@ def parse_id(text: str, *kinds: Kind) -> TypedId:
         UnknownRecord: it has fewer than 8 or more than 64 digits, or something that is no hex digit.
     """
     typed = text.strip()
-    shown = "".join(letter if letter.isprintable() else "?" for letter in typed[: _LONGEST + 8])
+    shown = printable(typed[: _LONGEST + 8])
     digits = typed.lower().removeprefix("urn:uuid:").strip("{}").removesuffix("...").removesuffix("…").replace("-", "")
     problem = None
     if not _HEX.fullmatch(digits):

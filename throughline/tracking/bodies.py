@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from throughline.identity import SCHEMA_VERSION, decimal_text, parse_time, score_text, time_text
+from throughline.identity import decimal_text, parse_time, score_text, time_text
 from throughline.tracking.types import ExecutionRecord, ResearchDocument, TerminationReason, TradeOutcome
 
 Reference = Mapping[str, str]
@@ -53,7 +53,6 @@ def candidate_body(experiment: str, decided: datetime, told: Mapping[str, Any]) 
         "params_ptr": told["params_ptr"],
         "partition": _partition(decided),
         "scan": None,
-        "schema_version": SCHEMA_VERSION,
         "scores": {},
         "segment": told["segment"],
         "side": told["side"],
@@ -79,7 +78,6 @@ def research_body(candidate: Mapping[str, Any], reference: Reference, document: 
         "partition": candidate["partition"],
         "rugpull_heuristic_scores": _plain(document.rugpull_heuristic_scores),
         "scan_row": None,
-        "schema_version": SCHEMA_VERSION,
         "signals": None,
         "scores": {"confidence": candidate["confidence"], "opportunity": candidate["opportunity_score"], "parts": {}},
         "social_sentiment_scores": _plain(document.social_sentiment_scores),
@@ -113,7 +111,6 @@ def execution_body(
         "quantity": decimal_text(size),
         "raw_price": decimal_text(record.entry_price / (1.0 + record.slippage)),
         "research": dict(research),
-        "schema_version": SCHEMA_VERSION,
         "segment": candidate["segment"],
         "side": candidate["side"],
         "slippage": score_text(record.slippage),
@@ -149,7 +146,6 @@ def outcome_body(execution: Mapping[str, Any], reference: Reference, outcome: Tr
         "pnl_low_usd": pnl,
         "realized_pnl_percent": score_text(outcome.realized_pnl_percent),
         "realized_pnl_usd": pnl,
-        "schema_version": SCHEMA_VERSION,
         "segment": execution["segment"],
         "termination_reason": TerminationReason(outcome.termination_reason).value,
         "time_in_market_seconds": int(outcome.time_in_market_seconds),

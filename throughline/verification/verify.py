@@ -73,7 +73,7 @@ def verify_connection(
         if experiments is not None and row["id"] not in experiments:
             continue
         rows += 1
-        told = _check_experiment(row, ids, findings)
+        told = check_experiment(row, ids, findings)
         if told is None:
             continue
         epoch = told.epoch
@@ -140,8 +140,8 @@ def _unexpected_seals(connection: Connection, experiment: str) -> list[Finding]:
     ]
 
 
-def _check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _Told | None:
-    """Return what the experiment's body says, None where it is not readable."""
+def check_experiment(row: Any, known: set[str], findings: list[Finding]) -> _Told | None:
+    """Return what the experiment's body says, None where it is not readable. known: the IDs of all experiments."""
 
     def find(problem: str, kind: FindingKind, expected: object = None, actual: object = None) -> None:
         findings.append(finding("experiments", row["id"], kind, problem, expected, actual))

@@ -14,22 +14,27 @@ from throughline.findings import Finding, distinct
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.registry.consistency.check import check_connection
-from throughline.registry.consistency.guards import check_readable
+from throughline.registry.consistency.damage import attempt, damaged_tables, located
+from throughline.registry.consistency.guards import check_readable, look_at_ours
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.ledger import Progress
+from throughline.verification.rest import check_rest
 from throughline.verification.result import VerifyResult
 from throughline.verification.verify import verify_connection
 
 
 @dataclass(frozen=True)
 class Whole:
-    """The whole answer. findings: of all checks, each once. records, log: None where tables are gone or shut to whoever
-    asks; the findings then say which, and nothing else was asked."""
+    """The whole answer. findings: of all checks, each once. records: what was recomputed. log: None where the log
+    cannot be read. complete: whether everything was checked; unreadable: the tables that are missing, shut to whoever
+    asks, damaged or of other columns, where it was not."""
 
     findings: Sequence[Finding]
-    records: VerifyResult | None
+    records: VerifyResult
     log: AuditResult | None
+    complete: bool = True
+    unreadable: Sequence[str] = ()
 
     @property
     def ok(self) -> bool:
@@ -54,17 +59,38 @@ def verify_whole(
     not checked. experiments: whose records are recomputed (None = all); registries and log are always checked whole.
     progress: called with what is read and how many rows more were checked; expected: called once with about how many
     there are.
+
+    Where a table cannot be read, it is named with its column or its pages, and what does not need it is checked.
     """
-    if shut := check_readable(connection):
-        return Whole(distinct(shut), None, None)
     report = progress or (lambda _, __: None)
-    if expected is not None:
-        expected(_rows_to_check(connection, experiments))
-    records = verify_connection(connection, artifacts, progress, experiments)
-    log = audit(connection, anchor, public_key, progress)
-    report("registries", 0)
-    registries = check_connection(connection, enforces_roles=enforces_roles)
-    return Whole(distinct([*records.findings, *log.findings, *registries.findings]), records, log)
+    look_at_ours(connection)
+    damage = list(check_readable(connection))
+    if not damage:
+
+        def everything() -> Whole:
+            if expected is not None:
+                expected(_rows_to_check(connection, experiments))
+            records = verify_connection(connection, artifacts, progress, experiments)
+            log = audit(connection, anchor, public_key, progress)
+            report("registries", 0)
+            registries = check_connection(connection, enforces_roles=enforces_roles)
+            return Whole(distinct([*records.findings, *log.findings, *registries.findings]), records, log)
+
+        whole = attempt(connection, everything, damage)
+        if whole is not None:
+            return whole
+        damage = located(connection, damage)
+    rest = check_rest(
+        connection,
+        anchor,
+        public_key,
+        damage,
+        enforces_roles=enforces_roles,
+        progress=report,
+        experiments=experiments,
+    )
+    findings = distinct([*damage, *rest.findings])
+    return Whole(findings, VerifyResult(rest.rows, findings, {}), rest.log, False, sorted(damaged_tables(findings)))
 
 
 def _rows_to_check(connection: Connection, experiments: Sequence[str] | None) -> int:

@@ -5,6 +5,7 @@ coordinator's) and the days of the chain above the trades (verification).
 """
 
 from throughline.registry.consistency.check import check_connection, check_registry
+from throughline.registry.consistency.coverage import Reading
 from throughline.registry.consistency.report import (
     Report,
     newest_report,
@@ -17,6 +18,7 @@ from throughline.registry.consistency.result import ConsistencyResult, Scope
 
 __all__ = [
     "ConsistencyResult",
+    "Reading",
     "Report",
     "Scope",
     "check_connection",

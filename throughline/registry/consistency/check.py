@@ -17,6 +17,7 @@ from contextlib import ExitStack
 
 from sqlalchemy import Connection, Engine, text
 
+from throughline.errors import StorageError
 from throughline.findings import Finding, distinct, ordered
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
@@ -25,6 +26,7 @@ from throughline.proof.tree import Frontier
 from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
+from throughline.registry.consistency.damage import attempt, diagnose, located
 from throughline.registry.consistency.forms import registry_forms
 from throughline.registry.consistency.guards import check_guards, check_readable, look_at_ours
 from throughline.registry.consistency.news import news_since
@@ -105,6 +107,36 @@ def check_connection(
         if all(item.kind == "grant_changed" for item in shut):
             shut = list(distinct([*check_guards(connection, enforces_roles), *shut]))
         return _result(since, shut, enforces_roles, started)
+    damage: list[Finding] = []
+
+    def everything() -> ConsistencyResult:
+        return _everything(
+            connection, scope, since, artifacts, anchor, public_key, enforces_roles, workers, report, started
+        )
+
+    try:
+        result = attempt(connection, everything, damage)
+    except StorageError:  # of a process that reads rows; damage is what ends one
+        damage = diagnose(connection)
+        if not damage:
+            raise
+        return _result(since, damage, enforces_roles, started)
+    return result or _result(since, located(connection, damage), enforces_roles, started)
+
+
+def _everything(
+    connection: Connection,
+    scope: Scope,
+    since: int | None,
+    artifacts: ArtifactStore | None,
+    anchor: Anchor | None,
+    public_key: bytes | None,
+    enforces_roles: bool,
+    workers: int,
+    report: Progress,
+    started: float,
+) -> ConsistencyResult:
+    """Check everything of a home whose tables are all there."""
     news = None if since is None else news_since(connection, since)
     modes = experiments(connection)
     with prepared(connection):

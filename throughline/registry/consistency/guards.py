@@ -16,6 +16,7 @@ from importlib import import_module
 from sqlalchemy import Connection, text
 
 from throughline.findings import Finding
+from throughline.registry.consistency.columns import foreign_columns, unusable_columns
 from throughline.registry.consistency.constraints import bare, check_constraints
 from throughline.registry.consistency.objects import FUNCTION, SCHEMA, relations, trigger_changed
 from throughline.registry.consistency.rights import check_rights, unreadable
@@ -33,7 +34,7 @@ def look_at_ours(connection: Connection) -> None:
 
 
 def check_readable(connection: Connection) -> list[Finding]:
-    """Return a finding for each table or view that is not there, or that whoever asks may not read.
+    """Return a finding for each table or view that is not there, of other columns, or that whoever asks may not read.
 
     Where there is one, nothing else can be asked: the first question to such a table would end the transaction.
     """
@@ -41,10 +42,10 @@ def check_readable(connection: Connection) -> list[Finding]:
         "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE pg_catalog.to_regclass(name) IS NULL ORDER BY 1"
     )
     names = sorted({*metadata.tables, *(name for name, sort in relations().items() if sort != "sequence")})
-    problem = "is missing: nothing else can be checked"
+    problem = "is missing: nothing that reads it can be checked"
     gone = connection.execute(statement, {"names": names}).scalars()
     findings = [trigger_changed("table", name, problem, "present", "none") for name in gone]
-    return findings or unreadable(connection)
+    return findings + unreadable(connection) + list(unusable_columns(connection))
 
 
 def check_guards(connection: Connection, enforces_roles: bool) -> list[Finding]:
@@ -60,6 +61,7 @@ def check_guards(connection: Connection, enforces_roles: bool) -> list[Finding]:
         *_views(connection),
         *_shadows(connection),
         *check_constraints(connection),
+        *foreign_columns(connection),
     ]
     return [*findings, *check_rights(connection)] if enforces_roles else findings
 

@@ -4,7 +4,9 @@ Belongs here: recording what a check said, and what a consumer asks before it le
 here: checking (check).
 
 A report is an artifact (the whole result as JSON) and a row that names it. The gate believes the newest report only if
-it is ok, audited, recent and about the log as it is now; a daily one only as long as the full check before it was ok.
+it is ok, audited, recent, covers everything that the consumer reads, and is about events that the log still begins
+with; a daily one only as long as the full check before it was ok. What other processes log after the check does not
+close the gate.
 Who rules the database can write such a row too: the gate keeps the house from learning from what it knows to be broken,
 the seal log and its anchor keep the evidence.
 """
@@ -18,8 +20,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from throughline.errors import GateClosed
-from throughline.registry.consistency.check import log_end
+from throughline.errors import CheckOutgrown, GateClosed
+from throughline.registry.consistency.coverage import Reading, not_covered, root_at
 from throughline.registry.consistency.result import ConsistencyResult
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
 from throughline.storage.queries import record_artifact
@@ -122,12 +124,25 @@ def _refuse_failed(report: Report) -> None:
 
 
 def require_registry(
-    connection: Connection, now: datetime, max_age: timedelta = MAX_AGE, max_full_age: timedelta | None = None
+    connection: Connection,
+    now: datetime,
+    reading: Reading,
+    max_age: timedelta = MAX_AGE,
+    max_full_age: timedelta | None = None,
 ) -> Report:
     """Return the newest report if the registry may be learned from; else raise GateClosed with the reason.
 
-    Closed: no report; the newest one, or the newest full one, is not ok; it is older than `max_age` (the full one than
-    `max_full_age`, where that is given) or from the future; the log has grown or changed since. now: aware.
+    Args:
+        connection: may read the reports and the seal log.
+        now: of the wall clock, aware.
+        reading: what is learned from.
+        max_age: how old the newest report may be.
+        max_full_age: how old the newest full report may be; None = any age.
+
+    Raises:
+        CheckOutgrown: the newest check passed, but a day that is read was logged or judged after it, or is not logged.
+        GateClosed: no report; the newest one, or the newest full one, is not ok, too old or from the future; the seal
+            log no longer begins with the events that were checked.
     """
     newest = newest_report(connection)
     if newest is None:
@@ -143,10 +158,16 @@ def require_registry(
                 f"the newest {report.scope} registry check is of {report.checked_at:%Y-%m-%d %H:%M}, now is "
                 f"{now:%Y-%m-%d %H:%M}: {_AGAIN}"
             )
-    size, root = log_end(connection)
-    if (newest.tree_size, newest.root) != (size, root):
+    if root_at(connection, newest.tree_size) != newest.root:
         raise GateClosed(
-            f"the newest registry check is about a seal log of {newest.tree_size} events, which has {size} now, or "
-            f"other ones: {_AGAIN}"
+            f"the seal log no longer begins with the {newest.tree_size} events that the newest registry check of "
+            f"{newest.checked_at:%Y-%m-%d %H:%M} was about: run `throughline verify`"
+        )
+    day = not_covered(connection, newest.tree_size, reading)
+    if day is not None:
+        raise CheckOutgrown(
+            f"the newest registry check of {newest.checked_at:%Y-%m-%d %H:%M} does not cover {reading.asset} of {day} "
+            f"in experiment {reading.experiment[:12]}, which is not in the {newest.tree_size} events that it was "
+            f"about: {_AGAIN}"
         )
     return newest

@@ -98,11 +98,16 @@ def unreadable(connection: Connection) -> list[Finding]:
     names = [name for name, sort in relations().items() if sort != "sequence"]
     statement = text(
         "SELECT name, current_user FROM unnest(CAST(:names AS text[])) AS name"
-        " WHERE NOT pg_catalog.has_table_privilege(name, 'SELECT') ORDER BY 1"
+        " WHERE pg_catalog.to_regclass(name) IS NOT NULL"
+        " AND NOT pg_catalog.has_table_privilege(pg_catalog.to_regclass(name), 'SELECT') ORDER BY 1"
     )
     return [
         grant_changed(
-            "grant", f"{name}.{user}", f"{user} may not SELECT, so nothing else is checked", "SELECT", "nothing"
+            "grant",
+            f"{name}.{user}",
+            f"{user} may not SELECT, so nothing that reads it is checked",
+            "SELECT",
+            "nothing",
         )
         for name, user in connection.execute(statement, {"names": names})
     ]
