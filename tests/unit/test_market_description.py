@@ -89,6 +89,17 @@ def edited(changes: dict[str, Any]) -> dict[str, Any]:
         ({"name": "x\u202ey"}, ["name", "U+202E"]),
         ({"bars/close": "c\x07"}, ["bars.close", "U+0007"]),
         ({"bars/only": "BTC"}, ["bars.only", "list"]),
+        ({"bars/open": "c"}, ["bars.close", "the same column as open", "closes only"]),
+        ({"bars/volume": "c"}, ["bars.volume", "the same column as close"]),
+        ({"bars/close": "t"}, ["bars.close", "the same column as time"]),
+        (
+            {"bars/time_unit": None, "bars/time_format": "%Y-%m-%d %I:%M", "bars/time_zone": "UTC"},
+            ["bars.time_format", "%p"],
+        ),
+        (
+            {"bars/time_unit": None, "bars/time_format": "%Y-%m-%d", "bars/time_zone": "UTC"},
+            ["bars.time_format", "names no hour", "1h"],
+        ),
         ({"name": None}, ["name", "missing"]),
         ({"name": 7}, ["name", "text"]),
         ({"schema": 2}, ["schema", "between 1 and 1"]),
@@ -156,7 +167,7 @@ def test_files_their_format_and_defaults_written_out_are_not_part_of_the_identit
         {"bars/volume_unit": "quote"},
         {"bars/stamp": "close"},
         {"bars/interval": "4h"},
-        {"bars/close": "o"},
+        {"bars/close": "x"},
         {"bars/only": ["BTC"]},
         {"benchmark": "ETH"},
         {"name": "yours"},
@@ -179,8 +190,16 @@ def test_the_name_columns_units_availability_and_rules_are_the_identity(changes:
     assert source(changes) != source({})
 
 
+def test_the_open_of_a_short_bar_is_doubted_at_less_than_a_split_of_three_for_two_and_that_of_a_day_at_a_half() -> None:
+    hourly = parse_description(edited({}), Path("a.toml"))
+    daily = parse_description(edited({"bars/interval": "1d"}), Path("a.toml"))
+    assert (hourly.cleaning.doubtful_open_jump, daily.cleaning.doubtful_open_jump) == (1.4, 1.5)
+    other = parse_description(edited({"cleaning": {"doubtful_open_jump": 1.2}}), Path("a.toml"))
+    assert other.cleaning.doubtful_open_jump == 1.2
+
+
 def test_the_identity_of_a_description_is_pinned() -> None:
-    assert source({}) == "a8f467a3c57c16acdaf7a3a636601b332c65b5855e55e22209107ccf1911ca26"
+    assert source({}) == "2871264bca30e7e23662bf794e52f2b04636f618788823f15a2b446ebdae80de"
 
 
 @pytest.mark.parametrize("name", ["coinmarketcap-2018", "binance-hourly-2021", "binance-closes-2022"])

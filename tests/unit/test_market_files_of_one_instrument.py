@@ -84,6 +84,16 @@ def test_a_path_that_a_pattern_reads_in_two_ways_is_refused(tmp_path: Path) -> N
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("pattern", ["{instrument}*.csv", "*{instrument}.csv", "x/{instrument}*/*.csv"])
+def test_a_wildcard_beside_the_instrument_is_refused_as_two_readings_and_is_no_pattern_for_folders(
+    tmp_path: Path, pattern: str
+) -> None:
+    put(tmp_path, "BTC.csv", rows())
+    put(tmp_path, "x/BTC/a.csv", rows())
+    with pytest.raises(ArchiveError, match=r"reads the instrument as 'B' or as 'BT'|as 'C' or as 'TC'"):
+        instruments(archive(tmp_path, pattern))
+
+
 @given(
     st.text(st.characters(codec="ascii", exclude_characters="/*?[]{}\\\0", categories=("L", "N", "P")), min_size=1),
     st.sampled_from(["", "a-", "x_"]),
@@ -220,6 +230,38 @@ def test_a_hive_folder_without_a_name_in_it_is_refused(tmp_path: Path, value: st
         assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("second", [T0 + 30 * HOUR, T0, T0 + 400 * HOUR])
+def test_files_of_one_instrument_below_folders_that_say_two_things_are_refused(tmp_path: Path, second: int) -> None:
+    put(tmp_path, "exchange=binance/coin=AAA/part-0.csv", rows())
+    put(tmp_path, "exchange=kraken/coin=AAA/part-0.csv", rows(start=second))
+    put(tmp_path, "exchange=kraken/coin=BBB/part-0.csv", rows())
+    for pattern, instrument in (("exchange=*/coin=*/*.csv", COIN), ("exchange=*/coin={instrument}/*.csv", "")):
+        with pytest.raises(ArchiveError) as caught:
+            instruments(archive(tmp_path, pattern, instrument))
+        for word in ("'AAA'", "'exchange=binance'", "'exchange=kraken'", "coin=AAA/part-0.csv"):
+            assert word in str(caught.value)
+    assert instruments(archive(tmp_path, "exchange=kraken/coin=*/*.csv", COIN)) == ("AAA", "BBB")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("year=2024", "year=2025"), ("month=Feb", "month=March"), ("part=a1", "part=b2"), ("x", "y")]
+)
+def test_hive_folders_that_cut_a_table_by_time_or_number_hold_one_instrument(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    put(tmp_path, f"{one}/coin=AAA/part-0.csv", rows())
+    put(tmp_path, f"{other}/coin=AAA/part-0.csv", rows(start=T0 + 30 * HOUR))
+    assert instruments(archive(tmp_path, "*/coin=*/*.csv", COIN)) == ("AAA",)
+
+
+def test_files_of_one_hive_instrument_that_interleave_without_a_common_bar_are_refused(tmp_path: Path) -> None:
+    lines = rows(60).splitlines(keepends=True)
+    put(tmp_path, "coin=AAA/part-0.csv", "".join([lines[0], *lines[1::2]]))
+    put(tmp_path, "coin=AAA/part-1.csv", "".join([lines[0], *lines[2::2]]))
+    with pytest.raises(ArchiveError, match="without one common bar"):
+        instruments(archive(tmp_path, "coin=*/*.csv", COIN))
+
+
 def test_a_folder_above_the_data_names_no_instrument(tmp_path: Path) -> None:
     data = tmp_path / "coin=ZZZ" / "data"
     put(data, "bars.csv", rows(coin="AAA"))
@@ -268,7 +310,7 @@ key = "id"
     ("caps", "mapping", "words"),
     [
         (f"aaa,{T0},5", None, ["joins nothing", "'aaa'", "'AAA'", "map"]),
-        (f"a-coin,{T0},5", "BBB,a-coin", ["joins nothing", "'map.csv' names no instrument"]),
+        (f"a-coin,{T0},5", "CCC,a-coin", ["joins nothing", "'map.csv' names no instrument"]),
         (f"a-coin,{T0},5", "AAA,", ["joins nothing", "'map.csv' names no instrument"]),
         (f"a-coin,{T0},5", "AAA,b-coin", ["joins nothing", "'b-coin'", "'a-coin'"]),
         (f"AAA,{T0},", None, ["no value that can be used"]),
@@ -276,12 +318,14 @@ key = "id"
         (f"AAA,{T0 - 400 * 24 * HOUR},5", None, ["within the time of the bars", "2023-01-26"]),
         (f"AAA,{T0 + 400 * 24 * HOUR},5", None, ["within the time of the bars", "2025-04-05"]),
         (f"AAA,{T0},5\naaa,{T0},7", None, ["joins 'AAA', and 'aaa'", "caps.csv"]),
+        (f"AAA,{T0},5\nbbb,{T0},7", None, ["finds no 'BBB'", "holds 'bbb'", "caps.csv"]),
+        (f"a-coin,{T0},5\nB-COIN,{T0},7", "AAA,a-coin\nBBB,b-coin", ["finds no 'b-coin'", "holds 'B-COIN'"]),
     ],
 )
-def test_a_reference_that_joins_nothing_is_refused_by_name(
+def test_a_reference_that_joins_nothing_or_misses_a_name_by_its_spelling_is_refused(
     tmp_path: Path, caps: str, mapping: str | None, words: list[str]
 ) -> None:
-    put(tmp_path, "bars.csv", rows(coin="AAA"))
+    put(tmp_path, "bars.csv", rows(coin="AAA") + rows(coin="BBB").split("\n", 1)[1])
     put(tmp_path, "caps.csv", f"id,t,cap\n{caps}\n")
     put(tmp_path, "map.csv", f"coin,id\n{mapping}\n")
     archive(tmp_path, "bars.csv", COIN)

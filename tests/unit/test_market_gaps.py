@@ -142,3 +142,17 @@ def test_absent_rows_off_the_grid_or_said_twice_count_as_nothing() -> None:
         result = clean(bars, HOUR_MS, RULES)
         assert result.absent.tolist() == [False, True, True]
         assert (result.rule == -1).all()
+
+
+def test_with_closes_only_a_repeated_close_without_a_volume_is_a_gap_where_the_instrument_has_volumes() -> None:
+    def bar(hour: int, close: float, volume: float) -> Row:
+        return (hour, close, close, close, close, volume)
+
+    ends = [bar(0, 100, 5), bar(1, 101, 6)], [bar(5, 140, 5), bar(6, 140, 7)]
+    filled = [bar(hour, 101, NAN) for hour in (2, 3, 4)]
+    missing = clean(rows_of([*ends[0], *ends[1]], close_only=True), HOUR_MS, RULES)
+    written = clean(rows_of([*ends[0], *filled, *ends[1]], close_only=True), HOUR_MS, RULES)
+    assert bars_of(written) == bars_of(missing)
+    assert written.untraded.tolist() == [False, False, True, True, True, False, False]
+    never = clean(rows_of([bar(0, 101, NAN), bar(1, 101, NAN), bar(2, 102, 5)], close_only=True), HOUR_MS, RULES)
+    assert never.believed.all(), "volumes that come later say nothing about the rows before them"

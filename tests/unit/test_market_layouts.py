@@ -237,9 +237,10 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, str], list[str]]] = {
     "a unit that no time has": (close_rows() + "AAA,17,1\n", {"time_unit": '"unix"'}, ["row 4", "(17)"]),
     "a text of another form": (
         close_rows(),
-        {"time_unit": "None", "time_format": '"%d.%m.%Y"', "time_zone": '"UTC"'},
+        {"time_unit": "None", "time_format": '"%d.%m.%Y %H"', "time_zone": '"UTC"'},
         ["row 1", "'1709251200000'"],
     ),
+    "a word for no value": (close_rows() + f"AAA,{T0},None\n", {}, ["row 4", "'None'", "nulls = ['None']"]),
     "bytes of another encoding": ("coin,time,close\nÄ,1,1\n".encode("latin-1"), {}, ["line 2", "0xC4", "latin-1"]),
     "UTF-16": (close_rows().encode("utf-16"), {}, ["UTF-16", 'encoding = "utf-16"']),
     "JSON": ('[["AAA", 1, 2], ["AAA", 2, 3]]', {}, ["looks like JSON", 'format = "json"']),
@@ -287,6 +288,8 @@ def test_a_file_that_is_not_as_described_is_refused_with_what_it_looks_like(tmp_
         ("[" * 100_000, "nested too deeply"),
         ('[["AAA", ' + "9" * 5000 + ", 2]]", "digits"),
         ('[{"a": 1, "a": 2}]', "names 'a' twice"),
+        ('{"coin": "AAA", "time": 1}\n{"coin": "AAA", "time": 2}\n', "looks like JSON lines"),
+        ('["AAA", 1, 2]\n["AAA", 2, 3]\n', "looks like JSON lines"),
         ('[["AAA", 99999999999999999999999, 2]]', "too large"),
     ],
 )

@@ -91,6 +91,49 @@ def test_an_action_known_too_late_or_at_odds_with_the_prices_is_not_applied_and_
     assert "1 times the price before" in wrong.unapplied[0].reason
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    ratio=st.one_of(st.floats(1.6, 1e6), st.floats(1e-6, 0.6)),
+    hours=st.sampled_from([[0, 1, 2, 3], [0, 1, 5, 6], [0, 1, 50, 51]]),
+    close_only=st.booleans(),
+)
+def test_an_action_that_the_prices_know_already_is_not_applied(
+    ratio: float, hours: list[int], close_only: bool
+) -> None:
+    raw = path([100.0, 101.0, 102.0, 101.0], hours, close_only)
+    result = clean(raw, HOUR_MS, RULES, [Action(0, hours[2] * HOUR_MS, ratio, 0)])
+    assert result.factor.tolist() == [1.0] * 4
+    assert starts(result) == starts(clean(raw, HOUR_MS, RULES))
+    assert len(result.unapplied) == 1
+
+
+@pytest.mark.parametrize("hours", [[0, 1, 2, 3, 4], [0, 1, 6, 7, 8]])
+@pytest.mark.parametrize("close_only", [False, True])
+@pytest.mark.parametrize("split", [0.25, 4.0, 0.4])
+def test_an_action_upside_down_ends_the_segment_where_the_price_moved(
+    hours: list[int], close_only: bool, split: float
+) -> None:
+    raw = path([100.0, 101.0, 101.0 * split, 102.0 * split, 101.0 * split], hours, close_only)
+    result = clean(raw, HOUR_MS, RULES, [Action(0, hours[2] * HOUR_MS, split, 0)])
+    assert result.factor.tolist() == [1.0] * 5
+    assert starts(result) == [0, 0, hours[2], hours[2], hours[2]]
+    assert result.jump[2] == pytest.approx(split)
+
+
+def test_an_action_an_hour_late_is_not_applied_with_closes_only() -> None:
+    raw = path([100.0, 101.0, 25.0, 25.1, 25.2], close_only=True)
+    result = clean(raw, HOUR_MS, RULES, [Action(0, 3 * HOUR_MS, 4.0, 0)])
+    assert result.factor.tolist() == [1.0] * 5
+    assert "1.004 times" in result.unapplied[0].reason
+
+
+def test_one_ratio_named_twice_in_one_gap_is_applied_once() -> None:
+    actions = [Action(0, 2 * HOUR_MS, 4.0, 0), Action(0, 4 * HOUR_MS, 4.0, 0)]
+    result = clean(path([100.0, 100.0, 25.5, 25.0], [0, 1, 6, 7]), HOUR_MS, RULES, actions)
+    np.testing.assert_allclose(result.bars.close, [100, 100, 102, 100])
+    assert [item.reason[:14] for item in result.unapplied] == ["the same ratio"]
+
+
 def test_prices_stay_in_the_first_units_also_in_later_segments() -> None:
     hours = [0, 1, 2, 40, 41]
     result = clean(path([100, 100, 0.1, 0.2, 0.2], hours), HOUR_MS, RULES, [Action(0, 2 * HOUR_MS, 1000.0, 0)])

@@ -286,6 +286,7 @@ def _joined_series(
     if not joined:
         raise _joins_nothing(archive, item, layout, table, links, names)
     _require_one_spelling(archive, item, table, [table.names[key] for _, key in joined])
+    _require_no_near_miss(archive, item, table, [key for key in links.values() if key not in place])
     order = np.argsort(code, kind="stable")
     bounds = np.searchsorted(code[order], np.arange(len(table.names) + 1))
     parts = [(number, order[bounds[key] : bounds[key + 1]]) for number, key in joined]
@@ -358,6 +359,22 @@ def _require_one_spelling(
             f"{printable(str(archive.path))}: references.{item.name} joins {shown(both[0])}, and {shown(both[1])} "
             f"stands beside it in {shown(item.table.file if item.table else '')}; write one name for one instrument"
         )
+
+
+def _require_no_near_miss(
+    archive: ArchiveDescription, item: ReferenceDescription, table: Table, missing: list[str]
+) -> None:
+    """Refuse a key that the table holds in another spelling: its instrument would silently be without the quantity."""
+    looks = {look_key(name): name for name in table.names}
+    for key in missing:
+        other = looks.get(look_key(key))
+        if other is not None:
+            file = shown(item.table.file if item.table else "")
+            raise ArchiveError(
+                f"{printable(str(archive.path))}: references.{item.name} finds no {shown(key)} in {file}, which holds "
+                f"{shown(other)}: they differ in case, width or spaces alone; write one name for one instrument, or "
+                f"join them with [references.{item.name}.map]"
+            )
 
 
 def _links(item: ReferenceDescription, folders: DataFolders, names: tuple[str, ...]) -> dict[str, str]:

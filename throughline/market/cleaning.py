@@ -105,8 +105,8 @@ def clean(raw: RawBars, interval_ms: int, rules: CleaningRules, actions: Sequenc
         stale = stale_rows(bars, rows, rules.stale_bars)
         rule[rows[stale]] = _CODE["stale_price"]
         rows = rows[~stale]
-    scaled, factor, unapplied = apply_actions(bars, rows, interval_ms, rules, actions)
-    refused, start, jump = believe(scaled, rows, interval_ms, rules)
+    scaled, factor, unapplied, doubted = apply_actions(bars, rows, interval_ms, rules, actions)
+    refused, start, jump = believe(scaled, rows, interval_ms, rules, doubted)
     rule[merged.conflicting] = _CODE["conflicting_duplicate"]
     rule[rows[refused]] = _CODE["jump_up"]
     believed = np.zeros(count, np.bool_)

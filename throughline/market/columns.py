@@ -132,7 +132,11 @@ class Rows:
         wrong = pc.fill_null(pc.invert(pc.match_substring_regex(tidy, pattern)), False)
         row = first_true(wrong)
         if row >= 0:
-            raise self.fault(column, row, f"({shown(texts[row].as_py())}) is not a plain number ({marks})")
+            text = texts[row].as_py()
+            words = f"({shown(text)}) is not a plain number ({marks})"
+            if layout.format == "csv" and not any(char.isdigit() for char in text):
+                words += f'; if it means "no value", write nulls = [{shown(text.strip())}]'
+            raise self.fault(column, row, words)
         if layout.thousands is not None:
             tidy = pc.replace_substring(tidy, layout.thousands, "")
         if layout.decimal != ".":

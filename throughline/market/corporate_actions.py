@@ -6,9 +6,12 @@ units in which the instrument's history began: a window or a position that spans
 loss. Later bars are changed and never earlier ones, so sealed days stay as they are. Volumes are amounts of money and
 do not change.
 
-An action counts only if it was known when the first bar in new units opened. An action that does not fit the prices is
-not applied: the jump, if there is one, ends the segment as any doubtful jump does. Both are listed. Does not belong
-here: reading the table (`archive_actions`).
+An action counts only if it was known when the first bar in new units opened. It does not fit the prices if it leaves a
+doubtful jump, or if the prices are clearly nearer to each other without it: a source that adjusts its prices already,
+and an action that is named an hour late, would otherwise be applied where a move of their size is believed (over gaps,
+and with closes only). One ratio named twice in one gap is one action. What does not fit is not applied, and where the
+price moved by as much as a doubtful jump all the same, the segment ends. All are listed. Does not belong here: reading
+the table (`archive_actions`).
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.market.rows import F64, CleaningRules, RawBars
+from throughline.market.rows import F64, CleaningRules, Mask, RawBars
+
+OWN_MOVE = 1.25
+"""A move that is the market's own beside an action: with it alone an action is not doubted."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +50,23 @@ class Unapplied:
 
 def apply_actions(
     raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: CleaningRules, actions: Sequence[Action]
-) -> tuple[RawBars, F64, list[Unapplied]]:
+) -> tuple[RawBars, F64, list[Unapplied], Mask]:
     """Return rows with prices in the units in which each instrument's history began.
 
     Args:
         raw: all rows.
         rows: those that broke no rule, ordered by (code, time), one per bar.
         interval_ms: length of a bar.
-        rules: thresholds; actions between two bars fit the prices if with them the open is no doubtful jump.
+        rules: thresholds.
         actions: what to apply, at most one per instrument and time.
 
     Returns:
-        The rows with scaled prices, the factor of each row of `raw` (1 = as read), and what was not applied.
+        The rows with scaled prices; the factor of each row of `raw` (1 = as read); what was not applied; and which of
+        `rows` are the first after an action that was known and does not fit, at a price `doubtful_open_jump` times the
+        one before it or more, or one part in as many or less.
     """
     factor = np.ones(len(raw.time))
+    doubted = np.zeros(len(rows), np.bool_)
     unapplied: list[Unapplied] = []
     between: dict[tuple[int, int], list[Action]] = {}
     codes = raw.code[rows]
@@ -69,18 +78,24 @@ def apply_actions(
         elif first == low:
             unapplied.append(Unapplied(action, "there is no bar before it"))
         elif first < high:
-            between.setdefault((first - 1, first), []).append(action)
+            group = between.setdefault((first - 1, first), [])
+            if any(other.ratio == action.ratio for other in group):
+                unapplied.append(Unapplied(action, "the same ratio is named before it, between the same two bars"))
+            else:
+                group.append(action)
     for (before, after), group in between.items():
         last, first = int(rows[before]), int(rows[after])
         ratio = math.prod(action.ratio for action in group)
         move = float(raw.open[first] / raw.close[last])
         adjacent = raw.time[first] - raw.time[last] == interval_ms and not raw.close_only
         limit = rules.doubtful_open_jump if adjacent else rules.segment_jump_factor
-        if not 1 / limit < move * ratio < limit:
+        farther = abs(math.log(move * ratio)) > abs(math.log(move)) + math.log(OWN_MOVE)
+        if farther or not 1 / limit < move * ratio < limit:
             unapplied += [
                 Unapplied(item, f"the price after it is {move:.6g} times the price before it") for item in group
             ]
+            doubted[after] = not 1 / rules.doubtful_open_jump < move < rules.doubtful_open_jump
             continue
         end = int(np.searchsorted(raw.code, group[0].code, "right"))
         factor[first:end] *= ratio
-    return raw.scaled(factor), factor, unapplied
+    return raw.scaled(factor), factor, unapplied, doubted

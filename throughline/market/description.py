@@ -21,11 +21,12 @@ from typing import Any
 from throughline.errors import shown
 from throughline.identity import decimal_text, hash_body
 from throughline.market.layout import FileLayout, TableLayout, file_layout, layout_identity, table_layout
-from throughline.market.rows import HOUR_MS, CleaningRules
+from throughline.market.rows import DAILY_JUMP, HOUR_MS, INTRADAY_JUMP, CleaningRules
 from throughline.market.settings_table import LONGEST_MS, Column, SettingsTable, duration_ms
 from throughline.toml_file import read_toml
 
 DAY_MS = 86_400_000
+_HOURS = ("%H", "%I", "%c", "%X")
 STRATEGY_REFERENCES = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
 """Names of quantities that the strategy reads; others are carried into the research snapshots."""
 
@@ -147,7 +148,9 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
         name=root.text("name"),
         bars=bars,
         references=references,
-        cleaning=_cleaning(root.table("cleaning"), default_stale),
+        cleaning=_cleaning(
+            root.table("cleaning"), default_stale, DAILY_JUMP if bars.interval_ms >= DAY_MS else INTRADAY_JUMP
+        ),
         benchmark=root.optional_text("benchmark"),
         survivors_only=survivors,
         attrition_per_48h=root.number("attrition_per_48h", 0.0, 0.0, 0.5),
@@ -170,6 +173,11 @@ def _bars(table: SettingsTable) -> BarsDescription:
         raise table.fail("interval", "is below one minute, which is not supported")
     if layout.time_unit == "date" and interval != DAY_MS:
         raise table.fail("time_unit", 'is "date", which names whole days; the interval must then be "1d"')
+    if interval < DAY_MS and layout.time_format is not None and not any(mark in layout.time_format for mark in _HOURS):
+        raise table.fail(
+            "time_format",
+            f"is {shown(layout.time_format)}, which names no hour; bars of {table.text('interval')} need one",
+        )
     if interval == DAY_MS and layout.time_zone not in (None, "UTC"):
         raise table.fail("time_zone", "must be UTC for daily bars: another zone's days do not fit UTC partitions")
     columns = {key: table.optional_column(key) for key in ("open", "high", "low")}
@@ -198,7 +206,21 @@ def _bars(table: SettingsTable) -> BarsDescription:
         only=table.texts("only"),
     )
     table.finish()
+    _require_different_columns(table, result)
     return result
+
+
+def _require_different_columns(table: SettingsTable, bars: BarsDescription) -> None:
+    """Refuse one column as two quantities of a bar: an open that is the close would fill orders at a later price."""
+    given = [(key, getattr(bars, key)) for key in ("open", "high", "low", "close", "volume")]
+    seen: dict[Column, str] = {bars.table.time: "time"}
+    for key, column in given:
+        if column is None:
+            continue
+        if column in seen:
+            hint = "; leave open, high and low out if there are closes only" if key != "volume" else ""
+            raise table.fail(key, f"is the same column as {seen[column]} ({shown(str(column))}){hint}")
+        seen[column] = key
 
 
 def _known(table: SettingsTable, own_rows: bool) -> Known:
@@ -256,14 +278,14 @@ def _priced_at(table: SettingsTable, own_rows: bool, bars: BarsDescription) -> s
     return moment
 
 
-def _cleaning(table: SettingsTable | None, default_stale: int) -> CleaningRules:
+def _cleaning(table: SettingsTable | None, default_stale: int, default_jump: float) -> CleaningRules:
     if table is None:
-        return CleaningRules(stale_bars=default_stale)
+        return CleaningRules(stale_bars=default_stale, doubtful_open_jump=default_jump)
     rules = CleaningRules(
         smallest_price=table.number("smallest_price", 1e-15, 1e-15, 1.0),
         jump_up_factor=table.number("jump_up_factor", 10.0, 2.0, 1e9),
         segment_jump_factor=table.number("segment_jump_factor", 5.0, 1.5, 1e9),
-        doubtful_open_jump=table.number("doubtful_open_jump", 1.5, 1.01, 1e9),
+        doubtful_open_jump=table.number("doubtful_open_jump", default_jump, 1.01, 1e9),
         segment_gap_ms=table.duration("segment_gap", 24 * HOUR_MS),
         stale_bars=table.whole("stale_bars", default_stale, 2, 1_000_000),
     )

@@ -14,7 +14,7 @@ from throughline.errors import ArchiveError, printable, shown
 from throughline.market.header import column_text, place_columns
 from throughline.market.layout import FileLayout
 from throughline.market.settings_table import Column
-from throughline.market.unpacking import format_hint, read_bytes
+from throughline.market.unpacking import format_hint, looks_like, read_bytes
 
 
 def read_json(path: Path, layout: FileLayout, wanted: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
@@ -40,7 +40,7 @@ def _document(path: Path) -> list[Any]:
         raise _fail(
             path,
             f"cannot be read as JSON: line {error.lineno:,}, column {error.colno:,} breaks its syntax"
-            + format_hint(data[:512]),
+            + _syntax_hint(data, error),
         ) from None
     except RecursionError:
         raise _fail(path, "cannot be read as JSON: it is nested too deeply to be a table") from None
@@ -52,6 +52,13 @@ def _document(path: Path) -> list[Any]:
     if not rows:
         raise _fail(path, "has no rows; remove it from the archive or fill it")
     return rows
+
+
+def _syntax_hint(data: bytes, error: json.JSONDecodeError) -> str:
+    """Return what a file that is no JSON looks like: JSON lines, another format, or nothing known."""
+    if error.msg == "Extra data" and error.lineno > 1 and error.doc[: error.pos].rstrip().endswith(("}", "]")):
+        return "; it looks like JSON lines (one object or list a line): put all of them into one list"
+    return "" if looks_like(data[:512]) == "JSON" else format_hint(data[:512])
 
 
 class _TwiceError(ValueError):

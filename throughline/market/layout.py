@@ -172,6 +172,10 @@ def _time_unit(table: SettingsTable) -> tuple[str, str | None]:
         ) from None
     if again.date() != _SAMPLE.date():
         raise table.fail("time_format", f"is {shown(form)}, which does not name year, month and day")
+    if "%I" in form and "%p" not in form:
+        raise table.fail(
+            "time_format", f"is {shown(form)}: %I is an hour of twelve, which needs %p (AM or PM), or use %H"
+        )
     return "format", form
 
 

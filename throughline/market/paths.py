@@ -142,6 +142,12 @@ def hive_value(folders: DataFolders, path: Path, key: str) -> str | None:
     return None
 
 
+def hive_parts(folders: DataFolders, path: Path) -> dict[str, str]:
+    """Return all Hive partitions of a path below the data folder, key to value; of two of one key the innermost."""
+    parts = (part.partition("=") for part in folders.below(path)[:-1])
+    return {decoded(name): decoded(value) for name, equals, value in parts if equals}
+
+
 def decoded(value: str) -> str:
     """Return a Hive partition's text: percent-decoded; the mark for "no value" becomes empty."""
     return "" if value == _HIVE_NULL else unquote(value)
@@ -225,7 +231,9 @@ def _is_dynamic(text: str) -> bool:
 def _glob(rest: str) -> str:
     for mark, count in _DIGITS.items():
         rest = rest.replace(mark, "[0-9]" * count)
-    return rest.replace(INSTRUMENT, "*")
+    rest = rest.replace(INSTRUMENT, "*")
+    parts = (part if part == "**" else re.sub(r"\*{2,}", "*", part) for part in rest.split("/"))
+    return "/".join(parts)  # "{instrument}*" must not become "**", which stands for folders
 
 
 def _expression(pattern: str) -> str:

@@ -2,6 +2,9 @@
 
 Belongs here: comparing files. Does not belong here: single bars that stand twice and differ (`cleaning`); a running and
 a complete candle at the seam of two downloads are such, and are allowed here.
+
+Hive partitions say what distinguishes files (``exchange=binance``, ``market=spot``). Two files of one instrument may
+differ in the partitions that cut a table into pieces, by the calendar or by number, and in no other.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ MAX_DIFFERING = 2
 MAX_DIFFERING_SHARE = 0.01
 """Two files of one instrument may differ in this many of the bars they share, or in this share of them."""
 _STEPS_THAT_SHOW_AN_INTERVAL = 23
+_CALENDAR = frozenset(
+    {"year", "month", "day", "date", "dt", "hour", "week", "quarter", "period", "ym", "ymd", "event_date", "trade_date"}
+)
+"""Keys of Hive partitions that cut a table by time, whatever their values look like ("March")."""
 
 
 def require_pieces(table: Table, prices: Mapping[Column, F64]) -> None:
@@ -34,16 +41,38 @@ def require_pieces(table: Table, prices: Mapping[Column, F64]) -> None:
     Raises:
         ArchiveError: naming two files: they have bars of different intervals or differ in the bars that both hold; or,
             where the path names the instrument, they have different columns, or lie within one another's times without
-            one common bar.
+            one common bar; or lie in Hive partitions that say two different things.
     """
     if len(table.files) < 2:
         return
+    _partitions(table)
     order = np.lexsort((table.origin, table.stamp, table.code))
     code, stamp, file = table.code[order], table.stamp[order], table.file_of(order)
     _intervals(table, code, stamp, file)
     _contradictions(table, prices, order, code, stamp, file)
     if table.by_path:
         _kinds(table, code, stamp, file)
+
+
+def _partitions(table: Table) -> None:
+    """Refuse two files of one instrument in partitions of one key whose values are neither times nor numbers."""
+    if not any(table.partitions):
+        return
+    file = table.file_of(np.arange(len(table.origin), dtype=np.intp))
+    pairs = np.unique(np.stack([table.code.astype(np.int64), file], axis=1), axis=0)
+    first: dict[tuple[int, str], int] = {}
+    for name, number in pairs.tolist():
+        for key, value in table.partitions[number].items():
+            if key.casefold() in _CALENDAR or any(char.isdigit() for char in value):
+                continue
+            other = first.setdefault((name, key), number)
+            before = table.partitions[other][key]
+            if before != value:
+                raise ArchiveError(
+                    f"{table.files[other]} and {table.files[number]} both give {shown(table.names[name])}, one with "
+                    f"{shown(f'{key}={before}')} and one with {shown(f'{key}={value}')} in its path; are they two "
+                    f"instruments? Write one of the two into file, or name them apart"
+                )
 
 
 def _contradictions(

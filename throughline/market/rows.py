@@ -19,6 +19,8 @@ I32 = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 HOUR_MS = 3_600_000
+INTRADAY_JUMP, DAILY_JUMP = 1.4, 1.5
+"""Defaults of `CleaningRules.doubtful_open_jump`, by the length of the bars."""
 LARGEST = 1e20
 """Amounts from here on do not fit NUMERIC(38,18)."""
 
@@ -30,16 +32,17 @@ class CleaningRules:
     doubtful_open_jump: by which an open may differ from the close of the bar directly before it, up or down. In
     continuous trading an open is the last close: in 444,476 hourly bars of Binance no open was 1.2 times the close
     before it or 1/1.2 of it (three were below 1/1.1); of 173,000 daily bars of CoinMarketCap, which are averages over
-    exchanges, 835 were beyond 1.2, 227 beyond 1.5 and 71 beyond 2, many of them prices that alternate between two
-    exchanges. 1.5 is below every common split and re-denomination (2:1 and more) and leaves 99.87 % of those bars
-    alone. segment_jump_factor: the same for the first bar after a gap, and for closes where only closes are known (an
-    hour's move of LUNA reached 0.13 and 3.8).
+    exchanges, 835 were beyond 1.2, 316 beyond 1.4, 227 beyond 1.5 and 71 beyond 2, many of them prices that alternate
+    between two exchanges. So bars shorter than a day have 1.4, which a split of 3:2 always exceeds, and daily bars 1.5,
+    which every split of 2:1 or more exceeds and which leaves 99.87 % of those bars alone. segment_jump_factor: the same
+    for the first bar after a gap, and for closes where only closes are known (an hour's move of LUNA reached 0.13 and
+    3.8).
     """
 
     smallest_price: float = 1e-15
     jump_up_factor: float = 10.0
     segment_jump_factor: float = 5.0
-    doubtful_open_jump: float = 1.5
+    doubtful_open_jump: float = DAILY_JUMP
     segment_gap_ms: int = 24 * HOUR_MS
     stale_bars: int = 24
 

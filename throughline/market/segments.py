@@ -9,9 +9,10 @@ A segment ends
 - at a shorter gap, if the open or the close after it is `segment_jump_factor` times the close before it or more, or the
   open is one part in `segment_jump_factor` of it or less (a fall after the open is a loss that somebody made);
 - between two bars that follow each other, if the open differs from the close before it by `doubtful_open_jump` or more,
-  up or down. With closes only: if the close does so by `segment_jump_factor`.
+  up or down. With closes only: if the close does so by `segment_jump_factor`;
+- where the archive names a corporate action that does not fit the prices (`corporate_actions`).
 
-The last two are *doubtful jumps*: likely a split, a re-denomination or a bad print. They are listed with their ratio.
+The last three are *doubtful jumps*: likely a split, a re-denomination or a bad print. They are listed with their ratio.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from numpy.typing import NDArray
 from throughline.market.rows import F64, I64, CleaningRules, Mask, RawBars
 
 
-def believe(raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: CleaningRules) -> tuple[Mask, I64, F64]:
+def believe(
+    raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: CleaningRules, doubted: Mask
+) -> tuple[Mask, I64, F64]:
     """Judge the bars of each instrument in order of time.
 
     A row that opens exactly where the last believed one closed and whose high is at least `jump_up_factor` times that
@@ -35,6 +38,7 @@ def believe(raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: Clean
         rows: those of them that broke no rule, ordered by (code, time), one per bar.
         interval_ms: length of a bar.
         rules: thresholds.
+        doubted: which of `rows` begin a segment whatever the thresholds say of their first price.
 
     Returns:
         Which of `rows` are refused; the start of each one's segment (Unix ms, -1 where refused); and, where a segment
@@ -58,7 +62,7 @@ def believe(raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: Clean
     up, down = before * factor, before / factor
     across = (o >= up) | (c >= up) | (o <= down)
     adjacent = (o >= before * step) | (o <= before / step)
-    doubtful = ~fresh & (gap < rules.segment_gap_ms) & np.where(gap > 0, across, adjacent)
+    doubtful = ~fresh & (gap < rules.segment_gap_ms) & (np.where(gap > 0, across, adjacent) | doubted)
     starts = fresh | (gap >= rules.segment_gap_ms) | doubtful
     jump[doubtful] = o[doubtful] / before[doubtful]
     suspected = ~fresh & (gap == 0) & (h >= rules.jump_up_factor * before)
@@ -67,7 +71,7 @@ def believe(raw: RawBars, rows: NDArray[np.intp], interval_ms: int, rules: Clean
     for instrument in np.unique(np.searchsorted(first_row, np.flatnonzero(suspected), "right") - 1):
         low, high = int(first_row[instrument]), int(last_row[instrument])
         refused[low:high], starts[low:high], jump[low:high] = _believe_slowly(
-            time[low:high], o[low:high], h[low:high], c[low:high], interval_ms, rules, step
+            time[low:high], o[low:high], h[low:high], c[low:high], interval_ms, rules, step, doubted[low:high]
         )
     head = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
     segment = time[head]
@@ -80,7 +84,7 @@ def _adjacent_factor(raw: RawBars, rules: CleaningRules) -> float:
 
 
 def _believe_slowly(
-    time: I64, o: F64, h: F64, c: F64, interval_ms: int, rules: CleaningRules, step: float
+    time: I64, o: F64, h: F64, c: F64, interval_ms: int, rules: CleaningRules, step: float, doubted: Mask
 ) -> tuple[list[bool], list[bool], list[float]]:
     """Do what `believe` says row by row, for one instrument: where a print is refused, the next row is compared with
     the last believed one, which only a loop can know.
@@ -100,6 +104,7 @@ def _believe_slowly(
         else:
             up, down = last * factor, last / factor
             doubtful = gap < rules.segment_gap_ms and (opened >= up or closed >= up or opened <= down)
+        doubtful = doubtful or (gap < rules.segment_gap_ms and bool(doubted[number]))
         starts[number] = doubtful or gap >= rules.segment_gap_ms
         if doubtful:
             jump[number] = opened / last

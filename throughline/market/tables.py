@@ -7,7 +7,7 @@ Belongs here: which files, which instrument, and where a row came from. Does not
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from throughline.market.paths import (
     INSTRUMENT,
     DataFolders,
     find_files,
+    hive_parts,
     hive_value,
     instrument_of,
     plain_stem,
@@ -41,7 +42,8 @@ class Table:
     names: the instruments, sorted by UTF-8 bytes. code: int32 per row, into names. stamp: Unix ms per row. values,
     times: column -> float64, and Unix ms. files: their names in messages; present: the columns that each has.
     origin: per row, its number (from 0) over all files; starts: number of each file's first row. by_path: whether the
-    files' paths name the instruments.
+    files' paths name the instruments, by a pattern, their names or a Hive partition. partitions: the Hive partitions of
+    each file's path, key to value.
     """
 
     names: tuple[str, ...]
@@ -54,6 +56,7 @@ class Table:
     origin: I64
     starts: I64
     by_path: bool
+    partitions: tuple[Mapping[str, str], ...] = ()
 
     def place(self, row: int) -> str:
         """Return where a row stands in words: its file and its number there, from 1."""
@@ -102,6 +105,7 @@ def read_table(
     files = find_files(folders, layout.file)
     if layout.instrument is None and INSTRUMENT not in layout.file:
         require_whole_names([(plain_stem(path), path) for path in files])
+    partitions = tuple(hive_parts(folders, path) for path in files)
     read = [_read_file(layout, folders, path, [*numbers, layout.time, *times]) for path in files]
     names = tuple(sorted({name for _, found in read for name in found.names}, key=lambda name: name.encode()))
     place = {name: number for number, name in enumerate(names)}
@@ -117,7 +121,8 @@ def read_table(
         present=tuple(rows.present for rows, _ in read),
         origin=np.arange(int(counts.sum()), dtype=np.int64),
         starts=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
-        by_path=layout.instrument is None,
+        by_path=layout.instrument is None or all(layout.instrument in found for found in partitions),
+        partitions=partitions,
     )
 
 

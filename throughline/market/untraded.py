@@ -36,7 +36,8 @@ def flat_without_volume(raw: RawBars) -> Mask:
 def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
     """Say which of the `judged` rows are flat at the close of the row before them while no volume is known.
 
-    With closes only a repeated close says nothing, so there only a known volume of zero counts.
+    With closes only a repeated close says nothing by itself: there the volume must be zero, or unknown although an
+    earlier row of the instrument had one (an exporter that fills its gaps with the last close and nothing else).
 
     Args:
         raw: rows ordered by (code, time).
@@ -48,7 +49,7 @@ def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
     """
     result = np.zeros(len(raw.time), np.bool_)
     if raw.close_only:
-        quiet = raw.volume == 0
+        quiet = (raw.volume == 0) | (np.isnan(raw.volume) & _had_volume(raw, seen))
     else:
         quiet = np.isnan(raw.volume) & (raw.high == raw.low) & (raw.open == raw.close) & (raw.high == raw.close)
     quiet &= judged
@@ -64,3 +65,10 @@ def repeats_last_close(raw: RawBars, judged: Mask, seen: Mask) -> Mask:
     before[1:] = np.where(code[heads[1:]] == code[heads[:-1]], lowest[:-1], np.nan)
     result[rows] = close == before[np.cumsum(first) - 1]
     return np.asarray(result & quiet)
+
+
+def _had_volume(raw: RawBars, seen: Mask) -> Mask:
+    """Say which rows come after a `seen` row of their instrument with a volume above zero."""
+    had = np.maximum.accumulate(np.where(seen & (raw.volume > 0), np.arange(len(raw.code)), -1))
+    first = np.searchsorted(raw.code, raw.code)  # the first row of each row's instrument
+    return np.asarray(had >= first)
