@@ -128,12 +128,13 @@ def _extremes(report: "Report") -> dict[str, Any]:
 
 def _figures(report: "Report") -> str:
     """Return the figures by fill path as a markdown table, with the assumptions below."""
+    from throughline.analytics.words import percent
+
     rows = ["| fill path | return | trades | win rate | max drawdown |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, figures in report.paths.items():
-        wins = "" if figures.win_rate is None else f"{figures.win_rate:.1%}"
-        rows.append(
-            f"| {name} | {figures.total_return:+.2%} | {figures.trades} | {wins} | {figures.max_drawdown:.2%} |"
-        )
+        wins = "" if figures.win_rate is None else percent(figures.win_rate, signed=False)
+        fall = percent(-figures.max_drawdown) if figures.max_drawdown else "0.00 %"
+        rows.append(f"| {name} | {percent(figures.total_return)} | {figures.trades} | {wins} | {fall} |")
     heading = f"**{report.mode} {report.start} to {report.end}**"
     warning = "\n\nThe sign of the return depends on the fill path." if report.sign_flips else ""
     assumptions = "\n".join(f"- {sentence}" for sentence in report.assumptions)

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.test_cli_backtest import END, MIDDLE, START, Shell, csv_lines, write_archive
 from throughline.cli import DirectWiring, run
 from throughline.cli.options import Options
+from throughline.analytics.experiments import overviews
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 
@@ -20,15 +21,18 @@ LATER = "2021-01-10"
 
 @dataclass
 class RecordingWiring(DirectWiring):
-    """Runs the stages without Dagster and remembers which modes were shown to have another active experiment."""
+    """Runs the stages without Dagster and remembers what the UI was shown of the active experiment: mode and days."""
 
     modes: list[str] = field(default_factory=list)
+    days: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__(days=10)
 
     def show_active(self, options: Options, database: Database, mode: str) -> None:
         self.modes.append(mode)
+        with database.engine("reader").connect() as connection:
+            self.days += [item.days for item in overviews(connection, mode) if item.active]
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +144,22 @@ def test_a_run_with_use_becomes_active_and_the_questions_follow_it(
     wiring = RecordingWiring()
     arguments = shell.backtest(MIDDLE, LATER, "--use", "--dossiers", "0")
     assert run([*arguments, "--home", str(home.path)], wiring) == 0
-    assert wiring.modes == ["backtest"]
+    assert set(wiring.modes) == {"backtest"}
     active = [name for name, row in listed(shell).items() if row["active"]]
     assert len(active) == 1
     assert active[0] not in made.values()
     assert shell.json("trades")["experiment"] == active[0]
     assert shell.json("trades", "--experiment", made["second"][:10])["experiment"] == made["second"]
     assert shell.json("models", "--experiment", made["second"][:10])["experiment"] == made["second"]
+
+
+def test_the_ui_shows_the_days_that_a_run_has_sealed(shell: Shell, home: Home, folder: Path) -> None:
+    wiring = RecordingWiring()
+    arguments = shell.backtest(LATER, "--use", "--seed", "11", "--dossiers", "0")
+    assert run([*arguments, "--home", str(home.path)], wiring) == 0
+    active = next(row for row in listed(shell).values() if row["active"])
+    assert active["days"] > 0
+    assert wiring.days[-1] == active["days"]
 
 
 def test_an_experiment_goes_on_from_its_own_files_whichever_is_active(

@@ -19,6 +19,7 @@ import throughline
 from tests.integration.test_cli_backtest import END, START, Shell, csv_lines, write_archive
 from throughline.analytics.trades import COLUMNS, NUMBERS, Filters
 from throughline.cli import DirectWiring, run
+from throughline.cli.trades import _nearest
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 
@@ -124,6 +125,7 @@ def test_csv_holds_the_exact_decimals_and_parquet_floats_and_times(shell: Shell)
     ("arguments", "sentence"),
     [
         (("--instrument", "AAB"), "has the instrument 'AAB': did you mean 'AAA'?"),
+        (("--instrument", "AAA", "--instrument", "AAB"), "has the instrument 'AAB': did you mean 'AAA'?"),
         (("--reason", "stop_los"), "has the reason 'stop_los': "),
         (("--flag", "nothing"), "has the flag 'nothing'"),
         (("--sort", "profit"), "has no column 'profit': sort by one of id, instrument"),
@@ -135,6 +137,28 @@ def test_what_no_trade_has_is_refused_by_name(shell: Shell, arguments: tuple[str
     assert (code, out) == (1, "")
     assert sentence in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("btcusdt", ["BTC/USDT", "PNT/USDT"], "BTC/USDT"),
+        ("BTC/USDT", ["PNT/USDT", "WING/USDT"], None),
+        ("ALPA/USDT", ["ALPHA/USDT", "PNT/USDT"], "ALPHA/USDT"),
+        ("stop-loss", ["stop_loss", "time_limit"], "stop_loss"),
+        ("BTC/USDT", [], None),
+    ],
+)
+def test_only_a_name_that_is_spelled_alike_is_offered_as_what_was_meant(
+    name: str, known: list[str], near: str | None
+) -> None:
+    assert _nearest(name, known) == near
+
+
+def test_a_reason_may_be_typed_as_the_table_prints_it(shell: Shell) -> None:
+    typed, recorded = (shell.json("trades", "--reason", reason) for reason in ("stop loss", "stop_loss"))
+    assert typed == recorded
+    assert typed["matching"] > 0
 
 
 def test_the_list_in_words_says_how_many_there_are_and_which_experiment(shell: Shell, report: dict[str, Any]) -> None:

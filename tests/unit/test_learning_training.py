@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,16 @@ import pytest
 from tests.training_cases import SCHEMA, SMALL_GRID, labels, takes_all
 from throughline.configuration import LearningSettings
 from throughline.identity import canonical_bytes, score_text
-from throughline.learning.gates import GATES, Evidence, Size, judge_holdout, judge_model, judge_size
+from throughline.learning.gates import (
+    GATES,
+    Evidence,
+    Size,
+    judge_holdout,
+    judge_model,
+    judge_size,
+    not_trained,
+    refusal_words,
+)
 from throughline.learning.metrics import Bound, Calibration
 from throughline.learning.models import Parameters
 from throughline.learning.splits import DAY_MS
@@ -244,6 +254,32 @@ GOOD = Evidence(
 
 def gate(evidence: Evidence, name: str) -> GateResult:
     return {item.gate: item for item in judge_model(evidence, LearningSettings())}[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "ending"),
+    [
+        ("calibration", {"calibration": Calibration(0.02, 0.11, SLOPE)}, "11.00; at most 10 points are asked for"),
+        ("pbo", {"pbo": 0.21}, "at most 20 % is asked for"),
+        ("improvement", {"improvement": Bound(0.01, -0.001, 200)}, "-0.100 %; above 1.5 % is asked for"),
+        ("log_growth", {"growth": -0.002}, "above 0 % is asked for"),
+        ("pr_auc", {"pr_auc": 0.39}, "a lift of -0.0100; above 0 is asked for"),
+    ],
+)
+def test_a_gate_states_what_it_found_and_what_it_asks_for_in_one_unit(
+    name: str, bad: dict[str, Any], ending: str
+) -> None:
+    settings = LearningSettings(improvement_minimum=0.015)
+    told = {item.gate: item.reason for item in judge_model(replace(GOOD, **bad), settings)}[name]
+    assert ending in told
+
+
+def test_gates_that_had_no_model_to_judge_are_not_counted_among_those_that_refused() -> None:
+    settings = LearningSettings()
+    short = (*judge_size(Size(979, 40, 44.0), settings), *not_trained(settings, "too few labels"))
+    assert refusal_words(short).startswith("2 gate(s) refused it, the first minimum_labels: 979 resolved labels")
+    bad = (*judge_size(Size(1000, 30, 200.0), settings), *judge_model(replace(GOOD, pbo=0.21), settings))
+    assert refusal_words(bad).startswith("1 gate(s) refused it, the first pbo: ")
 
 
 def test_good_evidence_passes() -> None:

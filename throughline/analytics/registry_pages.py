@@ -106,7 +106,7 @@ def _risk(told: RegistryAnalytics) -> Part:
                 ratio(risk.sortino),
                 probability_text(risk.sharpe_probability),
                 ratio(risk.payoff_ratio),
-                "n/a" if risk.max_drawdown is None else percent(risk.max_drawdown, signed=False),
+                "n/a" if risk.max_drawdown is None else percent(-risk.max_drawdown + 0.0),
                 "n/a" if risk.ulcer is None else percent(risk.ulcer, signed=False),
             )
         )

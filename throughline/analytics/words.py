@@ -211,6 +211,11 @@ def baseline_sentences(report: Report) -> list[str]:
             f"entries (percentile {drawn['percentile']:.1f}): as many entries as the strategy had candidates, on "
             "random eligible coins at random times, with the strategy's own sizing, scaling, slots, costs and exits."
         )
+        if report.cash is not None and report.cash.acts and report.cash.candidates:
+            sentences.append(
+                "The random entries went on while the rule was closed, so the percentile is also about what cash saved "
+                "or cost, not only about the choice of coins and times."
+            )
     equal = report.baselines.get("equal_weight")
     if equal and equal["days_with_one_or_none"]:
         sentences.append(

@@ -196,6 +196,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
                 seconds = _run_days(options, database, artifacts, task, experiment)
             published = _publish(options, database, artifacts, task, experiment, seconds, changed)
         options.wiring.show(options, database, artifacts, Shown(experiment, report=published, state=task.walk))
+        options.wiring.show_active(options, database, task.mode)  # its days, trades and return are others now
         current = _active(engine, task.mode)
     return _answer(options, task, published.report, allow_blocked, walked, current)
 

@@ -215,8 +215,9 @@ def _untried(made: Challenger) -> str:
     """Return why a model that was only trained does not serve."""
     if made.passed:
         return "every gate passed; `throughline train --deploy` puts it on trial"
-    first = made.refusals[0]
-    return f"{len(made.refusals)} gate(s) refused it, the first {first.gate}: {first.reason}"
+    from throughline.learning.gates import refusal_words
+
+    return refusal_words(made.verdicts)
 
 
 def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:

@@ -80,6 +80,8 @@ def _print_data(data: Mapping[str, tuple[str, bool | None]]) -> None:
     before = sum(held is None for _, held in data.values())
     days = list(data)
     echo(f"\nData read  {'BROKEN' if wrong else 'OK'}")
-    echo(f"  market bars of {days[0]} to {days[-1]} ({len(days)} days, {before} of them before the epoch)")
+    span = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]
+    count = f"{len(days)} day{'s' if len(days) > 1 else ''}, {before} of them before the epoch"
+    echo(f"  market bars of the days before the decision: {span} ({count}); its own day is in the seal log below")
     for day in wrong:
         echo(f"  BROKEN: bars of {day} have another seal than the records name")

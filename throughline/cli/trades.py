@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 50
 """So many trades are printed where no --limit is given; files and --json always have all of them."""
+_ALIKE = 0.6
+"""Names of at least this similarity (difflib's ratio) are offered as what was meant."""
 
 
 @click.command()
@@ -69,14 +71,15 @@ def trades(
     from throughline.analytics.trades import Filters, read_trades, sort_trades
     from throughline.experiment.choice import choose
 
+    reasons, flag = tuple(_as_recorded(reason) for reason in reasons), None if flag is None else _as_recorded(flag)
     filters = Filters(instruments, since, until, by, reasons, won, flag)
     with options.open() as (database, _):
         engine = database.engine("reader")
         meant = choose(engine, None if experiment else mode, experiment).experiment
         with engine.connect() as connection:
-            exact = read_trades(connection, meant.id, filters, exact=True)
-            if exact.empty and filters != Filters():
+            if instruments or reasons or flag is not None:
                 _refuse_unknown(read_trades(connection, meant.id, exact=True), instruments, reasons, flag)
+            exact = read_trades(connection, meant.id, filters, exact=True)
     exact = sort_trades(exact, column.removeprefix("-"), descending=column.startswith("-"))
     total = len(exact)
     exact = exact if limit is None else exact.head(limit)
@@ -154,10 +157,13 @@ def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(f"{path} cannot be written ({error.strerror or 'no such folder'}): choose another file")
 
 
+def _as_recorded(word: str) -> str:
+    """Return a reason or a flag as the ledger writes it: tables print ``time limit`` for ``time_limit``."""
+    return "_".join(word.lower().split())
+
+
 def _refuse_unknown(every: pd.DataFrame, instruments: Sequence[str], reasons: Sequence[str], flag: str | None) -> None:
     """Raise SettingsError where a filter names something that no trade of the experiment has, with what there is."""
-    from difflib import get_close_matches
-
     if every.empty:
         return
     flags = sorted({word for words in every["flags"] for word in str(words).split()})
@@ -170,10 +176,32 @@ def _refuse_unknown(every: pd.DataFrame, instruments: Sequence[str], reasons: Se
         for name in names:
             if name in known:
                 continue
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(known[:8]) or 'none'}"
-            more = f" and {len(known) - 8} more" if not near and len(known) > 8 else ""
+            near = _nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else f"there is {', '.join(known[:8]) or 'none'}"
+            more = f" and {len(known) - 8} more" if near is None and len(known) > 8 else ""
             raise SettingsError(f"no closed trade of this experiment has the {what} '{name}': {hint}{more}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return what a name was probably meant to be: equal but for case and separators, else one that is spelled alike.
+
+    A quote currency that both have is left out of the comparison: ``BTC/USDT`` is not spelled like ``PNT/USDT``.
+    """
+    from difflib import SequenceMatcher
+
+    def plain(text: str) -> str:
+        return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+    def alike(other: str) -> float:
+        base, separator, quote = name.casefold().rpartition("/")
+        ending = f"{separator}{quote}" if separator and other.casefold().endswith(f"/{quote}") else ""
+        return SequenceMatcher(None, base if ending else name.casefold(), other.casefold().removesuffix(ending)).ratio()
+
+    same = [other for other in known if plain(other) == plain(name)]
+    if same:
+        return same[0]
+    best = max(known, key=alike, default=None)
+    return best if best is not None and alike(best) >= _ALIKE else None
 
 
 def _listing(experiment: Experiment, frame: pd.DataFrame, total: int, limit: int | None) -> str:

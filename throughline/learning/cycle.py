@@ -18,6 +18,7 @@ from throughline.experiment.identity import Experiment
 from throughline.learning.cash import RuleJudgement, look_due
 from throughline.learning.event_log import read_events
 from throughline.learning.events import ServingState, serving_state
+from throughline.learning.gates import refusal_words
 from throughline.learning.judge import judge
 from throughline.learning.lifecycle import change_rule, promote, reject, roll_back, start_canary
 from throughline.learning.looks import read_look, record_look
@@ -138,8 +139,7 @@ def train_and_deploy(
     made = train_challenger(engine, artifacts, experiment, gates, as_of, now, progress)
     state = current_state(engine, experiment.id, as_of)
     if not made.passed:
-        first = made.refusals[0]
-        return made, f"{len(made.refusals)} gate(s) refused it, the first {first.gate}: {first.reason}"
+        return made, refusal_words(made.verdicts)
     if experiment.configuration.model_policy == "none":
         return made, "the experiment's model policy is 'none': the rule alone decides"
     if state.canary == made.model or state.champion == made.model:

@@ -35,6 +35,8 @@ GATES = (
     "holdout",
 )
 """All gates of this module, in order."""
+_OF_A_MODEL = GATES[3:]
+"""Those that need a model; the others ask for enough to train one on."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +106,18 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
         f"the mean gain over the champion on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
         f"lower bound over {e.improvement.days} days {100 * e.improvement.lower:+.3f} %"
     )
+    lift = e.pr_auc - e.base_rate
+    ranked = f"PR-AUC is {e.pr_auc:.4f} where the base rate is {e.base_rate:.4f}, a lift of {lift:+.4f}"
     return (
         _above("r2", e.r2.lower, settings.r2_minimum, r2),
-        _above("brier", e.brier_skill, settings.brier_skill_minimum, brier),
-        _below("calibration", line.upper, settings.max_calibration_error, apart),
+        _above("brier", e.brier_skill, settings.brier_skill_minimum, brier, unit="%"),
+        _below("calibration", line.upper, settings.max_calibration_error, apart, unit="points"),
         _above("resolution", line.slope.lower, settings.resolution_minimum, slope, missing=one),
-        _above(
-            "pr_auc",
-            e.pr_auc - e.base_rate,
-            settings.pr_auc_lift_minimum,
-            f"PR-AUC is {e.pr_auc:.4f} where the base rate is {e.base_rate:.4f}",
-        ),
-        _above("log_growth", e.growth, settings.log_growth_minimum, growth, missing="nothing would be taken"),
+        _above("pr_auc", lift, settings.pr_auc_lift_minimum, ranked),
+        _above("log_growth", e.growth, settings.log_growth_minimum, growth, missing="nothing would be taken", unit="%"),
         _stability(e.fold_gains, settings),
-        _above("beats_linear", e.over_linear, 0.0, linear),
-        _above("improvement", e.improvement.lower, settings.improvement_minimum, better),
+        _above("beats_linear", e.over_linear, 0.0, linear, unit="%"),
+        _above("improvement", e.improvement.lower, settings.improvement_minimum, better, unit="%"),
         _deflated(e, settings),
         _overfitting(e, settings),
     )
@@ -134,12 +133,20 @@ def judge_holdout(gain: float | None, labels: int, refused: int, settings: Learn
         reason = f"the holdout stays sealed: {refused} other gate(s) did not pass"
         return GateResult("holdout", "insufficient", None, least, reason)
     told = f"on the holdout's {labels} labels the mean gain over the champion is {100 * gain:+.3f} %"
-    return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least")
+    return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least", unit="%")
 
 
 def not_trained(settings: LearningSettings, why: str) -> tuple[GateResult, ...]:
     """Return 'insufficient' for every gate that needs a model."""
-    return tuple(GateResult(name, "insufficient", None, None, f"no model was trained: {why}") for name in GATES[3:])
+    return tuple(GateResult(name, "insufficient", None, None, f"no model was trained: {why}") for name in _OF_A_MODEL)
+
+
+def refusal_words(verdicts: Sequence[GateResult]) -> str:
+    """Return how many gates refused and what the first of them said; one that had no model to judge is not counted."""
+    refused = [item for item in verdicts if item.status != "pass"]
+    sizes = [item for item in refused if item.gate not in _OF_A_MODEL]
+    judged = sizes or refused
+    return f"{len(judged)} gate(s) refused it, the first {judged[0].gate}: {judged[0].reason}"
 
 
 def _size(gate: str, value: float, least: float, what: str) -> GateResult:
@@ -176,15 +183,15 @@ def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:
         reason = f"{e.trials} trials were made; the probability of overfitting needs {settings.minimum_trials}"
         return GateResult("pbo", "insufficient", None, settings.max_pbo, reason)
     told = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is clearly below the median in the other"
-    return _below("pbo", e.pbo, settings.max_pbo, told)
+    return _below("pbo", e.pbo, settings.max_pbo, told, unit="%")
 
 
-def _above(gate: str, value: float, least: float, told: str, missing: str | None = None) -> GateResult:
-    return _verdict(gate, value, least, lambda found, bound: found > bound, told, "above", missing)
+def _above(gate: str, value: float, least: float, told: str, missing: str | None = None, unit: str = "") -> GateResult:
+    return _verdict(gate, value, least, lambda found, bound: found > bound, told, "above", missing, unit)
 
 
-def _below(gate: str, value: float, most: float, told: str) -> GateResult:
-    return _verdict(gate, value, most, lambda found, bound: found <= bound, told, "at most")
+def _below(gate: str, value: float, most: float, told: str, unit: str = "") -> GateResult:
+    return _verdict(gate, value, most, lambda found, bound: found <= bound, told, "at most", unit=unit)
 
 
 def _verdict(
@@ -195,12 +202,17 @@ def _verdict(
     told: str,
     word: str,
     missing: str | None = None,
+    unit: str = "",
 ) -> GateResult:
+    """Return the verdict on a figure. unit: in which `told` states it, "%" or "points" of a fraction, or none."""
     if not math.isfinite(value):
         reason = missing or "the figure could not be measured on these labels"
         return GateResult(gate, "insufficient", None, threshold, reason)
     status: Status = "pass" if holds(value, threshold) else "fail"
-    return GateResult(gate, status, value, threshold, f"{told}; {word} {threshold:g} is asked for")
+    bound = f"{100 * threshold:g} {unit}" if unit else f"{threshold:g}"
+    return GateResult(
+        gate, status, value, threshold, f"{told}; {word} {bound} {'are' if unit == 'points' else 'is'} asked for"
+    )
 
 
 def _finite(value: float) -> float | None:

@@ -43,7 +43,7 @@ def base_prior(wins: int, n: int, scope: str) -> Prior:
     whose base rate it is, in words.
     """
     mean = (wins + 1) / (n + 2)
-    source = f"base rate of {scope}: {wins} of {n} trades won; weighs {STRENGTH:g} trades"
+    source = f"base rate of {scope}: {wins} of {n} trades won; it counts as {STRENGTH:g} trades"
     return Prior(STRENGTH * mean, STRENGTH * (1 - mean), source)
 
 

@@ -104,7 +104,8 @@ def resolve_id(
     """Return the one experiment, model, trade or record that an ID, or the beginning of it, names.
 
     A whole ID names its own row even where it is also the beginning of another ID. Records of one chain that share the
-    digits name that chain, by the last of them: a proof of the last record holds those before it.
+    digits name that chain, by the last of them: a proof of the last record holds those before it. A scan with the same
+    digits is the one that made the chain's candidate and does not make them ambiguous.
 
     Args:
         connection: may read the tables of the asked kinds.
@@ -130,9 +131,13 @@ def resolve_id(
         return whole[0].found
     if not matches:
         raise UnknownRecord(_unknown(asked, kinds, experiment, among))
-    chains = {match.chain for match in matches}
-    if len(matches) == 1 or (len(chains) == 1 and None not in chains):
-        return matches[-1].found
+    if len(matches) == 1:
+        return matches[0].found
+    # A scan has the instant of all its candidates, so where its digits fit one chain only, it made no other candidate.
+    steps = [match for match in matches if match.found.table != tables.market_scans.name]
+    chains = {match.chain for match in steps}
+    if len(chains) == 1 and None not in chains:
+        return steps[-1].found
     raise UnknownRecord(_ambiguous(asked, matches))
 
 
