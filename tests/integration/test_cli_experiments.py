@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.integration.test_cli_backtest import END, MIDDLE, START, Shell, csv_lines, write_archive
+from throughline.analytics.experiments import overviews
 from throughline.cli import DirectWiring, run
 from throughline.cli.options import Options
-from throughline.analytics.experiments import overviews
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 
