@@ -117,7 +117,7 @@ def test_a_small_training_set_trains_nothing_and_leaves_the_run_green_and_its_ch
     assert card["gates_insufficient"] > 0 == card["gates_failed"]
     assert f"`{card['model']}`" in card["preview"]
     assert "minimum labels" in card["preview"]
-    assert "It does not serve:" in card["preview"]
+    assert "Nothing can serve:" in card["preview"]
 
     state = shown(done, "model_registry_state")
     assert (state["champion"], state["models"]) == ("rule", 1)
