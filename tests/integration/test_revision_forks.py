@@ -91,11 +91,11 @@ def test_the_same_file_and_a_file_with_one_more_day_go_on(
 @pytest.mark.parametrize(
     ("edit", "day", "told"),
     [
-        # a daily line holds three facts: the bar, and cap and volume as known at its close
-        (_dearer, LAST, (0, 1, 0, ("dogecoin",))),
+        # a daily line holds three facts: the bar, its cap (units times the close) and volume as known at its close
+        (_dearer, LAST, (0, 2, 0, ("dogecoin",))),
         (_without, LAST, (0, 0, 3, ("verge",))),
         (_with_a_coin, PIECE.start, (12, 0, 0, ("zz-new-coin",))),
-        (_dearer_before, PIECE.start - 2 * DAY, (0, 1, 0, ("dogecoin",))),
+        (_dearer_before, PIECE.start - 2 * DAY, (0, 2, 0, ("dogecoin",))),
     ],
     ids=["one row changed", "one row removed", "a coin added", "a row changed before the epoch"],
 )
