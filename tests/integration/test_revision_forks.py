@@ -184,5 +184,5 @@ def test_a_mode_without_an_active_experiment_says_how_to_set_one(tmp_path_factor
 
 
 def test_an_unknown_experiment_is_said_to_be_unknown(bench: Bench) -> None:
-    with pytest.raises(UnknownRecord, match="no experiment of this home has an ID that begins with"):
+    with pytest.raises(UnknownRecord, match="no experiment of this home has the ID 'ffff"):
         choose(bench.engine, "backtest", "f" * 64)
