@@ -37,7 +37,7 @@ volume_24h = { enabled = false }
 volatility = { enabled = false }
 [exits]
 stop_loss = 0.9999999
-take_profit = 1e9
+take_profit = 1000
 max_hold_hours = 2400
 """
 # The usual barriers, with a trigger so weak that even a falling coin is bought.

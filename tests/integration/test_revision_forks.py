@@ -91,11 +91,11 @@ def test_the_same_file_and_a_file_with_one_more_day_go_on(
 @pytest.mark.parametrize(
     ("edit", "day", "told"),
     [
-        # a daily line holds three facts: the bar, and cap and volume as known at its close
-        (_dearer, LAST, (0, 1, 0, ("dogecoin",))),
+        # a daily line holds three facts: the bar, its cap (units times the close) and volume as known at its close
+        (_dearer, LAST, (0, 2, 0, ("dogecoin",))),
         (_without, LAST, (0, 0, 3, ("verge",))),
         (_with_a_coin, PIECE.start, (12, 0, 0, ("zz-new-coin",))),
-        (_dearer_before, PIECE.start - 2 * DAY, (0, 1, 0, ("dogecoin",))),
+        (_dearer_before, PIECE.start - 2 * DAY, (0, 2, 0, ("dogecoin",))),
     ],
     ids=["one row changed", "one row removed", "a coin added", "a row changed before the epoch"],
 )
@@ -184,5 +184,5 @@ def test_a_mode_without_an_active_experiment_says_how_to_set_one(tmp_path_factor
 
 
 def test_an_unknown_experiment_is_said_to_be_unknown(bench: Bench) -> None:
-    with pytest.raises(UnknownRecord, match="no experiment of this home has an ID that begins with"):
+    with pytest.raises(UnknownRecord, match="no experiment of this home has the ID 'ffff"):
         choose(bench.engine, "backtest", "f" * 64)
