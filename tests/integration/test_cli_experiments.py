@@ -155,7 +155,7 @@ def test_a_run_with_use_becomes_active_and_the_questions_follow_it(
 
 def test_the_ui_shows_the_days_that_a_run_has_sealed(shell: Shell, home: Home, folder: Path) -> None:
     wiring = RecordingWiring()
-    arguments = shell.backtest(LATER, "--use", "--seed", "11", "--dossiers", "0")
+    arguments = shell.backtest(MIDDLE, START, "--use", "--seed", "11", "--dossiers", "0")
     assert run([*arguments, "--home", str(home.path)], wiring) == 0
     active = next(row for row in listed(shell).values() if row["active"])
     assert active["days"] > 0

@@ -156,7 +156,7 @@ def test_only_a_name_that_is_spelled_alike_is_offered_as_what_was_meant(
 
 
 def test_a_reason_may_be_typed_as_the_table_prints_it(shell: Shell) -> None:
-    typed, recorded = (shell.json("trades", "--reason", reason) for reason in ("stop loss", "stop_loss"))
+    typed, recorded = (shell.json("trades", "--reason", reason) for reason in ("time limit", "time_limit"))
     assert typed == recorded
     assert typed["matching"] > 0
 
