@@ -134,12 +134,11 @@ def open_provider(chosen: Chosen, clock: Clock) -> MarketDataProvider:
     provider = make_provider(chosen.experiment.mode, require_inputs(chosen), clock)
     if provider.description.source_hash != chosen.experiment.source_hash:
         place = ", ".join(f"{name} {value}" for name, value in sorted(require_inputs(chosen).items()))
-        if chosen.experiment.code_hash == current_code_hash():
-            cure = "put the description of its archive back, or run its `throughline backtest` command again from where "
-            cure += "it lies now"
-        else:  # a release may read the same description as another source: putting a file back would not help
-            cure = "Throughline has changed since, too, so run its `throughline backtest` command again, which makes an "
-            cure += "experiment of this release"
+        again = "run its `throughline backtest` command again"
+        cure = f"put the description of its archive back, or {again} from where it lies now"
+        if chosen.experiment.code_hash != current_code_hash():
+            # A release may read the same description as another source: to put a file back would not help.
+            cure = f"Throughline has changed since, too, so {again}, which makes an experiment of this release"
         raise SettingsError(
             f"experiment {chosen.experiment.id[:12]} was made from another source than the one that is there now "
             f"({place}): {cure}"
