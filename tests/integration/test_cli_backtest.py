@@ -370,21 +370,6 @@ def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(sh
         assert words in out
 
 
-def test_eight_digits_name_a_trade_whose_scan_made_no_other_candidate(shell: Shell, opened: Database) -> None:
-    experiment = shell.json(*shell.backtest(MIDDLE))["experiment"]
-    with opened.engine("reader").connect() as connection:
-        ids = [str(row[0]) for row in connection.execute(text("SELECT uuid FROM candidates"))]
-        mine = text("SELECT candidate_uuid FROM outcomes WHERE experiment = :e")
-        closed = [str(row[0]) for row in connection.execute(mine, {"e": experiment})]
-    alone = [one for one in closed if sum(other[:8] == one[:8] for other in ids) == 1]
-    assert alone, "the archive must have a trade that was decided alone"
-    story = shell.json("trade", alone[0][:8])
-    assert story["candidate"] == alone[0]
-    several = next((one for one in closed if sum(other[:8] == one[:8] for other in ids) > 1), None)
-    if several is not None:
-        assert "begins the IDs of several things" in shell("trade", several[:8])[2]
-
-
 def test_a_changed_record_is_broken_in_its_story_and_in_verify(shell: Shell, opened: Database) -> None:
     outcome = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])["outcomes"]
     change = text("UPDATE outcomes SET realized_pnl_usd = realized_pnl_usd + :d WHERE uuid = :u")

@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from tests.integration import proof_home
 from throughline.errors import UnknownRecord
+from throughline.identity import seal_of
 from throughline.storage.database import Database
 from throughline.storage.ids import parse_id, resolve_id, resolve_record
+from throughline.storage.ledger import write_partitions
 from throughline.storage.queries import register_experiment
+from throughline.storage.records import PartitionWrite
 from throughline.storage.tables import ledger_table
 from throughline.tracking import ResearchDocument
 from throughline.tracking.system import TradeTrackingSystem
@@ -114,6 +118,25 @@ def test_the_records_of_one_chain_share_their_digits_and_name_it(
     assert str(document)[:8] == str(candidate.uuid)[:8]
     assert resolve_record(reader, str(document)[:12], "record") == document
     assert resolve_record(reader, str(document)[:12], "record", among=[ledger_table("candidates")]) == candidate.uuid
+
+
+def test_the_scan_of_a_single_candidate_does_not_make_its_digits_ambiguous(
+    twins: None, database: Database, reader: Connection
+) -> None:
+    instant = datetime(2033, 1, 1, tzinfo=UTC)
+    scan = proof_home.scan(EXPERIMENT, instant.date(), 0)
+    root = seal_of([scan.content_hash])
+    write = PartitionWrite(EXPERIMENT, "market_scan", instant.date(), {"market_scans": [scan]}, root, 1)
+    write_partitions(database.engine("writer"), [write], per_transaction=1)
+    with TradeTrackingSystem(engine=database.engine("writer")) as tracker:
+        first = tracker.create_candidate("DDD/USDT", "v1.0", 0.8, "params", "strategy", decided_at=instant)
+        digits = str(first.uuid)[:8]
+        assert str(scan.uuid)[:8] == digits
+        assert resolve_record(reader, digits, "record") == first.uuid
+        assert resolve_record(reader, scan.uuid, "record") == scan.uuid
+        tracker.create_candidate("EEE/USDT", "v1.0", 0.8, "params", "strategy", decided_at=instant)
+    with database.engine("reader").connect() as later, pytest.raises(UnknownRecord, match="several things"):
+        resolve_record(later, digits, "record")
 
 
 @pytest.mark.parametrize(

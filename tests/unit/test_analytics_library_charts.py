@@ -15,10 +15,12 @@ def test_each_percentage_at_an_axis_of_a_chart_is_the_value_at_its_tick(monkeypa
     from matplotlib.figure import Figure
 
     figures: list[Figure] = []
+    boxes: list[Any] = []
     save = Figure.savefig
 
     def keep(figure: Figure, *args: Any, **options: Any) -> None:
         figures.append(figure)
+        boxes.append(options.get("bbox_inches"))
         save(figure, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)
@@ -28,6 +30,7 @@ def test_each_percentage_at_an_axis_of_a_chart_is_the_value_at_its_tick(monkeypa
     sections = dict(library_sections(days, returns, None, ""))
 
     assert sections["Charts of daily returns"].count("<img ") == 2
+    assert boxes == ["tight", "tight"], "no label is cut off at the edge of the picture"
     (drawdown,), (histogram,) = (figure.axes for figure in figures)
     for axis in (drawdown.yaxis, histogram.xaxis):
         for place, label in zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True):

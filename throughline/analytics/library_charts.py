@@ -113,7 +113,8 @@ def _chart(draw: Callable[..., Any], series: Any, axis: str, title: str, **optio
     (axes,) = figure.axes
     getattr(axes, f"{axis}axis").set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    # tight: the labels are wider than those for which the library made room, and a minus sign was cut off
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
 

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock
 from throughline.errors import SettingsError
-from throughline.experiment.identity import MODES, Experiment, from_body
+from throughline.experiment.identity import MODES, Experiment, current_code_hash, from_body
 from throughline.experiment.providers import make_provider
 from throughline.market.panel import MarketDataProvider
 from throughline.storage.ids import resolve_id
@@ -134,10 +134,14 @@ def open_provider(chosen: Chosen, clock: Clock) -> MarketDataProvider:
     provider = make_provider(chosen.experiment.mode, require_inputs(chosen), clock)
     if provider.description.source_hash != chosen.experiment.source_hash:
         place = ", ".join(f"{name} {value}" for name, value in sorted(require_inputs(chosen).items()))
+        again = "run its `throughline backtest` command again"
+        cure = f"put the description of its archive back, or {again} from where it lies now"
+        if chosen.experiment.code_hash != current_code_hash():
+            # A release may read the same description as another source: to put a file back would not help.
+            cure = f"Throughline has changed since, too, so {again}, which makes an experiment of this release"
         raise SettingsError(
             f"experiment {chosen.experiment.id[:12]} was made from another source than the one that is there now "
-            f"({place}): put the description of its archive back, or run its `throughline backtest` command again from "
-            "where it lies now"
+            f"({place}): {cure}"
         )
     return provider
 
