@@ -421,6 +421,8 @@ def test_an_empty_home_has_no_experiment_and_nothing_to_find(
         "rows": 0,
         "pending": 0,
         "findings": [],
+        "complete": True,
+        "unreadable": [],
         "experiment": None,
         "seals": {},
         "experiments": {},
