@@ -316,7 +316,7 @@ def test_documents_written_by_hand_are_left_out_and_counted(by_hand: tuple[Path,
 
 def test_over_a_sealed_flow_what_was_decided_served_and_learned_is_one_vector(by_hand: tuple[Path, str]) -> None:
     home = Home(by_hand[0])
-    end = START + timedelta(days=20)
+    end = START + timedelta(days=24)
     with open_database(home) as database:
         name = seal_experiment(database, ArtifactStore(home.artifacts), end=end).id
         engine = database.engine("writer")

@@ -123,7 +123,7 @@ def test_a_session_without_the_state_of_the_day_before_is_refused_and_the_day_na
 def test_days_before_the_epoch_no_days_and_holes_are_refused(bench: Bench) -> None:
     provider = provider_of(SIMULATED, bench.scratch, bench.repo)
     ctx = context(experiment_of(SIMULATED, provider, bench.scratch, seed=106), provider, bench.database, bench.store)
-    with pytest.raises(SettingsError, match="lies before the experiment's epoch"):
+    with pytest.raises(SettingsError, match="the epoch of experiment"):
         STAGES["market_bars"](ctx, [SIMULATED.start - DAY])
     with pytest.raises(SettingsError, match="have holes"):
         STAGES["market_bars"](ctx, [SIMULATED.start, SIMULATED.start + 2 * DAY])

@@ -24,7 +24,14 @@ from throughline.signals.simhash import CLIP, COMPARED
 from throughline.signals.vector import SOULPRINT_SCHEMA
 
 _MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
-_VALUES = ", ".join(f"v.told->>'{component.name}'" for component in COMPARED)
+# A vector given by hand may hold the phase alone; it is compared by its coordinates (`signals.with_phase_coordinates`).
+_COORDINATE = "coalesce(v.told->>'phase_{0}', {0}((v.told->>'phase')::double precision)::text)"
+_VALUES = ", ".join(
+    _COORDINATE.format(component.name.removeprefix("phase_"))
+    if component.name in ("phase_cos", "phase_sin")
+    else f"v.told->>'{component.name}'"
+    for component in COMPARED
+)
 _ROWS = f"""
     SELECT t.uuid, s.partition, s.simhash, {_MICROSECONDS.format(KNOWN_FROM.format(t="t"))}, t.profit_percentage,
         (t.profit_usd > 0)::int, {_VALUES}

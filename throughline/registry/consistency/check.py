@@ -30,7 +30,7 @@ from throughline.registry.consistency.damage import attempt, diagnose, located
 from throughline.registry.consistency.forms import registry_forms
 from throughline.registry.consistency.guards import check_guards, check_readable, look_at_ours
 from throughline.registry.consistency.news import news_since
-from throughline.registry.consistency.pool import WORTH_IT, checking
+from throughline.registry.consistency.pool import WORTH_IT, checking, export_snapshot
 from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepared
 from throughline.registry.consistency.result import ConsistencyResult, Scope, Tally
 from throughline.storage.artifacts import ArtifactStore
@@ -108,10 +108,11 @@ def check_connection(
             shut = list(distinct([*check_guards(connection, enforces_roles), *shut]))
         return _result(since, shut, enforces_roles, started)
     damage: list[Finding] = []
+    snapshot = export_snapshot(connection) if workers > 1 else ""  # before `attempt` sets its savepoint
 
     def everything() -> ConsistencyResult:
         return _everything(
-            connection, scope, since, artifacts, anchor, public_key, enforces_roles, workers, report, started
+            connection, scope, since, artifacts, anchor, public_key, enforces_roles, workers, snapshot, report, started
         )
 
     try:
@@ -133,6 +134,7 @@ def _everything(
     public_key: bytes | None,
     enforces_roles: bool,
     workers: int,
+    snapshot: str,
     report: Progress,
     started: float,
 ) -> ConsistencyResult:
@@ -147,7 +149,7 @@ def _everything(
     # The audit is read by this process while the others read the rows.
     audited: AuditResult | None = None
     if workers > 1 and sum(partitions.values()) >= WORTH_IT:
-        with checking(connection, work, min(workers, len(work))) as answers:
+        with checking(connection, snapshot, work, min(workers, len(work))) as answers:
             audited = _audit(connection, anchor, public_key, since, report)
             for told in answers:
                 tally.merge(told)

@@ -85,16 +85,24 @@ class _Worker:
         )
 
 
+def export_snapshot(connection: Connection) -> str:
+    """Return the name of the snapshot of `connection`'s transaction; PostgreSQL exports none within a savepoint."""
+    return str(connection.execute(text("SELECT pg_catalog.pg_export_snapshot()")).scalar_one())
+
+
 @contextmanager
-def checking(connection: Connection, chunks: Sequence[Chunk], workers: int) -> Iterator[Iterator[dict[str, Any]]]:
+def checking(
+    connection: Connection, snapshot: str, chunks: Sequence[Chunk], workers: int
+) -> Iterator[Iterator[dict[str, Any]]]:
     """Start `workers` processes on the snapshot of `connection`'s transaction and yield what the chunks give.
 
-    The processes work from the start, whether or not answers are taken; the transaction must stay open meanwhile.
+    snapshot: its name (`export_snapshot`). The processes work from the start, whether or not answers are taken; the
+    transaction must stay open meanwhile.
     """
     start = {
         "address": _address(connection),
         "search_path": connection.exec_driver_sql("SHOW search_path").scalar_one(),
-        "snapshot": connection.execute(text("SELECT pg_catalog.pg_export_snapshot()")).scalar_one(),
+        "snapshot": snapshot,
     }
     with ExitStack() as stack:
         idle: SimpleQueue[_Worker] = SimpleQueue()
