@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +316,7 @@ def test_documents_written_by_hand_are_left_out_and_counted(by_hand: tuple[Path,
 
 def test_over_a_sealed_flow_what_was_decided_served_and_learned_is_one_vector(by_hand: tuple[Path, str]) -> None:
     home = Home(by_hand[0])
-    end = START + timedelta(days=24)
+    end = START + timedelta(days=30)
     with open_database(home) as database:
         name = seal_experiment(database, ArtifactStore(home.artifacts), end=end).id
         engine = database.engine("writer")
@@ -334,12 +334,12 @@ def test_over_a_sealed_flow_what_was_decided_served_and_learned_is_one_vector(by
             assert fill_hot_store(connection, store, name) == offline["instrument"].nunique()
             recorded = {str(row.uuid): json.loads(row.body) for row in read_rows(connection, "candidates", name)}
             labels = [json.loads(row.body) for row in read_rows(connection, "trade_features", name)]
-            learned, seals = read_training_data(connection, name, as_of=datetime(2024, 3, 23, tzinfo=UTC))
+            learned, seals = read_training_data(connection, name, as_of=datetime.combine(end + DAY, time.min, UTC))
         assert {key: body["features_hash"] for key, body in recorded.items()} == offline["hash"].to_dict()
         for label in labels:
             assert label["features"]["hash"] == offline["hash"][label["candidate"]["uuid"]]
         np.testing.assert_array_equal(learned.features, frame[list(NAMES)].to_numpy())
-        assert (len(learned), len(seals)) == (len(labels), 21)
+        assert (len(learned), len(seals)) == (len(labels), 31)
         reader = HotReader(store, truth)
         for instrument in offline["instrument"].unique():
             assert reader.latest(instrument) == truth.latest(instrument)

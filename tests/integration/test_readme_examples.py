@@ -45,6 +45,7 @@ PRINTED = {
     "registry_coordinator": r"compared on 3 of 17 components.* \[\('[0-9a-f]{12}', -?\d",
     "UnifiedTradingPipeline": r"^\d+ -?\d",
     "FeatureEngineer": r"'champion'",
+    "import throughline": r"instrument +exit_time +pnl_usd",
     "simulate": r"\[-?\d",
     "TradeTrackingSystem": r"'instrument': 'BTC/USDT'",
 }
