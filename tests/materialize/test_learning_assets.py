@@ -200,7 +200,7 @@ def test_a_rollback_where_the_rule_decides_alone_says_so(own: Own) -> None:
 
 
 def test_learning_before_any_sealed_day_says_what_to_do(database: Database, settings: Settings) -> None:
-    context = context_of(database, seed=41)
+    context = context_of(database, seed=45)
     with dg.DagsterInstance.ephemeral() as instance:
         done = run(settings, context, instance, canary_job_name("demo"))
         assert not done.success
