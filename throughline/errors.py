@@ -100,3 +100,16 @@ class RevisedData(ThroughlineError):
 
 class UnknownRecord(ThroughlineError):
     """No record has this id; the message says where it was looked for."""
+
+
+class AmbiguousId(UnknownRecord):
+    """Several records have this ID, or begin with it; the message lists the first of them.
+
+    experiments: whole IDs of the experiments that the records belong to, in order; empty where the ID is not that of a
+    record. digits: what was typed, safe to print.
+    """
+
+    def __init__(self, message: str, digits: str = "", experiments: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.digits = digits
+        self.experiments = experiments

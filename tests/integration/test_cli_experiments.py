@@ -102,6 +102,30 @@ def test_the_list_says_days_trades_return_and_what_differs_by_setting(shell: She
     assert [made["first"][:12] in line for line in marked] == [True]
 
 
+def test_a_trade_that_several_experiments_share_the_digits_of_is_chosen_by_the_experiment(
+    shell: Shell, made: dict[str, str], home: Home, tmp_path: Path
+) -> None:
+    trades = {name: {row["id"] for row in shell.json("trades", "--experiment", name)["trades"]} for name in made.values()}
+    first, second = made["first"], made["second"]
+    digits = {item[:13] for item in trades[first]} & {item[:13] for item in trades[second]}
+    assert digits, "both experiments decide at the same instants"
+    shared = min(digits).replace("-", "")
+    code, out, err = shell("trade", shared)
+    assert (code, out) == (1, "")
+    for name in made.values():
+        assert f"`throughline trade {shared} --experiment {name[:12]} --home {home.path}`" in err
+    told = shell.json("trade", shared, "--experiment", second[:12])
+    assert told["experiment"] == second
+    assert told["candidate"] in trades[second]
+    file = str(tmp_path / "proof.json")
+    assert shell("proof", shared, "--out", file)[0] == 1
+    assert shell("proof", shared, "--experiment", first, "--out", file)[0] == 0
+    other = next(item for item in trades[second] if item[:13] == min(digits))
+    code, _, err = shell("trade", other, "--experiment", first)
+    assert code == 1
+    assert f"no record or trade of experiment {first[:12]} has the ID '{other}'" in err
+
+
 def test_use_chooses_by_any_unique_beginning_and_says_what_was_active_before(
     shell: Shell, made: dict[str, str], home: Home
 ) -> None:

@@ -55,6 +55,15 @@ def test_help_lists_every_command_of_the_design() -> None:
         assert f"  {name} " in told.output
 
 
+@pytest.mark.parametrize("group", [[], ["key"]])
+def test_the_list_of_commands_shows_every_summary_whole_on_one_line(group: list[str]) -> None:
+    told = CliRunner().invoke(cli, [*group, "--help"], obj=WIRING, terminal_width=80)
+    listed = told.output.split("Commands:\n")[1].splitlines()
+    commands = cli.commands[group[0]].commands if group else cli.commands  # type: ignore[attr-defined]
+    assert [line.split()[0] for line in listed] == sorted(commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
 def test_the_help_of_train_says_what_exit_code_4_means() -> None:
     told = CliRunner().invoke(cli, ["train", "--help"], obj=WIRING)
     assert "Exit code 4: a gate refused the model" in " ".join(told.output.split())

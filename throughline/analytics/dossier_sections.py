@@ -27,6 +27,7 @@ from throughline.analytics.dossier_pictures import price_svg, spans_svg
 from throughline.trading.types import PATHS
 from throughline.verification.dossier import Dossier
 from throughline.verification.dossier_similar import Rate
+from throughline.verification.dossier_volumes import REFERENCE, input_name
 
 _FURTHEST = 4.0
 """Standard scores beyond it are drawn at it."""
@@ -77,7 +78,7 @@ def known(dossier: Dossier) -> Html:
         held = checks.get(item.artifact or "")
         rows.append(
             (
-                words(item.name),
+                input_name(item.name),
                 number(item.value) if _is_number(item.value) else item.value,
                 stamp(item.event_time),
                 stamp(item.available_at),
@@ -88,7 +89,20 @@ def known(dossier: Dossier) -> Html:
         )
     head = ("input", "value", "happened (UTC)", "known from (UTC)", "availability", "source", "stored bytes")
     listed = table("What was known at the decision", head, rows, (2, 3, 4, 5, 6)) if rows else note("No input is told.")
-    return joined([tag("p", told.rationale) if told.rationale else "", listed])
+    return joined([tag("p", told.rationale) if told.rationale else "", listed, _volumes(dossier)])
+
+
+def _volumes(dossier: Dossier) -> Html:
+    """Return the 24 h volumes, each with its source, its times and its use; nothing where none is known."""
+    found = dossier.knowledge.volumes
+    if not found:
+        return Html("")
+    rows = [
+        (item.what, number(item.usd), stamp(item.event_time), stamp(item.available_at), item.source, item.use)
+        for item in found
+    ]
+    head = ("24 h volume", "USD", "until (UTC)", "known from (UTC)", "source", "used for")
+    return joined([tag("h3", "24 h volumes"), table("24 h volumes at the decision", head, rows, (2, 3, 4, 5))])
 
 
 def missing(dossier: Dossier) -> Html:
@@ -98,7 +112,7 @@ def missing(dossier: Dossier) -> Html:
     names = dossier.knowledge.missing
     if not names:
         return note("Nothing that the strategy looks at was missing.")
-    chips = joined(tag("li", words(name)) for name in names)
+    chips = joined(tag("li", input_name(name)) for name in names)
     return joined([note("The strategy looks at these, and the data did not have them:"), tag("ul", chips, "chips")])
 
 
@@ -117,13 +131,17 @@ def judged(dossier: Dossier) -> Html:
     features: Mapping[str, str | None] = body["features"]
     verdicts: Mapping[str, str] = body["verdicts"]
     names = sorted({*features, *verdicts})
-    rows = [(words(name), number(features.get(name)), words(verdicts.get(name, "not a filter"))) for name in names]
+    rows = [(_feature_name(name), number(features.get(name)), words(verdicts.get(name, "not a filter"))) for name in names]
     if rows:
         parts.append(table("What each filter said", ("filter", "value", "verdict"), rows, (2,)))
     if dossier.chain.disposition:
         answer = dossier.chain.disposition.body
         parts.append(tag("p", joined([tag("b", words(answer["disposition"])), f": {answer['reason']}"])))
     return joined(parts)
+
+
+def _feature_name(name: str) -> str:
+    return "24 h volume as the strategy used it" if name == REFERENCE else words(name)
 
 
 def charged(dossier: Dossier) -> Html:

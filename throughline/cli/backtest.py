@@ -59,7 +59,7 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
     return inputs
 
 
-@click.command()
+@click.command(short_help="Run the strategy on an archive of real data and report it.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
@@ -98,7 +98,7 @@ def backtest(
     return perform(options, task, allow_blocked)
 
 
-@click.command()
+@click.command(short_help="Run the whole chain on an invented market.")
 @click.option(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Which invented market."
 )

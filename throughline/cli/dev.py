@@ -9,7 +9,7 @@ from throughline.cli.options import Options, common
 DEFAULT_PORT = 3000
 
 
-@click.command()
+@click.command(short_help="Start the Dagster UI and its daemon on this home.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address: the web server has no login.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, type=int, help="Port of the UI.")
 @common

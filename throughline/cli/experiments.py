@@ -17,7 +17,7 @@ _SHOWN = 8
 """So many differences are printed per experiment; --json has all of them."""
 
 
-@click.command()
+@click.command(short_help="List all experiments and what differs between them.")
 @click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Only the experiments of this mode.")
 @common
 def experiments(options: Options, mode: str | None) -> None:
@@ -39,7 +39,7 @@ def experiments(options: Options, mode: str | None) -> None:
     echo(_listing(found))
 
 
-@click.command()
+@click.command(short_help="Make an experiment the active one of its mode.")
 @click.argument("id_", metavar="ID")
 @click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Refuse an experiment of another mode.")
 @common

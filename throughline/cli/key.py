@@ -10,12 +10,12 @@ from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json
 
 
-@click.group()
+@click.group(short_help="Show or rotate the signing key; begin a new anchor.")
 def key() -> None:
     """The key that signs the seal log, and the anchor it is copied to."""
 
 
-@key.command()
+@key.command(short_help="Print the key's ID and its public half.")
 @click.option("--out", metavar="FILE", help="Write the public key there, to be given to those who verify.")
 @common
 def show(options: Options, out: str | None) -> int:
@@ -39,7 +39,7 @@ def show(options: Options, out: str | None) -> int:
     return 0
 
 
-@key.command()
+@key.command(short_help="Hand over from the old signing key to a new one.")
 @click.option("--signer", "command", metavar="COMMAND", help="The new signer, where the key is behind a command.")
 @click.option("--public-key", metavar="FILE", help="Its public key.")
 @common
@@ -69,7 +69,7 @@ def rotate(options: Options, command: str | None, public_key: str | None) -> int
     return 0
 
 
-@key.command()
+@key.command(short_help="Begin an empty anchor from what the database holds now.")
 @common
 def anchor(options: Options) -> int:
     """Begin an empty anchor from what the database holds now, after the old one was moved or lost.

@@ -16,7 +16,7 @@ _SECONDS_TO_STOP = 10
 """A server that has not ended so long after SIGTERM is killed."""
 
 
-@click.command()
+@click.command(short_help="Start MLflow's UI on this home's models.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port of the UI.")
 @common
 def mlflow(options: Options, port: int) -> int:

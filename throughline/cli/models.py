@@ -54,7 +54,7 @@ def which(command: Command) -> Command:
     return command
 
 
-@click.command()
+@click.command(short_help="List the models of an experiment, or show one.")
 @click.argument("id_", metavar="[ID]", required=False)
 @which
 @common
@@ -82,7 +82,7 @@ def models(options: Options, id_: str | None, mode: str, experiment: str | None)
     return 0
 
 
-@click.command()
+@click.command(short_help="Make the model on trial the champion, by hand.")
 @click.argument("id_", metavar="ID")
 @click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
 @which
@@ -101,7 +101,7 @@ def promote(options: Options, id_: str, reason: str, mode: str, experiment: str 
         return _decide(options, database, artifacts, meant, lifecycle.promote, model, reason)
 
 
-@click.command()
+@click.command(short_help="Take a model out of service for good, by hand.")
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
 @which
@@ -120,7 +120,7 @@ def rollback(options: Options, id_: str | None, reason: str, mode: str, experime
         return _decide(options, database, artifacts, meant, lifecycle.roll_back, model, reason)
 
 
-@click.command()
+@click.command(short_help="Show the evidence for the model on trial and the rule.")
 @click.option("--look", "look_now", is_flag=True, help="Look now, at the end of the last sealed day, and act on it.")
 @which
 @common
@@ -142,7 +142,7 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
     return 0
 
 
-@click.command()
+@click.command(short_help="Train a model and print the verdict of each gate.")
 @click.option("--deploy", is_flag=True, help="Put the model on trial if every gate passed.")
 @which
 @common

@@ -8,30 +8,33 @@ from pathlib import Path
 import click
 
 from throughline.cli.options import Options, common
+from throughline.cli.record_choice import choose_record, experiment_option
 from throughline.cli.screen import echo, out_json
 
 
-@click.command()
+@click.command(short_help="Write a file that proves a record without the database.")
 @click.argument("id_", metavar="ID")
 @click.option("--out", metavar="FILE", help="The file to write (default: proof-ID.json here).")
+@experiment_option
 @common
-def proof(options: Options, id_: str, out: str | None) -> int:
+def proof(options: Options, id_: str, out: str | None, experiment: str | None) -> int:
     """Write a file that proves the record ID and the chain behind it without the database.
 
     ID is the UUID of any record, or the hash of a trade; the first 8 or more hex digits are enough where only one
-    begins with them. `throughline verify --proof FILE --key FILE` checks the file anywhere.
+    begins with them. Experiments over the same days share these digits: --experiment says which one is meant.
+    `throughline verify --proof FILE --key FILE` checks the file anywhere.
     """
     from throughline.errors import SettingsError
     from throughline.proof.check import check_proof
     from throughline.proof.errors import ProofError
     from throughline.proof.prove import make_proof
     from throughline.proof.settings import open_proof
-    from throughline.storage.ids import parse_id, resolve_record
+    from throughline.storage.ids import parse_id
 
     typed = parse_id(id_, "record", "trade")
     with options.open() as (database, _), database.engine("reader").connect() as connection:
         snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
-        asked = resolve_record(snapshot, typed, "record", "trade")
+        asked = choose_record(snapshot, options, "proof", typed, experiment)
         made = make_proof(snapshot, asked)
         known = open_proof(options.home, database.embedded).signer.known_public_key()
     text = made.text()

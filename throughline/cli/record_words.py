@@ -7,6 +7,7 @@ from typing import Any
 
 from throughline.analytics.words import interval_reason
 from throughline.cli.screen import table
+from throughline.verification.dossier_volumes import day_volumes, input_name
 
 Body = Mapping[str, Any]
 
@@ -72,7 +73,7 @@ def _research(body: Body) -> list[str]:
     rows: list[tuple[str, ...]] = [("input", "value", "known at", "availability", "source")]
     rows += [
         (
-            str(item.get("name", "-")),
+            input_name(str(item.get("name", "-"))),
             str(item.get("value", "-")),
             when(item.get("available_at")),
             str(item.get("availability", "-")),
@@ -84,7 +85,17 @@ def _research(body: Body) -> list[str]:
         body["trade_rationale"],
         f"code {(body['code_version'] or 'untold')[:12]}, settings {body['configuration'].split('#')[-1]}",
         *table(rows, left=(0, 2, 3, 4), indent="").splitlines(),
-        f"missing: {', '.join(body['missing']) or 'nothing'}",
+        *_volumes(body),
+        f"missing: {', '.join(input_name(name) for name in body['missing']) or 'nothing'}",
+    ]
+
+
+def _volumes(body: Body) -> list[str]:
+    """Return a line for each 24 h volume: which it is, what it is of, and what it was used for."""
+    return [
+        f"24 h volume {usd(item.usd)}, {item.what} ({item.source or 'source not recorded'}, until "
+        f"{when(item.event_time)}); used for {item.use}"
+        for item in day_volumes(body)
     ]
 
 

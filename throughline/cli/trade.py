@@ -10,19 +10,22 @@ import click
 
 from throughline.cli.dossier_words import parts
 from throughline.cli.options import Options, common
+from throughline.cli.record_choice import choose_record, experiment_option
 from throughline.cli.record_words import TITLES, describe
 from throughline.cli.screen import echo, echo_line, note, out_json
 
 
-@click.command()
+@click.command(short_help="Print the dossier of a trade, each hash recomputed.")
 @click.argument("id_", metavar="ID")
 @click.option("--html", "html_file", metavar="FILE", help="Write the dossier as one HTML page that needs nothing else.")
+@experiment_option
 @common
-def trade(options: Options, id_: str, html_file: str | None) -> int:
+def trade(options: Options, id_: str, html_file: str | None, experiment: str | None) -> int:
     """Print the dossier of ID: the story from data to outcome and registry, with each hash recomputed.
 
     ID is the UUID of a scan, candidate, research snapshot, disposition, execution, outcome, shadow outcome or registry
-    entry, or a trade hash; the first 8 or more hex digits are enough where only one begins with them.
+    entry, or a trade hash; the first 8 or more hex digits are enough where only one begins with them. Experiments over
+    the same days share these digits: --experiment says which one is meant.
     """
     from throughline.storage.ids import parse_id
 
@@ -34,7 +37,8 @@ def trade(options: Options, id_: str, html_file: str | None) -> int:
 
         proof = open_proof(options.home, database.embedded)
         with anchored_snapshot(database.engine("reader"), proof.anchor) as (connection, anchor):
-            dossier = compile_dossier(connection, artifacts, replace(proof, anchor=anchor), asked)
+            record = str(choose_record(connection, options, "trade", asked, experiment))
+            dossier = compile_dossier(connection, artifacts, replace(proof, anchor=anchor), record)
     if html_file is not None:
         from throughline.analytics.dossier import write_page
 

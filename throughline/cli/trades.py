@@ -30,7 +30,7 @@ _ALIKE = 0.6
 """Names of at least this similarity (difflib's ratio) are offered as what was meant."""
 
 
-@click.command()
+@click.command(short_help="List, filter and export the closed trades.")
 @click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Only this instrument (repeatable).")
 @click.option(
     "--from", "since", type=Day(), help="Only trades that ended (or with --by entry: began) on this day or later."
@@ -98,7 +98,7 @@ def trades(
     return 0
 
 
-@click.command()
+@click.command(short_help="Print or export the daily equity of the three paths.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write CSV with the ledger's exact decimals ('-': to stdout).")
 @which
 @common

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 50
 
 
-@click.command()
+@click.command(short_help="Check every record, link, seal and signature.")
 @click.option("--experiment", metavar="ID", help="Check one experiment only (8 or more digits of its ID).")
 @click.option("--proof", "file", metavar="FILE", help="Check a file of `throughline proof` instead; needs no home.")
 @click.option("--key", metavar="FILE", help="The public key to trust (default: that of this machine's signing key).")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from throughline.storage.database import Database
 
 
-@click.command("walk-forward")
+@click.command("walk-forward", short_help="Backtest with models trained as time goes on.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."

@@ -4,8 +4,9 @@ Belongs here: what may be typed, and which experiment, model, trade or record it
 done with the record, and short forms of IDs in printed tables.
 
 A UUID may be typed with or without hyphens, and every ID in upper or lower case. Chain UUIDs begin with the time of
-their event, so records of one minute share their first 8 digits and records of one instant their first 12: trade
-hashes, experiments and models are the IDs to shorten in a table.
+their event, so records of one minute share their first 8 digits and records of one instant their first 12. Experiments
+over the same days therefore share the beginnings of their trades' UUIDs, and the experiment has to be named as well:
+trade hashes, experiments and models are the IDs to shorten in a table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select
 
-from throughline.errors import UnknownRecord, printable
+from throughline.errors import AmbiguousId, UnknownRecord, printable
 from throughline.storage import tables
 
 LEAST_DIGITS = 8
@@ -111,7 +112,7 @@ def resolve_id(
         connection: may read the tables of the asked kinds.
         typed: what a person typed, parsed (`parse_id`) or not, or a UUID.
         kinds: what it may name; at least one.
-        experiment: whole ID of the experiment that a model must belong to; None = any.
+        experiment: whole ID of the experiment that a model, trade or record must belong to; None = any.
         modes: modes that an experiment may have; None = any.
         among: ledger tables in which a record may stand.
 
@@ -119,8 +120,8 @@ def resolve_id(
         What it names, with the whole ID.
 
     Raises:
-        UnknownRecord: it names nothing (the message says which command lists what there is) or several things (the
-            message lists the first of them), or is no ID.
+        UnknownRecord: it names nothing (the message says which command lists what there is), or is no ID.
+        AmbiguousId: it names several things (the message lists the first of them).
     """
     asked = typed if isinstance(typed, TypedId) else parse_id(str(typed), *kinds)
     matches: list[_Match] = []
@@ -138,17 +139,19 @@ def resolve_id(
     chains = {match.chain for match in steps}
     if len(chains) == 1 and None not in chains:
         return steps[-1].found
-    raise UnknownRecord(_ambiguous(asked, matches))
+    experiments = _experiments(connection, asked.digits, among) if "record" in kinds and experiment is None else ()
+    raise AmbiguousId(_ambiguous(asked, matches, experiments), asked.text, experiments)
 
 
 def resolve_record(
     connection: Connection,
     typed: TypedId | str | uuids.UUID,
     *kinds: Literal["record", "trade"],
+    experiment: str | None = None,
     among: Sequence[Table] = tables.LEDGER,
 ) -> uuids.UUID:
-    """Return the UUID of the one record or trade that an ID names; kinds, among and errors as in `resolve_id`."""
-    found = resolve_id(connection, typed, *kinds, among=among).uuid
+    """Return the UUID of the one record or trade that an ID names; arguments and errors as in `resolve_id`."""
+    found = resolve_id(connection, typed, *kinds, experiment=experiment, among=among).uuid
     assert found is not None  # records and trades have one
     return found
 
@@ -163,15 +166,15 @@ def _matches(
 ) -> list[_Match]:
     """Return the rows of a kind whose ID begins with `digits`, at most one more a table than a message shows."""
     if kind == "record":
-        return [match for table in among for match in _records(connection, table, digits)]
+        return [match for table in among for match in _records(connection, table, digits, experiment)]
     source, column = {
         "experiment": (tables.experiments, tables.experiments.c.id),
         "model": (tables.models, tables.models.c.id),
         "trade": (tables.canonical_trades, tables.canonical_trades.c.content_hash),
     }[kind]
     conditions: list[ColumnElement[bool]] = [column.startswith(digits)]
-    if kind == "model" and experiment is not None:
-        conditions.append(tables.models.c.experiment == experiment)
+    if kind in ("model", "trade") and experiment is not None:
+        conditions.append(source.c.experiment == experiment)
     if kind == "experiment" and modes is not None:
         conditions.append(tables.experiments.c.mode.in_(modes))
     uuid = source.c.uuid if kind == "trade" else None
@@ -183,11 +186,11 @@ def _matches(
     ]
 
 
-def _records(connection: Connection, table: Table, digits: str) -> list[_Match]:
-    """Return the rows of a ledger table whose UUID begins with `digits`; its primary key finds them by their range."""
-    if len(digits) > _UUID_DIGITS:
+def _records(connection: Connection, table: Table, digits: str, experiment: str | None) -> list[_Match]:
+    """Return the rows of a ledger table whose UUID begins with `digits`, of one experiment or of all."""
+    within = _begins(table, digits)
+    if within is None:
         return []
-    first, last = (uuids.UUID(digits.ljust(_UUID_DIGITS, end)) for end in "0f")
     chain: Any = table.c.get("candidate_uuid")
     source: Any = table
     if table.name == "candidates":
@@ -199,11 +202,34 @@ def _records(connection: Connection, table: Table, digits: str) -> list[_Match]:
     elif table.name == "canonical_trades":
         chain = func.coalesce(table.c.candidate_uuid, table.c.uuid)
     statement = select(table.c.uuid, *([] if chain is None else [chain])).select_from(source)
-    statement = statement.where(table.c.uuid.between(first, last)).order_by(table.c.uuid).limit(_SHOWN + 1)
+    statement = statement.where(within).order_by(table.c.uuid).limit(_SHOWN + 1)
+    if experiment is not None:
+        statement = statement.where(table.c.experiment == experiment)
     return [
         _Match(FoundId("record", str(row[0]), table.name, row[0]), None if chain is None else row[1])
         for row in connection.execute(statement)
     ]
+
+
+def _begins(table: Table, digits: str) -> ColumnElement[bool] | None:
+    """Return the condition that a row's UUID begins with `digits`, as a range that the primary key serves; None where
+    no UUID can."""
+    if len(digits) > _UUID_DIGITS:
+        return None
+    first, last = (uuids.UUID(digits.ljust(_UUID_DIGITS, end)) for end in "0f")
+    return table.c.uuid.between(first, last)
+
+
+def _experiments(connection: Connection, digits: str, among: Sequence[Table]) -> tuple[str, ...]:
+    """Return the experiments of all records but scans whose UUID begins with `digits`, in order of their ID."""
+    found: set[str] = set()
+    for table in among:
+        if table.name == tables.market_scans.name:
+            continue
+        within = _begins(table, digits)
+        if within is not None:
+            found.update(connection.execute(select(table.c.experiment).where(within).distinct()).scalars())
+    return tuple(sorted(found))
 
 
 def _unknown(asked: TypedId, kinds: Sequence[Kind], experiment: str | None, among: Sequence[Table]) -> str:
@@ -222,8 +248,15 @@ def _listed(kinds: Sequence[Kind]) -> str:
     return f"{' and '.join(commands)} {'list' if len(commands) > 1 else 'lists'} them"
 
 
-def _ambiguous(asked: TypedId, matches: Sequence[_Match]) -> str:
+def _ambiguous(asked: TypedId, matches: Sequence[_Match], experiments: Sequence[str]) -> str:
     """Return the sentence for an ID that several things begin with; it lists the first of them."""
+    if len(experiments) > 1:
+        names = ", ".join(name[:12] for name in experiments[:_SHOWN])
+        more = f" and {len(experiments) - _SHOWN} more" if len(experiments) > _SHOWN else ""
+        return (
+            f"'{asked.text}' begins the IDs of records of {len(experiments)} experiments ({names}{more}): name the "
+            "experiment, or give more digits"
+        )
     shown = ", ".join(_described(match.found) for match in matches[:_SHOWN])
     more = ", and more" if len(matches) > _SHOWN else ""
     return f"'{asked.text}' begins the IDs of several things: {shown}{more}; give more of its digits"

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from throughline.identity import decimal_text, score_text
+from throughline.verification.dossier_volumes import DayVolume, day_volumes
 from throughline.verification.story import Step, Story
 
 Body = Mapping[str, Any]
@@ -83,12 +84,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What was known at the decision and what was missing. why: a sentence where no research record says."""
+    """What was known at the decision and what was missing. why: a sentence where no research record says; volumes: the
+    24 h volumes, which may be two (`dossier_volumes`)."""
 
     rationale: str | None
     inputs: tuple[Known, ...]
     missing: tuple[str, ...]
     why: str | None
+    volumes: tuple[DayVolume, ...] = ()
 
 
 def knowledge(chain: Chain) -> Knowledge:
@@ -114,7 +117,7 @@ def knowledge(chain: Chain) -> Knowledge:
         for item in body.get("inputs", ())
     )
     missing = tuple(str(name) for name in body.get("missing", ()))
-    return Knowledge(text(body, "trade_rationale"), inputs, missing, None)
+    return Knowledge(text(body, "trade_rationale"), inputs, missing, None, day_volumes(body))
 
 
 @dataclass(frozen=True)
