@@ -37,6 +37,7 @@ from pipelines.partitions import daily_partitions
 from pipelines.schedules import daily_schedule, learning_schedules, registry_check_schedule
 from resources.flow import HomeFlow
 from resources.settings import MODES, Settings
+from sensors.active_experiment import active_experiment_sensor
 from sensors.canary_degraded import canary_degraded
 from sensors.gate_failed import gate_failure_notifier
 from sensors.run_failure import run_failure_notifier
@@ -99,6 +100,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
                 settings.webhook_url,
                 allow_private=settings.webhook_private,
             ),
+            *(active_experiment_sensor(mode, flows[f"flow_{mode}"].engine) for mode in MODES),
             *(
                 canary_degraded(
                     mode, roll_back_job_name(mode), roll_back_op_name(mode), flows[f"flow_{mode}"].rollback_due

@@ -187,8 +187,10 @@ def test_doubtful_trades_are_listed_in_report_page_and_story(told: Told, bench: 
     report = build_report(bench.engine, bench.store, told.provider, told.experiment, START, END, check_chain=False)
     assert {row["instrument"] for row in report.doubtful["trades"]} == {"TENFOLD", "DOUBLE", "SPLIT"}
     (sentence,) = [item for item in warning_sentences(report) if "doubtful price jump" in item]
-    assert sentence.startswith("3 trades cross a doubtful price jump: name it in the archive's corporate_actions")
-    assert "6 label(s)" in sentence
+    head, *lines = sentence.splitlines()
+    assert head.startswith("3 trades cross a doubtful price jump. If a jump is a split")
+    assert "6 label(s)" in head
+    assert [line.split()[0] for line in lines] == [row["instrument"] for row in report.doubtful["trades"]]
     page = tear_sheet_html(report)
     for row in report.doubtful["trades"]:
         assert row["candidate"] in sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,6 +15,7 @@ from pipelines.jobs import pipeline_job_name
 from pipelines.schedules import range_tags
 from resources.flow import EXPERIMENT_TAG, HomeFlow
 from resources.settings import Settings
+from sensors.active_experiment import active_experiment_sensor
 from tests.materialize.homes import FIRST, context_of
 from throughline.experiment.choice import choose
 from throughline.flow import FlowContext
@@ -101,6 +103,43 @@ def test_the_asset_shows_the_active_experiment_and_a_run_of_it_can_choose_anothe
         shown.append(event.metadata["experiment"].value)
         assert f"**{str(shown[-1])[:12]}** is active" in str(event.metadata["preview"].value)
     assert shown == [second, first, second]
+
+
+def test_the_asset_follows_days_that_a_backfill_sealed_and_says_nothing_where_nothing_changed(
+    flow: HomeFlow, settings: Settings, two: tuple[FlowContext, FlowContext]
+) -> None:
+    sensor = active_experiment_sensor("demo", flow.engine)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def tick() -> list[dict[str, Any]]:
+            """Evaluate the sensor and report its events, as the daemon does; return what they show."""
+            result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+            for event in result.asset_events:
+                instance.report_runless_asset_event(event)
+            return [{name: value.value for name, value in event.metadata.items()} for event in result.asset_events]
+
+        (shown,) = tick()
+        assert shown["experiment"] == choose(flow.engine(), "demo").experiment.id
+        assert tick() == []
+        next_day = FIRST + timedelta(days=int(shown["sealed_days"]))
+        materialize_range(settings, two[1], next_day, next_day, instance=instance)
+        (later,) = tick()
+        assert later["sealed_days"] == int(shown["sealed_days"]) + 1
+        assert later["last_sealed_day"] == str(next_day)
+        assert tick() == []
+        materialize_range(settings, two[0], FIRST + timedelta(days=3), FIRST + timedelta(days=4), instance=instance)
+        (again,) = tick()
+        assert again["sealed_days"] == later["sealed_days"], "another experiment's day changes the list alone"
+        assert again["preview"] != later["preview"]
+
+
+def test_a_mode_without_an_active_experiment_is_left_alone(settings: Settings) -> None:
+    flow = HomeFlow(settings, "backtest")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        tick = active_experiment_sensor("backtest", flow.engine).evaluate_tick(context)
+    assert tick.asset_events == []
+    assert "mode 'backtest' has no active experiment" in str(tick.skip_message)
 
 
 def test_every_daily_asset_says_which_experiment_a_backfill_works_on(settings: Settings) -> None:

@@ -108,6 +108,8 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
     assert {item.name for item in repository.sensor_defs} == {
         "on_run_failure",
         "gate_failed",
+        "active_experiment_demo",
+        "active_experiment_backtest",
         "canary_degraded_demo",
         "canary_degraded_backtest",
     }

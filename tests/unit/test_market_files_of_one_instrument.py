@@ -148,6 +148,55 @@ def test_file_names_that_cannot_be_an_instrument_each_are_refused_with_the_patte
         assert word in str(caught.value)
 
 
+COPIES = (
+    *("AAA (1)", "AAA(1)", "AAA-1", "AAA 2", "AAA copy", "AAA copy 2", "AAA - Copy", "AAA - Copy (2)", "AAA-Copy1"),
+    *("AAA (copy)", "AAA (another copy)", "AAA (3rd copy)", "Copy of AAA", "AAA - Kopie", "AAA (1) (1)"),
+)
+
+
+@pytest.mark.parametrize("pattern", ["{instrument}.csv", "*.csv"])
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_second_download_of_a_file_is_refused_as_an_instrument_of_its_own(
+    tmp_path: Path, copy: str, pattern: str
+) -> None:
+    put(tmp_path, "AAA.csv", rows())
+    put(tmp_path, f"{copy}.csv", rows())
+    with pytest.raises(ArchiveError) as caught:
+        instruments(archive(tmp_path, pattern, "" if "{" in pattern else STEM))
+    for word in ("AAA.csv", f"{copy}.csv", f"'{copy}' is what a browser or file manager calls a second copy of 'AAA'"):
+        assert word in str(caught.value)
+
+
+def test_an_archive_may_say_that_both_names_are_instruments(tmp_path: Path) -> None:
+    for name in ("AAA", "AAA-1", "BBB"):
+        put(tmp_path, f"{name}.csv", rows())
+    assert instruments(archive(tmp_path, "{instrument}.csv", 'only = ["AAA", "AAA-1"]')) == ("AAA", "AAA-1")
+
+
+def test_a_second_download_of_a_folder_is_refused_too(tmp_path: Path) -> None:
+    put(tmp_path, "symbol=AAA/part.csv", rows())
+    put(tmp_path, "symbol=AAA copy/part.csv", rows())
+    with pytest.raises(ArchiveError, match="a second copy of 'AAA'"):
+        instruments(archive(tmp_path, "*/part.csv", 'instrument = "symbol"'))
+
+
+@pytest.mark.parametrize("names", [("AAA_1", "AAA"), ("A8", "A"), ("BTC-240329", "BTC"), ("AAA (1)",), ("COPY", "CO")])
+def test_a_name_that_no_browser_or_file_manager_makes_of_another_is_an_instrument(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        put(tmp_path, f"{name}.csv", rows())
+    assert instruments(archive(tmp_path, "{instrument}.csv")) == tuple(sorted(names))
+
+
+def test_a_second_download_of_a_part_of_an_instrument_is_read_as_the_same_part(tmp_path: Path) -> None:
+    put(tmp_path, "AAA-2024.csv", rows())
+    put(tmp_path, "AAA-2024 (1).csv", rows())
+    provider = archive(tmp_path, "{instrument}-2024*.csv")
+    assert instruments(provider) == ("AAA",)
+    assert provider.dropped == 30
+
+
 def test_names_with_numbers_in_them_are_instruments_each(tmp_path: Path) -> None:
     for name in ("1INCH", "C98", "AAA_USDT", "BBB_USDT", "BTC.D", "A8"):
         put(tmp_path, f"{name}.csv", rows())

@@ -76,31 +76,36 @@ def note_lines(report: Report, shown: int) -> list[str]:
     return lines
 
 
-_LISTED = 10
+_LISTED = 5
+"""So many trades over doubtful jumps are listed in a warning."""
 
 
 def doubtful_sentence(report: Report) -> str | None:
     """Return which trades crossed a doubtful price jump and what to do about it; None without any.
 
-    A label left out without a trade (a shadow's) is told too, since training then has fewer labels than outcomes.
+    The first line says how many; the first trades follow, each on a line of its own, and the command that lists all.
+    Labels of untaken candidates are counted too, since training then has fewer labels than there are outcomes.
     """
     trades, left_out = report.doubtful["trades"], report.doubtful["labels_left_out"]
     if not trades and not left_out:
         return None
-    labels = f"{left_out:,} label(s), those of untaken candidates included, are left out of training"
+    labels = f"Training leaves {left_out:,} label(s) out for such jumps, those of untaken candidates included."
     if not trades:
-        return f"No trade crosses a doubtful price jump, but shadow outcomes do: {labels}."
-    rows = [
-        f"{row['instrument']} on {row['exit_time'][:16].replace('T', ' ')}, "
-        f"between {usd(float(row['pnl_low_usd']))} and {usd(float(row['pnl_high_usd']))} ({row['candidate']})"
+        return f"No trade crosses a doubtful price jump, but shadow outcomes do. {labels}"
+    head = "1 trade crosses" if len(trades) == 1 else f"{len(trades):,} trades cross"
+    lines = [
+        f"{head} a doubtful price jump. If a jump is a split or a re-denomination, name it in the archive's "
+        f"corporate_actions. {labels}"
+    ]
+    lines += [
+        f"  {row['instrument']} on {row['exit_time'][:16].replace('T', ' ')}, between {usd(float(row['pnl_low_usd']))} "
+        f"and {usd(float(row['pnl_high_usd']))}: {row['candidate']}"
         for row in trades[:_LISTED]
     ]
-    more = f"; and {len(trades) - _LISTED:,} more" if len(trades) > _LISTED else ""
-    head = "1 trade crosses" if len(trades) == 1 else f"{len(trades):,} trades cross"
-    return (
-        f"{head} a doubtful price jump: name it in the archive's corporate_actions if it was a re-denomination or a "
-        f"split. {'; '.join(rows)}{more}. {labels}."
-    )
+    if len(trades) > _LISTED:
+        command = f"throughline trades --experiment {report.experiment[:12]} --flag doubtful_jump"
+        lines.append(f"  and {len(trades) - _LISTED:,} more: `{command}` lists them all")
+    return "\n".join(lines)
 
 
 def stopped_sentence(report: Report) -> str | None:
@@ -154,7 +159,7 @@ def revision_sentence(revision: Mapping[str, Any], experiment: str) -> str:
 
 
 def warning_sentences(report: Report) -> list[str]:
-    """Return what a reader must know before any figure of the report, one sentence each."""
+    """Return what a reader must know before any figure of the report. An item may have further lines, indented."""
     found = (
         sign_sentence(report),
         cash_sentence(report),

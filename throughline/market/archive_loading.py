@@ -30,7 +30,7 @@ from throughline.market.references import Series, build_series, pair_key, value_
 from throughline.market.rows import F64, I32, I64, RawBars
 from throughline.market.settings_table import Column
 from throughline.market.spacing import wrong_spacing
-from throughline.market.tables import Table, read_table, require_different, require_known
+from throughline.market.tables import Table, read_table, require_different, require_known, require_no_copies
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,9 @@ def _read_bars(archive: ArchiveDescription, folders: DataFolders, own: list[Colu
     where = printable(str(archive.path))
     if bars.only:
         require_known(bars.only, table, f"{where}: bars.only", shown(bars.table.file))
-        table = table.only(bars.only)
+        table = table.only(bars.only)  # names written one by one are meant, whatever they look like
+    else:
+        require_no_copies(table)
     require_different(table)
     if archive.benchmark is not None:
         held = shown(bars.table.file) + (" (read with bars.only)" if bars.only else "")

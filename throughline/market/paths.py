@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from throughline.errors import ArchiveError, printable, shown
+from throughline.market.copies import copies_error, original_of
 
 INSTRUMENT = "{instrument}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -201,6 +202,10 @@ def require_whole_names(stems: Sequence[tuple[str, Path]]) -> None:
                 f"{names} would both be the instrument {shown(stem)} (instrument_from_file_name); say which part of "
                 f'the path names it, for example file = "{INSTRUMENT}/{printable(path.name)}"'
             )
+        for one, copy, files in ((other, stem, (before, path)), (stem, other, (path, before))):
+            if original_of(copy, {one}) is not None:
+                remedy = f'write file = "{INSTRUMENT}{printable(path.suffix)}" and name both in bars.only'
+                raise copies_error(one, copy, (printable(str(files[0])), printable(str(files[1]))), remedy)
         raise ArchiveError(
             f"{names} look like one instrument in pieces, but instrument_from_file_name makes an instrument of each; "
             f'say which part of the name it is, for example file = "{_suggested(stem)}{printable(path.suffix)}", or '

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from throughline.errors import ArchiveError, printable, shown
 from throughline.market.columns import F64, I64, Names, Rows, read_rows
+from throughline.market.copies import copies_error, original_of
 from throughline.market.layout import TableLayout
 from throughline.market.names import alike, did_you_mean, name_fault
 from throughline.market.paths import (
@@ -174,6 +175,28 @@ def require_known(wanted: Sequence[str], table: Table, where: str, pattern: str)
             raise ArchiveError(
                 f"{where} names {shown(name)}, which {pattern} does not hold{did_you_mean(name, table.names)}"
             )
+
+
+def require_no_copies(table: Table) -> None:
+    """Refuse two instruments of which the path of one is named like a copy of the other's (`copies`).
+
+    Raises:
+        ArchiveError: naming both files and the remedy.
+    """
+    if not table.by_path:
+        return
+    names = set(table.names)
+    for name in table.names:
+        original = original_of(name, names)
+        if original is not None:
+            files = (_file_with(table, original), _file_with(table, name))
+            raise copies_error(original, name, files, "name both in bars.only with the others that you want")
+
+
+def _file_with(table: Table, name: str) -> str:
+    """Return the first file with rows of an instrument, as messages name it."""
+    first = np.flatnonzero(table.code == table.names.index(name))[:1]
+    return table.files[int(table.file_of(first)[0])]
 
 
 def require_different(table: Table) -> None:
