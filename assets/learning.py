@@ -57,8 +57,8 @@ def learning_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         _asset(
             graph,
             "training_set",
-            "The labels that a model would be trained on now: all that resolved by the end of the last sealed day, "
-            "weighted by uniqueness, and what their quality suite says.",
+            "The labels that a model would be trained on now: all that were known at the end of the last sealed day, "
+            "weighted by uniqueness, with the verdict of their quality suite.",
             _training_set,
             deps=["trade_features"],
             check=(TRAINING_SET_CHECK, "The labels that are known now pass the suite of the training set."),
@@ -66,38 +66,38 @@ def learning_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         _asset(
             graph,
             "challenger_model",
-            "A model trained on the training set and judged by every gate, each stored once per model id. It goes on "
+            "A model trained on the training set, with the verdict of every gate, stored once per model ID. It goes on "
             "trial as the canary only if all of them pass and the experiment's model policy is 'gated'.",
             _challenger,
             deps=["training_set", "registry_consistency"],
-            check=(GATES_PASSED, "Every gate passed the newest challenger. Insufficient evidence is no pass."),
+            check=(GATES_PASSED, "The newest challenger passed every gate. Insufficient evidence is not a pass."),
         ),
         _asset(
             graph,
             "canary_report",
-            "A look of the judge at whoever is on trial or watched, and at the rule, at the end of the last sealed "
-            "day, with its reason in words. The look acts on its verdict: promotion, rollback or rejection of a model, "
-            "and closing or opening of the rule.",
+            "The judge's evaluation of the model on trial (or the watched champion) and of the rule, as of the end of "
+            "the last sealed day, with its reason. The verdict is applied: promotion, rollback or rejection of a model, "
+            "closing or opening of the rule.",
             _canary,
             deps=["outcomes", "shadow_outcomes"],
-            check=(NOT_DEGRADED, "The judge does not roll back the model on trial, nor the champion it watches."),
+            check=(NOT_DEGRADED, "The judge does not roll back the model on trial or the watched champion."),
         ),
         _asset(
             graph,
             "model_registry_state",
-            "Who serves, as it follows from the experiment's events: champion, canary, fallback, what is barred, and "
-            "every model with its gates and its trades. Brings MLflow's aliases in line with the events.",
+            "The serving models, computed from the experiment's events: champion, canary, fallback and barred models, "
+            "and every model with its gates and trades. Updates MLflow's aliases.",
             _state,
             deps=["challenger_model", "canary_report"],
         ),
         _asset(
             graph,
             "drift_report",
-            "Whether the features and scores of the last days come from where the serving model was trained, feature "
-            "by feature, with false-discovery control.",
+            "Whether features and scores of the last days differ in distribution from those that the serving model was "
+            "trained on, feature by feature, with false-discovery control.",
             _drift,
             deps=["trade_features"],
-            check=(NO_DRIFT, "No feature and no score has moved away from the training window."),
+            check=(NO_DRIFT, "No feature and no score differs from the training window."),
         ),
     ]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from throughline.learning.types import GateResult, Judgement, TrainingData
 
 SHOWN = 25
-"""At most so many lines of a table are shown; those with most to say come first."""
+"""At most this many lines of a table are shown, the most important first."""
 
 
 def name_of(model: str | None) -> str:
@@ -116,7 +116,7 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
     state = f"It does not serve: {waiting}." if waiting else "It is on trial, or serves already."
     if not made.fitted:
         state = f"Nothing can serve: {waiting}."
-    known = " All of it was recorded before; nothing was done now." if made.known else ""
+    known = " The same training was recorded before, so nothing was done." if made.known else ""
     return {
         "preview": dg.MetadataValue.md(f"{card_markdown(card, card_pictures(card))}\n\n{state}{known}"),
         "model": made.model,
@@ -147,7 +147,7 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
 def nobody_on_trial(as_of: datetime, state: ServingState) -> dict[str, Any]:
     """Return the metadata of a look with nobody to look at."""
     words = (
-        f"**Nobody is on trial at {as_of:%Y-%m-%d %H:%M} UTC.** {name_of(state.champion).capitalize()} decides, and "
+        f"**No model is on trial at {as_of:%Y-%m-%d %H:%M} UTC.** {name_of(state.champion).capitalize()} decides, and "
         "was not promoted over another model, so there is nothing to compare it with."
     )
     return {

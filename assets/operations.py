@@ -56,7 +56,7 @@ def roll_back_op(graph: Graph) -> dg.OpDefinition:
         name=roll_back_op_name(graph.mode),
         out=dg.Out(dg.Nothing),
         required_resource_keys={graph.flow_key},
-        description="Takes a model out of service for good, from the first day that is not decided yet; the last good "
+        description="Takes a model out of service for good, from the first undecided day on; the previous good "
         "champion serves again, or the rule. Where the model is out of service already, nothing happens.",
     )
     def roll_back_model(context: dg.OpExecutionContext, config: RollBackConfig) -> None:
@@ -97,7 +97,7 @@ def _wanted(state: "ServingState", given: str | None) -> str:
     serving = [model for model in (state.canary, state.champion) if model is not None and model != RULE]
     if given is None:
         if not serving:
-            raise SettingsError("no model serves in this experiment, the rule alone decides: roll back nothing")
+            raise SettingsError("no model serves in this experiment: the rule decides alone, and there is nothing to roll back")
         return serving[0]
     found = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
     if len(found) != 1:
@@ -113,9 +113,9 @@ def walk_forward_op(graph: Graph) -> dg.OpDefinition:
         name=f"walk_forward_{graph.mode}",
         out=dg.Out(dg.Nothing),
         required_resource_keys={graph.flow_key},
-        description="Runs every daily asset of the experiment in order, and learns as time goes on: at the end of each "
-        "day the canary is looked at, and on the midnights of the cadence a challenger is trained on what was closed "
-        "by then. The days appear as partitions of the assets. What is sealed already is not run again.",
+        description="Runs every daily asset of the experiment in order and trains models as time goes on: the canary is "
+        "evaluated at the end of each day, and a challenger is trained at each midnight of the schedule on the trades "
+        "that were closed by then. The days appear as partitions of the assets. Sealed days are not run again.",
     )
     def walk(context: dg.OpExecutionContext, config: WalkForwardConfig) -> None:
         flow = getattr(context.resources, graph.flow_key)

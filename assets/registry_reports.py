@@ -44,15 +44,14 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        description="Every hash, link, seal, guard and artifact of the home's registries, in both directions, and the "
-        "seal log against its key and anchor. A finding fails the run and closes the gate of all that learns from it.",
+        description="Checks every hash, link (in both directions), seal, guard and artifact of the home's registries, and "
+        "the seal log against its key and anchor. A finding fails the run and blocks training.",
         deps=[graph.key("registry_seals")],
         check_specs=[
             dg.AssetCheckSpec(
                 CONSISTENT,
                 asset=key,
-                description="Nothing that the registries say of each other, of the chain and of "
-                "the seal log is untrue.",
+                description="The registries agree with each other, with the chain and with the seal log.",
             )
         ],
         required_resource_keys={graph.flow_key},
@@ -142,9 +141,9 @@ def _cell(text: str | None) -> str:
 def _analytics(graph: Graph) -> dg.AssetsDefinition:
     @dg.asset(
         key=graph.key("registry_analytics"),
-        description="What the registries teach: figures by strategy, hour, weekday and bucket, whether a bucket's past "
-        "tells its future, how soulprints go with returns, coverage and linkage. Closed where the last consistency "
-        "check failed.",
+        description="Figures from the registries: by strategy, hour, weekday and bucket, whether a bucket's past predicts "
+        "its future, how soulprints relate to returns, coverage and links. Blocked where the last consistency check "
+        "failed.",
         deps=[graph.key(name) for name in ("canonical_trades", "soulprints", "profit_buckets")],
         required_resource_keys={graph.flow_key},
         code_version=current_code_hash(),

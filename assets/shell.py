@@ -131,8 +131,8 @@ def failure(error: ThroughlineError, mode: str) -> dg.Failure:
     words = str(error)
     if isinstance(error, MissingPredecessor | OutsideExperiment | RevisedData):
         words += (
-            f". If another experiment is meant: {mode}/{ACTIVE_EXPERIMENT} shows which one is active, `throughline use"
-            f" ID` makes another one active, and the tag {EXPERIMENT_TAG} names one for a single run or backfill"
+            f". To use another experiment: {mode}/{ACTIVE_EXPERIMENT} shows which one is active, `throughline use"
+            f" ID` makes another one active, and the tag {EXPERIMENT_TAG} selects one for a single run or backfill"
         )
     return dg.Failure(words, allow_retries=False)
 
@@ -146,8 +146,8 @@ def run_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Mappi
 def which_experiment(mode: str) -> str:
     """Return the sentence that says which experiment a run of this mode works on."""
     return (
-        f"Works on the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or on the "
-        f"one that the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."
+        f"Uses the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or the one that "
+        f"the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."
     )
 
 

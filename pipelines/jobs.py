@@ -68,7 +68,7 @@ def train_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
         train_job_name(mode),
         selection=_assets(mode, "training_set", "registry_consistency", "challenger_model", "model_registry_state"),
         config={"ops": {f"{mode}__registry_consistency": {"config": {"scope": "daily"}}}},
-        description=f"Trains a challenger of mode '{mode}' on all that resolved by the end of the last sealed day, and "
+        description=f"Trains a challenger of mode '{mode}' on all labels known at the end of the last sealed day, and "
         "puts it on trial if every gate passes. A model that is refused leaves the run green and its check red. "
         f"{which_experiment(mode)}",
         tags={"throughline/mode": mode},
@@ -85,8 +85,8 @@ def canary_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         canary_job_name(mode),
         selection=_assets(mode, "canary_report", "model_registry_state"),
-        description=f"One look of the judge at the canary of mode '{mode}', or at the champion it watches, "
-        "and one at the rule. Looking more often costs nothing: the evidence holds however often it is looked at.",
+        description=f"Evaluates the canary of mode '{mode}' (or the watched champion) and the rule, and applies the "
+        "verdicts. Frequent evaluation is safe: the tests stay valid however often they are computed.",
         tags={"throughline/mode": mode},
     )
 
@@ -101,7 +101,7 @@ def drift_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         drift_job_name(mode),
         selection=_assets(mode, "drift_report"),
-        description=f"Whether features and scores of mode '{mode}' have left what the serving model was trained on.",
+        description=f"Tests features and scores of mode '{mode}' for drift from what the serving model was trained on.",
         tags={"throughline/mode": mode},
     )
 

@@ -89,8 +89,8 @@ def learning_schedules(mode: str) -> list[dg.ScheduleDefinition]:
     in modes whose days close at midnight the looks of an hour find nothing new, and act on what a crash left.
     """
     told = (
-        (f"{mode}_training_nightly", train_job_name(mode), "30 1 * * *", "Trains a challenger on all that is known."),
-        (f"{mode}_canary_hourly", canary_job_name(mode), "0 * * * *", "A look at the canary, or the watched champion."),
+        (f"{mode}_training_nightly", train_job_name(mode), "30 1 * * *", "Trains a challenger on all known labels."),
+        (f"{mode}_canary_hourly", canary_job_name(mode), "0 * * * *", "Evaluates the canary, or the watched champion."),
         (f"{mode}_drift_weekly", drift_job_name(mode), "30 2 * * 1", "Drift of features and scores, on Mondays."),
     )
     return [

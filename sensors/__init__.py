@@ -1,1 +1,1 @@
-"""Sensors: reactions to events. They notify and show; the one that acts carries out a verdict that is recorded already."""
+"""Sensors: reactions to events. They notify or update an asset; the one that acts applies a recorded verdict."""

@@ -3,9 +3,9 @@
 Belongs here: asking, and the materialisation. Does not belong here: what the asset shows (`assets.active`) and which
 experiment is active (`throughline.experiment.choice`).
 
-A command shows the active experiment when it ends. A backfill of the UI does not run the asset, a run that was
-interrupted or killed gets to no end, and a notebook knows no Dagster: this sensor compares what the asset shows with the
-ledger, and reports a materialisation where they differ. It launches nothing.
+A command materialises the asset when it ends. A backfill in the UI does not, nor does a run that was interrupted or
+killed, nor a notebook. This sensor compares what the asset shows with the ledger and reports a materialisation where
+they differ. It launches no run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def active_experiment_sensor(mode: str, engine: Callable[[], Engine]) -> dg.Sens
 
     @dg.sensor(
         name=f"active_experiment_{mode}",
-        description=f"Updates the asset {mode}/{ACTIVE_EXPERIMENT} where days, trades or the choice have changed since it "
-        "was materialised.",
+        description=f"Updates the asset {mode}/{ACTIVE_EXPERIMENT} when days, trades or the choice have changed.",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=INTERVAL_SECONDS,
     )

@@ -93,7 +93,7 @@ def models(own: Database, sealed: Experiment) -> tuple[str, str, str]:
 
 def test_an_experiment_without_models_says_how_to_train_one(told: Told) -> None:
     assert "No model yet: run `throughline train`" in told("models", "--mode", "demo")
-    assert "Nobody is on trial" in told("canary", "--mode", "demo")
+    assert "No model is on trial" in told("canary", "--mode", "demo")
     assert "nothing to roll back" in told("rollback", "--mode", "demo", code=1)
     assert "mode 'backtest' has no active experiment" in told("models", code=1)
 
@@ -153,8 +153,8 @@ def test_the_life_of_a_model_by_hand(
     page = told("models", first[:9], "--mode", "demo")
     for words in (
         "state       champion",
-        "against     the rule",
-        "What became of it",
+        "compared to the rule",
+        "Events",
         "promoted by hand: I know better",
     ):
         assert words in page

@@ -57,7 +57,7 @@ def test_an_interrupted_demo_exits_130_with_one_sentence_and_goes_on_to_the_same
     last = err.strip().splitlines()[-1]
     assert last.startswith("throughline: interrupted: ")
     assert "experiment" in last, "it says what is stored"
-    again = shlex.split(last.split("; go on with: ")[1])
+    again = shlex.split(last.split("; continue with: ")[1])
     assert again == ["throughline", "demo", "--days", "20", "--home", str(home)], "and gives the exact command"
     assert "Traceback" not in err
     assert told(home, "verify")["findings"] == []

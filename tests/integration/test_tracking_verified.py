@@ -56,7 +56,7 @@ def test_the_story_of_a_trade_written_by_hand_holds_with_its_correction(
     assert run(["trade", _outcomes(home)[0], "--home", str(home)], DirectWiring()) == 0
     words = capsys.readouterr().out
     assert "cannot be read" not in words
-    assert "net +0.15 USD (+15.50 %): gross untold" in words
+    assert "net +0.15 USD (+15.50 %): gross not recorded" in words
 
 
 def test_the_experiment_of_records_written_by_hand_is_listed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,7 +178,7 @@ def test_a_look_with_nobody_on_trial_says_so_and_is_green(own: Own) -> None:
     assert check_of(done, NOT_DEGRADED).passed
     told = shown(done, "canary_report")
     assert (told["verdict"], told["champion"]) == ("nobody", "rule")
-    assert "Nobody is on trial at 2021-03-09 00:00 UTC" in told["preview"]
+    assert "No model is on trial at 2021-03-09 00:00 UTC" in told["preview"]
 
 
 def test_drift_is_reported_against_all_that_came_before_where_no_model_was_trained(own: Own) -> None:

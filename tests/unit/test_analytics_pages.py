@@ -94,7 +94,7 @@ def make_report(
 def test_the_page_says_first_that_the_sign_depends_on_the_fill_model() -> None:
     page = tear_sheet_html(make_report())
     assert "sign of the return depends on how fills are assumed" in page
-    assert page.index("sign of the return") < page.index("Equity, and what the market gave")
+    assert page.index("sign of the return") < page.index("Equity, beside the market")
     assert "sign of the return" not in tear_sheet_html(make_report(drifts=(0.001, 0.002, 0.003)))
 
 

@@ -102,7 +102,7 @@ def test_the_environment_names_the_home_where_no_option_does(
     [
         (SettingsError("the file x\nis wrong: mend it"), 1, "throughline: the file x is wrong: mend it\n"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (ZeroDivisionError("a bug"), 1, "this should not have happened (ZeroDivisionError: a bug)"),
+        (ZeroDivisionError("a bug"), 1, "unexpected error (ZeroDivisionError: a bug)"),
         (click.UsageError("no such thing."), 2, "throughline: no such thing"),
     ],
 )

@@ -103,7 +103,7 @@ def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
     curves = {**report.curves.equity, **report.curves.market}
     sections: list[Section] = [
         (
-            "Equity, and what the market gave",
+            "Equity, beside the market",
             _image(
                 equity_png(report.curves.dates, curves, width=9.5), "daily equity of the three paths and the market"
             ),
@@ -128,8 +128,8 @@ def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
                 [
                     ("", "counts"),
                     ("why trades ended", counts_text(report.termination_reasons)),
-                    ("what became of candidates", counts_text(report.dispositions)),
-                    ("rows read but not believed", counts_text(report.quarantined.get("rules", {}))),
+                    ("dispositions of candidates", counts_text(report.dispositions)),
+                    ("quarantined rows", counts_text(report.quarantined.get("rules", {}))),
                 ],
                 text_columns=(1,),
             ),
@@ -139,12 +139,12 @@ def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
     notes = note_lines(report, NOTES_SHOWN)
     if notes:
         sections.append(
-            ("What the data holds", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>")
+            ("Notes on the data", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>")
         )
     if report.open_positions:
         sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
     items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)
-    sections.append(("Assumptions, and what the data did not hold", f"<ul>{items}</ul>"))
+    sections.append(("Assumptions and missing data", f"<ul>{items}</ul>"))
     return sections
 
 

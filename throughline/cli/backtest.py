@@ -47,7 +47,7 @@ data_also_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A further folder that files of the archive may lie in. Repeatable.",
+    help="Another folder from which files of the archive may be read (repeatable).",
 )
 
 
@@ -62,7 +62,7 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
 @click.command(short_help="Run the strategy on an archive of real data and report it.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder that relative paths of the archive start from."
 )
 @data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
@@ -71,7 +71,7 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
 @click.option(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of random baselines."
 )
-@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@click.option("--allow-blocked", is_flag=True, help="Exit with 0 even if a data gate blocks days.")
 @produces
 @common
 def backtest(
@@ -100,12 +100,12 @@ def backtest(
 
 @click.command(short_help="Run the whole chain on an invented market.")
 @click.option(
-    "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Which invented market."
+    "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of the invented market."
 )
 @click.option(
-    "--days", default=DEMO_DAYS, show_default=True, type=click.IntRange(1, 1500), help=f"Days up to {DEMO_END}."
+    "--days", default=DEMO_DAYS, show_default=True, type=click.IntRange(1, 1500), help=f"Number of days, ending on {DEMO_END}."
 )
-@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@click.option("--allow-blocked", is_flag=True, help="Exit with 0 even if a data gate blocks days.")
 @produces
 @common
 def demo(options: Options, seed: int, days: int, allow_blocked: bool, use: bool, dossiers: int) -> int:
@@ -361,8 +361,8 @@ def _answer(
 
 def _active_words(mode: str, experiment: str, current: str) -> str:
     if experiment == current:
-        return f"\nThis is the active experiment of mode '{mode}': what the UI works on, and commands that name none."
+        return f"\nThis is the active experiment of mode '{mode}': the UI and commands use it unless told otherwise."
     return (
-        f"\nThe active experiment of mode '{mode}' is still {current[:12]}; `throughline use {experiment[:12]}` (or "
-        "--use) makes this one active: what the UI works on, and commands that name none."
+        f"\nThe active experiment of mode '{mode}' is still {current[:12]}: the UI and commands use it unless another "
+        f"is named. `throughline use {experiment[:12]}` (or --use) makes this one active."
     )

@@ -36,12 +36,12 @@ def produces(command: Command) -> Command:
             default=DOSSIERS,
             show_default=True,
             type=click.IntRange(0, 1000),
-            help="How many of the best and of the worst trades get a page beside the tear sheet.",
+            help="Number of best and of worst trades that get a dossier page beside the tear sheet.",
         ),
         click.option(
             "--use",
             is_flag=True,
-            help="Make this the active experiment of its mode (the first one of a mode becomes it anyway).",
+            help="Make this the active experiment of its mode (the first experiment of a mode always is).",
         ),
     ):
         command = option(command)

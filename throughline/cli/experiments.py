@@ -24,7 +24,7 @@ def experiments(options: Options, mode: str | None) -> None:
     """List all experiments of the home: days, trades, return on the base path, and what differs from which other one.
 
     An experiment is compared with its parent, or without one with the experiment of its mode that was recorded before
-    it. The active one of each mode is marked: it is what runs of the UI work on, and commands that name none.
+    it. An asterisk marks the active one of each mode, which the UI and commands use unless another is named.
     """
     from throughline.analytics.experiments import overviews
 
@@ -44,7 +44,7 @@ def experiments(options: Options, mode: str | None) -> None:
 @click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Refuse an experiment of another mode.")
 @common
 def use(options: Options, id_: str, mode: str | None) -> int:
-    """Make the experiment ID the active one of its mode: what the UI, schedules and commands work on that name none.
+    """Make an experiment the active one of its mode. UI, schedules and commands use it unless another is named.
 
     ID is the ID of an experiment, or its first 8 or more digits (`throughline experiments` lists them).
     """
@@ -87,7 +87,7 @@ def _listing(found: Sequence[Overview]) -> str:
     for row, item in zip(rows[1:], found, strict=True):
         text += [row, *(f"     {line}" for line in _differences(item.differences))]
     text.append(
-        "* the active experiment of its mode: what the UI works on, and commands that name none (`throughline use`)."
+        "* active experiment of its mode: the UI and commands use it unless another is named (change: `throughline use`)."
     )
     return "\n".join(text)
 

@@ -45,7 +45,7 @@ def nothing_stays(what: str) -> Iterator[None]:
 def sentence(stored: str, arguments: Sequence[str]) -> str:
     """Return the sentence of an interrupted command line. A password in a URL is replaced: terminals are logged."""
     command = shlex.join(["throughline", *(_PASSWORD.sub(r"\1...@", item) for item in arguments)])
-    return f"interrupted: {stored}; go on with: {command}"
+    return f"interrupted: {stored}; continue with: {command}"
 
 
 def _sealed(engine: Engine, experiment: Experiment, start: date, end: date, walk: bool) -> str:
@@ -57,14 +57,14 @@ def _sealed(engine: Engine, experiment: Experiment, start: date, end: date, walk
     try:
         first = first_unsealed(engine, experiment.id, list(STAGES), start, end)
     except SQLAlchemyError:  # the server went with the same signal
-        return f"what was sealed of {name} stays"
+        return f"the sealed days of {name} remain stored"
     if first is None:
-        done = f"all days of {name} to {end} are sealed, and only the report is missing"
+        done = f"all days of {name} to {end} are sealed; only the report is missing"
     elif first == start:
-        done = f"no day of {name} is sealed to its end yet"
+        done = f"no day of {name} is completely sealed yet"
     else:
-        done = f"{name} is sealed from {start} to {first - timedelta(days=1)}, which stays"
-    return done + (", as do the models that were trained" if walk else "")
+        done = f"{name} is sealed from {start} to {first - timedelta(days=1)}, and these days remain stored"
+    return done + ("; the models that were trained remain stored too" if walk else "")
 
 
 def first_unsealed(engine: Engine, experiment: str, assets: Sequence[str], start: date, end: date) -> date | None:

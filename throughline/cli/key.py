@@ -10,16 +10,16 @@ from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json
 
 
-@click.group(short_help="Show or rotate the signing key; begin a new anchor.")
+@click.group(short_help="Show or rotate the signing key; start a new anchor.")
 def key() -> None:
     """The key that signs the seal log, and the anchor it is copied to."""
 
 
 @key.command(short_help="Print the key's ID and its public half.")
-@click.option("--out", metavar="FILE", help="Write the public key there, to be given to those who verify.")
+@click.option("--out", metavar="FILE", help="Write the public key to this file, for those who verify.")
 @common
 def show(options: Options, out: str | None) -> int:
-    """Print the key's id and its public half; the key is made where there is none."""
+    """Print the key's ID and its public half. A key is created if there is none."""
     from throughline.proof.keys import KEY_VARIABLE, SIGNER_VARIABLE, FileSigner, public_pem
     from throughline.proof.settings import open_proof
 
@@ -32,7 +32,7 @@ def show(options: Options, out: str | None) -> int:
     if options.json:
         out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": made, "file": out})
         return 0
-    echo(f"key {signer.key_id}, {'made now' if made else 'held'} at {place}")
+    echo(f"key {signer.key_id}, {'created' if made else 'stored'} at {place}")
     if isinstance(signer, FileSigner):
         note(f"Keep that file to yourself and out of the home's backups ({KEY_VARIABLE} names another place).")
     echo(pem.rstrip("\n") if out is None else f"Its public half is in {out}.")
@@ -40,11 +40,11 @@ def show(options: Options, out: str | None) -> int:
 
 
 @key.command(short_help="Hand over from the old signing key to a new one.")
-@click.option("--signer", "command", metavar="COMMAND", help="The new signer, where the key is behind a command.")
-@click.option("--public-key", metavar="FILE", help="Its public key.")
+@click.option("--signer", "command", metavar="COMMAND", help="Command that signs with the new key, if it is not a file.")
+@click.option("--public-key", metavar="FILE", help="File with the public key of --signer.")
 @common
 def rotate(options: Options, command: str | None, public_key: str | None) -> int:
-    """Change the key: the old one signs the change, the new one the next head. The old file is kept."""
+    """Replace the signing key: the old key signs the change, the new key the next head. The old file is kept."""
     from throughline.errors import SettingsError
     from throughline.proof.keys import PUBLIC_KEY_VARIABLE, SIGNER_VARIABLE, CommandSigner
     from throughline.proof.rotation import rotate_key, rotate_key_file
@@ -69,12 +69,12 @@ def rotate(options: Options, command: str | None, public_key: str | None) -> int
     return 0
 
 
-@key.command(short_help="Begin an empty anchor from what the database holds now.")
+@key.command(short_help="Start a new anchor from the database as it is now.")
 @common
 def anchor(options: Options) -> int:
-    """Begin an empty anchor from what the database holds now, after the old one was moved or lost.
+    """Start a new anchor from the database as it is now, after the old anchor was moved or lost.
 
-    It vouches for nothing that was changed before: run `throughline verify` against the old anchor first.
+    The new anchor cannot reveal earlier changes: run `throughline verify` against the old one first.
     """
     from throughline.proof.anchoring import reanchor
     from throughline.proof.settings import open_proof

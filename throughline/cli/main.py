@@ -53,7 +53,7 @@ def run(arguments: Sequence[str], wiring: Wiring) -> int:
     except Interrupted as stop:
         return _fail(sentence(str(stop), arguments), INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
-        return _fail(sentence("what was stored before stays", arguments), INTERRUPTED)
+        return _fail(sentence("what was stored before remains", arguments), INTERRUPTED)
     except click.ClickException as error:
         return _fail(_usage(error), 2)
     except ThroughlineError as error:
@@ -70,9 +70,9 @@ def run(arguments: Sequence[str], wiring: Wiring) -> int:
         known = sentence_of(error)
         if known is not None:
             return _fail(known, 1)
-        text = " ".join(str(error).split()) or "no further words"
+        text = " ".join(str(error).split()) or "no message"
         return _fail(
-            f"this should not have happened ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where", 1
+            f"unexpected error ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where it happened", 1
         )
     return code if isinstance(code, int) else 0
 

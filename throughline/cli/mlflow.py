@@ -22,7 +22,7 @@ _SECONDS_TO_STOP = 10
 def mlflow(options: Options, port: int) -> int:
     """Start MLflow's UI on this home's models, on this machine only, until Ctrl-C.
 
-    MLflow shows what Throughline recorded and is never asked who serves. Its server has no login.
+    MLflow displays what Throughline recorded; it does not decide which model serves. Its server has no login.
     """
     with options.open() as (database, _):
         # By environment, not as an argument: the process list of a machine shows everybody the arguments.

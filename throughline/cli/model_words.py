@@ -54,7 +54,7 @@ def card(told: Told) -> str:
         f"  state       {told['state']}; decided {told['trades']:,} closed trades",
         f"  {'trained on' if told['fitted'] else 'read      '}  {read}, as of {when(told['as_of'])}",
         f"  labels      {told['labels']:,}, worth {float(told['effective']):,.0f} independent ones",
-        f"  against     {_against(told['against'])}",
+        f"  compared to {_against(told['against'])}",
         f"  trials      {tried}",
         f"  file        {'none: too little to train on' if told['file_hash'] is None else told['file_hash']}",
         f"  MLflow      {shown}",
@@ -66,7 +66,7 @@ def card(told: Told) -> str:
     if figures:
         lines += ["", "Figures out of fold", table([("figure", "value"), *figures])]
     if told["events"]:
-        lines += ["", "What became of it"]
+        lines += ["", "Events"]
         lines += [f"  {when(event['effective_at'])}  {_event(event)}" for event in told["events"]]
     if told["decided"]:
         lines += ["", "Its trades", _trades(told["decided"])]
@@ -74,15 +74,15 @@ def card(told: Told) -> str:
 
 
 def _against(name: str) -> str:
-    """Return what a model was held against."""
+    """Return what a model was compared with."""
     return {"rule": "the rule", "cash": "cash: the rule was closed"}.get(name, f"model {name[:12]}")
 
 
 def gates(items: Sequence[Told]) -> str:
     """Return the gates as a table with the reason of each."""
     if not items:
-        return "  none is recorded: the model cannot serve"
-    head = ("gate", "says", "value", "threshold", "because")
+        return "  no verdict is recorded: the model cannot serve"
+    head = ("gate", "verdict", "value", "threshold", "reason")
     rows = [
         (item["gate"], item["status"], item["value"] or "-", item["threshold"] or "-", item["reason"]) for item in items
     ]
@@ -122,12 +122,12 @@ def canary(told: Told) -> str:
     """Return how the model on trial or the watched champion stands."""
     lines = [f"Experiment {told['experiment'][:12]}, {_policy(told)}", _serving(told["serving"]), *_rule(told["rule"])]
     if told["model"] is None:
-        return "\n".join([*lines, "Nobody is on trial, and no promoted champion is watched."])
+        return "\n".join([*lines, "No model is on trial, and no promoted champion is watched."])
     role = "on trial" if told["role"] == "canary" else "watched as champion"
     lines.append(f"Model {told['model'][:12]} is {role} since {when(told['since'])}")
     last = told["last"]
     if last is None:
-        return "\n".join([*lines, "Nobody looked yet: `throughline canary --look` does, at the end of the last day."])
+        return "\n".join([*lines, "It was not evaluated yet: `throughline canary --look` does so, as of the end of the last sealed day."])
     days = last["days_to_verdict"]
     pairs = f"{last['units']} days, {last['pairs']} pairs of which {last['disagreements']} disagree"
     values = f"worse {last['worse']:.3g}, not worse by the margin {last['noninferior']:.3g}"
@@ -139,10 +139,10 @@ def canary(told: Told) -> str:
         f"  difference {_percent(last['mean_difference'])} a pair",
         f"  e-values   {values}, {tails}",
         f"  spent      {last['spent']:.3g} of the error that a rollback may make",
-        f"  verdict in {'nobody can say how many' if days is None else f'about {days:,.0f}'} days",
+        f"  verdict in {'an unknown number of' if days is None else f'about {days:,.0f}'} days",
         f"  guards     {', '.join(last['guards']) or 'none tripped'}",
         "",
-        f"{len(told['looks'])} look(s) so far, the last ones:",
+        f"{len(told['looks'])} evaluation(s) so far, the newest last:",
     ]
     lines += [
         f"  {when(item['as_of'])}  {item['verdict'].replace('_', ' ')}: {item['reason']}"
@@ -156,12 +156,12 @@ def _serving(state: Told) -> str:
     since = "" if state["promoted_at"] is None else f" since {when(state['promoted_at'])}"
     if state["rule_closed"]:
         since += f" (the rule is closed since {when(state['rule_since'])}: nothing that it decides is entered)"
-    trial = "nobody is on trial" if state["canary"] is None else f"model {state['canary'][:12]} is on trial"
+    trial = "no model is on trial" if state["canary"] is None else f"model {state['canary'][:12]} is on trial"
     return f"{champion} is champion{since}; {trial}; {len(state['barred'])} barred"
 
 
 def _rule(told: Told | None) -> list[str]:
-    """Return what is said of the rule, in one line."""
+    """Return the state of the rule and its reason, in one line."""
     if told is None:
         return []
     will = "" if told["acts"] else " (reported only: the policy does not close the rule)"

@@ -41,13 +41,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def which(command: Command) -> Command:
     """Give a command the options that say which experiment is meant."""
     for option in (
-        click.option("--experiment", metavar="ID", help="8 or more digits of its ID, instead of the active one."),
+        click.option("--experiment", metavar="ID", help="Use this experiment (8 or more digits of its ID)."),
         click.option(
             "--mode",
             type=click.Choice(["demo", "backtest"]),
             default="backtest",
             show_default=True,
-            help="Whose active experiment is meant.",
+            help="Use the active experiment of this mode.",
         ),
     ):
         command = option(command)
@@ -88,9 +88,9 @@ def models(options: Options, id_: str | None, mode: str, experiment: str | None)
 @which
 @common
 def promote(options: Options, id_: str, reason: str, mode: str, experiment: str | None) -> int:
-    """Make the canary champion, from the first instant that is not decided yet. Its gates must all have passed.
+    """Promote the model on trial to champion, from the first undecided instant on. All its gates must have passed.
 
-    The judge promotes by itself when the evidence is there; this is for a person who knows better, and says so.
+    The judge promotes a model by itself once the evidence suffices. This command does so earlier and records why.
     """
     from throughline.learning import lifecycle
 
@@ -107,9 +107,9 @@ def promote(options: Options, id_: str, reason: str, mode: str, experiment: str 
 @which
 @common
 def rollback(options: Options, id_: str | None, reason: str, mode: str, experiment: str | None) -> int:
-    """Take a model out of service for good, from the first instant that is not decided yet.
+    """Take a model out of service for good, from the first undecided instant on.
 
-    Without ID the model on trial, else the champion. The last champion that was good serves again, or the rule.
+    Without ID: the model on trial, or else the champion. The previous good champion serves again, or the rule.
     """
     from throughline.learning import lifecycle
 
@@ -121,11 +121,11 @@ def rollback(options: Options, id_: str | None, reason: str, mode: str, experime
 
 
 @click.command(short_help="Show the evidence for the model on trial and the rule.")
-@click.option("--look", "look_now", is_flag=True, help="Look now, at the end of the last sealed day, and act on it.")
+@click.option("--look", "look_now", is_flag=True, help="Evaluate now, as of the end of the last sealed day, and apply the verdict.")
 @which
 @common
 def canary(options: Options, look_now: bool, mode: str, experiment: str | None) -> int:
-    """Say how the rule and the model on trial (or the watched champion) stand: verdict, evidence, days to a verdict."""
+    """Show verdict, evidence and days to a verdict for the rule and the model on trial (or the watched champion)."""
     from throughline.learning.lifecycle import current
     from throughline.learning.model_cards import canary_card
 
@@ -147,10 +147,10 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
 @which
 @common
 def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> int:
-    """Train a model on all that was resolved by the end of the last sealed day, and print what each gate says of it.
+    """Train a model on all labels known at the end of the last sealed day, and print the verdict of each gate.
 
-    Training again on the same labels finds the model and does nothing. Exit code 4: a gate refused the model, or there
-    was too little to judge it by ('insufficient').
+    A training on the same labels is not repeated: its recorded result is printed. Exit code 4: a gate refused the
+    model, or the evidence did not suffice for a verdict ('insufficient').
     """
     from throughline.clock import SystemClock
     from throughline.learning.cycle import train_and_deploy

@@ -14,7 +14,7 @@ from throughline.cli.screen import echo, out_json
 
 @click.command(short_help="Write a file that proves a record without the database.")
 @click.argument("id_", metavar="ID")
-@click.option("--out", metavar="FILE", help="The file to write (default: proof-ID.json here).")
+@click.option("--out", metavar="FILE", help="File to write (default: proof-ID.json in the current folder).")
 @experiment_option
 @common
 def proof(options: Options, id_: str, out: str | None, experiment: str | None) -> int:

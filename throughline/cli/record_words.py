@@ -28,7 +28,7 @@ def when(text: str | None) -> str:
 def usd(text: str | None, sign: str = "") -> str:
     """Return an amount with two decimals; sign: "+" to show it always."""
     if text is None:  # records written by hand may leave an amount untold
-        return "untold"
+        return "not recorded"
     return f"{float(text):{sign},.2f} USD"
 
 
@@ -45,7 +45,7 @@ def _candidate(body: Body) -> list[str]:
     scores = f"opportunity {body['opportunity_score']}, confidence {body['confidence']}"
     return [
         f"{body['side']} {body['instrument']} (segment {body['segment']}) by {body['strategy']}",
-        f"{scores}, wished {usd(body['notional_usd'])}",
+        f"{scores}, intended size {usd(body['notional_usd'])}",
         f"decided by model {body['model_version']}, arm {body['arm']}",
         *_scores(body["decision"]),
         f"without a value: {', '.join(body['missing']) or 'nothing'}",
@@ -56,7 +56,7 @@ def _scores(decision: Body | None) -> list[str]:
     """What each model said at the decision, None where the rule alone decides."""
     if decision is None:
         return []
-    lines = [f"episode {decision['episode']}, bucket {decision['bucket'] or 'none: nobody was on trial'}"]
+    lines = [f"episode {decision['episode']}, bucket {decision['bucket'] or 'none: no model was on trial'}"]
     for line in decision["scores"]:
         if line["error"] is not None:
             lines.append(f"{line['role']} {line['model'][:12]} could not score: {line['error']}")
@@ -83,7 +83,7 @@ def _research(body: Body) -> list[str]:
     ]
     return [
         body["trade_rationale"],
-        f"code {(body['code_version'] or 'untold')[:12]}, settings {body['configuration'].split('#')[-1]}",
+        f"code {(body['code_version'] or 'not recorded')[:12]}, settings {body['configuration'].split('#')[-1]}",
         *table(rows, left=(0, 2, 3, 4), indent="").splitlines(),
         *_volumes(body),
         f"missing: {', '.join(input_name(name) for name in body['missing']) or 'nothing'}",

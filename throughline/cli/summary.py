@@ -34,20 +34,20 @@ def summary(report: Report) -> str:
     parts += warning_sentences(report)
     parts.append("Three fill models side by side\n" + table(path_rows(report)))
     beside = [table([BASELINE_HEADER, *baseline_rows(report)]), *baseline_sentences(report)]
-    parts.append("What the market and chance gave\n" + "\n".join(beside))
+    parts.append("Baselines\n" + "\n".join(beside))
     parts.append("Funnel, over all scans\n" + _funnel(report))
     parts.append(
         f"Why trades ended:  {counts_text(report.termination_reasons)}\n"
         f"Candidates became: {counts_text(report.dispositions)}\n"
-        f"Rows not believed: {counts_text(report.quarantined['rules'])}"
+        f"Quarantined rows:  {counts_text(report.quarantined['rules'])}"
     )
     if report.trade_list:
         parts.append(_extremes(report))
     notes = note_lines(report, _NOTES_SHOWN)
     if notes:
-        parts.append("What the data holds\n" + "\n".join(f"  {line}" for line in notes))
+        parts.append("Notes on the data\n" + "\n".join(f"  {line}" for line in notes))
     parts.append(_open(report))
-    parts.append("Taken for granted\n" + "\n".join(f"  - {item}" for item in report.assumptions))
+    parts.append("Assumptions\n" + "\n".join(f"  - {item}" for item in report.assumptions))
     chain = f"{report.chain['checked']:,} records recomputed, {report.chain['broken']:,} broken."
     seconds = sum(report.seconds.values())
     parts.append(f"Chain: {chain}  Stages took {seconds:.1f} s.\nTear sheet: {report.tear_sheet}")
@@ -64,7 +64,7 @@ def _extremes(report: Report) -> str:
             f"{str(row['exit_time'])[:16].replace('T', ' ')} by {str(row['reason']).replace('_', ' ')}"
         )
         lines.append(f"  throughline trade {row['id']}" + (f"\n  {row['dossier']}" if row["dossier"] else ""))
-    lines.append(f"All of them: throughline trades --experiment {report.experiment[:12]} --sort pnl_usd")
+    lines.append(f"All trades: throughline trades --experiment {report.experiment[:12]} --sort pnl_usd")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from throughline.cli.screen import echo, echo_line, note, out_json
 
 @click.command(short_help="Print the dossier of a trade, each hash recomputed.")
 @click.argument("id_", metavar="ID")
-@click.option("--html", "html_file", metavar="FILE", help="Write the dossier as one HTML page that needs nothing else.")
+@click.option("--html", "html_file", metavar="FILE", help="Write the dossier as one self-contained HTML page.")
 @experiment_option
 @common
 def trade(options: Options, id_: str, html_file: str | None, experiment: str | None) -> int:

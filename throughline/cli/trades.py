@@ -36,12 +36,12 @@ _ALIKE = 0.6
     "--from", "since", type=Day(), help="Only trades that ended (or with --by entry: began) on this day or later."
 )
 @click.option("--to", "until", type=Day(), help="Only trades that ended (or began) on this day or before.")
-@click.option("--by", type=click.Choice(["exit", "entry"]), default="exit", show_default=True, help="What days mean.")
-@click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended so (repeatable).")
-@click.option("--won/--lost", "won", default=None, help="Only trades with a profit, or only the others.")
+@click.option("--by", type=click.Choice(["exit", "entry"]), default="exit", show_default=True, help="Which time --from and --to refer to.")
+@click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended for this reason (repeatable).")
+@click.option("--won/--lost", "won", default=None, help="Only trades with a profit, or only those without.")
 @click.option("--flag", metavar="FLAG", help="Only trades with this flag.")
-@click.option("--sort", "column", metavar="COLUMN", default="exit_time", show_default=True, help="-COLUMN: descending.")
-@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many (default: all; {_SHOWN} are printed).")
+@click.option("--sort", "column", metavar="COLUMN", default="exit_time", show_default=True, help="Sort by this column; -COLUMN sorts in descending order.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"Show at most this many (default: all; {_SHOWN} are printed).")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write CSV with the ledger's exact decimals ('-': to stdout).")
 @click.option("--parquet", "parquet_file", metavar="FILE", help="Write Parquet with 64-bit floats and UTC timestamps.")
 @which
@@ -62,7 +62,7 @@ def trades(
     mode: str,
     experiment: str | None,
 ) -> int:
-    """List the closed trades of an experiment (base path), filtered and sorted; `throughline trade ID` has each whole.
+    """List the closed trades of an experiment (base path); `throughline trade ID` prints the dossier of one.
 
     The ID of a trade is the UUID of its candidate. Columns to sort by: id, instrument, decision_time, entry_time,
     exit_time, entry_price, exit_price, quantity, notional_usd, fees_usd, costs_usd, pnl_usd, pnl_low_usd, pnl_high_usd,

@@ -27,7 +27,7 @@ _SHOWN = 50
 def verify(options: Options, experiment: str | None, file: str | None, key: str | None) -> int:
     """Recompute every hash, link, sum, seal and artifact of the home, and compare it with the signed and anchored log.
 
-    Exit 1 if anything does not hold. What this can prove and what it cannot is printed with the answer.
+    Exit code 1: something does not hold. The output states what this check can find and what it cannot.
     """
     if file is not None:
         return _verify_file(options, file, key)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.command("walk-forward", short_help="Backtest with models trained as time goes on.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Folder that the archive's paths start from."
+    "--data", required=True, type=click.Path(path_type=Path), help="Folder that relative paths of the archive start from."
 )
 @data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 @click.option(
     "--retrain",
     type=click.Choice(["monthly", "weekly", "never"]),
-    help="When a challenger is trained: on the first of the month, on Mondays. Default: learning.retrain, monthly.",
+    help="Train a challenger on the first of each month, on Mondays, or never. Default: learning.retrain (monthly).",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, gates, models.")
 @click.option(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of models and baselines."
 )
-@click.option("--allow-blocked", is_flag=True, help="Exit 0 even where days are blocked by a data gate.")
+@click.option("--allow-blocked", is_flag=True, help="Exit with 0 even if a data gate blocks days.")
 @produces
 @common
 def walk_forward(
@@ -72,7 +72,11 @@ def walk_forward(
     use: bool,
     dossiers: int,
 ) -> int:
-    """Backtest with models of their time, each trained only on what was closed by then, gated, tried and replaced."""
+    """Backtest with models that are trained as time goes on.
+
+    Each model is trained on the trades that were closed by then, must pass every gate, and is tried as a canary on a
+    share of the trades before it decides.
+    """
     from throughline.configuration import load_configuration
 
     inputs = archive_inputs(archive, data, data_also)
@@ -187,7 +191,7 @@ def walk_words(told: Mapping[str, Any]) -> str:
         lines += [f"      {gate['gate']}: {gate['reason']}" for gate in told_once]
     moves = told["events"]
     served = any(event["model"] != "rule" for event in moves)
-    lines += ["", "What became of them" if served else "No model ever served: every trade was decided by the rule."]
+    lines += ["", "Events of the models" if served else "No model ever served: every trade was decided by the rule."]
     for event in moves:
         name = "" if event["model"] == "rule" else f"  {event['model'][:12]}"
         what = f"{event['kind'].replace('_', ' ')}{name}: {event['reason']}"
