@@ -40,9 +40,10 @@ def active_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=graph.key(ACTIVE_EXPERIMENT),
-        description=f"The active experiment of mode '{mode}', which runs use unless they name another, and all experiments of the mode. "
-        f"`throughline use ID`, or a run of this asset with the configuration `use: ID`, makes another one active. The tag "
-        "throughline/experiment with an ID selects another experiment for a single run or backfill.",
+        description=f"The active experiment of mode '{mode}', which runs use unless they name another, and all "
+        "experiments of the mode. `throughline use ID`, or a run of this asset with the configuration `use: ID`, makes "
+        "another one active. The tag throughline/experiment with an ID selects another experiment for a single run or "
+        "backfill.",
         required_resource_keys={graph.flow_key},
         code_version=current_code_hash(),
         group_name=mode,

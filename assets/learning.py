@@ -76,8 +76,8 @@ def learning_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             graph,
             "canary_report",
             "The judge's evaluation of the model on trial (or the watched champion) and of the rule, as of the end of "
-            "the last sealed day, with its reason. The verdict is applied: promotion, rollback or rejection of a model, "
-            "closing or opening of the rule.",
+            "the last sealed day, with its reason. The verdict is applied: promotion, rollback or rejection of a "
+            "model, closing or opening of the rule.",
             _canary,
             deps=["outcomes", "shadow_outcomes"],
             check=(NOT_DEGRADED, "The judge does not roll back the model on trial or the watched champion."),
@@ -179,6 +179,7 @@ def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
 
     with ctx.engine.connect() as conn:
         as_of = last_close(conn, ctx.experiment)
+
     def train() -> "tuple[Challenger, str | None]":
         return train_and_deploy(ctx.engine, ctx.artifacts, ctx.experiment, ctx.gates, as_of, ctx.clock.now())
 

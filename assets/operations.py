@@ -97,7 +97,9 @@ def _wanted(state: "ServingState", given: str | None) -> str:
     serving = [model for model in (state.canary, state.champion) if model is not None and model != RULE]
     if given is None:
         if not serving:
-            raise SettingsError("no model serves in this experiment: the rule decides alone, and there is nothing to roll back")
+            raise SettingsError(
+                "no model serves in this experiment: the rule decides alone, and there is nothing to roll back"
+            )
         return serving[0]
     found = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
     if len(found) != 1:
@@ -113,9 +115,9 @@ def walk_forward_op(graph: Graph) -> dg.OpDefinition:
         name=f"walk_forward_{graph.mode}",
         out=dg.Out(dg.Nothing),
         required_resource_keys={graph.flow_key},
-        description="Runs every daily asset of the experiment in order and trains models as time goes on: the canary is "
-        "evaluated at the end of each day, and a challenger is trained at each midnight of the schedule on the trades "
-        "that were closed by then. The days appear as partitions of the assets. Sealed days are not run again.",
+        description="Runs every daily asset of the experiment in order and trains models as time goes on: the canary "
+        "is evaluated at the end of each day, and a challenger is trained at each midnight of the schedule on the "
+        "trades that were closed by then. The days appear as partitions of the assets. Sealed days are not run again.",
     )
     def walk(context: dg.OpExecutionContext, config: WalkForwardConfig) -> None:
         flow = getattr(context.resources, graph.flow_key)

@@ -44,8 +44,8 @@ def _consistency(graph: Graph) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        description="Checks every hash, link (in both directions), seal, guard and artifact of the home's registries, and "
-        "the seal log against its key and anchor. A finding fails the run and blocks training.",
+        description="Checks every hash, link (in both directions), seal, guard and artifact of the home's registries, "
+        "and the seal log against its key and anchor. A finding fails the run and blocks training.",
         deps=[graph.key("registry_seals")],
         check_specs=[
             dg.AssetCheckSpec(
@@ -141,9 +141,9 @@ def _cell(text: str | None) -> str:
 def _analytics(graph: Graph) -> dg.AssetsDefinition:
     @dg.asset(
         key=graph.key("registry_analytics"),
-        description="Figures from the registries: by strategy, hour, weekday and bucket, whether a bucket's past predicts "
-        "its future, how soulprints relate to returns, coverage and links. Blocked where the last consistency check "
-        "failed.",
+        description="Figures from the registries: by strategy, hour, weekday and bucket, whether a bucket's past "
+        "predicts its future, how soulprints relate to returns, coverage and links. Blocked where the last "
+        "consistency check failed.",
         deps=[graph.key(name) for name in ("canonical_trades", "soulprints", "profit_buckets")],
         required_resource_keys={graph.flow_key},
         code_version=current_code_hash(),

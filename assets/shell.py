@@ -146,8 +146,8 @@ def run_tags(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Mappi
 def which_experiment(mode: str) -> str:
     """Return the sentence that says which experiment a run of this mode works on."""
     return (
-        f"Uses the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or the one that "
-        f"the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."
+        f"Uses the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or the one "
+        f"that the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."
     )
 
 

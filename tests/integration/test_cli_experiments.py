@@ -105,7 +105,9 @@ def test_the_list_says_days_trades_return_and_what_differs_by_setting(shell: She
 def test_a_trade_that_several_experiments_share_the_digits_of_is_chosen_by_the_experiment(
     shell: Shell, made: dict[str, str], home: Home, tmp_path: Path
 ) -> None:
-    trades = {name: {row["id"] for row in shell.json("trades", "--experiment", name)["trades"]} for name in made.values()}
+    trades = {
+        name: {row["id"] for row in shell.json("trades", "--experiment", name)["trades"]} for name in made.values()
+    }
     first, second = made["first"], made["second"]
     digits = {item[:13] for item in trades[first]} & {item[:13] for item in trades[second]}
     assert digits, "both experiments decide at the same instants"

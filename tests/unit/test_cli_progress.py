@@ -68,7 +68,9 @@ def test_an_interrupt_says_what_is_stored_and_the_exact_command_that_goes_on() -
     with pytest.raises(Interrupted, match="nothing of this training was stored"), nothing_stays("this training"):
         raise KeyboardInterrupt
     told = sentence("no day is sealed", ["backtest", "--data", "my files", "--end", "2021-01-02"])
-    assert told == "interrupted: no day is sealed; continue with: throughline backtest --data 'my files' --end 2021-01-02"
+    assert (
+        told == "interrupted: no day is sealed; continue with: throughline backtest --data 'my files' --end 2021-01-02"
+    )
 
 
 def test_a_password_on_the_command_line_is_not_repeated() -> None:

@@ -127,10 +127,10 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
     ]
 
 
-def test_only_the_sensor_of_failed_runs_is_on_by_default_and_no_schedule_is(defs: dg.Definitions) -> None:
+def test_only_sensors_that_launch_no_run_are_on_by_default_and_no_schedule_is(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     running = {item.name for item in repository.sensor_defs if item.default_status == dg.DefaultSensorStatus.RUNNING}
-    assert running == {"on_run_failure"}
+    assert running == {"on_run_failure", "active_experiment_demo", "active_experiment_backtest"}
     assert {item.default_status for item in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
 
 

@@ -131,7 +131,9 @@ def judged(dossier: Dossier) -> Html:
     features: Mapping[str, str | None] = body["features"]
     verdicts: Mapping[str, str] = body["verdicts"]
     names = sorted({*features, *verdicts})
-    rows = [(_feature_name(name), number(features.get(name)), words(verdicts.get(name, "not a filter"))) for name in names]
+    rows = [
+        (_feature_name(name), number(features.get(name)), words(verdicts.get(name, "not a filter"))) for name in names
+    ]
     if rows:
         parts.append(table("What each filter said", ("filter", "value", "verdict"), rows, (2,)))
     if dossier.chain.disposition:

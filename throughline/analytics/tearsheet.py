@@ -138,9 +138,7 @@ def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
     sections.append(("Trades", trades_html(report, links)))
     notes = note_lines(report, NOTES_SHOWN)
     if notes:
-        sections.append(
-            ("Notes on the data", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>")
-        )
+        sections.append(("Notes on the data", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>"))
     if report.open_positions:
         sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
     items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)

@@ -93,10 +93,8 @@ def doubtful_sentence(report: Report) -> str | None:
     if not trades:
         return f"No trade crosses a doubtful price jump, but shadow outcomes do. {labels}"
     head = "1 trade crosses" if len(trades) == 1 else f"{len(trades):,} trades cross"
-    lines = [
-        f"{head} a doubtful price jump. If a jump is a split or a re-denomination, name it in the archive's "
-        f"corporate_actions. {labels}"
-    ]
+    advice = "If a jump is a split or a re-denomination, name it in the archive's corporate_actions."
+    lines = [f"{head} a doubtful price jump. {advice} {labels}"]
     lines += [
         f"  {row['instrument']} on {row['exit_time'][:16].replace('T', ' ')}, between {usd(float(row['pnl_low_usd']))} "
         f"and {usd(float(row['pnl_high_usd']))}: {row['candidate']}"

@@ -62,7 +62,10 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
 @click.command(short_help="Run the strategy on an archive of real data and report it.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Folder that relative paths of the archive start from."
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder that relative paths of the archive start from.",
 )
 @data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
@@ -103,7 +106,11 @@ def backtest(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of the invented market."
 )
 @click.option(
-    "--days", default=DEMO_DAYS, show_default=True, type=click.IntRange(1, 1500), help=f"Number of days, ending on {DEMO_END}."
+    "--days",
+    default=DEMO_DAYS,
+    show_default=True,
+    type=click.IntRange(1, 1500),
+    help=f"Number of days, ending on {DEMO_END}.",
 )
 @click.option("--allow-blocked", is_flag=True, help="Exit with 0 even if a data gate blocks days.")
 @produces

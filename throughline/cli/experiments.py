@@ -87,7 +87,7 @@ def _listing(found: Sequence[Overview]) -> str:
     for row, item in zip(rows[1:], found, strict=True):
         text += [row, *(f"     {line}" for line in _differences(item.differences))]
     text.append(
-        "* active experiment of its mode: the UI and commands use it unless another is named (change: `throughline use`)."
+        "* active experiment of its mode: the UI and commands use it unless another is named (see `throughline use`)."
     )
     return "\n".join(text)
 

@@ -40,7 +40,9 @@ def show(options: Options, out: str | None) -> int:
 
 
 @key.command(short_help="Hand over from the old signing key to a new one.")
-@click.option("--signer", "command", metavar="COMMAND", help="Command that signs with the new key, if it is not a file.")
+@click.option(
+    "--signer", "command", metavar="COMMAND", help="Command that signs with the new key, if it is not a file."
+)
 @click.option("--public-key", metavar="FILE", help="File with the public key of --signer.")
 @common
 def rotate(options: Options, command: str | None, public_key: str | None) -> int:

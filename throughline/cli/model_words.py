@@ -127,7 +127,12 @@ def canary(told: Told) -> str:
     lines.append(f"Model {told['model'][:12]} is {role} since {when(told['since'])}")
     last = told["last"]
     if last is None:
-        return "\n".join([*lines, "It was not evaluated yet: `throughline canary --look` does so, as of the end of the last sealed day."])
+        return "\n".join(
+            [
+                *lines,
+                "It was not evaluated yet: `throughline canary --look` does so, as of the end of the last sealed day.",
+            ]
+        )
     days = last["days_to_verdict"]
     pairs = f"{last['units']} days, {last['pairs']} pairs of which {last['disagreements']} disagree"
     values = f"worse {last['worse']:.3g}, not worse by the margin {last['noninferior']:.3g}"

@@ -121,7 +121,12 @@ def rollback(options: Options, id_: str | None, reason: str, mode: str, experime
 
 
 @click.command(short_help="Show the evidence for the model on trial and the rule.")
-@click.option("--look", "look_now", is_flag=True, help="Evaluate now, as of the end of the last sealed day, and apply the verdict.")
+@click.option(
+    "--look",
+    "look_now",
+    is_flag=True,
+    help="Evaluate now, as of the end of the last sealed day, and apply the verdict.",
+)
 @which
 @common
 def canary(options: Options, look_now: bool, mode: str, experiment: str | None) -> int:

@@ -74,11 +74,11 @@ def common(command: Command) -> Command:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."),
         click.option(
-            "--database", metavar="URL", help=f"PostgreSQL server to use instead of the embedded one ({DATABASE_VARIABLE})."
+            "--database",
+            metavar="URL",
+            help=f"PostgreSQL server to use instead of the embedded one ({DATABASE_VARIABLE}).",
         ),
-        click.option(
-            "--home", metavar="DIR", help=f"Folder that holds all state ({HOME_VARIABLE}; ~/.throughline)."
-        ),
+        click.option("--home", metavar="DIR", help=f"Folder that holds all state ({HOME_VARIABLE}; ~/.throughline)."),
     ):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]

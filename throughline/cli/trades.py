@@ -36,12 +36,29 @@ _ALIKE = 0.6
     "--from", "since", type=Day(), help="Only trades that ended (or with --by entry: began) on this day or later."
 )
 @click.option("--to", "until", type=Day(), help="Only trades that ended (or began) on this day or before.")
-@click.option("--by", type=click.Choice(["exit", "entry"]), default="exit", show_default=True, help="Which time --from and --to refer to.")
-@click.option("--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended for this reason (repeatable).")
+@click.option(
+    "--by",
+    type=click.Choice(["exit", "entry"]),
+    default="exit",
+    show_default=True,
+    help="Which time --from and --to refer to.",
+)
+@click.option(
+    "--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended for this reason (repeatable)."
+)
 @click.option("--won/--lost", "won", default=None, help="Only trades with a profit, or only those without.")
 @click.option("--flag", metavar="FLAG", help="Only trades with this flag.")
-@click.option("--sort", "column", metavar="COLUMN", default="exit_time", show_default=True, help="Sort by this column; -COLUMN sorts in descending order.")
-@click.option("--limit", type=click.IntRange(min=1), help=f"Show at most this many (default: all; {_SHOWN} are printed).")
+@click.option(
+    "--sort",
+    "column",
+    metavar="COLUMN",
+    default="exit_time",
+    show_default=True,
+    help="Sort by this column; -COLUMN sorts in descending order.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), help=f"Show at most this many (default: all; {_SHOWN} are printed)."
+)
 @click.option("--csv", "csv_file", metavar="FILE", help="Write CSV with the ledger's exact decimals ('-': to stdout).")
 @click.option("--parquet", "parquet_file", metavar="FILE", help="Write Parquet with 64-bit floats and UTC timestamps.")
 @which

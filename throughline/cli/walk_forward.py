@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 @click.command("walk-forward", short_help="Backtest with models trained as time goes on.")
 @click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="Folder that relative paths of the archive start from."
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder that relative paths of the archive start from.",
 )
 @data_also_option
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")

@@ -50,7 +50,7 @@ def copies_error(original: str, copy: str, files: tuple[str, str], remedy: str) 
         remedy: how to say that both are real.
     """
     return ArchiveError(
-        f"{files[0]} and {files[1]} give the instruments {shown(original)} and {shown(copy)}, but {shown(copy)} is what "
-        f"a browser or file manager calls a second copy of {shown(original)}; delete one of the two files, or, if they "
-        f"are two instruments, {remedy}"
+        f"{files[0]} and {files[1]} give the instruments {shown(original)} and {shown(copy)}, but {shown(copy)} is "
+        f"what a browser or file manager calls a second copy of {shown(original)}; delete one of the two files, or, if "
+        f"they are two instruments, {remedy}"
     )
