@@ -6,15 +6,36 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+from throughline.clock import Clock
+from throughline.market.archive import ArchiveProvider, open_archive
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 T0 = 1_709_251_200_000  # 2024-03-01
 Bar = tuple[int, float, float, float, float, float]
+
+HOURLY = """
+name = "mine"
+[bars]
+file = "bars.csv"
+instrument = "coin"
+time = "t"
+time_unit = "ms"
+stamp = "open"
+interval = "1h"
+open = "o"
+high = "h"
+low = "l"
+close = "c"
+volume = "v"
+volume_unit = "quote"
+"""
+"""The description of hourly bars with volumes in `bars.csv`, whose header is ``coin,t,o,h,l,c,v``."""
 
 
 def bars(count: int, start: int = T0, step: int = HOUR, scale: float = 1.0) -> list[Bar]:
@@ -34,6 +55,15 @@ def put(folder: Path, name: str, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def open_files(
+    folder: Path, files: Mapping[str, str | bytes], description: str = HOURLY, clock: Clock | None = None
+) -> ArchiveProvider:
+    """Write an archive's files and its description, and open it."""
+    for name, content in files.items():
+        put(folder, name, content)
+    return open_archive(put(folder, "mine.toml", description), folder, clock)
 
 
 def moment(milliseconds: int) -> datetime:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.unit.archive_files import HOURLY, open_files
 from throughline.clock import FixedClock
 from throughline.errors import ArchiveError, SettingsError
-from throughline.market.archive import ArchiveProvider, open_archive
+from throughline.market.archive import ArchiveProvider
 from throughline.market.blocks import day_blocks, diff_blocks, parse_blocks
 from throughline.market.line_so_far import line_so_far
 
@@ -19,22 +20,6 @@ START = datetime(2024, 3, 1, tzinfo=UTC)
 T0 = int(START.timestamp()) * 1000
 HOUR = 3_600_000
 
-DESCRIPTION = """
-name = "mine"
-[bars]
-file = "bars.csv"
-instrument = "coin"
-time = "t"
-time_unit = "ms"
-stamp = "open"
-interval = "1h"
-open = "o"
-high = "h"
-low = "l"
-close = "c"
-volume = "v"
-volume_unit = "quote"
-"""
 ACTIONS = """
 [corporate_actions]
 file = "actions.csv"
@@ -64,11 +49,8 @@ def make(
     clock: FixedClock | None = None,
     edit: tuple[str, str] = ("", ""),
 ) -> ArchiveProvider:
-    (folder / "bars.csv").write_text(bars)
-    if actions is not None:
-        (folder / "actions.csv").write_text(actions)
-    (folder / "mine.toml").write_text((DESCRIPTION + (ACTIONS if actions is not None else "")).replace(*edit))
-    return open_archive(folder / "mine.toml", folder, clock)
+    files = {"bars.csv": bars} | ({} if actions is None else {"actions.csv": actions})
+    return open_files(folder, files, (HOURLY + ("" if actions is None else ACTIONS)).replace(*edit), clock)
 
 
 def at(hour: int) -> datetime:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.archive_files import HOURLY, open_files
 from throughline.errors import ArchiveError
 from throughline.market.archive import ArchiveProvider, open_archive
 
@@ -17,22 +18,7 @@ T0 = 1_609_459_200_000  # 2021-01-01
 HOUR = 3_600_000
 START, END = datetime(2021, 1, 1, tzinfo=UTC), datetime(2021, 1, 2, tzinfo=UTC)
 
-DESCRIPTION = """
-name = "mine"
-[bars]
-file = "bars.csv"
-instrument = "coin"
-time = "t"
-time_unit = "ms"
-stamp = "open"
-interval = "1h"
-open = "o"
-high = "h"
-low = "l"
-close = "c"
-volume = "v"
-volume_unit = "quote"
-[references.market_cap]
+DESCRIPTION = f"""{HOURLY}[references.market_cap]
 file = "caps.csv"
 instrument = "id"
 time = "at"
@@ -64,11 +50,7 @@ def make(
     for old, new in edit:
         assert old in text
         text = text.replace(old, new, 1)
-    (folder / "mine.toml").write_text(text)
-    (folder / "bars.csv").write_bytes(bars.encode() if isinstance(bars, str) else bars)
-    (folder / "caps.csv").write_text(caps)
-    (folder / "map.csv").write_text(mapping)
-    return open_archive(folder / "mine.toml", folder)
+    return open_files(folder, {"bars.csv": bars, "caps.csv": caps, "map.csv": mapping}, text)
 
 
 STOPPED: dict[str, tuple[dict[str, Any], list[str]]] = {

@@ -9,28 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.unit.archive_files import HOURLY
 from throughline.errors import SettingsError
 from throughline.market.description import load_description, parse_description
 
-GOOD = """
-name = "mine"
-benchmark = "BTC"
-survivors_only = true
-attrition_per_48h = 0.0027
-[bars]
-file = "bars.csv"
-instrument = "coin"
-time = "t"
-time_unit = "ms"
-stamp = "open"
-interval = "1h"
-open = "o"
-high = "h"
-low = "l"
-close = "c"
-volume = "v"
-volume_unit = "base"
-[references.market_cap]
+OF_SURVIVORS = 'name = "mine"\nbenchmark = "BTC"\nsurvivors_only = true\nattrition_per_48h = 0.0027\n'
+BARS = HOURLY.replace('name = "mine"\n', OF_SURVIVORS).replace('"quote"', '"base"')
+GOOD = f"""{BARS}[references.market_cap]
 file = "caps.csv"
 instrument = "id"
 time = "t"

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.archive_files import HOUR, T0, moment, put
+from tests.unit.archive_files import HOUR, HOURLY, T0, moment, open_files
 from throughline.errors import ArchiveError, SettingsError, ThroughlineError
-from throughline.market.archive import open_archive
 
 LONGEST = 900
 FOREIGN = re.compile(
@@ -25,22 +24,6 @@ FOREIGN = re.compile(
 )
 COUNT = 6
 GOOD = "coin,t,o,h,l,c,v\n" + "".join(f"BTC,{T0 + hour * HOUR},1,2,0.5,1.25,100\n" for hour in range(COUNT))
-BASE = """
-name = "mine"
-[bars]
-file = "bars.csv"
-instrument = "coin"
-time = "t"
-time_unit = "ms"
-stamp = "open"
-interval = "1h"
-open = "o"
-high = "h"
-low = "l"
-close = "c"
-volume = "v"
-volume_unit = "quote"
-"""
 
 Mutation = Callable[[str], str | bytes]
 
@@ -135,12 +118,10 @@ NAMED: dict[str, tuple[Mutation, int | None]] = {
 }
 
 
-def outcome(folder: Path, content: str | bytes, description: str = BASE) -> ThroughlineError | None:
+def outcome(folder: Path, content: str | bytes, description: str = HOURLY) -> ThroughlineError | None:
     """Return the error of reading `content` in the place of the good file, None where the good rows come out."""
-    put(folder, "bars.csv", content)
-    (folder / "mine.toml").write_text(description, encoding="utf-8")
     try:
-        panel = open_archive(folder / "mine.toml", folder).load(moment(T0), moment(T0).replace(day=2))
+        panel = open_files(folder, {"bars.csv": content}, description).load(moment(T0), moment(T0).replace(day=2))
     except ThroughlineError as error:
         return error
     assert panel.instruments == ("BTC",)
@@ -191,7 +172,7 @@ KEYS = (
 
 def with_key(key: str, value: str) -> str:
     table, _, name = key.rpartition(".")
-    lines = [line for line in BASE.strip().splitlines() if table or not line.startswith(f"{name} =")]
+    lines = [line for line in HOURLY.strip().splitlines() if table or not line.startswith(f"{name} =")]
     if table == "bars":
         lines = [line for line in lines if not line.startswith(f"{name} =")] + [f"{name} = {value}"]
     elif table:
@@ -262,7 +243,7 @@ def packed(form: str) -> bytes:
 def test_a_damaged_binary_file_is_one_sentence_and_never_ends_the_process(tmp_path: Path, form: str) -> None:
     good, dice = packed(form), random.Random(3)
     columns = '\ncolumns = ["coin", "t", "o", "h", "l", "c", "v"]' if form == "json" else ""
-    description = BASE.replace('"bars.csv"', f'"bars.csv"\nformat = "{form}"') + columns
+    description = HOURLY.replace('"bars.csv"', f'"bars.csv"\nformat = "{form}"') + columns
     assert outcome(tmp_path, good, description) is None
     for _ in range(150):
         content = bytearray(good)
@@ -284,7 +265,7 @@ def test_a_damaged_binary_file_is_one_sentence_and_never_ends_the_process(tmp_pa
 
 def test_a_parquet_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     content = packed("parquet").replace(b"BTC", b"B\xffC")
-    description = BASE.replace('"bars.csv"', '"bars.csv"\nformat = "parquet"')
+    description = HOURLY.replace('"bars.csv"', '"bars.csv"\nformat = "parquet"')
     error = outcome(tmp_path, content, description)
     assert error is not None
     assert_fit_for_a_person(error, "bars.csv")

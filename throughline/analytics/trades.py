@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Table, select
 
+from throughline.analytics.trade_filters import Filters as Filters
 from throughline.errors import SettingsError
 from throughline.experiment.choice import choose
 from throughline.storage import tables
@@ -76,23 +76,6 @@ of the notional. hours: time in market. reason: why it ended. flags: what is dou
 strategy: the rule that made the candidate. arm: 'champion' or 'challenger'. model: ID of the deciding model, 'rule'
 where none decided.
 """
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which trades are wanted; None and empty = all.
-
-    instruments, reasons: names, any of them. since, until: days (UTC), both included, of the exit or of the entry as
-    `by` says. won: True = pnl above zero, False = the others. flag: a flag that the trade must have.
-    """
-
-    instruments: Collection[str] = ()
-    since: date | None = None
-    until: date | None = None
-    by: Literal["exit", "entry"] = "exit"
-    reasons: Collection[str] = ()
-    won: bool | None = None
-    flag: str | None = None
 
 
 def trades(
@@ -153,7 +136,8 @@ def read_trades(
     """
     import pandas as pd
 
-    kept = [row for row in _rows(connection, experiment, partitions) if _wanted(row, filters or Filters())]
+    selected = filters or Filters()
+    kept = [row for row in _rows(connection, experiment, partitions) if selected.match(row)]
     kept.sort(key=lambda row: (row["exit_time"], row["id"]))
     frame = pd.DataFrame(kept, columns=list(COLUMNS))
     return frame if exact else with_types(frame)
@@ -241,18 +225,6 @@ def _row(uuid: str, outcome: dict[str, Any], execution: dict[str, Any], candidat
         "arm": candidate["arm"],
         "model": candidate["model_version"],
     }
-
-
-def _wanted(row: dict[str, Any], filters: Filters) -> bool:
-    day = date.fromisoformat(str(row[f"{filters.by}_time"])[:10])
-    return (
-        (not filters.instruments or row["instrument"] in filters.instruments)
-        and (filters.since is None or day >= filters.since)
-        and (filters.until is None or day <= filters.until)
-        and (not filters.reasons or row["reason"] in filters.reasons)
-        and (filters.won is None or (float(row["pnl_usd"]) > 0) == filters.won)
-        and (filters.flag is None or filters.flag in str(row["flags"]).split())
-    )
 
 
 def _current(table: Table, *columns: Any, experiment: str) -> Any:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from throughline.cli.days import Day
 from throughline.cli.models import which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json, table
+from throughline.cli.trade_options import filter_options
 from throughline.errors import SettingsError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sqlalchemy import Connection
 
+    from throughline.analytics.trade_filters import Filters
     from throughline.experiment.identity import Experiment
 
 _SHOWN = 50
@@ -31,23 +32,7 @@ _ALIKE = 0.6
 
 
 @click.command(short_help="List, filter and export the closed trades.")
-@click.option("--instrument", "instruments", multiple=True, metavar="NAME", help="Only this instrument (repeatable).")
-@click.option(
-    "--from", "since", type=Day(), help="Only trades that ended (or with --by entry: began) on this day or later."
-)
-@click.option("--to", "until", type=Day(), help="Only trades that ended (or began) on this day or before.")
-@click.option(
-    "--by",
-    type=click.Choice(["exit", "entry"]),
-    default="exit",
-    show_default=True,
-    help="Which time --from and --to refer to.",
-)
-@click.option(
-    "--reason", "reasons", multiple=True, metavar="REASON", help="Only trades that ended for this reason (repeatable)."
-)
-@click.option("--won/--lost", "won", default=None, help="Only trades with a profit, or only those without.")
-@click.option("--flag", metavar="FLAG", help="Only trades with this flag.")
+@filter_options
 @click.option(
     "--sort",
     "column",
@@ -65,13 +50,7 @@ _ALIKE = 0.6
 @common
 def trades(
     options: Options,
-    instruments: tuple[str, ...],
-    since: date | None,
-    until: date | None,
-    by: Literal["exit", "entry"],
-    reasons: tuple[str, ...],
-    won: bool | None,
-    flag: str | None,
+    filters: Filters,
     column: str,
     limit: int | None,
     csv_file: str | None,
@@ -81,21 +60,18 @@ def trades(
 ) -> int:
     """List the closed trades of an experiment (base path); `throughline trade ID` prints the dossier of one.
 
-    The ID of a trade is the UUID of its candidate. Columns to sort by: id, instrument, decision_time, entry_time,
+    The ID of a trade is the UUID of its candidate. Columns to sort by: id, instrument, side, decision_time, entry_time,
     exit_time, entry_price, exit_price, quantity, notional_usd, fees_usd, costs_usd, pnl_usd, pnl_low_usd, pnl_high_usd,
     return_percent, hours, reason, flags, strategy, arm, model.
     """
-    from throughline.analytics.trades import Filters, read_trades, sort_trades
+    from throughline.analytics.trades import read_trades, sort_trades
     from throughline.experiment.choice import choose
 
-    reasons, flag = tuple(_as_recorded(reason) for reason in reasons), None if flag is None else _as_recorded(flag)
-    filters = Filters(instruments, since, until, by, reasons, won, flag)
     with options.open() as (database, _):
         engine = database.engine("reader")
         meant = choose(engine, None if experiment else mode, experiment).experiment
         with engine.connect() as connection:
-            if instruments or reasons or flag is not None:
-                _refuse_unknown(read_trades(connection, meant.id, exact=True), instruments, reasons, flag)
+            _refuse_unknown(connection, meant.id, filters)
             exact = read_trades(connection, meant.id, filters, exact=True)
     exact = sort_trades(exact, column.removeprefix("-"), descending=column.startswith("-"))
     total = len(exact)
@@ -174,22 +150,27 @@ def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(f"{path} cannot be written ({error.strerror or 'no such folder'}): choose another file")
 
 
-def _as_recorded(word: str) -> str:
-    """Return a reason or a flag as the ledger writes it: tables print ``time limit`` for ``time_limit``."""
-    return "_".join(word.lower().split())
-
-
-def _refuse_unknown(every: pd.DataFrame, instruments: Sequence[str], reasons: Sequence[str], flag: str | None) -> None:
+def _refuse_unknown(connection: Connection, experiment: str, filters: Filters) -> None:
     """Raise SettingsError where a filter names something that no trade of the experiment has, with what there is."""
+    from throughline.analytics.trades import read_trades
+
+    asked = {
+        "instrument": filters.instruments,
+        "reason": filters.reasons,
+        "flag": () if filters.flag is None else (filters.flag,),
+    }
+    if not any(asked.values()):
+        return
+    every = read_trades(connection, experiment, exact=True)
     if every.empty:
         return
-    flags = sorted({word for words in every["flags"] for word in str(words).split()})
-    asked = (
-        ("instrument", instruments, sorted(set(every["instrument"]))),
-        ("reason", reasons, sorted(set(every["reason"]))),
-        ("flag", () if flag is None else (flag,), flags),
-    )
-    for what, names, known in asked:
+    present = {
+        "instrument": sorted(set(every["instrument"])),
+        "reason": sorted(set(every["reason"])),
+        "flag": sorted({word for words in every["flags"] for word in str(words).split()}),
+    }
+    for what, names in asked.items():
+        known = present[what]
         for name in names:
             if name in known:
                 continue
