@@ -7,7 +7,6 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from throughline.cli.answer import answer
 from throughline.cli.days import DOSSIERS, Day, produces
 from throughline.cli.interrupt import days_stay, first_unsealed, nothing_stays
 from throughline.cli.options import REDIS_VARIABLE, Options, common
-from throughline.cli.screen import Bar, echo, note, out_json
+from throughline.cli.screen import Bar, note
 from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from throughline.analytics.model import Report
     from throughline.analytics.published import PublishedReport
     from throughline.configuration import Configuration
     from throughline.experiment.identity import Experiment
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from throughline.market.panel import MarketDataProvider
     from throughline.storage.database import Database
 
-BLOCKED = 3
-"""Exit code where days are blocked and --allow-blocked was not given."""
 SEED = 7
 DEMO_END = date(2024, 2, 22)
 DEMO_DAYS = 30
@@ -205,7 +202,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
         options.wiring.show(options, database, artifacts, Shown(experiment, report=published, state=task.walk))
         options.wiring.show_active(options, database, task.mode)  # its days, trades and return are others now
         current = _active(engine, task.mode)
-    return _answer(options, task, published.report, allow_blocked, walked, current)
+    return answer(options, task.mode, published.report, allow_blocked, walked, current)
 
 
 def _publish(
@@ -323,53 +320,3 @@ def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:
         "removed": revision.removed,
         "instruments": list(revision.instruments),
     }
-
-
-def _answer(
-    options: Options,
-    task: Task,
-    report: Report,
-    allow_blocked: bool,
-    walked: Mapping[str, Any] | None,
-    current: str,
-) -> int:
-    from throughline.cli.summary import summary
-    from throughline.quality.suite import count_words
-
-    if options.json:
-        told = report.as_json() | {"active_experiment": current}
-        out_json(told if walked is None else told | {"walk_forward": walked})
-    else:
-        echo(summary(report))
-        if walked is not None:
-            from throughline.cli.walk_forward import walk_words
-
-            echo(walk_words(walked))
-        echo(_active_words(task.mode, report.experiment, current))
-        if task.mode == "demo":
-            home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
-            echo(f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000")
-    if report.chain["broken"]:
-        note(f"throughline: {report.chain['broken']} record(s) of the chain do not verify: see `throughline verify`")
-        return 1
-    days = sorted({str(row["day"]) for row in report.blocked_days})
-    if days and not allow_blocked:
-        causes = [
-            f"{row['day']} {row['asset']}: {row['rule']} ({count_words(row['asset'], row['rule'], row['rows'])})"
-            for row in report.blocked_days
-        ]
-        note(
-            f"throughline: {len(days)} day(s) are blocked by a data gate ({'; '.join(causes[:20])}"
-            f"{'; ...' if len(causes) > 20 else ''}): accept them with --allow-blocked or mend the data"
-        )
-        return BLOCKED
-    return 0
-
-
-def _active_words(mode: str, experiment: str, current: str) -> str:
-    if experiment == current:
-        return f"\nThis is the active experiment of mode '{mode}': the UI and commands use it unless told otherwise."
-    return (
-        f"\nThe active experiment of mode '{mode}' is still {current[:12]}: the UI and commands use it unless another "
-        f"is named. `throughline use {experiment[:12]}` (or --use) makes this one active."
-    )

@@ -15,8 +15,9 @@ from throughline.cli.failures import sentence_of
 from throughline.cli.interrupt import Interrupted, sentence
 from throughline.cli.key import key
 from throughline.cli.mlflow import mlflow
-from throughline.cli.models import canary, models, promote, rollback, train
+from throughline.cli.models import canary, models, train
 from throughline.cli.options import Options, common
+from throughline.cli.promotion import promote, rollback
 from throughline.cli.proof import proof
 from throughline.cli.screen import echo
 from throughline.cli.trade import trade

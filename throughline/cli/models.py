@@ -1,30 +1,29 @@
-"""`throughline models`, `promote`, `rollback`, `canary` and `train`: the models of an experiment, and deciding by hand.
+"""`throughline models`, `canary` and `train`: the models of an experiment, their evaluation and their training.
 
-Belongs here: which experiment and model are meant, and handing what was asked to the lifecycle. Does not belong here:
-who may serve (`throughline.learning.lifecycle`), gates and judge, how it is said (model_words).
+Belongs here: calling the learning package, and what the UI is shown of it. Does not belong here: decisions by hand
+(promotion), which experiment and model are selected (model_choice), gates and judge, how it is printed (model_words).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from throughline.cli import model_words
 from throughline.cli.interrupt import nothing_stays
+from throughline.cli.model_choice import choose_experiment, choose_model, which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, echo, note, out_json
 from throughline.cli.wiring import Looked, Shown
-from throughline.errors import MissingPredecessor, UnknownRecord
+from throughline.errors import MissingPredecessor
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from throughline.experiment.identity import Experiment
     from throughline.learning.cash import RuleJudgement
-    from throughline.learning.events import ServingState
-    from throughline.learning.lifecycle import Change
     from throughline.learning.nightly import Challenger
     from throughline.registry.consistency import ConsistencyResult
     from throughline.registry.consistency import Report as ConsistencyReport
@@ -35,23 +34,6 @@ REFUSED = 4
 """Exit code of `train` where a gate did not let the model through."""
 _PARTS = 100
 """Parts of the bar of a training."""
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def which(command: Command) -> Command:
-    """Give a command the options that say which experiment is meant."""
-    for option in (
-        click.option("--experiment", metavar="ID", help="Use this experiment (8 or more digits of its ID)."),
-        click.option(
-            "--mode",
-            type=click.Choice(["demo", "backtest"]),
-            default="backtest",
-            show_default=True,
-            help="Use the active experiment of this mode.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command(short_help="List the models of an experiment, or show one.")
@@ -68,56 +50,18 @@ def models(options: Options, id_: str | None, mode: str, experiment: str | None)
 
     with options.open() as (database, _):
         engine = database.engine("reader")
-        meant = _experiment(engine, mode, experiment)
+        meant = choose_experiment(engine, mode, experiment)
         with engine.connect() as conn:
             state = current(conn, meant.id)
             if id_ is None:
                 told = model_list(conn, meant, state)
             else:
-                told = model_card(conn, meant, state, _model(conn, meant, id_))
+                told = model_card(conn, meant, state, choose_model(conn, meant, id_))
     if options.json:
         out_json(told)
     else:
         echo(model_words.listing(told) if id_ is None else model_words.card(told))
     return 0
-
-
-@click.command(short_help="Make the model on trial the champion, by hand.")
-@click.argument("id_", metavar="ID")
-@click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
-@which
-@common
-def promote(options: Options, id_: str, reason: str, mode: str, experiment: str | None) -> int:
-    """Promote the model on trial to champion, from the first undecided instant on. All its gates must have passed.
-
-    The judge promotes a model by itself once the evidence suffices. This command does so earlier and records why.
-    """
-    from throughline.learning import lifecycle
-
-    with options.open() as (database, artifacts):
-        meant = _experiment(database.engine("reader"), mode, experiment)
-        with database.engine("reader").connect() as conn:
-            model = _model(conn, meant, id_)
-        return _decide(options, database, artifacts, meant, lifecycle.promote, model, reason)
-
-
-@click.command(short_help="Take a model out of service for good, by hand.")
-@click.argument("id_", metavar="[ID]", required=False)
-@click.option("--reason", default="by hand", show_default=True, help="Kept with the decision.")
-@which
-@common
-def rollback(options: Options, id_: str | None, reason: str, mode: str, experiment: str | None) -> int:
-    """Take a model out of service for good, from the first undecided instant on.
-
-    Without ID: the model on trial, or else the champion. The previous good champion serves again, or the rule.
-    """
-    from throughline.learning import lifecycle
-
-    with options.open() as (database, artifacts):
-        meant = _experiment(database.engine("reader"), mode, experiment)
-        with database.engine("reader").connect() as conn:
-            model = _model(conn, meant, id_) if id_ is not None else _serving(lifecycle.current(conn, meant.id))
-        return _decide(options, database, artifacts, meant, lifecycle.roll_back, model, reason)
 
 
 @click.command(short_help="Show the evidence for the model on trial and the rule.")
@@ -135,7 +79,7 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
     from throughline.learning.model_cards import canary_card
 
     with options.open() as (database, artifacts):
-        meant = _experiment(database.engine("reader"), mode, experiment)
+        meant = choose_experiment(database.engine("reader"), mode, experiment)
         if look_now:
             _look(options, database, artifacts, meant)
         with database.engine("reader").connect() as conn:
@@ -166,7 +110,7 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
 
     with options.open() as (database, artifacts):
         engine = database.engine("writer")
-        meant = _experiment(engine, mode, experiment)
+        meant = choose_experiment(engine, mode, experiment)
         with engine.connect() as conn:
             as_of = last_close(conn, meant)
         note(f"Training as of {as_of:%Y-%m-%d %H:%M} UTC", options.json)
@@ -223,80 +167,6 @@ def _untried(made: Challenger) -> str:
     from throughline.learning.gates import refusal_words
 
     return refusal_words(made.verdicts)
-
-
-def _experiment(engine: Engine, mode: str, given: str | None) -> Experiment:
-    """Return the experiment that is meant (`throughline.experiment.choice`)."""
-    from throughline.experiment.choice import choose
-
-    return choose(engine, None if given else mode, given).experiment
-
-
-def _model(conn: Connection, experiment: Experiment, given: str) -> str:
-    """Return the ID of the model that `given` names. Raises UnknownRecord where it names none, or more than one."""
-    from throughline.storage.ids import resolve_id
-
-    return resolve_id(conn, given, "model", experiment=experiment.id).id
-
-
-def _serving(state: ServingState) -> str:
-    from throughline.learning.types import RULE
-
-    if state.canary is not None:
-        return state.canary
-    if state.champion == RULE:
-        raise UnknownRecord("no model serves: the rule decides everything, and there is nothing to roll back")
-    return state.champion
-
-
-def _decide(
-    options: Options,
-    database: Database,
-    artifacts: ArtifactStore,
-    experiment: Experiment,
-    change: Callable[..., Change],
-    model: str,
-    reason: str,
-) -> int:
-    from throughline.learning.lifecycle import next_instant
-    from throughline.learning.mirror import open_mirror
-    from throughline.learning.store import read_looks
-
-    engine = database.engine("writer")
-    with engine.connect() as conn:
-        at = next_instant(conn, experiment)
-        looks = read_looks(conn, experiment.id, model)
-    evidence = {"last_look": looks[-1][1].as_of, "verdict": looks[-1][1].verdict} if looks else {}
-    made = change(
-        engine,
-        experiment,
-        model,
-        at=at,
-        by="hand",
-        reason=reason,
-        evidence=evidence,
-        mirror=open_mirror(database, options.home, artifacts),
-    )
-    options.wiring.show(options, database, artifacts, Shown(experiment, state=True))
-    if made.mirror_problem is not None:
-        note(f"MLflow does not show it yet ({made.mirror_problem}); the next call mends that.", options.json)
-    if options.json:
-        out_json(
-            {
-                "experiment": experiment.id,
-                "model": model,
-                "changed": made.event is not None,
-                "event": None if made.event is None else made.event.hash,
-                "effective_at": None if made.event is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                "champion": made.state.champion,
-                "canary": made.state.canary,
-                "sentence": made.sentence,
-                "mirror_problem": made.mirror_problem,
-            }
-        )
-    else:
-        echo(f"{made.sentence[0].upper()}{made.sentence[1:]}.")
-    return 0
 
 
 def _look(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:

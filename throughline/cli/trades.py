@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from throughline.cli.models import which
+from throughline.cli.model_choice import choose_experiment, which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json, table
 from throughline.cli.trade_options import filter_options
@@ -65,11 +65,10 @@ def trades(
     return_percent, hours, reason, flags, strategy, arm, model.
     """
     from throughline.analytics.trades import read_trades, sort_trades
-    from throughline.experiment.choice import choose
 
     with options.open() as (database, _):
         engine = database.engine("reader")
-        meant = choose(engine, None if experiment else mode, experiment).experiment
+        meant = choose_experiment(engine, mode, experiment)
         with engine.connect() as connection:
             _refuse_unknown(connection, meant.id, filters)
             exact = read_trades(connection, meant.id, filters, exact=True)
@@ -98,11 +97,10 @@ def trades(
 def equity(options: Options, csv_file: str | None, mode: str, experiment: str | None) -> int:
     """Print the equity of an experiment at the end of each day (UTC), in USD, on its three fill paths."""
     from throughline.analytics.trades import read_equity
-    from throughline.experiment.choice import choose
 
     with options.open() as (database, _):
         engine = database.engine("reader")
-        meant = choose(engine, None if experiment else mode, experiment).experiment
+        meant = choose_experiment(engine, mode, experiment)
         with engine.connect() as connection:
             frame = read_equity(connection, meant.id, exact=True).reset_index()
     frame["day"] = frame["day"].dt.strftime("%Y-%m-%d")
