@@ -85,9 +85,9 @@ def stamp(text: str | None) -> Html:
 
 
 def amount(text: str | None, sign: bool = False) -> Html:
-    """Return USD with two decimals, in colour where the sign is asked for; 'untold' for None."""
+    """Return USD with two decimals, in colour where the sign is asked for; 'not recorded' for None."""
     if text is None:
-        return tag("span", "untold", "sub")
+        return tag("span", "not recorded", "sub")
     value = float(text)
     told = f"{value:+,.2f}" if sign else f"{value:,.2f}"
     return coloured(told, value) if sign else safe(told)

@@ -121,11 +121,11 @@ def _log_words(dossier: Dossier) -> list[Html]:
     if log.tree_size == 0:
         return [note(f"The seal log: {log.signature}.")]
     told = (
-        f"The newest head stands for {log.tree_size} events and was made on {when(log.signed_at)} UTC: {log.signature}."
+        f"The newest head covers {log.tree_size} events and was signed on {when(log.signed_at)} UTC: {log.signature}."
     )
     lines = [note(told)]
     if log.anchor is None:
-        lines.append(note("The anchor outside the database was not looked at."))
+        lines.append(note("The anchor outside the database was not checked."))
     else:
         covers = f"covers {log.anchored_size} events" if log.anchored_size else "holds no head yet"
         lines.append(note(f"The anchor {covers}; its strength: {log.strength}."))

@@ -59,7 +59,7 @@ def prices(dossier: Dossier) -> Html:
 def times(dossier: Dossier) -> Html:
     """Return the timeline, as a picture and as a table."""
     if not dossier.timeline:
-        return note("Its records tell no times.")
+        return note("Its records hold no times.")
     rows = [(words(item.what), stamp(item.time), words(item.detail), item.table) for item in dossier.timeline]
     listed = table("What happened, by the market's time (UTC)", ("event", "UTC", "what", "record"), rows, (1, 2, 3))
     if dossier.chain.decided_at is None:
@@ -71,7 +71,7 @@ def known(dossier: Dossier) -> Html:
     """Return what was known at the decision, each input with its times and the check of its bytes."""
     told = dossier.knowledge
     if told.why:
-        return note(f"Nothing is told: {told.why}.")
+        return note(f"Nothing is recorded: {told.why}.")
     checks = {item.hash: item for item in dossier.artifacts}
     rows = []
     for item in told.inputs:
@@ -88,7 +88,9 @@ def known(dossier: Dossier) -> Html:
             )
         )
     head = ("input", "value", "happened (UTC)", "known from (UTC)", "availability", "source", "stored bytes")
-    listed = table("What was known at the decision", head, rows, (2, 3, 4, 5, 6)) if rows else note("No input is told.")
+    listed = (
+        table("What was known at the decision", head, rows, (2, 3, 4, 5, 6)) if rows else note("No input is recorded.")
+    )
     return joined([tag("p", told.rationale) if told.rationale else "", listed, _volumes(dossier)])
 
 
@@ -108,7 +110,7 @@ def _volumes(dossier: Dossier) -> Html:
 def missing(dossier: Dossier) -> Html:
     """Return what was not known."""
     if dossier.knowledge.why:
-        return note("Without a research snapshot nobody can say what was missing.")
+        return note("Without a research snapshot it is not known what was missing.")
     names = dossier.knowledge.missing
     if not names:
         return note("Nothing that the strategy looks at was missing.")
@@ -124,8 +126,8 @@ def judged(dossier: Dossier) -> Html:
     body = head.body
     told = (
         f"Strategy {body['strategy']}, model {body['model_version']}, arm {body['arm']}. "
-        f"Opportunity {number(body['opportunity_score'], 3) or 'untold'}, "
-        f"confidence {number(body['confidence'], 3) or 'untold'}."
+        f"Opportunity {number(body['opportunity_score'], 3) or 'not recorded'}, "
+        f"confidence {number(body['confidence'], 3) or 'not recorded'}."
     )
     parts: list[object] = [tag("p", told)]
     features: Mapping[str, str | None] = body["features"]
@@ -135,7 +137,7 @@ def judged(dossier: Dossier) -> Html:
         (_feature_name(name), number(features.get(name)), words(verdicts.get(name, "not a filter"))) for name in names
     ]
     if rows:
-        parts.append(table("What each filter said", ("filter", "value", "verdict"), rows, (2,)))
+        parts.append(table("Verdict of each filter", ("filter", "value", "verdict"), rows, (2,)))
     if dossier.chain.disposition:
         answer = dossier.chain.disposition.body
         parts.append(tag("p", joined([tag("b", words(answer["disposition"])), f": {answer['reason']}"])))
@@ -164,7 +166,7 @@ def charged(dossier: Dossier) -> Html:
         rows.append((line.what, amount(less, sign=True), share(line.usd, -1)))
     rows.append((tag("b", "net result"), tag("b", amount(told.net, sign=True)), tag("b", percent(told.net_percent))))
     listed = table("From gross to net", ("", "USD", "of the notional"), rows)
-    under = f"Paid at entry: {float(told.notional):,.2f} USD." if told.notional else "The notional is not told."
+    under = f"Paid at entry: {float(told.notional):,.2f} USD." if told.notional else "The notional is not recorded."
     if dossier.chain.outcome:
         under += " Spread and impact of the exit are recorded as one sum."
     return joined([listed, note(under)])

@@ -107,7 +107,7 @@ def risk_figures(trades: Sequence[Trade], cash: Decimal | None) -> Risk:
     """
     n = len(trades)
     if n < MINIMUM_RISK:
-        return Risk(n, note=f"{n} trades: below {MINIMUM_RISK} no risk-adjusted figure is told")
+        return Risk(n, note=f"{n} trades: below {MINIMUM_RISK} no risk-adjusted figure is given")
     curve = None if cash is None else equity_by_trade(trades, cash)
     note = None
     if curve is None:

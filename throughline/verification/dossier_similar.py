@@ -102,7 +102,7 @@ def similar_trades(
     from throughline.signals.vector import SOULPRINT_SCHEMA, vector_from_text
 
     if decided_at is None:
-        return nothing_similar("without a decision instant nobody can say what was known by then")
+        return nothing_similar("the record has no decision instant, so it is not known what was known by then")
     if soulprint.why is not None:
         return nothing_similar(f"there is no soulprint to compare: {soulprint.why}", decided_at)
     if soulprint.schema != SOULPRINT_SCHEMA:
