@@ -88,14 +88,14 @@ def amount(text: str | None, sign: bool = False) -> Html:
     """Return USD with two decimals, in colour where the sign is asked for; 'not recorded' for None."""
     if text is None:
         return tag("span", "not recorded", "sub")
-    value = float(text)
+    value = float(text) + 0.0  # a negative zero has no sign
     told = f"{value:+,.2f}" if sign else f"{value:,.2f}"
     return coloured(told, value) if sign else safe(told)
 
 
 def percent(text: str | float | None) -> Html:
     """Return a percentage with its sign, in colour."""
-    return safe(None) if text is None else coloured(f"{float(text):+.2f} %", float(text))
+    return safe(None) if text is None else coloured(f"{float(text) + 0.0:+.2f} %", float(text))
 
 
 def coloured(told: str, value: float) -> Html:

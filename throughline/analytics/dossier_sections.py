@@ -115,7 +115,7 @@ def missing(dossier: Dossier) -> Html:
     if not names:
         return note("Nothing that the strategy looks at was missing.")
     chips = joined(tag("li", input_name(name)) for name in names)
-    return joined([note("The strategy looks at these, and the data did not have them:"), tag("ul", chips, "chips")])
+    return joined([note("The strategy uses these inputs, but the data did not contain them:"), tag("ul", chips, "chips")])
 
 
 def judged(dossier: Dossier) -> Html:

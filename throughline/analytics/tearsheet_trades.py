@@ -20,6 +20,8 @@ EXTREMES = 5
 
 _HEAD = ("instrument", "entry (UTC)", "exit (UTC)", "notional", "pnl", "interval", "return", "ended by", "flags", "ID")
 _TEXT = (0, 1, 2, 7, 8, 9)
+_FLAGS = 8
+"""The one column whose text may take several lines: a trade may have many flags, and the ID must stay in sight."""
 
 
 def trades_html(report: Report, links: Mapping[str, str]) -> str:
@@ -64,7 +66,7 @@ def _row(row: Mapping[str, Any], links: Mapping[str, str]) -> list[str]:
         "" if low == high else f"{usd(low)} to {usd(high)}",
         f"{float(row['return_percent']):+.2f} %",
         str(row["reason"]).replace("_", " "),
-        str(row["flags"]).replace("_", " "),
+        ", ".join(str(row["flags"]).split()).replace("_", " "),
     ]
     made = [_cell(text, k, "td") for k, text in enumerate(cells)]
     name = html.escape(str(row["id"]))
@@ -74,7 +76,7 @@ def _row(row: Mapping[str, Any], links: Mapping[str, str]) -> list[str]:
 
 
 def _cell(text: str, column: int, tag: str) -> str:
-    kind = ' class="text"' if column in _TEXT else ""
+    kind = ' class="text wrap"' if column == _FLAGS else ' class="text"' if column in _TEXT else ""
     return f"<{tag}{kind}>{html.escape(text)}</{tag}>"
 
 

@@ -257,8 +257,14 @@ def _ambiguous(asked: TypedId, matches: Sequence[_Match], experiments: Sequence[
             f"'{asked.text}' begins the IDs of records of {len(experiments)} experiments ({names}{more}): name the "
             "experiment, or give more digits"
         )
-    shown = ", ".join(_described(match.found) for match in matches[:_SHOWN])
-    more = ", and more" if len(matches) > _SHOWN else ""
+    chains = list(dict.fromkeys(str(match.chain) for match in matches if match.chain is not None))
+    if len(chains) > 1:  # the records of one candidate share their digits with it: the candidate says which is meant
+        listed = [f"candidates {chain}" for chain in chains]
+        listed += [_described(match.found) for match in matches if match.found.kind != "record"]
+    else:
+        listed = [_described(match.found) for match in matches]
+    shown = ", ".join(listed[:_SHOWN])
+    more = ", and more" if len(listed) > _SHOWN else ""
     return f"'{asked.text}' begins the IDs of several things: {shown}{more}; give more of its digits"
 
 
