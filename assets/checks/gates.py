@@ -41,8 +41,8 @@ def gate_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         CHECK_NAME,
         asset=key,
-        description="Every sealed day of the run's experiment passes the current quality suite. A day that does not is "
-        "blocked downstream; the rest of the range goes on.",
+        description="Every sealed day of the run's experiment passes the current quality suite. A day that fails is "
+        "blocked downstream; the rest of the range continues.",
         blocking=False,
     )
 

@@ -188,7 +188,7 @@ def test_a_sealed_experiment_is_covered_and_its_report_has_the_section(tmp_path:
         earlier = build_report(engine, store, SimulatedProvider(7), experiment, START, END - timedelta(days=2))
         assert earlier.registry is not None
         assert earlier.trades == earlier.registry.trades < found.trades
-        assert "Do the profit buckets tell?" in tear_sheet_html(report)
+        assert "Do the profit buckets predict returns?" in tear_sheet_html(report)
         with database.engine("owner").begin() as connection:
             for table in ("soulprints", "profit_buckets", "canonical_trades"):
                 connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))

@@ -122,7 +122,7 @@ def test_the_tear_sheet_has_the_section_and_still_needs_nothing_from_outside() -
     told = full()
     page = tear_sheet_html(replace(make_report(), registry=told))
     assert page.count("data:image/png;base64,") == 4 + tear_sheet_html(make_report()).count("data:image/png;base64,")
-    assert "Do the profit buckets tell?" in page
+    assert "Do the profit buckets predict returns?" in page
     assert "http" not in page
     assert page == tear_sheet_html(replace(make_report(), registry=told))
     assert "Registry" not in tear_sheet_html(make_report())

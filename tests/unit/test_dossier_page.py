@@ -289,3 +289,11 @@ def test_the_terminal_tells_the_same_parts() -> None:
     assert "spread at entry" in told["Costs"]
     assert "1 of 40 trades looked alike" in told["Similar trades"]
     assert "candidates/2021-01-01: event 3, head 7 by key kkkkkkkkkkkkkkkk, anchored" in told["Seal log"]
+
+
+def test_a_cost_of_nothing_has_no_minus_sign() -> None:
+    told = bodies()
+    told["outcomes"] |= {"attrition_usd": "0"}
+    page = dossier_html(dossier(story(told)))
+    assert "\N{MINUS SIGN}0.00" not in page
+    assert "attrition" in page

@@ -98,11 +98,11 @@ def test_the_card_names_window_seals_hashes_and_what_the_model_was_held_against(
 
 def test_the_first_sentence_says_which_gates_refused_and_keeps_failed_apart_from_insufficient() -> None:
     assert verdict_sentence(card()) == (
-        "**Refused: of 3 gates 1 failed (r2) and 1 found too little to say (holdout).** "
+        "**Refused: of 3 gates 1 failed (r2) and 1 had insufficient evidence (holdout).** "
         "A refused model never decides anything."
     )
     passed = card(verdicts=card().verdicts[:1])
-    assert verdict_sentence(passed) == "**Every one of 1 gates passed it.**"
+    assert verdict_sentence(passed) == "**It passed every one of 1 gates.**"
 
 
 def test_a_figure_that_could_not_be_measured_is_left_out_and_others_are_written_with_their_unit() -> None:
@@ -130,7 +130,7 @@ def test_a_model_that_was_not_trained_has_a_card_without_pictures_or_figures() -
     text = card_markdown(made, {})
     assert "### Figures" not in text
     assert "none: nothing was trained" in text
-    assert "**No model was trained: of 1 gates 1 found too little to say (minimum labels).**" in text
+    assert "**No model was trained: of 1 gates 1 had insufficient evidence (minimum labels).**" in text
     assert "| minimum labels | **insufficient** | 3 | 1000 | 3 resolved labels |" in text
 
 

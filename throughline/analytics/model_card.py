@@ -189,12 +189,12 @@ def verdict_sentence(card: ModelCard) -> str:
     """Return what the gates came to, in one sentence."""
     refused = card.refusals
     if not refused:
-        return f"**Every one of {len(card.verdicts)} gates passed it.**"
+        return f"**It passed every one of {len(card.verdicts)} gates.**"
     failed = [item.gate for item in refused if item.status == "fail"]
     open_ = [item.gate for item in refused if item.status == "insufficient"]
     told = [
         f"{len(names)} {word} ({', '.join(name.replace('_', ' ') for name in names)})"
-        for names, word in ((failed, "failed"), (open_, "found too little to say"))
+        for names, word in ((failed, "failed"), (open_, "had insufficient evidence"))
         if names
     ]
     if card.file is None:
@@ -208,7 +208,7 @@ def trials_sentence(card: ModelCard) -> str:
     count = len(card.trials)
     return (
         f"{own} trials were made for this model, {count} in the experiment so far; the deflated Sharpe ratio counts "
-        "them all. The filled one became the model; grey ones are of other trainings."
+        "all of them. The filled point became the model; grey points are other trainings."
     )
 
 
@@ -224,7 +224,7 @@ def _origin(card: ModelCard) -> str:
         ["model id", f"`{card.model}`"],
         ["experiment", f"`{identity['experiment']}`"],
         ["known at", f"{identity['as_of'][:16].replace('T', ' ')} UTC"],
-        ["held against", _OTHERS.get(against, f"`{against}`")],
+        ["compared with", _OTHERS.get(against, f"`{against}`")],
         ["labels", counted],
         ["seed", str(identity["seed"])],
         ["feature schema", f"`{identity['feature_schema']}`"],
@@ -236,7 +236,7 @@ def _origin(card: ModelCard) -> str:
         window = f"{body['window']['first']} to {body['window']['last']}"
         rows.insert(3, ["window", f"{window}: {len(seals):,} sealed days of labelled features"])
         ends = f"`{seals[0][1][:12]}` ({seals[0][0]}) to `{seals[-1][1][:12]}` ({seals[-1][0]})"
-        rows.insert(4, ["their seals", f"{ends}; all of them are in the model id"])
+        rows.insert(4, ["seals read", f"{ends}; the model ID covers all of them"])
     dropped = {name.replace("_", " "): count for name, count in body["dropped"].items() if count}
     if dropped:
         rows.append(["labels left out", ", ".join(f"{count:,} {name}" for name, count in sorted(dropped.items()))])

@@ -162,7 +162,7 @@ def neighbour_agreement(trades: Sequence[Trade]) -> Neighbours:
         [t.net_return for t, _, _, _ in pairs],
     )
     if len(pairs) < MINIMUM_JUDGED:
-        note = f"{len(pairs)} trades have earlier ones to be held against: below {MINIMUM_JUDGED} nothing is said"
+        note = f"{len(pairs)} trades have earlier ones to compare with; at least {MINIMUM_JUDGED} are needed"
         return Neighbours(len(pairs), correlation, note=note)
     alike = [trade.won == near.won for trade, near, _, _ in pairs]
     random = [share for _, _, _, share in pairs]

@@ -89,7 +89,7 @@ def _closed(told: RegistryAnalytics) -> Part:
         sentences.append(f"{told.quarantined:,} trades are out of use by quarantine and left out.")
     strategies = [group_row(group, f"strategy {group.name.replace('_', ' ')}") for group in told.strategies]
     reasons = [group_row(group, f"ended by {group.name.replace('_', ' ')}") for group in told.reasons]
-    return Part("What closed", sentences, rows=[GROUP_HEAD, group_row(told.total), *strategies, *reasons])
+    return Part("Closed trades", sentences, rows=[GROUP_HEAD, group_row(told.total), *strategies, *reasons])
 
 
 def _risk(told: RegistryAnalytics) -> Part:
@@ -170,7 +170,7 @@ def _buckets(told: RegistryAnalytics) -> Part:
         "won (95 %)",
         "mean net return (95 %)",
     )
-    return Part("Do the profit buckets tell?", sentences, "buckets", tercile_rows(found.terciles, head))
+    return Part("Do the profit buckets predict returns?", sentences, "buckets", tercile_rows(found.terciles, head))
 
 
 def _largest(told: RegistryAnalytics) -> Part:

@@ -140,7 +140,7 @@ def _own_sections(report: Report, links: Mapping[str, str]) -> list[Section]:
     if notes:
         sections.append(("Notes on the data", "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notes) + "</ul>"))
     if report.open_positions:
-        sections.append(("Open positions, marked to market (never closed by the end of a range)", _positions(report)))
+        sections.append(("Open positions, marked to market and not closed at the end", _positions(report)))
     items = "".join(f"<li>{_text(item)}</li>" for item in report.assumptions)
     sections.append(("Assumptions and missing data", f"<ul>{items}</ul>"))
     return sections
