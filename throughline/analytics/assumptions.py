@@ -92,11 +92,11 @@ def _absent(source: SourceDescription, settings: Configuration, funnel: Sequence
         if not rule.enabled:
             told.append(f"The {_NAMES[name]} filter is switched off" + ("." if has else ": the data has none."))
         elif not has:
-            done = "admitted, flagged" if rule.on_missing == "admit_flagged" else "rejected"
+            done = "admitted with a flag" if rule.on_missing == "admit_flagged" else "rejected"
             told.append(f"The data has no {_NAMES[name]}: every instrument is {done} at that filter.")
         elif missing.get(name):
-            done = "admitted, flagged" if rule.on_missing == "admit_flagged" else "rejected"
-            told.append(f"{missing[name]:,} times an instrument had no {_NAMES[name]}; it was {done} there.")
+            done = "admitted with a flag" if rule.on_missing == "admit_flagged" else "rejected"
+            told.append(f"An instrument without a {_NAMES[name]} was {done} at that filter, {missing[name]:,} times.")
     if not RUG_INPUTS & source.capabilities:
         told.append("No claim is made about rug pulls: the data holds no holders, liquidity locks or pool reserves.")
     return told
