@@ -24,7 +24,7 @@ from throughline.analytics.registry_figures import (
 )
 from throughline.analytics.registry_model import Coverage, Link, RegistryAnalytics
 from throughline.analytics.registry_pages import registry_markdown, registry_parts
-from throughline.analytics.registry_pictures import registry_pictures
+from throughline.analytics.registry_pictures import registry_pictures, timing_png
 from throughline.analytics.registry_reading import Trade
 from throughline.analytics.registry_soulprints import canonical_correlations, soulprint_figures
 from throughline.analytics.registry_words import interval, p_text, probability_text
@@ -102,9 +102,20 @@ def test_any_number_of_trades_gives_a_page_that_says_what_is_too_few(count: int)
 def test_trades_without_soulprints_and_buckets_give_a_page_too() -> None:
     told = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(100)])
     page = registry_markdown(told, registry_pictures(told))
-    assert "0 trades could be judged" in page
+    assert "0 trades could be compared" in page
     assert "100 links are not whole" in page
     assert set(registry_pictures(told)) == {"timing"}
+
+
+def test_a_panel_without_a_single_bar_is_not_drawn() -> None:
+    few = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(3)])
+    assert "timing" not in registry_pictures(few)
+    many = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(100)])
+    both, weekdays = (timing_png(many.weekdays, hours) for hours in (many.hours, few.hours))
+    assert both is not None
+    assert weekdays is not None
+    heights = [int.from_bytes(png[20:24], "big") for png in (both, weekdays)]
+    assert heights[0] > 1.5 * heights[1]
 
 
 def test_an_empty_registry_says_so_and_what_to_do() -> None:

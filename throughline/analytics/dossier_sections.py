@@ -115,7 +115,8 @@ def missing(dossier: Dossier) -> Html:
     if not names:
         return note("Nothing that the strategy looks at was missing.")
     chips = joined(tag("li", input_name(name)) for name in names)
-    return joined([note("The strategy uses these inputs, but the data did not contain them:"), tag("ul", chips, "chips")])
+    said = note("The strategy uses these inputs, but the data did not contain them:")
+    return joined([said, tag("ul", chips, "chips")])
 
 
 def judged(dossier: Dossier) -> Html:

@@ -72,7 +72,7 @@ def bucket_effectiveness(trades: Sequence[Trade]) -> Effectiveness:
     scores = [score for _, score, _ in judged]
     correlation = rank_correlation("bucket win rate", scores, [trade.net_return for trade, _, _ in judged])
     if len(judged) < MINIMUM_JUDGED:
-        note = f"{len(judged)} trades could be judged: below {MINIMUM_JUDGED} nothing is said of the buckets"
+        note = f"{len(judged)} trades could be compared; at least {MINIMUM_JUDGED} are needed for a result"
         return Effectiveness(len(trades), len(judged), correlation, note=note)
     ended = [float(trade.won) for trade, _, _ in judged]
     own = [(score - end) ** 2 for score, end in zip(scores, ended, strict=True)]

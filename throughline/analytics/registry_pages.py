@@ -82,20 +82,18 @@ def empty_sentence(told: RegistryAnalytics) -> str:
 def _closed(told: RegistryAnalytics) -> Part:
     counted = (
         f"{told.trades:,} closed trades, entered on {told.entry_days:,} days. Net returns are after all costs, of the "
-        f"notional. Fewer than {MINIMUM_GROUP} trades are counted but not judged."
+        f"notional. Groups of fewer than {MINIMUM_GROUP} trades are counted, without rates."
     )
     sentences = [counted, INTERVALS]
     if told.quarantined:
-        sentences.append(f"{told.quarantined:,} trades are out of use by quarantine and left out.")
+        sentences.append(f"{told.quarantined:,} trades are in quarantine and left out.")
     strategies = [group_row(group, f"strategy {group.name.replace('_', ' ')}") for group in told.strategies]
     reasons = [group_row(group, f"ended by {group.name.replace('_', ' ')}") for group in told.reasons]
     return Part("Closed trades", sentences, rows=[GROUP_HEAD, group_row(told.total), *strategies, *reasons])
 
 
 def _risk(told: RegistryAnalytics) -> Part:
-    rows: list[Row] = [
-        ("", "trades", "Sharpe", "Sortino", "true Sharpe above 0", "payoff", "max drawdown", "ulcer index")
-    ]
+    rows: list[Row] = [("", "trades", "Sharpe", "Sortino", "P(Sharpe > 0)", "payoff", "max drawdown", "ulcer index")]
     notes = []
     for name, risk in (("all trades", told.risk), *told.strategy_risk.items()):
         rows.append(
@@ -113,8 +111,9 @@ def _risk(told: RegistryAnalytics) -> Part:
         if risk.note:
             notes.append(f"{name.replace('_', ' ')}: {risk.note}.")
     sentence = (
-        "By quantstats. Sharpe and Sortino are per trade, not annualised; that the true Sharpe is above 0 takes trades "
-        "as independent. The drawdown is of starting cash plus closed profits, trade by trade, without what was open."
+        "By quantstats. Sharpe and Sortino are per trade, not annualised; P(Sharpe > 0), the probability of a true "
+        "Sharpe above 0, assumes independent trades. The drawdown is that of starting cash plus closed profits, trade "
+        "by trade, without open positions."
     )
     return Part("Risk-adjusted, trade by trade", [sentence, *notes], rows=rows)
 
@@ -142,9 +141,9 @@ def _buckets(told: RegistryAnalytics) -> Part:
     found = told.effectiveness
     enough = sum(item.n >= MINIMUM_GROUP for item in told.buckets)
     asked = (
-        f"{len(told.buckets):,} buckets are in use, {enough:,} with {MINIMUM_GROUP} trades or more. Held against the "
-        "outcome is the shrunken win rate of a trade's buckets among trades that had closed before its decision; "
-        f"{found.judged:,} of {found.trades:,} trades had at least {MINIMUM_BEHIND} such trades behind them."
+        f"{len(told.buckets):,} buckets are in use, {enough:,} with {MINIMUM_GROUP} trades or more. The "
+        "shrunken win rate of a trade's buckets, among trades that had closed before its decision, is compared with "
+        f"its outcome; {found.judged:,} of {found.trades:,} trades had at least {MINIMUM_BEHIND} such trades."
     )
     sentences = [asked]
     if found.note:
@@ -152,10 +151,10 @@ def _buckets(told: RegistryAnalytics) -> Part:
     elif found.brier is not None and found.brier_base is not None and found.gain is not None:
         low, high = found.gain_low, found.gain_high
         if low is None or high is None or low <= 0 <= high:
-            verdict = "the buckets told no more than the win rate of all earlier trades did"
+            verdict = "the buckets predict no better than the win rate of all earlier trades"
         else:
-            told_more = "more" if low > 0 else "less"
-            verdict = f"the buckets told {told_more} than the win rate of all earlier trades did"
+            better = "better" if low > 0 else "worse"
+            verdict = f"the buckets predict {better} than the win rate of all earlier trades"
         sentences.append(
             f"Rank correlation with net return {rho_text(found.correlation)}. Brier score {found.brier:.4f} against "
             f"{found.brier_base:.4f} of the base rate, gain {found.gain:+.4f}"
@@ -163,10 +162,10 @@ def _buckets(told: RegistryAnalytics) -> Part:
             + f": {verdict}."
         )
     head = (
-        "by the buckets' rate",
+        "by predicted rate",
         "trades",
-        "buckets said",
-        "base rate said",
+        "buckets predicted",
+        "base rate predicted",
         "won (95 %)",
         "mean net return (95 %)",
     )
@@ -178,8 +177,8 @@ def _largest(told: RegistryAnalytics) -> Part:
     # Without the schema's name, which all keys share.
     rows = [group_row(item, item.name.split("|", 1)[-1].replace("|", " ").replace("_", " ")) for item in ordered]
     sentence = (
-        f"The {len(rows)} buckets with the most trades, as they stand at the end; a trade lies in several. They "
-        "describe the past: to pick the best of them is to pick by chance."
+        f"The {len(rows)} buckets with the most trades, at the end; a trade lies in several. They describe the "
+        "past: the best of them is best by chance."
     )
     return Part("The largest profit buckets", [sentence], rows=[GROUP_HEAD, *rows])
 
@@ -193,12 +192,12 @@ def _soulprints(told: RegistryAnalytics) -> Part:
     asked = [item for item in told.soulprints.correlations if item.adjusted is not None]
     strong = [item.name.replace("_", " ") for item in asked if item.adjusted is not None and item.adjusted < 0.05]
     if strong:
-        verdict = f"these stand out at 5 %: {', '.join(strong)}"
+        verdict = f"these are significant at 5 %: {', '.join(strong)}"
     else:
-        verdict = "none stands out at 5 %"
+        verdict = "none is significant at 5 %"
     sentence = (
         "Spearman's rank correlation of each component with net return, over all trades at once. Of "
-        f"{len(asked)} asked, after Benjamini and Hochberg's adjustment for asking so many, {verdict}."
+        f"{len(asked)} tested, after Benjamini and Hochberg's adjustment for multiple tests, {verdict}."
         if asked
         else "Too few trades for any correlation of a component with net return."
     )
@@ -230,8 +229,8 @@ def _patterns(told: RegistryAnalytics) -> Part:
     sentences = [_modes_sentence(found.modes, len(found.components))]
     if rows:
         sentences.append(
-            "The profit vector of a month is the mean of standardised soulprint x net return: the direction in which "
-            "profit lay. A cosine near 1 says that it stayed, near 0 that last month told nothing about this one."
+            "The profit vector of a month is the mean of standardised soulprint x net return: the direction of "
+            "profit. A cosine near 1 means that the direction stayed, near 0 that last month does not predict this one."
         )
     return Part("Patterns and profit vectors over time", sentences, rows=rows)
 
@@ -305,7 +304,7 @@ def _links(told: RegistryAnalytics) -> Part:
     sentence = f"{broken:,} links are not whole." if broken else "Every link is whole."
     return Part(
         "Linkage health",
-        [f"{sentence} These are counts over columns; the proof is the command throughline verify."],
+        [f"{sentence} These are counts over columns; `throughline verify` recomputes the hashes."],
         rows=rows,
     )
 

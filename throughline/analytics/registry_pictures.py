@@ -32,7 +32,9 @@ def registry_pictures(told: RegistryAnalytics) -> dict[str, bytes]:
     """Return the pictures that the trades can give, by name; none without a trade."""
     pictures: dict[str, bytes] = {}
     if told.trades:
-        pictures["timing"] = timing_png(told.weekdays, told.hours)
+        drawn = timing_png(told.weekdays, told.hours)
+        if drawn is not None:
+            pictures["timing"] = drawn
     if told.effectiveness.terciles:
         pictures["buckets"] = buckets_png(told.effectiveness.terciles)
     if any(item.rho is not None for item in told.soulprints.correlations):
@@ -42,14 +44,25 @@ def registry_pictures(told: RegistryAnalytics) -> dict[str, bytes]:
     return pictures
 
 
-def timing_png(weekdays: Sequence[GroupFigures], hours: Sequence[GroupFigures]) -> bytes:
-    """Return mean net return by weekday and by UTC hour of entry, with 95 % intervals and counts."""
-    figure = figure_of(4.6)
-    upper, lower = figure.subplots(2, 1)
-    _bars(upper, [name[:3] for name in WEEKDAYS], {item.name[:3]: item for item in weekdays})
-    plain(upper, "mean net return by weekday of entry (UTC), 95 % interval, number of trades below")
-    _bars(lower, [f"{hour:02d}" for hour in range(24)], {item.name: item for item in hours})
-    plain(lower, f"by hour of entry (UTC); below {MINIMUM_GROUP} trades nothing is drawn")
+def timing_png(weekdays: Sequence[GroupFigures], hours: Sequence[GroupFigures]) -> bytes | None:
+    """Return mean net return by weekday and by UTC hour of entry, with 95 % intervals and counts.
+
+    A panel in which no group has enough trades for a bar is left out; None where that leaves none.
+    """
+    panels = [
+        ("weekday", [name[:3] for name in WEEKDAYS], {item.name[:3]: item for item in weekdays}),
+        ("hour", [f"{hour:02d}" for hour in range(24)], {item.name: item for item in hours}),
+    ]
+    panels = [panel for panel in panels if any(item.mean_return is not None for item in panel[2].values())]
+    if not panels:
+        return None
+    figure = figure_of(2.3 * len(panels))
+    for axes, (what, names, groups) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        _bars(axes, names, groups)
+        plain(
+            axes,
+            f"mean net return by {what} of entry (UTC), 95 % interval, from {MINIMUM_GROUP} trades on (below: trades)",
+        )
     return png_of(figure)
 
 
@@ -92,7 +105,7 @@ def buckets_png(terciles: Sequence[Tercile]) -> bytes:
     left.set_ylim(0, 100)
     left.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     left.legend(fontsize=8, frameon=False, ncols=3, loc="upper left", columnspacing=1.0, handletextpad=0.4)
-    plain(left, "win rate by what the buckets said before, 95 %")
+    plain(left, "win rate by the rate that the buckets predicted, 95 %")
     right.axhline(0.0, color=MUTED, linewidth=0.8)
     means = [100 * item.mean_return for item in terciles]
     right.bar(places, means, color=[_GAIN if mean > 0 else _LOSS for mean in means], width=0.6, alpha=0.85)

@@ -79,11 +79,11 @@ def group_row(group: GroupFigures, name: str | None = None) -> Row:
 def difference_sentence(name: str, test: GroupTest) -> str:
     """Return whether groups called `name` differ."""
     if test.p_value is None:
-        return f"Fewer than two {name} have {MINIMUM_GROUP} trades: whether they differ cannot be asked."
+        return f"Fewer than two {name} have {MINIMUM_GROUP} trades: differences cannot be tested."
     if test.p_value < 0.05:
         verdict = "they differ by more than chance would make them, if trades were independent"
     else:
-        verdict = "no more different than chance makes them, so the best of them is no finding"
+        verdict = "the differences are within chance, so the best of them means nothing"
     return f"{test.groups} {name} with {MINIMUM_GROUP} trades or more: p = {p_text(test.p_value)}, {verdict}."
 
 

@@ -51,7 +51,7 @@ def _text(value: object) -> str:
 
 
 def _table(rows: Sequence[Sequence[object]], text_columns: Iterable[int] = ()) -> str:
-    """Return a table; the first row is its header."""
+    """Return a table that scrolls sideways on a narrow screen; the first row is its header."""
     left = set(text_columns)
 
     def row(cells: Sequence[object], tag: str) -> str:
@@ -63,7 +63,7 @@ def _table(rows: Sequence[Sequence[object]], text_columns: Iterable[int] = ()) -
 
     head, *rest = rows
     body = "".join(row(cells, "td") for cells in rest)
-    return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide"><table><thead>{row(head, "th")}</thead><tbody>{body}</tbody></table></div>'
 
 
 def _image(png: bytes, what: str) -> str:
