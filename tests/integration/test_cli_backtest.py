@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import text
 
 from throughline.cli import DirectWiring, run
+from throughline.cli.screen import Bar
+from throughline.cli.walk_forward import TRAINING_PARTS
+from throughline.flow import STAGES
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
@@ -265,9 +268,32 @@ def test_the_summary_in_words_has_the_paths_the_baselines_and_the_tear_sheet(she
     assert "\x1b" not in err
 
 
-def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decided_the_trades(shell: Shell) -> None:
+class WatchedBar(Bar):
+    """A bar that remembers its total and what it counted."""
+
+    made: ClassVar[list[WatchedBar]] = []
+
+    def __init__(self, total: int | None, what: str, quiet: bool) -> None:
+        super().__init__(total, what, quiet)
+        self.total, self.counted = total, list[tuple[int, str]]()
+        self.made.append(self)
+
+    def step(self, amount: int = 1, what: str | None = None) -> None:
+        self.counted.append((amount, what or ""))
+        super().step(amount, what)
+
+
+def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decided_the_trades(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     walk = ("walk-forward", *shell.backtest(MIDDLE)[1:], "--retrain", "weekly")
+    monkeypatch.setattr("throughline.cli.walk_forward.Bar", WatchedBar)
     told = shell.json(*walk)["walk_forward"]
+    (bar,) = WatchedBar.made
+    assert bar.total == 11 * len(STAGES) + 2 * TRAINING_PARTS
+    assert sum(amount for amount, _ in bar.counted) == bar.total, "days and trainings are all that is counted"
+    last = max(k for k, (amount, _) in enumerate(bar.counted) if amount)
+    assert bar.counted[last] == (TRAINING_PARTS, "training, done"), "the last training is the last that counts"
     assert [model["as_of"][:10] for model in told["models"]] == ["2021-01-11", "2021-01-18"]
     for model in told["models"]:
         gates = {gate["gate"]: gate["status"] for gate in model["gates"]}
@@ -281,7 +307,18 @@ def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decide
     for words in ("2021-01-18", "resolved labels; at least 1,000 are asked for", "No model ever served", "the rule"):
         assert words in out
     assert "no model was trained: " not in out, "the gates that had no model to judge are left out"
+    assert 'model_policy = "gated"' in out
+    assert 'walk-forward sets model_policy = "gated"' in err
     assert shell.json("verify")["ok"]
+
+
+def test_a_walk_forward_refuses_a_configuration_in_which_no_model_decides(shell: Shell) -> None:
+    path = shell.folder / "config.toml"
+    path.write_text('model_policy = "none"\n')
+    code, _, err = shell("walk-forward", *shell.backtest(MIDDLE, START, "--config", str(path))[1:])
+    assert code == 1
+    assert "'model_policy'" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell) -> None:

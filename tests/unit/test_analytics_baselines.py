@@ -13,6 +13,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    holding_returns,
     list_eligible,
     scaled_to_exposure,
     segment_returns,
@@ -38,6 +39,18 @@ def test_a_new_segment_never_gives_a_return() -> None:
     before = DailyCloses(np.array([[0.000695, 10.0, NAN]]), np.array([[1, 1, -1]]))
     after = DailyCloses(np.array([[0.695, 11.0, 3.0]]), np.array([[2, 1, 5]]))
     np.testing.assert_allclose(segment_returns(before, after), [[0.0, 0.1, NAN]])
+
+
+def test_a_benchmark_is_bought_at_its_first_price_so_that_no_day_of_it_is_left_out() -> None:
+    edges = [0, 10, 20, 30]
+    times = np.array([0, 5, 10, 15, 20, 25])
+    opens = np.array([NAN, NAN, NAN, 100.0, 130.0, 120.0])
+    closes, returns = np.array([NAN, 125.0, 110.0]), np.array([NAN, NAN, 110.0 / 125.0 - 1.0])
+    found = holding_returns(times, opens, returns, closes, edges)
+    np.testing.assert_allclose(found, [NAN, 0.25, -0.12])
+    assert compound(found[1:].tolist()) == pytest.approx(110.0 / 100.0 - 1.0), "the last close over the first open"
+    known = np.array([0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(holding_returns(times, opens, known, closes, edges), known)
 
 
 def test_equal_weights_hold_only_what_was_eligible_at_the_days_start() -> None:

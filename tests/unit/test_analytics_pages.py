@@ -66,7 +66,7 @@ def make_report(
                 "days": days,
             },
             "equal_weight_same_exposure": {"return": 0.04, "exposure": 0.6},
-            "benchmark": {"name": "BTC", "return": 0.05}
+            "benchmark": {"name": "BTC", "return": 0.05, "exposure": 1.0}
             if market
             else {"name": None, "return": None, "reason": "none"},
             "random_entries": drawn,

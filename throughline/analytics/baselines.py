@@ -63,6 +63,30 @@ def segment_returns(before: DailyCloses, after: DailyCloses) -> FloatGrid:
     return np.where(np.isnan(before.close), np.nan, np.where(before.segment == after.segment, change, 0.0))
 
 
+def holding_returns(
+    open_time: TimeGrid, opens: FloatGrid, returns: FloatGrid, closes: FloatGrid, edges: Sequence[int]
+) -> FloatGrid:
+    """Return the daily returns [D] of buying an instrument at its first price and keeping it.
+
+    Args:
+        open_time: [T] Unix ms.
+        opens: [T] opens of the instrument, NaN without a bar.
+        returns: [D] as `segment_returns` gives: NaN on days before which there was no close.
+        closes: [D] closes at the days' ends.
+        edges: [D + 1] the instants between the days, Unix ms.
+
+    Returns:
+        `returns`, but from the first open to the close on the day of the first bar, where the day has an open and no
+        close lay before it. NaN on days before the first bar.
+    """
+    result = returns.copy()
+    new = np.flatnonzero(np.isnan(returns) & ~np.isnan(closes))
+    for day in new[:1]:
+        inside = (open_time >= edges[day]) & (open_time < edges[day + 1]) & ~np.isnan(opens)
+        result[day] = closes[day] / opens[inside][0] - 1.0
+    return result
+
+
 def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
     """Return one return per day of the equal-weight portfolio of the instruments eligible at the day's start.
 

@@ -23,6 +23,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    holding_returns,
     list_eligible,
     scaled_to_exposure,
     segment_returns,
@@ -97,15 +98,16 @@ def measure_baselines(
     if name is None:
         figures["benchmark"] = {"name": None, "return": None, "reason": "the source names no benchmark"}
     elif market.benchmark is None:
-        figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price before and in this range"}
+        figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price in this range"}
     else:
+        kept = [0.0 if math.isnan(value) else value for value in market.benchmark]
         figures["benchmark"] = {
             "name": name,
-            "return": compound(market.benchmark),
-            "exposure": 1.0,
+            "return": compound(kept),
+            "exposure": _mean([float(not math.isnan(value)) for value in market.benchmark]),
             "costs": "none charged",
         }
-        curves["benchmark"] = _worth(cash, market.benchmark)
+        curves["benchmark"] = _worth(cash, kept)
     return Baselines(figures, curves, market.instruments)
 
 
@@ -176,7 +178,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Market:
-    """equal, benchmark: a return per day; counts: eligible instruments at each day's start; instruments: how many had a
+    """equal, benchmark: a return per day (benchmark: NaN before its first bar); counts: eligible instruments at each day's start; instruments: how many had a
     bar in the range; eligible: per chunk the mask of rows whose close is a decision instant within the span."""
 
     equal: list[float]
@@ -208,11 +210,14 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
         traded |= {panel.instruments[k] for k in np.flatnonzero(seen)}
         if name in panel.instruments:
             column = panel.instruments.index(name)
-            benchmark += [0.0 if value != value else float(value) for value in returns[:, column]]
+            day_ends = closes.close[1:, column]
+            benchmark += holding_returns(
+                panel.open_time, panel.open[:, column], returns[:, column], day_ends, edges
+            ).tolist()
         # A decision is a close; those that fall on the span's first instant belong to the bar before it.
         rows = chunk.eligible[chunk.first - 1 if chunk.first else 0 : -1 if len(chunk.eligible) > 1 else None]
         masks.append(rows.copy())
-    known = len(benchmark) == len(equal) and any(benchmark)
+    known = len(benchmark) == len(equal) and not all(math.isnan(value) for value in benchmark)
     return _Market(equal, benchmark if known else None, counts, len(traded), masks)
 
 

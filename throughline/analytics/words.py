@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from throughline.analytics.model import Report
+from throughline.analytics.performance import Performance
 from throughline.trading.types import PATHS
 
 INVENTED = "The market of demo mode is invented: nothing here says anything about a real one."
@@ -24,6 +25,13 @@ def percent(value: float | None, signed: bool = True) -> str:
 def ratio(value: float | None) -> str:
     """Return a ratio with two digits; 'n/a' for None."""
     return "n/a" if value is None else f"{value:.2f}"
+
+
+def sharpe_text(figures: Performance) -> str:
+    """Return the Sharpe ratio with its standard error: of a few months alone it looks surer than it is."""
+    if figures.sharpe is None or figures.sharpe_error is None:
+        return ratio(figures.sharpe)
+    return f"{figures.sharpe:.2f} ± {figures.sharpe_error:.2f}"
 
 
 def usd(value: float) -> str:
@@ -187,7 +195,8 @@ def baseline_rows(report: Report) -> list[tuple[str, str, str, str]]:
         rows.append(("the same, invested as the strategy was", percent(same["return"]), share, coins))
     market = report.baselines.get("benchmark")
     if market and market.get("return") is not None:
-        rows.append((f"holding {market['name']}, no costs", percent(market["return"]), "100.00 %", "1"))
+        share = percent(market["exposure"], signed=False)
+        rows.append((f"holding {market['name']}, no costs", percent(market["return"]), share, "1"))
     elif market:
         rows.append(("benchmark", market["reason"], "", ""))
     drawn = report.baselines.get("random_entries")
@@ -228,7 +237,7 @@ def baseline_sentences(report: Report) -> list[str]:
 def path_rows(report: Report) -> list[tuple[str, ...]]:
     """Return the header and one row per path: return, Sharpe, drawdown, trades, win rate, profit factor, exposure."""
     rows: list[tuple[str, ...]] = [
-        ("path", "return", "Sharpe", "max drawdown", "trades", "win rate", "profit factor", "exposure")
+        ("path", "return", "Sharpe ± s.e.", "max drawdown", "trades", "win rate", "profit factor", "exposure")
     ]
     for name in PATHS:
         figures = report.paths.get(name)
@@ -237,7 +246,7 @@ def path_rows(report: Report) -> list[tuple[str, ...]]:
                 (
                     name,
                     percent(figures.total_return),
-                    ratio(figures.sharpe),
+                    sharpe_text(figures),
                     percent(-figures.max_drawdown) if figures.max_drawdown else "0.00 %",
                     str(figures.trades),
                     percent(figures.win_rate, signed=False),

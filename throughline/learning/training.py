@@ -204,6 +204,7 @@ def _figures(
     champion = champion_takes(part)
     change = returns * (scores.take.astype(np.float64) - champion.astype(np.float64))
     table = reliability(win, scores.probability, weight)
+    folds = [scores.fold == number for number in np.unique(scores.fold)]
     return Figures(
         labels=len(part),
         taken=int(scores.take.sum()),
@@ -221,10 +222,8 @@ def _figures(
         gain=mean_gain(returns, scores.take, weight),
         gain_champion=mean_gain(returns, champion, weight),
         improvement=ratio_bound(weight * change, weight, day, settings.confidence, lag),
-        fold_gains=tuple(
-            mean_gain(returns[at], scores.take[at], weight[at])
-            for at in (scores.fold == number for number in np.unique(scores.fold))
-        ),
+        fold_gains=tuple(mean_gain(returns[at], scores.take[at], weight[at]) for at in folds),
+        fold_taken=tuple(int(scores.take[at].sum()) for at in folds),
         reliability=table,
         deciles=reliability(returns, scores.expected, weight),
     )
@@ -242,6 +241,7 @@ def _evidence(
         growth=figures.growth,
         taken=figures.taken,
         fold_gains=figures.fold_gains,
+        fold_taken=figures.fold_taken,
         over_linear=figures.growth_candidate - figures.growth_linear,
         improvement=figures.improvement,
         deflated=_deflated(best, every),
