@@ -64,7 +64,8 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 def result_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the figures of a run's trades, baselines and rule."""
-    yield f"{report['candidates']:,} candidates, {report['trades']:,} closed trades, experiment {report['experiment'][:12]}"
+    counts = f"{report['candidates']:,} candidates, {report['trades']:,} closed trades"
+    yield f"{counts}, experiment {report['experiment'][:12]}"
     paths = ", ".join(f"{name} {percent(value)}" for name, value in report["returns"].items())
     yield f"returns: {paths}"
     base = report["paths"]["base"]
@@ -106,7 +107,8 @@ def model_lines(walk: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]
     passed = sum(model["passed"] for model in models)
     yield f"{len(models)} trainings; {passed} passed every gate; trades decided by the rule: {walk['trades_by_rule']:,}"
     for model in models:
-        yield f"{model['as_of'][:10]}  {model['labels']:,} labels worth {float(model['effective']):,.1f} independent ones"
+        effective = float(model["effective"])
+        yield f"{model['as_of'][:10]}  {model['labels']:,} labels worth {effective:,.1f} independent ones"
         if model["fitted"]:
             found = metrics[model["id"]]
             yield (
@@ -115,13 +117,12 @@ def model_lines(walk: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]
             )
         for gate in model["gates"]:
             if model["fitted"] or not gate["reason"].startswith("no model was trained"):
-                yield f"    {gate['status']:12} {gate['gate']:18} {_number(gate['value'])} ({_number(gate['threshold'])})"
+                value, threshold = _number(gate["value"]), _number(gate["threshold"])
+                yield f"    {gate['status']:12} {gate['gate']:18} {value} ({threshold})"
     fitted = [found for found in metrics.values() if found["r2"] is not None]
     if fitted:
-        yield (
-            f"over all trainings: R2 at most {max(float(found['r2']) for found in fitted):.4f}, its lower bound at most "
-            f"{max(float(found['r2_lower']) for found in fitted):.4f}"
-        )
+        r2, lower = (max(float(found[name]) for found in fitted) for name in ("r2", "r2_lower"))
+        yield f"over all trainings: R2 at most {r2:.4f}, its lower bound at most {lower:.4f}"
     for event in walk["events"]:
         yield f"{event['effective_at'][:10]}  {event['kind'].replace('_', ' ')}: {event['reason']}"
 

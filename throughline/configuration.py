@@ -21,7 +21,7 @@ STRATEGY = "high_volatility_low_cap"
 """The name of the strategy that the code has. Records carry it as who decided, so it is the code's and no label."""
 RETIRED = {
     "strategy.name": f"is no setting any more: the name is the code's own, '{STRATEGY}'; remove the line",
-    "learning.max_fold_spread": "is no setting any more: `fold_gain_minimum` bounds the gain over folds; remove the line",
+    "learning.max_fold_spread": "is no setting any more: remove the line ('fold_gain_minimum' bounds what folds gain)",
 }
 """Settings of earlier releases, by dotted name, and what a file that still has them is told."""
 LONGEST_HOURS = 8_784
@@ -193,9 +193,10 @@ class LearningSettings(_Frozen):
     lower bound of the slope of what happened on the probability (1 is right, 0 says nothing); pr_auc_lift_minimum:
     PR-AUC over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund;
     fold_gain_minimum: lower bound of the mean over folds of the mean gain a candidate, with at least
-    `minimum_stable_folds` folds (all, where `folds` is less) that took `minimum_fold_taken` labels; improvement_minimum: lower bound of the mean
-    gain over the champion on the same rows; deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at
-    least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie below zero.
+    `minimum_stable_folds` folds (all, where `folds` is less) that took `minimum_fold_taken` labels;
+    improvement_minimum: lower bound of the mean gain over the champion on the same rows; deflated_sharpe_minimum: over
+    cash and over the rule; max_pbo, with at least `minimum_trials`; holdout_harm: by which the holdout's mean gain over
+    the champion may lie below zero.
     confidence: of all bounds, over whole days.
     """
 

@@ -278,6 +278,13 @@ def test_a_gate_states_what_it_found_and_what_it_asks_for_in_one_unit(
     assert ending in told
 
 
+def test_a_model_is_said_to_be_better_than_what_it_was_compared_with() -> None:
+    cash = replace(GOOD, against="cash (the rule is closed)")
+    assert "the mean gain over cash (the rule is closed) on the same rows" in gate(cash, "improvement").reason
+    told = judge_holdout(0.01, 100, 0, LearningSettings(), cash.against)
+    assert "the mean gain over cash (the rule is closed) is" in told.reason
+
+
 def test_gates_that_had_no_model_to_judge_are_not_counted_among_those_that_refused() -> None:
     settings = LearningSettings()
     short = (*judge_size(Size(979, 40, 44.0), settings), *not_trained(settings, "too few labels"))

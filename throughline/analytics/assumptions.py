@@ -37,8 +37,8 @@ def assumptions(
             "too high by what those would have lost."
         )
     told.append(
-        "Returns are marked to market: open positions are valued at their last price and never closed by the end. Sharpe "
-        "ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
+        "Returns are marked to market: open positions are valued at their last price and never closed by the end. "
+        "Sharpe ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
     )
     told.append(
         "The equal-weight and benchmark baselines are charged no costs; random entries are sized, scaled and charged "

@@ -178,8 +178,9 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Market:
-    """equal, benchmark: a return per day (benchmark: NaN before its first bar); counts: eligible instruments at each day's start; instruments: how many had a
-    bar in the range; eligible: per chunk the mask of rows whose close is a decision instant within the span."""
+    """equal, benchmark: a return per day (benchmark: NaN before its first bar); counts: eligible instruments at each
+    day's start; instruments: how many had a bar in the range; eligible: per chunk the mask of rows whose close is a
+    decision instant within the span."""
 
     equal: list[float]
     benchmark: list[float] | None

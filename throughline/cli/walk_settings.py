@@ -33,7 +33,7 @@ def walk_configuration(
         )
     sentences = []
     if given.model_policy == "none":
-        sentences.append(f"walk-forward sets model_policy = \"gated\": {policy_words(given.cash_policy)}.")
+        sentences.append(f'walk-forward sets model_policy = "gated": {policy_words(given.cash_policy)}.')
     learning = given.learning
     if retrain is not None and retrain != learning.retrain:
         if "retrain" in learning.model_fields_set:

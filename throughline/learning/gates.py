@@ -54,8 +54,9 @@ class Evidence:
 
     r2, improvement: with their bounds. growth: log growth per taken label; fold_gains: mean gain per candidate of each
     fold; fold_taken: labels taken in each fold; over_linear: growth per candidate less that of the linear baseline;
-    improvement: mean gain over `against` on the same rows; deflated: the smaller deflated Sharpe ratio, over cash and over the rule, with `all_trials` trials of
-    the experiment on `days` days; pbo: of `trials` trials of this training.
+    improvement: mean gain over `against` (in words) on the same rows; deflated: the smaller deflated Sharpe ratio, over
+    cash and over the rule, with `all_trials` trials of the experiment on `days` days; pbo: of `trials` trials of this
+    training.
     """
 
     r2: Bound
@@ -74,6 +75,7 @@ class Evidence:
     all_trials: int
     pbo: float
     trials: int
+    against: str = "the champion"
 
 
 def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]:
@@ -104,7 +106,7 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     growth = f"each of {e.taken} taken labels changes the fund by {100 * e.growth:+.4f} % (log, net of costs)"
     linear = f"log growth per candidate is {100 * e.over_linear:+.4f} % against the linear baseline on the same folds"
     better = (
-        f"the mean gain over the champion on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
+        f"the mean gain over {e.against} on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
         f"lower bound over {e.improvement.days} days {100 * e.improvement.lower:+.3f} %"
     )
     lift = e.pr_auc - e.base_rate
@@ -147,14 +149,16 @@ def judge_stability(gains: Sequence[float], taken: Sequence[int], settings: Lear
     bound = mean_bound(gains, settings.confidence)
     lost = sum(value < 0.0 for value in gains)
     told = (
-        f"the mean gain a candidate is {100 * bound.value:+.3f} % over {len(gains)} folds, {lost} of which lost, by its "
-        f"{100 * settings.confidence:g} % lower bound with a fold as one observation {100 * bound.lower:+.3f} %"
+        f"the mean gain a candidate is {100 * bound.value:+.3f} % over {len(gains)} folds, {lost} of which lost; by its "
+        f"{100 * settings.confidence:g} % lower bound, a fold as one observation, {100 * bound.lower:+.3f} %"
     )
     return _above("fold_stability", bound.lower, least, told, unit="%")
 
 
-def judge_holdout(gain: float | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
-    """Return whether the model does no harm on the holdout. gain: its mean gain over the champion; None: not opened.
+def judge_holdout(
+    gain: float | None, labels: int, refused: int, settings: LearningSettings, against: str = "the champion"
+) -> GateResult:
+    """Return whether the model does no harm on the holdout. gain: its mean gain over `against`; None: not opened.
 
     refused: other gates that did not pass.
     """
@@ -162,7 +166,7 @@ def judge_holdout(gain: float | None, labels: int, refused: int, settings: Learn
     if gain is None:
         reason = f"the holdout stays sealed: {refused} other gate(s) did not pass"
         return GateResult("holdout", "insufficient", None, least, reason)
-    told = f"on the holdout's {labels} labels the mean gain over the champion is {100 * gain:+.3f} %"
+    told = f"on the holdout's {labels} labels the mean gain over {against} is {100 * gain:+.3f} %"
     return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least", unit="%")
 
 

@@ -29,7 +29,7 @@ _SAME = 1e-12
 
 @dataclass(frozen=True)
 class Bound:
-    """A figure, its one-sided lower bound, and the days (or folds) they stand on. NaN where there are fewer than two."""
+    """A figure, its one-sided lower bound, and the days (or folds) they stand on. NaN where fewer than two."""
 
     value: float
     lower: float

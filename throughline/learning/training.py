@@ -84,6 +84,7 @@ def train(
     seed: int,
     *,
     champion_takes: ChampionTakes,
+    against: str = "the champion",
     earlier_trials: Sequence[Trial],
     stake_share: float,
     home_trials: Sequence[Trial] = (),
@@ -94,7 +95,8 @@ def train(
 ) -> Trained:
     """Train and judge a model on resolved labels; the same arguments give the same scores and verdicts.
 
-    champion_takes: what the champion takes of given labels (the rule: all). earlier_trials: of the same experiment,
+    champion_takes: what the champion takes of given labels (the rule: all; nothing while it is closed). against: what
+    that is, in the words of the verdicts. earlier_trials: of the same experiment,
     those of this very training may be among them; home_trials: of all experiments, for the figure reported beside it.
     earlier_openings: bodies of the holdouts that other models of the experiment opened.
     stake_share: of the fund that one trade stakes. schema: of the features; None is that of this version, whose names
@@ -125,7 +127,7 @@ def train(
     progress("the linear model and the figures", sum(_TRIALS))
     figures = _figures(past, best, run_linear(past, settings, seed, schema), champion_takes, settings, stake_share)
     ours, homes = _every(results, earlier_trials), _every(results, home_trials)
-    evidence = _evidence(figures, best, results, ours)
+    evidence = _evidence(figures, best, results, ours, against)
     judged = (*sized, *judge_model(evidence, settings))
     progress("fitting the chosen trial", 0.85)
     model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
@@ -156,7 +158,7 @@ def train(
         "trials_home": len(homes),
     }
     return Trained(
-        gates=(*judged, _holdout_gate(opened, len(rest), refused, settings)),
+        gates=(*judged, _holdout_gate(opened, len(rest), refused, settings, against)),
         trials=tuple(item.trial for item in results),
         model=model,
         file=dump_model(model),
@@ -230,7 +232,7 @@ def _figures(
 
 
 def _evidence(
-    figures: Figures, best: TrialResult, results: Sequence[TrialResult], every: Sequence[Trial]
+    figures: Figures, best: TrialResult, results: Sequence[TrialResult], every: Sequence[Trial], against: str
 ) -> Evidence:
     return Evidence(
         r2=figures.r2,
@@ -249,6 +251,7 @@ def _evidence(
         all_trials=len(every),
         pbo=overfitting_probability(_gains(results), negligible=NEGLIGIBLE),
         trials=len(results),
+        against=against,
     )
 
 
@@ -273,9 +276,11 @@ def _deflated(best: TrialResult, every: Sequence[Trial]) -> float:
     return deflated_over_cash_and_rule(best.daily, best.over_rule, over_cash, over_rule)
 
 
-def _holdout_gate(opened: Opening | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
+def _holdout_gate(
+    opened: Opening | None, labels: int, refused: int, settings: LearningSettings, against: str
+) -> GateResult:
     """Return the verdict of the holdout; where it was opened, its sentence says how much of it others had seen."""
     if opened is None:
         return judge_holdout(None, labels, refused, settings)
-    made = judge_holdout(opened.gain, labels, refused, settings)
+    made = judge_holdout(opened.gain, labels, refused, settings, against)
     return replace(made, reason=f"{made.reason}; {opened.sentence}")
