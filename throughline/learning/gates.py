@@ -149,7 +149,7 @@ def judge_stability(gains: Sequence[float], taken: Sequence[int], settings: Lear
     bound = mean_bound(gains, settings.confidence)
     lost = sum(value < 0.0 for value in gains)
     told = (
-        f"the mean gain a candidate is {100 * bound.value:+.3f} % over {len(gains)} folds, {lost} of which lost; by its "
+        f"the mean gain a candidate is {100 * bound.value:+.3f} % over {len(gains)} folds ({lost} lost); by their "
         f"{100 * settings.confidence:g} % lower bound, a fold as one observation, {100 * bound.lower:+.3f} %"
     )
     return _above("fold_stability", bound.lower, least, told, unit="%")
