@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 import pytest
 from sqlalchemy import text
 
@@ -149,6 +150,18 @@ def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(
     assert told["trades"] > 0
     assert set(told["returns"]) == {"pessimistic", "base", "optimistic"}
     assert told["returns"]["pessimistic"] <= told["returns"]["base"] <= told["returns"]["optimistic"]
+    invested = 0.0
+    days = pd.date_range(START, MIDDLE, tz="UTC")
+    worth = dict(zip(days, [10_000.0, *(row["base"] for row in shell.json("equity")["equity"])], strict=False))
+    for row in shell.json("trades")["trades"]:
+        entry, left = pd.Timestamp(row["entry_time"]), pd.Timestamp(row["exit_time"])
+        share = float(row["notional_usd"]) / float(worth[entry.floor("D")])
+        invested += share * (left - entry) / pd.Timedelta(days=1)
+    for item in told["open_positions"]:
+        entry = pd.Timestamp(item["entry_time"])
+        share = float(item["notional_usd"]) / float(worth[entry.floor("D")])
+        invested += share * (days[-1] + pd.Timedelta(days=1) - entry) / pd.Timedelta(days=1)
+    assert told["paths"]["base"]["exposure"] == pytest.approx(invested / len(days)), "of trades.csv and equity.csv"
     assert told["chain"]["checked"] > 100
     assert told["chain"]["broken"] == 0
     assert sum(told["dispositions"].values()) == told["candidates"]

@@ -36,7 +36,7 @@ def make_report(
     cash = {path: [value * 0.4 for value in values] for path, values in equity.items()}
     worth = {"equal_weight": curve(0.003), "benchmark": curve(0.002)} if market else {}
     curves = Curves(dates, equity, cash, dict.fromkeys(PATHS, 10_000.0), worth)
-    paths = {path: performance(curves.with_start(path), cash[path], [10.0, -5.0, 3.0]) for path in PATHS}
+    paths = {path: performance(curves.with_start(path), [0.6] * days, [10.0, -5.0, 3.0]) for path in PATHS}
     funnel = [
         {"filter": "market_cap", "seen": 1000, "removed": 700, "missing": 90},
         {"filter": "momentum", "seen": 300, "removed": 280, "missing": 0},

@@ -56,10 +56,6 @@ def test_profit_factor_is_gains_over_losses_and_none_without_losses() -> None:
     assert figures.profit_factor([3.0]) is None
 
 
-def test_exposure_is_the_mean_share_that_is_not_cash() -> None:
-    assert figures.exposure([100.0, 200.0], [50.0, 200.0]) == pytest.approx(0.25)
-
-
 def test_percentile_counts_ties_by_half() -> None:
     assert figures.percentile_reached(2.0, [1.0, 2.0, 3.0, 4.0]) == pytest.approx(37.5)
     assert figures.percentile_reached(9.0, [1.0, 2.0]) == 100.0

@@ -104,9 +104,9 @@ def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
 def scaled_to_exposure(returns: Sequence[float], exposure: Sequence[float]) -> list[float]:
     """Return the daily returns of a portfolio that puts the share `exposure[d]` of its worth into an asset on day d.
 
-    The rest is cash, which earns nothing: r'[d] = exposure[d] * r[d]. With the strategy's own invested share at the
-    start of each day this is the equal-weight universe at the strategy's exposure: what is left between the two is
-    selection and timing, not how much was invested.
+    The rest is cash, which earns nothing: r'[d] = exposure[d] * r[d]. With the strategy's own invested share of each
+    day this is the equal-weight universe at the strategy's exposure: what is left between the two is selection and
+    timing within the day, not how much was invested.
     """
     return [share * value for share, value in zip(exposure, returns, strict=True)]
 

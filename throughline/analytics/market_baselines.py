@@ -78,8 +78,8 @@ def measure_baselines(
     """Return the baselines over [start, end].
 
     candidates: how many the strategy had in the range (a draw has as many entries); reached: the strategy's own total
-    return on the base path, as a fraction; exposure: the invested share of the strategy's base path at the start of
-    each day; blocked: days whose bars failed their gate, taken out as gaps.
+    return on the base path, as a fraction; exposure: the invested share of the strategy's base path on each day;
+    blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
     held = _Held(provider, configuration, blocked)
@@ -126,7 +126,9 @@ def _random_figures(
     cash = held.configuration.sizing.small_fund_usd
     returns = [item.equity / cash - 1.0 for item in portfolios]
     trades = [item.trades for item in portfolios]
-    return asdict(summarise_random(reached, returns, trades, [_mean(item.invested) for item in portfolios], entries))
+    edges = [day_ms(spans[0][0] + k * DAY) for k in range((spans[-1][1] - spans[0][0]).days + 2)]
+    invested = [_mean(item.invested(edges, cash)) for item in portfolios]
+    return asdict(summarise_random(reached, returns, trades, invested, entries))
 
 
 def _breadth(counts: Sequence[int]) -> dict[str, Any]:

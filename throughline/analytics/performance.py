@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from throughline.analytics.exposure import mean_share
+
 DAYS_A_YEAR = 365
 """Crypto trades on every day of the year, so a year has 365 periods, not 252."""
 
@@ -104,17 +106,6 @@ def profit_factor(pnl: Sequence[float]) -> float | None:
     return math.fsum(value for value in pnl if value > 0) / losses if losses > 0 else None
 
 
-def exposure(equity: Sequence[float], cash: Sequence[float]) -> float | None:
-    """Return the mean over day ends of the share of equity that is invested in positions; None without equity."""
-    shares = [share for share, value in zip(invested_shares(equity, cash), equity, strict=True) if value > 0]
-    return math.fsum(shares) / len(shares) if shares else None
-
-
-def invested_shares(equity: Sequence[float], cash: Sequence[float]) -> list[float]:
-    """Return 1 - cash / equity for each pair: the share of equity that is in positions; 0 where nothing is left."""
-    return [1.0 - idle / value if value > 0 else 0.0 for value, idle in zip(equity, cash, strict=True)]
-
-
 def percentile_reached(value: float, sample: Sequence[float]) -> float | None:
     """Return the percentile rank of `value` in `sample`, in [0, 100]: the share below it, ties counted by half.
 
@@ -138,11 +129,12 @@ def quantile(sample: Sequence[float], share: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def performance(equity: Sequence[float], cash: Sequence[float], pnl: Sequence[float]) -> Performance:
+def performance(equity: Sequence[float], invested: Sequence[float], pnl: Sequence[float]) -> Performance:
     """Return the figures of one path.
 
-    equity: starting cash, then one value per day end, USD, marked to market (days + 1 values). cash: per day end, USD
-    (days values). pnl: net USD per closed trade, any order. Raises ValueError as `total_return` does.
+    equity: starting cash, then one value per day end, USD, marked to market (days + 1 values). invested: share of each
+    day (`exposure.invested_shares`). pnl: net USD per closed trade, any order. Raises ValueError as `total_return`
+    does.
     """
     returns = daily_returns(equity)
     return Performance(
@@ -153,7 +145,7 @@ def performance(equity: Sequence[float], cash: Sequence[float], pnl: Sequence[fl
         trades=len(pnl),
         win_rate=win_rate(pnl),
         profit_factor=profit_factor(pnl),
-        exposure=exposure(equity[1:], cash),
+        exposure=mean_share(invested),
     )
 
 
