@@ -80,6 +80,12 @@ def result_lines(report: Mapping[str, Any]) -> Iterator[str]:
             f"random entries: percentile {chance['percentile']:.1f} of {chance['draws']} draws, "
             f"median {percent(chance['return_median'])}"
         )
+        if chance["trade_percentile"] is not None:
+            yield (
+                f"mean net return a trade: {percent(chance['trade_return'])}, of random entries "
+                f"{percent(chance['trade_return_median'])}, percentile {chance['trade_percentile']:.1f}; invested: "
+                f"{percent(base['exposure'])} and {percent(chance['exposure'])}"
+            )
     else:
         yield f"random entries: {chance['reason']}"
     equal, same, market = (

@@ -41,7 +41,7 @@ def make_report(
         {"filter": "market_cap", "seen": 1000, "removed": 700, "missing": 90},
         {"filter": "momentum", "seen": 300, "removed": 280, "missing": 0},
     ]
-    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], [0.2, 0.2, 0.3], 20))
+    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], [0.2, 0.2, 0.3], 20, 0.01, [0.0, 0.02]))
     return Report(
         experiment="ab" * 32,
         mode="backtest",

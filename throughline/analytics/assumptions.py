@@ -41,8 +41,9 @@ def assumptions(
         "Sharpe ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
     )
     told.append(
-        "The equal-weight and benchmark baselines are charged no costs; random entries are sized, scaled and charged "
-        "as the strategy's own trades are."
+        "The equal-weight and benchmark baselines are charged no costs and no attrition, and gain and lose nothing "
+        "where a doubtful jump or a long gap ends a coin's history; random entries are sized, scaled and charged as "
+        "the strategy's own trades are."
     )
     return told
 

@@ -171,7 +171,9 @@ class RandomEntries:
 
     entries: entries per draw, as many as the strategy had candidates; trades: median of closed trades; exposure: median
     of the draws' mean invested shares; returns are fractions; beaten: draws with a lower return than the strategy's;
-    percentile: the same as a share (0 to 100), ties counted by half, None without draws.
+    percentile: the same as a share (0 to 100), ties counted by half, None without draws. trade_return: mean net return
+    of the strategy's closed trades; trade_return_median: median over the draws of theirs; trade_percentile: the place
+    of the first among the draws', which does not depend on how much was invested; None without closed trades.
     """
 
     draws: int
@@ -183,12 +185,31 @@ class RandomEntries:
     return_p95: float | None
     beaten: int
     percentile: float | None
+    trade_return: float | None
+    trade_return_median: float | None
+    trade_percentile: float | None
 
 
 def summarise_random(
-    reached: float, returns: Sequence[float], trades: Sequence[int], exposure: Sequence[float], entries: int
+    reached: float,
+    returns: Sequence[float],
+    trades: Sequence[int],
+    exposure: Sequence[float],
+    entries: int,
+    trade_return: float | None,
+    trade_returns: Sequence[float],
 ) -> RandomEntries:
-    """Return the summary of the random draws' total returns beside the strategy's own (`reached`)."""
+    """Return the summary of the random draws beside the strategy.
+
+    Args:
+        reached: the strategy's own total return, a fraction.
+        returns: total return of each draw, a fraction.
+        trades: closed trades of each draw.
+        exposure: mean invested share of each draw.
+        entries: of one draw.
+        trade_return: mean net return of the strategy's closed trades, a fraction; None without one.
+        trade_returns: the same of each draw that closed a trade.
+    """
     return RandomEntries(
         draws=len(returns),
         entries=entries,
@@ -199,4 +220,7 @@ def summarise_random(
         return_p95=quantile(returns, 0.95),
         beaten=sum(value < reached for value in returns),
         percentile=percentile_reached(reached, returns),
+        trade_return=trade_return,
+        trade_return_median=quantile(trade_returns, 0.5),
+        trade_percentile=None if trade_return is None else percentile_reached(trade_return, trade_returns),
     )

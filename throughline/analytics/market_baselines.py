@@ -69,6 +69,7 @@ def measure_baselines(
     end: date,
     candidates: int,
     reached: float,
+    trade_return: float | None,
     exposure: Sequence[float],
     seed: int,
     blocked: frozenset[date] = frozenset(),
@@ -78,8 +79,8 @@ def measure_baselines(
     """Return the baselines over [start, end].
 
     candidates: how many the strategy had in the range (a draw has as many entries); reached: the strategy's own total
-    return on the base path, as a fraction; exposure: the invested share of the strategy's base path on each day;
-    blocked: days whose bars failed their gate, taken out as gaps.
+    return on the base path, as a fraction; trade_return: mean net return of its closed trades; exposure: the invested
+    share of the strategy's base path on each day; blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
     held = _Held(provider, configuration, blocked)
@@ -91,7 +92,7 @@ def measure_baselines(
     figures: dict[str, Any] = {
         "equal_weight": equal,
         "equal_weight_same_exposure": same,
-        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, seed, draws),
+        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, trade_return, seed, draws),
     }
     curves = {"equal_weight": _worth(cash, market.equal), "equal_weight_same_exposure": _worth(cash, scaled)}
     name = provider.description.benchmark
@@ -117,6 +118,7 @@ def _random_figures(
     eligible: Sequence[NDArray[np.bool_]],
     candidates: int,
     reached: float,
+    trade_return: float | None,
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
@@ -128,7 +130,8 @@ def _random_figures(
     trades = [item.trades for item in portfolios]
     edges = [day_ms(spans[0][0] + k * DAY) for k in range((spans[-1][1] - spans[0][0]).days + 2)]
     invested = [_mean(item.invested(edges, cash)) for item in portfolios]
-    return asdict(summarise_random(reached, returns, trades, invested, entries))
+    means = [item.trade_return for item in portfolios if item.trade_return is not None]
+    return asdict(summarise_random(reached, returns, trades, invested, entries, trade_return, means))
 
 
 def _breadth(counts: Sequence[int]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ that lost 81 % then "beat" 93.5 % of the draws; it beats 35.5 %.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,17 +33,23 @@ F64 = NDArray[np.float64]
 @dataclass(frozen=True)
 class Portfolio:
     """One draw. state: now; trades: closed so far; daily: equity in USD at the end of each day so far; closed: the
-    positions closed so far."""
+    positions closed so far; gained: their net returns, fractions of what was paid."""
 
     state: PathState
     trades: int = 0
     daily: Sequence[float] = field(default=())
     closed: Stakes = NO_STAKES
+    gained: Sequence[float] = field(default=())
 
     @property
     def equity(self) -> float:
         """Equity in USD now, open positions at their last close."""
         return equity_usd(self.state)
+
+    @property
+    def trade_return(self) -> float | None:
+        """Mean net return of a closed position; None without one."""
+        return math.fsum(self.gained) / len(self.gained) if self.gained else None
 
     def invested(self, edges: Sequence[int], cash: float) -> list[float]:
         """Return the invested share of each day. edges: [D + 1] of all days so far, Unix ms; cash: USD at the first."""
@@ -86,6 +93,7 @@ def advance(
             item.trades + run.trades,
             (*item.daily, *run.equity.tolist()),
             item.closed.joined(Stakes(run.entry_time, run.exit_time, run.notional)),
+            (*item.gained, *run.net_return.tolist()),
         )
         for item, run in zip(portfolios, results, strict=True)
     ]

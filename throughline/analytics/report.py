@@ -5,6 +5,7 @@ Belongs here: putting the parts together. Reads the ledger and the provider, wri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -77,9 +78,7 @@ def build_report(
     invested = {
         path: invested_shares(item.stakes, edges, curves.with_start(path)[:-1]) for path, item in told.paths.items()
     }
-    paths = {
-        path: performance(curves.with_start(path), invested[path], item.pnl) for path, item in told.paths.items()
-    }
+    paths = {path: performance(curves.with_start(path), invested[path], item.pnl) for path, item in told.paths.items()}
     market = measure_baselines(
         provider,
         settings,
@@ -87,6 +86,7 @@ def build_report(
         end,
         told.candidates,
         paths["base"].total_return,
+        _mean_return(closed["return_percent"]),
         invested["base"],
         experiment.seed,
         told.bars_blocked,
@@ -124,11 +124,15 @@ def build_report(
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
         registry=registry,
-        warnings=filters_without_data(provider.description, settings)
-        or filters_without_values(settings, told.funnel),
+        warnings=filters_without_data(provider.description, settings) or filters_without_values(settings, told.funnel),
         cash=cash,
         trade_list=closed.to_dict("records"),
     )
+
+
+def _mean_return(percents: Sequence[str]) -> float | None:
+    """Return the mean of the net returns of trades as a fraction. percents: exact texts."""
+    return math.fsum(map(float, percents)) / len(percents) / 100.0 if len(percents) else None
 
 
 def _doubtful(told: LedgerRange) -> dict[str, Any]:

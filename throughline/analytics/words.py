@@ -220,6 +220,14 @@ def baseline_sentences(report: Report) -> list[str]:
             f"entries (percentile {drawn['percentile']:.1f}): as many entries as the strategy had candidates, on "
             "random eligible coins at random times, with the strategy's own sizing, scaling, slots, costs and exits."
         )
+        if drawn["trade_percentile"] is not None:
+            sentences.append(
+                f"They had {percent(drawn['exposure'], signed=False)} of their money invested, the strategy "
+                f"{percent(report.paths['base'].exposure, signed=False)}, which moves that percentile in a market that "
+                f"rises or falls. By mean net return a closed trade (the strategy {percent(drawn['trade_return'])}, "
+                f"random entries {percent(drawn['trade_return_median'])}) the percentile is "
+                f"{drawn['trade_percentile']:.1f}: how much was invested plays no part in that."
+            )
         if report.cash is not None and report.cash.acts and report.cash.candidates:
             sentences.append(
                 "The random entries went on while the rule was closed, so the percentile is also about what cash saved "

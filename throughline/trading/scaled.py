@@ -27,7 +27,7 @@ Scale = Callable[[float], float]
 class ScaledRun:
     """One run. state: at the end; trades: closed positions; equity, cash: USD at each of the instants.
 
-    entry_time, exit_time (Unix ms) and notional (USD paid): of the closed positions.
+    entry_time, exit_time (Unix ms), notional (USD paid) and net_return (fraction of it): of the closed positions.
     """
 
     state: PathState
@@ -37,6 +37,7 @@ class ScaledRun:
     entry_time: I64
     exit_time: I64
     notional: F64
+    net_return: F64
 
 
 def simulate_scaled(
@@ -112,4 +113,5 @@ def _run(
         entry_time=closed["entry_time"],
         exit_time=closed["exit_time"],
         notional=closed["notional"],
+        net_return=closed["return_percent"] / 100.0,
     )
