@@ -37,8 +37,8 @@ def assumptions(
             "too high by what those would have lost."
         )
     told.append(
-        "Returns are marked to market: open positions are valued at their last price, before the costs of selling them, "
-        "and never closed by the end. "
+        "Returns are marked to market: open positions are valued at their last price, before the costs of selling, and "
+        "never closed by the end. "
         "Sharpe ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
     )
     told.append(
