@@ -145,14 +145,15 @@ def out_of_fold(data: TrainingData) -> tuple[NDArray[np.int64], NDArray[np.int64
     return rows, number, [whole(items) for items in parts]
 
 
-def stability(gains: F64, take: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[bool, bool]:
+def stability(y: F64, take: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[bool, bool]:
     """Return what the gate of stability says, and what the one of old said: spread over mean of the folds at most 2.
 
-    gains: [labels] return of a label where it is taken, else nothing.
+    y: [labels] returns; the champion is the rule, which takes all.
     """
     parts = [fold == number for number in np.unique(fold)]
-    means = [float(gains[part].mean()) for part in parts]
-    told = judge_stability(means, [int(take[part].sum()) for part in parts], SETTINGS)
+    means = [float((y * take)[part].mean()) for part in parts]
+    better = [float((y * take - y)[part].mean()) for part in parts]
+    told = judge_stability(means, better, [int(take[part].sum()) for part in parts], SETTINGS)
     mean = float(np.mean(means))
     return told.status == "pass", mean > 0.0 and float(np.std(means, ddof=1)) <= 2.0 * mean
 
@@ -176,7 +177,7 @@ def judged(data: TrainingData) -> dict[str, bool]:
     change = y * (take.astype(float) - 1.0)
     bins = calibration_error(reliability(win, scores.probability, w))
     r2 = r2_bound(y, scores.expected, scores.known_return, w, day, confidence, LAG)
-    stable, old_stable = stability(y * take, take, fold)
+    stable, old_stable = stability(y, take, fold)
     return {
         "r2": r2.lower > 0.0,
         "brier": brier_skill(win, scores.probability, scores.known_rate, w) > 0.0,

@@ -245,6 +245,7 @@ GOOD = Evidence(
     growth=0.004,
     taken=300,
     fold_gains=(0.01, 0.02, 0.015),
+    fold_improvements=(0.012, 0.018, 0.015),
     fold_taken=(80, 120, 100),
     over_linear=0.001,
     improvement=Bound(0.01, 0.002, 200),
@@ -311,8 +312,13 @@ def test_good_evidence_passes() -> None:
         ),
         ("pr_auc", {"pr_auc": 0.4}, {"pr_auc": float("nan")}),
         ("log_growth", {"growth": 0.0}, {"growth": float("nan"), "taken": 0}),
-        ("fold_stability", {"fold_gains": (-0.05, 0.06, 0.01)}, {"fold_gains": (0.1,), "fold_taken": (300,)}),
+        (
+            "fold_stability",
+            {"fold_gains": (-0.05, 0.06, 0.01)},
+            {"fold_gains": (0.1,), "fold_improvements": (0.1,), "fold_taken": (300,)},
+        ),
         ("fold_stability", {"fold_gains": (-0.1, -0.1, -0.1)}, {"fold_gains": (0.1, 0.1, NAN)}),
+        ("fold_stability", {"fold_improvements": (0.0, 0.1, 0.0)}, {"fold_improvements": (0.1, 0.1, NAN)}),
         ("fold_stability", {"fold_gains": (0.0, 0.1, 0.0)}, {"fold_taken": (9, 300, 9)}),
         ("beats_linear", {"over_linear": 0.0}, {"over_linear": float("-inf")}),
         ("improvement", {"improvement": Bound(0.01, -0.001, 200)}, {"improvement": Bound(0.1, float("nan"), 1)}),
@@ -332,7 +338,21 @@ def test_each_gate_fails_on_a_bad_figure_and_is_insufficient_on_a_missing_one(
 
 
 def stability(gains: tuple[float, ...], taken: tuple[int, ...] | None = None, **settings: float) -> GateResult:
-    return judge_stability(gains, taken or (50,) * len(gains), LearningSettings(**settings))  # type: ignore[arg-type]
+    chosen = LearningSettings(**settings)  # type: ignore[arg-type]
+    return judge_stability(gains, gains, taken or (50,) * len(gains), chosen)
+
+
+def test_a_gain_that_only_the_rule_makes_is_no_stability_of_the_model_and_neither_is_a_loss_that_only_it_makes() -> (
+    None
+):
+    gain, nothing, taken = (0.010, 0.012, 0.011), (0.0, 0.0001, -0.0001), (50, 50, 50)
+    settings = LearningSettings()
+    by_the_rule = judge_stability(gain, nothing, taken, settings, "the rule")
+    by_refusing = judge_stability(nothing, gain, taken, settings, "the rule")
+    assert (by_the_rule.status, by_refusing.status) == ("fail", "fail")
+    assert "the mean gain over the rule a candidate" in by_the_rule.reason
+    assert "the mean gain over cash a candidate" in by_refusing.reason
+    assert judge_stability(gain, gain, taken, settings, "the rule").status == "pass"
 
 
 def test_a_gain_that_lies_in_one_fold_is_not_stable_however_large_it_is() -> None:

@@ -53,10 +53,10 @@ class Evidence:
     """Out-of-fold figures of the chosen trial; NaN where one could not be measured.
 
     r2, improvement: with their bounds. growth: log growth per taken label; fold_gains: mean gain per candidate of each
-    fold; fold_taken: labels taken in each fold; over_linear: growth per candidate less that of the linear baseline;
-    improvement: mean gain over `against` (in words) on the same rows; deflated: the smaller deflated Sharpe ratio, over
-    cash and over the rule, with `all_trials` trials of the experiment on `days` days; pbo: of `trials` trials of this
-    training.
+    fold; fold_improvements: the same over `against`; fold_taken: labels taken in each fold; over_linear: growth per
+    candidate less that of the linear baseline; improvement: mean gain over `against` (in words) on the same rows;
+    deflated: the smaller deflated Sharpe ratio, over cash and over the rule, with `all_trials` trials of the experiment
+    on `days` days; pbo: of `trials` trials of this training.
     """
 
     r2: Bound
@@ -67,6 +67,7 @@ class Evidence:
     growth: float
     taken: int
     fold_gains: tuple[float, ...]
+    fold_improvements: tuple[float, ...]
     fold_taken: tuple[int, ...]
     over_linear: float
     improvement: Bound
@@ -118,7 +119,7 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
         _above("resolution", line.slope.lower, settings.resolution_minimum, slope, missing=one),
         _above("pr_auc", lift, settings.pr_auc_lift_minimum, ranked),
         _above("log_growth", e.growth, settings.log_growth_minimum, growth, missing="nothing would be taken", unit="%"),
-        judge_stability(e.fold_gains, e.fold_taken, settings),
+        judge_stability(e.fold_gains, e.fold_improvements, e.fold_taken, settings, e.against),
         _above("beats_linear", e.over_linear, 0.0, linear, unit="%"),
         _above("improvement", e.improvement.lower, settings.improvement_minimum, better, unit="%"),
         _deflated(e, settings),
@@ -126,13 +127,22 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     )
 
 
-def judge_stability(gains: Sequence[float], taken: Sequence[int], settings: LearningSettings) -> GateResult:
+def judge_stability(
+    gains: Sequence[float],
+    improvements: Sequence[float],
+    taken: Sequence[int],
+    settings: LearningSettings,
+    against: str = "the champion",
+) -> GateResult:
     """Return whether the gain is there in the folds alike, and not in one of them.
 
     Args:
-        gains: mean gain per candidate of each fold, a fraction of the stake.
+        gains: mean gain per candidate of each fold, a fraction of the stake: the gain over cash.
+        improvements: the same less what `against` gains on the same candidates. The smaller bound of the two decides:
+            over cash alone a model without skill is stable where the rule gains, over the rule alone where it loses.
         taken: labels taken in each fold.
         settings: minimum_stable_folds, minimum_fold_taken, fold_gain_minimum and confidence are read.
+        against: what `improvements` are over, in words.
 
     Each fold is one observation, so the bound counts whatever makes folds differ: the market of its days as well as the
     luck of its labels. In units of their mean, the standard deviation of n folds may be sqrt(n) / t at most, with t the
@@ -140,19 +150,22 @@ def judge_stability(gains: Sequence[float], taken: Sequence[int], settings: Lear
     """
     least, asked = settings.fold_gain_minimum, min(settings.minimum_stable_folds, settings.folds)
     enough = sum(count >= settings.minimum_fold_taken for count in taken)
-    if enough < asked or not all(math.isfinite(value) for value in gains):
+    if enough < asked or not all(math.isfinite(value) for value in (*gains, *improvements)):
         reason = (
             f"{enough} of {len(taken)} folds took at least {settings.minimum_fold_taken} labels; stability needs "
             f"{asked} such folds"
         )
         return GateResult("fold_stability", "insufficient", None, least, reason)
-    bound = mean_bound(gains, settings.confidence)
-    lost = sum(value < 0.0 for value in gains)
+    both = {"cash": gains, against: improvements}
+    bounds = {over: mean_bound(values, settings.confidence) for over, values in both.items()}
+    over = min(bounds, key=lambda name: bounds[name].lower)
+    lost = sum(value < 0.0 for value in both[over])
     told = (
-        f"the mean gain a candidate is {100 * bound.value:+.3f} % over {len(gains)} folds ({lost} lost); by their "
-        f"{100 * settings.confidence:g} % lower bound, a fold as one observation, {100 * bound.lower:+.3f} %"
+        f"the mean gain over {over} a candidate is {100 * bounds[over].value:+.3f} % over {len(gains)} folds ({lost} "
+        f"lost); by their {100 * settings.confidence:g} % lower bound, a fold as one observation, "
+        f"{100 * bounds[over].lower:+.3f} %"
     )
-    return _above("fold_stability", bound.lower, least, told, unit="%")
+    return _above("fold_stability", bounds[over].lower, least, told, unit="%")
 
 
 def judge_holdout(
