@@ -8,6 +8,10 @@ folds of the project. Everything behind the scores (choice of the trial, figures
 
   null       the features are worth nothing, whatever the rule gains
   edge       gain per standard deviation of the feature, as a fraction of the stake
+  varies     an edge of another strength every 30 days, uniform between nothing and twice as much
+  ends       an edge in the first half of the days, nothing after it
+  turns      an edge in the first half of the days, its opposite after it
+  one month  no edge; the rule gains 10 % a trade in 30 days past the middle, and loses 1 % in all others
 
 Calibration is shown by itself: probabilities of known quality against what happened.
 """
@@ -17,7 +21,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -29,6 +35,7 @@ from scipy.stats import norm
 
 from throughline.configuration import LearningSettings
 from throughline.learning.effective import effective_number
+from throughline.learning.gates import judge_stability
 from throughline.learning.metrics import (
     brier_skill,
     calibration,
@@ -60,7 +67,7 @@ LAG = 3
 STAKE = 0.2
 START = 1_640_995_200_000
 TRIALS = tuple((penalty, used) for penalty in (10.0, 100.0, 1_000.0) for used in (3, FEATURES))
-GATES = ("r2", "brier", "calibration", "resolution", "improvement", "deflated_sharpe", "pbo")
+GATES = ("r2", "brier", "calibration", "resolution", "fold_stability", "improvement", "deflated_sharpe", "pbo")
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,16 @@ class Scores:
     known_rate: F64
 
 
-def world(rng: np.random.Generator, days: int, rule: float, edge: float) -> TrainingData:
-    """Draw a world of `days` days."""
+def world(rng: np.random.Generator, days: int, rule: float | F64, edge: float | F64) -> TrainingData:
+    """Draw a world of `days` days. rule, edge: of all days, or [days] one for each."""
     n = days * A_DAY
     day = np.repeat(np.arange(days), A_DAY)
     drawn = rng.standard_normal(days + OVERLAP)
     shared = np.asarray(sum(drawn[k : k + days] for k in range(OVERLAP + 1))) / np.sqrt(OVERLAP + 1)
     noise = np.sqrt(SHARED) * shared[day] + np.sqrt(1.0 - SHARED) * rng.standard_normal(n)
     x = rng.standard_normal((n, FEATURES))
-    returns = np.clip(rule + edge * x[:, 0] + NOISE * noise, -0.95, None)
+    means, edges = (np.broadcast_to(np.asarray(value), days)[day] for value in (rule, edge))
+    returns = np.clip(means + edges * x[:, 0] + NOISE * noise, -0.95, None)
     decided = START + day * DAY_MS + np.tile(np.arange(A_DAY), days) * 2 * HOUR_MS
     return TrainingData(
         features=x,
@@ -99,8 +107,22 @@ def world(rng: np.random.Generator, days: int, rule: float, edge: float) -> Trai
     )
 
 
-def out_of_fold(data: TrainingData) -> tuple[NDArray[np.int64], list[Scores]]:
-    """Return the tested rows and the scores of every trial."""
+def unsteady(rng: np.random.Generator, days: int, kind: str, edge: float) -> TrainingData:
+    """Draw a world in which the edge or the rule's gain changes over time; `kind` as in the module's docstring."""
+    day = np.arange(days)
+    if kind == "one month":
+        late = (day >= days * 6 // 10) & (day < days * 6 // 10 + 30)
+        return world(rng, days, np.where(late, 0.10, -0.01), 0.0)
+    strength = {
+        "varies": rng.uniform(0.0, 2.0, days // 30 + 1)[day // 30],
+        "ends": np.where(day < days // 2, 1.0, 0.0),
+        "turns": np.where(day < days // 2, 1.0, -1.0),
+    }[kind]
+    return world(rng, days, 0.0, edge * strength)
+
+
+def out_of_fold(data: TrainingData) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Scores]]:
+    """Return the tested rows, the fold of each, and the scores of every trial."""
     folds = walk_forward_folds(data.decided, data.t0, data.t1, SETTINGS.folds)
     parts: list[list[Scores]] = [[] for _ in TRIALS]
     for fold in folds:
@@ -119,12 +141,26 @@ def out_of_fold(data: TrainingData) -> tuple[NDArray[np.int64], list[Scores]]:
         names = ("expected", "probability", "known_return", "known_rate")
         return Scores(*(np.concatenate([getattr(item, name) for item in items]) for name in names))
 
-    return rows, [whole(items) for items in parts]
+    number = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
+    return rows, number, [whole(items) for items in parts]
+
+
+def stability(y: F64, take: NDArray[np.bool_], fold: NDArray[np.int64]) -> tuple[bool, bool]:
+    """Return what the gate of stability says, and what the one of old said: spread over mean of the folds at most 2.
+
+    y: [labels] returns; the champion is the rule, which takes all.
+    """
+    parts = [fold == number for number in np.unique(fold)]
+    means = [float((y * take)[part].mean()) for part in parts]
+    better = [float((y * take - y)[part].mean()) for part in parts]
+    told = judge_stability(means, better, [int(take[part].sum()) for part in parts], SETTINGS)
+    mean = float(np.mean(means))
+    return told.status == "pass", mean > 0.0 and float(np.std(means, ddof=1)) <= 2.0 * mean
 
 
 def judged(data: TrainingData) -> dict[str, bool]:
     """Return which gates let the best trial pass, and what gates of old would have said."""
-    rows, trials = out_of_fold(data)
+    rows, fold, trials = out_of_fold(data)
     part = data.take(rows)
     y, w, day = part.net_return, part.weight, part.decided // DAY_MS
     takes = [trial.expected > 0.0 for trial in trials]
@@ -141,34 +177,69 @@ def judged(data: TrainingData) -> dict[str, bool]:
     change = y * (take.astype(float) - 1.0)
     bins = calibration_error(reliability(win, scores.probability, w))
     r2 = r2_bound(y, scores.expected, scores.known_return, w, day, confidence, LAG)
+    stable, old_stable = stability(y, take, fold)
     return {
         "r2": r2.lower > 0.0,
         "brier": brier_skill(win, scores.probability, scores.known_rate, w) > 0.0,
         "calibration": line.upper <= SETTINGS.max_calibration_error,
         "resolution": line.slope.lower > SETTINGS.resolution_minimum,
+        "fold_stability": stable,
         "improvement": ratio_bound(w * change, w, day, confidence, LAG).lower > 0.0,
         "deflated_sharpe": deflated >= SETTINGS.deflated_sharpe_minimum,
         "pbo": overfitting_probability(growth, negligible=NEGLIGIBLE) <= SETTINGS.max_pbo,
         "old calibration": bins <= SETTINGS.max_calibration_error,
         "old deflated": deflated_sharpe(daily[best], over_cash) >= SETTINGS.deflated_sharpe_minimum,
+        "old stability": old_stable,
     }
 
 
+@dataclass(frozen=True)
+class Case:
+    """A line of the table: how a world of it is drawn, and its random numbers."""
+
+    title: str
+    seed: int
+    draw: Callable[[np.random.Generator], TrainingData]
+
+
+def cases() -> list[Case]:
+    """Return the lines of the table, in order."""
+    plain = [(days, rule, 0.0) for days in (150, 400) for rule in (0.0, 0.015, -0.015)]
+    plain += [(days, 0.0, edge) for days in (150, 400) for edge in (0.01, 0.02, 0.03, 0.05)]
+    plain += [(150, 0.015, 0.03), (150, -0.015, 0.03)]
+    made = []
+    for days, rule, edge in plain:
+        kind = "null" if edge == 0.0 else f"edge {100 * edge:g} % a deviation"
+        seed = int(1_000 * days + 1e5 * edge + 1e4 * abs(rule) + (rule < 0))
+        made.append(Case(f"{days} days, {kind}, rule {100 * rule:+.1f} %", seed, partial(_plain, days, rule, edge)))
+    for days in (150, 400):
+        for place, kind in enumerate(("varies", "ends", "turns", "one month")):
+            title = f"{days} days, {kind}" + ("" if kind == "one month" else ", edge 3 %")
+            made.append(Case(title, days + place, partial(_unsteady, days, kind)))
+    return made
+
+
+def _plain(days: int, rule: float, edge: float, rng: np.random.Generator) -> TrainingData:
+    return world(rng, days, rule, edge)
+
+
+def _unsteady(days: int, kind: str, rng: np.random.Generator) -> TrainingData:
+    return unsteady(rng, days, kind, 0.03)
+
+
 def table(worlds: int) -> None:
-    names = (*GATES, "all of these", "old calibration", "old deflated")
-    print(f"\nPassed, % of {worlds} worlds; 'old': the ten bins' error alone, deflated Sharpe over cash alone")
+    names = (*GATES, "all of these", "old calibration", "old deflated", "old stability")
+    print(
+        f"\nPassed, % of {worlds} worlds; 'old': the ten bins' error alone, deflated Sharpe over cash alone, spread of "
+        "the folds at most twice their mean"
+    )
     print(f"  {'':<34}" + "".join(f"{name.replace('_', ' '):>17}" for name in names))
-    cases = [(days, rule, 0.0) for days in (150, 400) for rule in (0.0, 0.015, -0.015)]
-    cases += [(days, 0.0, edge) for days in (150, 400) for edge in (0.01, 0.02, 0.03, 0.05)]
-    cases += [(150, 0.015, 0.03), (150, -0.015, 0.03)]
-    for days, rule, edge in cases:
-        rng = np.random.default_rng(int(1_000 * days + 1e5 * edge + 1e4 * abs(rule) + (rule < 0)))
-        found = [judged(world(rng, days, rule, edge)) for _ in range(worlds)]
+    for case in cases():
+        rng = np.random.default_rng(case.seed)
+        found = [judged(case.draw(rng)) for _ in range(worlds)]
         shares = {name: np.mean([item[name] for item in found]) for name in found[0]}
         shares["all of these"] = np.mean([all(item[name] for name in GATES) for item in found])
-        kind = "null" if edge == 0.0 else f"edge {100 * edge:g} % a deviation"
-        title = f"{days} days, {kind}, rule {100 * rule:+.1f} %"
-        print(f"  {title:<34}" + "".join(f"{100 * shares[name]:>17.0f}" for name in names))
+        print(f"  {case.title:<34}" + "".join(f"{100 * shares[name]:>17.0f}" for name in names))
 
 
 def calibrations(worlds: int) -> None:

@@ -1,7 +1,7 @@
 """Every number of the README from its script, in one run: `python benchmarks/readme.py [NAME ...]`.
 
 Runs the scripts one after another and writes what each prints to a folder, with the machine and the commit above it.
-Without names all of them run (two to three hours on 2 cores); `--list` says which script gives which part.
+Without names all of them run (four to five hours on 2 cores); `--list` says which script gives which part.
 Exit code 1 if a script failed.
 """
 
@@ -45,6 +45,7 @@ PARTS = {
     "drift": Part("drift.py", (), "Learning: false alarms of drift"),
     "gates": Part("gates.py", (), "Learning: what the gates let through"),
     "cash": Part("cash.py", (), "Learning: when the rule is closed"),
+    "archives": Part("archives.py", (str(SHARED),), "Learning: what it found on real data; trades of each archive"),
     "attrition": Part(
         "attrition.py", (str(SHARED / "coinmarketcap_daily_2018h1"),), "examples/archives: attrition of a cohort"
     ),

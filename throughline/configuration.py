@@ -19,7 +19,11 @@ OnMissing = Literal["reject", "admit_flagged"]
 
 STRATEGY = "high_volatility_low_cap"
 """The name of the strategy that the code has. Records carry it as who decided, so it is the code's and no label."""
-RETIRED = {"strategy.name": f"is no setting any more: the name is the code's own, '{STRATEGY}'; remove the line"}
+RETIRED = {
+    "strategy.name": f"is no setting any more: the name is the code's own, '{STRATEGY}'; remove the line",
+    "learning.max_fold_spread": "is no setting any more: remove the line ('fold_gain_minimum' bounds what folds gain)",
+}
+"""Settings of earlier releases, by dotted name, and what a file that still has them is told."""
 LONGEST_HOURS = 8_784
 """A year with its leap day: no window, hold or pause is longer. Signals of longer windows would need years of warm-up,
 and hours beyond 2**53 / 3,600,000 cannot be told in exact milliseconds."""
@@ -188,9 +192,12 @@ class LearningSettings(_Frozen):
     max_calibration_error: upper bound of the mean distance between probabilities and what happened; resolution_minimum:
     lower bound of the slope of what happened on the probability (1 is right, 0 says nothing); pr_auc_lift_minimum:
     PR-AUC over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund;
-    max_fold_spread: standard deviation over mean of the folds' mean gain; improvement_minimum: lower bound of the mean
-    gain over the champion on the same rows; deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at
-    least `minimum_trials`; holdout_harm: by which the holdout's mean gain over the champion may lie below zero.
+    fold_gain_minimum: lower bound of the mean over folds of the mean gain a candidate over cash and over the champion,
+    with at least
+    `minimum_stable_folds` folds (all, where `folds` is less) that took `minimum_fold_taken` labels;
+    improvement_minimum: lower bound of the mean gain over the champion on the same rows; deflated_sharpe_minimum: over
+    cash and over the rule; max_pbo, with at least `minimum_trials`; holdout_harm: by which the holdout's mean gain over
+    the champion may lie below zero.
     confidence: of all bounds, over whole days.
     """
 
@@ -209,7 +216,9 @@ class LearningSettings(_Frozen):
     resolution_minimum: Ratio = 0.0
     pr_auc_lift_minimum: Ratio = 0.0
     log_growth_minimum: Ratio = 0.0
-    max_fold_spread: Ratio = Field(default=2.0, gt=0)
+    fold_gain_minimum: Ratio = 0.0
+    minimum_stable_folds: int = Field(default=3, ge=2, le=20)
+    minimum_fold_taken: int = Field(default=10, ge=1, le=1_000_000)
     improvement_minimum: Ratio = 0.0
     deflated_sharpe_minimum: float = Field(default=0.95, gt=0, lt=1)
     max_pbo: float = Field(default=0.20, ge=0, le=1)

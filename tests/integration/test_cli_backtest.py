@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pandas as pd
 import pytest
 from sqlalchemy import text
 
 from throughline.cli import DirectWiring, run
+from throughline.cli.screen import Bar
+from throughline.cli.walk_forward import TRAINING_PARTS
+from throughline.flow import STAGES
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
@@ -146,6 +150,18 @@ def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(
     assert told["trades"] > 0
     assert set(told["returns"]) == {"pessimistic", "base", "optimistic"}
     assert told["returns"]["pessimistic"] <= told["returns"]["base"] <= told["returns"]["optimistic"]
+    invested = 0.0
+    days = pd.date_range(START, MIDDLE, tz="UTC")
+    worth = dict(zip(days, [10_000.0, *(row["base"] for row in shell.json("equity")["equity"])], strict=False))
+    for row in shell.json("trades")["trades"]:
+        entry, left = pd.Timestamp(row["entry_time"]), pd.Timestamp(row["exit_time"])
+        share = float(row["notional_usd"]) / float(worth[entry.floor("D")])
+        invested += share * (left - entry) / pd.Timedelta(days=1)
+    for item in told["open_positions"]:
+        entry = pd.Timestamp(item["entry_time"])
+        share = float(item["notional_usd"]) / float(worth[entry.floor("D")])
+        invested += share * (days[-1] + pd.Timedelta(days=1) - entry) / pd.Timedelta(days=1)
+    assert told["paths"]["base"]["exposure"] == pytest.approx(invested / len(days)), "of trades.csv and equity.csv"
     assert told["chain"]["checked"] > 100
     assert told["chain"]["broken"] == 0
     assert sum(told["dispositions"].values()) == told["candidates"]
@@ -265,9 +281,32 @@ def test_the_summary_in_words_has_the_paths_the_baselines_and_the_tear_sheet(she
     assert "\x1b" not in err
 
 
-def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decided_the_trades(shell: Shell) -> None:
+class WatchedBar(Bar):
+    """A bar that remembers its total and what it counted."""
+
+    made: ClassVar[list[WatchedBar]] = []
+
+    def __init__(self, total: int | None, what: str, quiet: bool) -> None:
+        super().__init__(total, what, quiet)
+        self.total, self.counted = total, list[tuple[int, str]]()
+        self.made.append(self)
+
+    def step(self, amount: int = 1, what: str | None = None) -> None:
+        self.counted.append((amount, what or ""))
+        super().step(amount, what)
+
+
+def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decided_the_trades(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     walk = ("walk-forward", *shell.backtest(MIDDLE)[1:], "--retrain", "weekly")
+    monkeypatch.setattr("throughline.cli.walk_forward.Bar", WatchedBar)
     told = shell.json(*walk)["walk_forward"]
+    (bar,) = WatchedBar.made
+    assert bar.total == 11 * len(STAGES) + 2 * TRAINING_PARTS
+    assert sum(amount for amount, _ in bar.counted) == bar.total, "days and trainings are all that is counted"
+    last = max(k for k, (amount, _) in enumerate(bar.counted) if amount)
+    assert bar.counted[last] == (TRAINING_PARTS, "training, done"), "the last training is the last that counts"
     assert [model["as_of"][:10] for model in told["models"]] == ["2021-01-11", "2021-01-18"]
     for model in told["models"]:
         gates = {gate["gate"]: gate["status"] for gate in model["gates"]}
@@ -281,7 +320,18 @@ def test_a_walk_forward_says_of_each_model_which_gates_refused_it_and_who_decide
     for words in ("2021-01-18", "resolved labels; at least 1,000 are asked for", "No model ever served", "the rule"):
         assert words in out
     assert "no model was trained: " not in out, "the gates that had no model to judge are left out"
+    assert 'model_policy = "gated"' in out
+    assert 'walk-forward sets model_policy = "gated"' in err
     assert shell.json("verify")["ok"]
+
+
+def test_a_walk_forward_refuses_a_configuration_in_which_no_model_decides(shell: Shell) -> None:
+    path = shell.folder / "config.toml"
+    path.write_text('model_policy = "none"\n')
+    code, _, err = shell("walk-forward", *shell.backtest(MIDDLE, START, "--config", str(path))[1:])
+    assert code == 1
+    assert "'model_policy'" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_a_broken_configuration_is_one_sentence_that_names_the_key(shell: Shell) -> None:

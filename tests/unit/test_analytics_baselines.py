@@ -13,6 +13,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    holding_returns,
     list_eligible,
     scaled_to_exposure,
     segment_returns,
@@ -38,6 +39,18 @@ def test_a_new_segment_never_gives_a_return() -> None:
     before = DailyCloses(np.array([[0.000695, 10.0, NAN]]), np.array([[1, 1, -1]]))
     after = DailyCloses(np.array([[0.695, 11.0, 3.0]]), np.array([[2, 1, 5]]))
     np.testing.assert_allclose(segment_returns(before, after), [[0.0, 0.1, NAN]])
+
+
+def test_a_benchmark_is_bought_at_its_first_price_so_that_no_day_of_it_is_left_out() -> None:
+    edges = [0, 10, 20, 30]
+    times = np.array([0, 5, 10, 15, 20, 25])
+    opens = np.array([NAN, NAN, NAN, 100.0, 130.0, 120.0])
+    closes, returns = np.array([NAN, 125.0, 110.0]), np.array([NAN, NAN, 110.0 / 125.0 - 1.0])
+    found = holding_returns(times, opens, returns, closes, edges)
+    np.testing.assert_allclose(found, [NAN, 0.25, -0.12])
+    assert compound(found[1:].tolist()) == pytest.approx(110.0 / 100.0 - 1.0), "the last close over the first open"
+    known = np.array([0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(holding_returns(times, opens, known, closes, edges), known)
 
 
 def test_equal_weights_hold_only_what_was_eligible_at_the_days_start() -> None:
@@ -75,18 +88,27 @@ def test_nothing_is_drawn_where_nothing_was_ever_eligible() -> None:
 
 
 def test_the_summary_places_the_strategy_among_the_draws() -> None:
-    told = summarise_random(0.25, [0.1, 0.2, 0.3, 0.4], [10, 12, 14, 16], [0.1, 0.2, 0.3, 0.4], 20)
+    draws = [0.1, 0.2, 0.3, 0.4], [10, 12, 14, 16], [0.1, 0.2, 0.3, 0.4]
+    told = summarise_random(0.25, *draws, 20, -0.03, [-0.04, -0.02, -0.01])
     assert told.percentile == 50.0
     assert told.return_median == pytest.approx(0.25)
     assert told.trades == 13.0
     assert (told.draws, told.entries, told.beaten) == (4, 20, 2)
     assert told.exposure == pytest.approx(0.25)
+    assert told.trade_percentile == pytest.approx(100 / 3), (
+        "a trade by itself is worse than chance, however few there are"
+    )
+    assert told.trade_return_median == -0.02
+    assert summarise_random(0.25, *draws, 20, None, []).trade_percentile is None
+    assert summarise_random(0.25, *draws, 20, 0.1, []).trade_percentile is None
 
 
 def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    whole = measure_baselines(provider, Configuration(), start, end, 60, 0.0, [0.5] * 30, 7, draws=10)
-    parts = measure_baselines(provider, Configuration(), start, end, 60, 0.0, [0.5] * 30, 7, draws=10, chunk_days=7)
+    whole = measure_baselines(provider, Configuration(), start, end, 60, 0.0, None, [0.5] * 30, 7, draws=10)
+    parts = measure_baselines(
+        provider, Configuration(), start, end, 60, 0.0, None, [0.5] * 30, 7, draws=10, chunk_days=7
+    )
     assert whole == parts
     assert len(whole.curves["equal_weight"]) == len(whole.curves["benchmark"]) == 30
     assert whole.figures["random_entries"]["trades"] > 0
@@ -94,7 +116,7 @@ def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in()
 
 def test_the_benchmark_is_what_holding_it_gave() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 20)
-    told = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [0.0] * 19, 7)
+    told = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [0.0] * 19, 7)
     at = datetime(2024, 3, 1, tzinfo=UTC)
     panel = provider.load(at, at + timedelta(days=20))
     column = panel.instruments.index(str(provider.description.benchmark))
@@ -107,15 +129,17 @@ def test_the_benchmark_is_what_holding_it_gave() -> None:
 def test_the_universe_at_the_strategys_exposure_earns_the_invested_share_of_each_days_return() -> None:
     assert scaled_to_exposure([0.1, -0.5, 0.2], [0.0, 0.5, 1.0]) == pytest.approx([0.0, -0.25, 0.2])
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    full = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [1.0] * 30, 7).figures
-    none = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [0.0] * 30, 7).figures
+    full = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [1.0] * 30, 7).figures
+    none = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [0.0] * 30, 7).figures
     assert full["equal_weight_same_exposure"]["return"] == full["equal_weight"]["return"] != 0.0
     assert none["equal_weight_same_exposure"]["return"] == 0.0
 
 
 def test_the_equal_weight_baseline_says_how_many_coins_it_held() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    equal = measure_baselines(provider, Configuration(), start, end, 0, 0.0, [1.0] * 30, 7).figures["equal_weight"]
+    equal = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [1.0] * 30, 7).figures[
+        "equal_weight"
+    ]
     assert 0 <= equal["fewest_instruments"] <= equal["instruments"]
     assert 0.0 < equal["exposure"] <= 1.0
     assert equal["days"] == 30

@@ -36,12 +36,12 @@ def make_report(
     cash = {path: [value * 0.4 for value in values] for path, values in equity.items()}
     worth = {"equal_weight": curve(0.003), "benchmark": curve(0.002)} if market else {}
     curves = Curves(dates, equity, cash, dict.fromkeys(PATHS, 10_000.0), worth)
-    paths = {path: performance(curves.with_start(path), cash[path], [10.0, -5.0, 3.0]) for path in PATHS}
+    paths = {path: performance(curves.with_start(path), [0.6] * days, [10.0, -5.0, 3.0]) for path in PATHS}
     funnel = [
         {"filter": "market_cap", "seen": 1000, "removed": 700, "missing": 90},
         {"filter": "momentum", "seen": 300, "removed": 280, "missing": 0},
     ]
-    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], [0.2, 0.2, 0.3], 20))
+    drawn = asdict(summarise_random(0.1, [0.0, 0.1, 0.2], [3, 3, 4], [0.2, 0.2, 0.3], 20, 0.01, [0.0, 0.02]))
     return Report(
         experiment="ab" * 32,
         mode="backtest",
@@ -66,7 +66,7 @@ def make_report(
                 "days": days,
             },
             "equal_weight_same_exposure": {"return": 0.04, "exposure": 0.6},
-            "benchmark": {"name": "BTC", "return": 0.05}
+            "benchmark": {"name": "BTC", "return": 0.05, "exposure": 1.0}
             if market
             else {"name": None, "return": None, "reason": "none"},
             "random_entries": drawn,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,17 @@ def test_sharpe_of_one_day_or_of_constant_returns_is_not_a_number_but_none() -> 
     assert figures.sharpe_ratio([0.0] * 50) is None
 
 
+def test_the_standard_error_of_sharpe_is_what_repeated_years_show() -> None:
+    random = np.random.default_rng(3)
+    worlds = random.normal(0.002, 0.02, (2_000, 100))
+    found = [figures.sharpe_ratio(world.tolist()) for world in worlds]
+    spread = float(np.std([value for value in found if value is not None]))
+    told = [figures.sharpe_error(world.tolist()) for world in worlds]
+    assert float(np.mean([value for value in told if value is not None])) == pytest.approx(spread, rel=0.06)
+    assert figures.sharpe_error([0.01]) is None
+    assert figures.sharpe_error([0.01] * 50) is None
+
+
 def test_drawdown_is_measured_from_the_highest_point_before() -> None:
     assert figures.max_drawdown([100, 120, 60, 130, 117]) == pytest.approx(0.5)
     assert figures.max_drawdown([1, 2, 3]) == 0.0
@@ -42,10 +54,6 @@ def test_win_rate_counts_only_profits_above_zero() -> None:
 def test_profit_factor_is_gains_over_losses_and_none_without_losses() -> None:
     assert figures.profit_factor([3.0, -1.0, -1.0]) == pytest.approx(1.5)
     assert figures.profit_factor([3.0]) is None
-
-
-def test_exposure_is_the_mean_share_that_is_not_cash() -> None:
-    assert figures.exposure([100.0, 200.0], [50.0, 200.0]) == pytest.approx(0.25)
 
 
 def test_percentile_counts_ties_by_half() -> None:

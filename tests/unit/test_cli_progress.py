@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from throughline.cli.interrupt import Interrupted, nothing_stays, sentence
 from throughline.cli.screen import QUIET_SECONDS, Bar, span
+from throughline.cli.walk_forward import TRAINING_PARTS, training_progress
+from throughline.walk_forward.runner import training_days
 
 
 class Clock:
@@ -55,6 +59,35 @@ def test_a_total_that_is_known_late_or_was_too_small_never_gives_more_than_all_o
         bar.step(30, "seal log")
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["verify: 20 s so far, candidates", "verify: 100 %, 40 s so far, about 0 s left, seal log"]
+
+
+def test_a_walk_is_not_at_its_end_while_its_last_training_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Bar(100 + 2 * TRAINING_PARTS, "walk-forward", False, clock=clock) as bar:
+        training = training_progress(bar)
+
+        def run(*steps: tuple[str, float]) -> None:
+            for name, share in steps:
+                clock.now += QUIET_SECONDS
+                training(name, share)
+
+        bar.step(100, "outcomes")
+        run(("reading the labels", 0.0), ("trial 1 of 2", 0.1), ("done", 1.0))
+        run(("reading the labels", 0.0), ("trial 2 of 2", 0.5), ("done", 1.0))
+    shares = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    total = 100 + 2 * TRAINING_PARTS
+    done = [0.0, 0.1, 1.0, 1.0, 1.5, 2.0]
+    assert shares == [f"walk-forward: {100 * (100 + part * TRAINING_PARTS) / total:.0f} %" for part in done]
+
+
+def test_the_trainings_that_are_left_are_those_that_a_walk_comes_to() -> None:
+    start, end = date(2021, 1, 1), date(2021, 3, 31)
+    months = [date(2021, month, 1) for month in (2, 3, 4)]
+    assert list(training_days(start, end, "monthly", start)) == months, "nothing is known at the epoch's own midnight"
+    assert list(training_days(start, end, "monthly", date(2021, 2, 1))) == months, "the last sealed day is closed again"
+    assert list(training_days(start, end, "monthly", date(2021, 2, 2))) == months[1:]
+    assert list(training_days(start, end, "monthly", date(2021, 4, 1))) == months[2:], "all days are sealed"
+    assert list(training_days(start, end, "never", start)) == []
 
 
 @pytest.mark.parametrize(

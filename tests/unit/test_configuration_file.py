@@ -143,6 +143,7 @@ def test_a_number_written_as_a_text_is_refused(tmp_path: Path, key: str, kind: t
         ("[sentiment]\nenabled = false\n", "did you mean 'strategy.sentiment'?"),
         ("[zzz]\nx = 1\n", "the settings at the top are strategy, sizing"),
         ('[strategy]\nname = "my label"\n', "the name is the code's own, 'high_volatility_low_cap'; remove the line"),
+        ("[learning]\nmax_fold_spread = 2.0\n", "'fold_gain_minimum' bounds what folds gain"),
         ('[strategy]\n"\\u001b[31m" = 1\n', "<U+001B>"),
         ('"' + "x" * 5000 + '" = 1\n', "does not exist"),
     ],

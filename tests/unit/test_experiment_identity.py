@@ -21,7 +21,7 @@ from throughline.experiment.identity import (
     make_experiment,
 )
 from throughline.experiment.providers import make_provider
-from throughline.identity import canonical_bytes
+from throughline.identity import canonical_bytes, content_hash
 
 DAY = date(2021, 2, 1)
 
@@ -89,6 +89,18 @@ def test_writing_out_a_default_changes_nothing(tmp_path: Path) -> None:
 def test_an_experiment_reads_back_from_its_body() -> None:
     for made in (_made(), _made(parent="p" * 64, data_revision="r" * 64, seed=2**40)):
         assert from_body(made.body) == made
+
+
+def test_an_experiment_of_an_earlier_release_reads_back_without_the_settings_that_are_gone() -> None:
+    told = json.loads(_made().body)
+    told["configuration"]["strategy"]["name"] = "my label"
+    told["configuration"]["learning"]["max_fold_spread"] = "2.0"
+    body = canonical_bytes(told)
+    old = from_body(body)
+    assert old.configuration == Configuration()
+    assert (old.body, old.id) == (body, content_hash("experiment", body)), "its identity is that of all that it said"
+    del told["configuration"]["learning"]
+    assert from_body(canonical_bytes(told)).configuration == Configuration()
 
 
 def test_a_setting_with_many_digits_reads_back_exactly_and_is_told_from_its_neighbour() -> None:

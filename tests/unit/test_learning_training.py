@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.training_cases import SCHEMA, SMALL_GRID, labels, takes_all
 from throughline.configuration import LearningSettings
@@ -23,6 +25,7 @@ from throughline.learning.gates import (
     judge_holdout,
     judge_model,
     judge_size,
+    judge_stability,
     not_trained,
     refusal_words,
 )
@@ -242,6 +245,8 @@ GOOD = Evidence(
     growth=0.004,
     taken=300,
     fold_gains=(0.01, 0.02, 0.015),
+    fold_improvements=(0.012, 0.018, 0.015),
+    fold_taken=(80, 120, 100),
     over_linear=0.001,
     improvement=Bound(0.01, 0.002, 200),
     deflated=0.97,
@@ -274,6 +279,13 @@ def test_a_gate_states_what_it_found_and_what_it_asks_for_in_one_unit(
     assert ending in told
 
 
+def test_a_model_is_said_to_be_better_than_what_it_was_compared_with() -> None:
+    cash = replace(GOOD, against="cash (the rule is closed)")
+    assert "the mean gain over cash (the rule is closed) on the same rows" in gate(cash, "improvement").reason
+    told = judge_holdout(0.01, 100, 0, LearningSettings(), cash.against)
+    assert "the mean gain over cash (the rule is closed) is" in told.reason
+
+
 def test_gates_that_had_no_model_to_judge_are_not_counted_among_those_that_refused() -> None:
     settings = LearningSettings()
     short = (*judge_size(Size(979, 40, 44.0), settings), *not_trained(settings, "too few labels"))
@@ -300,8 +312,14 @@ def test_good_evidence_passes() -> None:
         ),
         ("pr_auc", {"pr_auc": 0.4}, {"pr_auc": float("nan")}),
         ("log_growth", {"growth": 0.0}, {"growth": float("nan"), "taken": 0}),
-        ("fold_stability", {"fold_gains": (-0.05, 0.06, 0.01)}, {"fold_gains": (0.1,)}),
-        ("fold_stability", {"fold_gains": (-0.1, -0.1)}, {"fold_gains": (0.1, float("nan"))}),
+        (
+            "fold_stability",
+            {"fold_gains": (-0.05, 0.06, 0.01)},
+            {"fold_gains": (0.1,), "fold_improvements": (0.1,), "fold_taken": (300,)},
+        ),
+        ("fold_stability", {"fold_gains": (-0.1, -0.1, -0.1)}, {"fold_gains": (0.1, 0.1, NAN)}),
+        ("fold_stability", {"fold_improvements": (0.0, 0.1, 0.0)}, {"fold_improvements": (0.1, 0.1, NAN)}),
+        ("fold_stability", {"fold_gains": (0.0, 0.1, 0.0)}, {"fold_taken": (9, 300, 9)}),
         ("beats_linear", {"over_linear": 0.0}, {"over_linear": float("-inf")}),
         ("improvement", {"improvement": Bound(0.01, -0.001, 200)}, {"improvement": Bound(0.1, float("nan"), 1)}),
         ("deflated_sharpe", {"deflated": 0.94}, {"deflated": float("nan")}),
@@ -317,6 +335,63 @@ def test_each_gate_fails_on_a_bad_figure_and_is_insufficient_on_a_missing_one(
     assert (absent.status, absent.value) == ("insufficient", None)
     refused = [item.gate for item in judge_model(replace(GOOD, **bad), LearningSettings()) if item.status != "pass"]  # type: ignore[arg-type]
     assert refused == [name]
+
+
+def stability(gains: tuple[float, ...], taken: tuple[int, ...] | None = None, **settings: float) -> GateResult:
+    chosen = LearningSettings(**settings)  # type: ignore[arg-type]
+    return judge_stability(gains, gains, taken or (50,) * len(gains), chosen)
+
+
+def test_a_gain_that_only_the_rule_makes_is_no_stability_of_the_model_and_neither_is_a_loss_that_only_it_makes() -> (
+    None
+):
+    gain, nothing, taken = (0.010, 0.012, 0.011), (0.0, 0.0001, -0.0001), (50, 50, 50)
+    settings = LearningSettings()
+    by_the_rule = judge_stability(gain, nothing, taken, settings, "the rule")
+    by_refusing = judge_stability(nothing, gain, taken, settings, "the rule")
+    assert (by_the_rule.status, by_refusing.status) == ("fail", "fail")
+    assert "the mean gain over the rule a candidate" in by_the_rule.reason
+    assert "the mean gain over cash a candidate" in by_refusing.reason
+    assert judge_stability(gain, gain, taken, settings, "the rule").status == "pass"
+
+
+def test_a_gain_that_lies_in_one_fold_is_not_stable_however_large_it_is() -> None:
+    for size in (0.001, 0.1, 100.0):
+        for place in range(5):
+            gains = tuple(size * (k == place) for k in range(5))
+            assert stability(gains).status == "fail"
+            assert stability(gains[:4]).status == "fail", "four folds, the spread of which is at most twice their mean"
+    assert stability((0.02, 0.02, 0.02, -0.02, -0.02)).status == "fail"
+    assert stability((0.01, 0.03, 0.005, 0.02, 0.015)).status == "pass"
+
+
+def test_one_taken_label_says_nothing_about_stability() -> None:
+    one = stability((0.0, 0.0, 0.01, 0.0, 0.0), (0, 0, 1, 0, 0))
+    assert (one.status, one.value) == ("insufficient", None)
+    assert "0 of 5 folds took at least 10 labels; stability needs 3 such folds" in one.reason
+    gains = (0.01, 0.012, 0.011, 0.0, 0.0)
+    assert stability(gains, (10, 10, 9, 0, 0)).status == "insufficient"
+    assert stability(gains, (10, 10, 10, 0, 0)).status != "insufficient"
+    assert stability((0.01, 0.011), (10, 10), folds=2).status == "pass", "all folds, where there are fewer than three"
+
+
+@given(
+    st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=8),
+    st.floats(0.01, 100.0),
+    st.floats(0.0, 0.5),
+)
+def test_stability_knows_no_unit_and_no_order_and_a_better_fold_does_not_hide_a_worse_mean(
+    gains: list[float], scale: float, fall: float
+) -> None:
+    found = stability(tuple(gains))
+    assert stability(tuple(gains[::-1])).status == found.status
+    value = found.value
+    assert value is not None
+    scaled = stability(tuple(scale * gain for gain in gains)).value
+    assert scaled == pytest.approx(scale * value, rel=1e-9, abs=1e-9)
+    assert value <= sum(gains) / len(gains) + 1e-12
+    lower = stability(tuple(gain - fall for gain in gains)).value
+    assert lower == pytest.approx(value - fall, abs=1e-12)
 
 
 def test_the_holdout_refuses_harm_and_stays_sealed_for_who_is_refused() -> None:

@@ -153,6 +153,9 @@ def test_a_portfolio_that_lost_half_stakes_half() -> None:
         lambda worth: worth / 1_000.0,
     )
     assert run.equity[0] == pytest.approx(1_000.0 - 900.0 * 0.6)
+    assert (run.entry_time.tolist(), run.exit_time.tolist()) == ([0], [24 * HOUR])
+    assert run.notional.tolist() == pytest.approx([900.0])
+    assert run.net_return.tolist() == pytest.approx([-0.6])
     assert run.state.positions[0].notional == pytest.approx(100.0 * 0.46)
 
 

@@ -37,11 +37,14 @@ def assumptions(
             "too high by what those would have lost."
         )
     told.append(
-        "Returns are marked to market: open positions are valued at their last price and never closed by the end."
+        "Returns are marked to market: open positions are valued at their last price, before the costs of selling, and "
+        "never closed by the end. "
+        "Sharpe ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
     )
     told.append(
-        "The equal-weight and benchmark baselines are charged no costs; random entries are sized, scaled and charged "
-        "as the strategy's own trades are."
+        "The equal-weight and benchmark baselines are charged no costs and no attrition, and gain and lose nothing "
+        "where a doubtful jump or a long gap ends a coin's history; random entries are sized, scaled and charged as "
+        "the strategy's own trades are."
     )
     return told
 

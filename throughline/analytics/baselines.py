@@ -63,6 +63,30 @@ def segment_returns(before: DailyCloses, after: DailyCloses) -> FloatGrid:
     return np.where(np.isnan(before.close), np.nan, np.where(before.segment == after.segment, change, 0.0))
 
 
+def holding_returns(
+    open_time: TimeGrid, opens: FloatGrid, returns: FloatGrid, closes: FloatGrid, edges: Sequence[int]
+) -> FloatGrid:
+    """Return the daily returns [D] of buying an instrument at its first price and keeping it.
+
+    Args:
+        open_time: [T] Unix ms.
+        opens: [T] opens of the instrument, NaN without a bar.
+        returns: [D] as `segment_returns` gives: NaN on days before which there was no close.
+        closes: [D] closes at the days' ends.
+        edges: [D + 1] the instants between the days, Unix ms.
+
+    Returns:
+        `returns`, but from the first open to the close on the day of the first bar, where the day has an open and no
+        close lay before it. NaN on days before the first bar.
+    """
+    result = returns.copy()
+    new = np.flatnonzero(np.isnan(returns) & ~np.isnan(closes))
+    for day in new[:1]:
+        inside = (open_time >= edges[day]) & (open_time < edges[day + 1]) & ~np.isnan(opens)
+        result[day] = closes[day] / opens[inside][0] - 1.0
+    return result
+
+
 def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
     """Return one return per day of the equal-weight portfolio of the instruments eligible at the day's start.
 
@@ -80,9 +104,9 @@ def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
 def scaled_to_exposure(returns: Sequence[float], exposure: Sequence[float]) -> list[float]:
     """Return the daily returns of a portfolio that puts the share `exposure[d]` of its worth into an asset on day d.
 
-    The rest is cash, which earns nothing: r'[d] = exposure[d] * r[d]. With the strategy's own invested share at the
-    start of each day this is the equal-weight universe at the strategy's exposure: what is left between the two is
-    selection and timing, not how much was invested.
+    The rest is cash, which earns nothing: r'[d] = exposure[d] * r[d]. With the strategy's own invested share of each
+    day this is the equal-weight universe at the strategy's exposure: what is left between the two is selection and
+    timing within the day, not how much was invested.
     """
     return [share * value for share, value in zip(exposure, returns, strict=True)]
 
@@ -147,7 +171,9 @@ class RandomEntries:
 
     entries: entries per draw, as many as the strategy had candidates; trades: median of closed trades; exposure: median
     of the draws' mean invested shares; returns are fractions; beaten: draws with a lower return than the strategy's;
-    percentile: the same as a share (0 to 100), ties counted by half, None without draws.
+    percentile: the same as a share (0 to 100), ties counted by half, None without draws. trade_return: mean net return
+    of the strategy's closed trades; trade_return_median: median over the draws of theirs; trade_percentile: the place
+    of the first among the draws', which does not depend on how much was invested; None without closed trades.
     """
 
     draws: int
@@ -159,12 +185,31 @@ class RandomEntries:
     return_p95: float | None
     beaten: int
     percentile: float | None
+    trade_return: float | None
+    trade_return_median: float | None
+    trade_percentile: float | None
 
 
 def summarise_random(
-    reached: float, returns: Sequence[float], trades: Sequence[int], exposure: Sequence[float], entries: int
+    reached: float,
+    returns: Sequence[float],
+    trades: Sequence[int],
+    exposure: Sequence[float],
+    entries: int,
+    trade_return: float | None,
+    trade_returns: Sequence[float],
 ) -> RandomEntries:
-    """Return the summary of the random draws' total returns beside the strategy's own (`reached`)."""
+    """Return the summary of the random draws beside the strategy.
+
+    Args:
+        reached: the strategy's own total return, a fraction.
+        returns: total return of each draw, a fraction.
+        trades: closed trades of each draw.
+        exposure: mean invested share of each draw.
+        entries: of one draw.
+        trade_return: mean net return of the strategy's closed trades, a fraction; None without one.
+        trade_returns: the same of each draw that closed a trade.
+    """
     return RandomEntries(
         draws=len(returns),
         entries=entries,
@@ -175,4 +220,7 @@ def summarise_random(
         return_p95=quantile(returns, 0.95),
         beaten=sum(value < reached for value in returns),
         percentile=percentile_reached(reached, returns),
+        trade_return=trade_return,
+        trade_return_median=quantile(trade_returns, 0.5),
+        trade_percentile=None if trade_return is None else percentile_reached(trade_return, trade_returns),
     )

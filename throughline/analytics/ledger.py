@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
+from throughline.analytics.exposure import Stakes, stakes_of
 from throughline.errors import MissingPredecessor
-from throughline.identity import merkle_root
+from throughline.identity import merkle_root, parse_time, time_to_ms
 from throughline.storage import tables
 from throughline.tracking.versions import read_body
 from throughline.trading.types import PATHS
@@ -23,15 +24,15 @@ from throughline.trading.types import PATHS
 
 @dataclass(frozen=True)
 class PathDays:
-    """One path, day by day: equity and cash at day ends (USD), positions held then, net P&L of what closed; equity and
-    cash before the first day."""
+    """One path, day by day: equity and cash at day ends (USD), positions held then, net P&L of what closed; equity
+    before the first day; the positions that were open at some time."""
 
     equity: Sequence[float]
     cash: Sequence[float]
     held: Sequence[int]
     pnl: Sequence[float]
     starting: float
-    starting_cash: float
+    stakes: Stakes
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
     quarantined: Counter[str] = Counter()
     for details in _details(seals, "market_bars"):
         quarantined.update(details.get("quarantined", {}))
+    decided = _decided(connection, experiment)
     return LedgerRange(
         days=wanted,
-        paths={path: _path(path, [states[day] for day in wanted], before, cash) for path in PATHS},
+        paths={path: _path(path, [states[day] for day in wanted], before, cash, decided) for path in PATHS},
         last=states[end],
         candidates=_count(connection, tables.candidates, experiment, start, end),
         reasons=dict(sorted(Counter(body["termination_reason"] for body in outcomes).items())),
@@ -139,7 +141,37 @@ def _states(connection: Connection, experiment: str, start: date, end: date) -> 
     return {partition: read_body(table.name, body) for partition, body in rows}
 
 
-def _path(path: str, states: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None, cash: float) -> PathDays:
+def _decided(connection: Connection, experiment: str) -> dict[str, int]:
+    """Return candidate -> the instant of its decision, Unix ms."""
+    table = tables.candidates
+    rows = connection.execute(select(table.c.uuid, table.c.decision_time).where(table.c.experiment == experiment))
+    return {str(uuid): time_to_ms(at) for uuid, at in rows}
+
+
+def _stakes(states: Sequence[Mapping[str, Any]], decided: Mapping[str, int]) -> Stakes:
+    """Return the positions that the states of a path's days close, and those that the last one holds.
+
+    A closed line says what was gained in USD and in percent of what was paid, hence what was paid (a gain of exactly
+    nothing does not say it, and counts as nothing paid). Entries fill on the bar that opens at their decision.
+    """
+    rows = []
+    for line in (line for state in states for line in state["closed"]):
+        percent = float(line["return_percent"])
+        paid = 100.0 * float(line["net_pnl_usd"]) / percent if percent else 0.0
+        rows.append((decided[line["candidate"]], time_to_ms(parse_time(line["exit_time"])), paid))
+    held = states[-1]["positions"]
+    return stakes_of(rows).with_open(
+        (time_to_ms(parse_time(item["entry_time"])), float(item["notional"])) for item in held
+    )
+
+
+def _path(
+    path: str,
+    states: Sequence[Mapping[str, Any]],
+    before: Mapping[str, Any] | None,
+    cash: float,
+    decided: Mapping[str, int],
+) -> PathDays:
     told = [state["paths"][path] for state in states]
     return PathDays(
         equity=[float(item["equity_usd"]) for item in told],
@@ -147,7 +179,7 @@ def _path(path: str, states: Sequence[Mapping[str, Any]], before: Mapping[str, A
         held=[len(item["positions"]) for item in told],
         pnl=[float(line["net_pnl_usd"]) for item in told for line in item["closed"]],
         starting=float(before["paths"][path]["equity_usd"]) if before else cash,
-        starting_cash=float(before["paths"][path]["cash_usd"]) if before else cash,
+        stakes=_stakes(told, decided),
     )
 
 

@@ -23,6 +23,7 @@ from throughline.analytics.baselines import (
     day_end_closes,
     draw_entries,
     equal_weight_returns,
+    holding_returns,
     list_eligible,
     scaled_to_exposure,
     segment_returns,
@@ -68,6 +69,7 @@ def measure_baselines(
     end: date,
     candidates: int,
     reached: float,
+    trade_return: float | None,
     exposure: Sequence[float],
     seed: int,
     blocked: frozenset[date] = frozenset(),
@@ -77,8 +79,8 @@ def measure_baselines(
     """Return the baselines over [start, end].
 
     candidates: how many the strategy had in the range (a draw has as many entries); reached: the strategy's own total
-    return on the base path, as a fraction; exposure: the invested share of the strategy's base path at the start of
-    each day; blocked: days whose bars failed their gate, taken out as gaps.
+    return on the base path, as a fraction; trade_return: mean net return of its closed trades; exposure: the invested
+    share of the strategy's base path on each day; blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
     held = _Held(provider, configuration, blocked)
@@ -90,22 +92,23 @@ def measure_baselines(
     figures: dict[str, Any] = {
         "equal_weight": equal,
         "equal_weight_same_exposure": same,
-        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, seed, draws),
+        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, trade_return, seed, draws),
     }
     curves = {"equal_weight": _worth(cash, market.equal), "equal_weight_same_exposure": _worth(cash, scaled)}
     name = provider.description.benchmark
     if name is None:
         figures["benchmark"] = {"name": None, "return": None, "reason": "the source names no benchmark"}
     elif market.benchmark is None:
-        figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price before and in this range"}
+        figures["benchmark"] = {"name": name, "return": None, "reason": f"{name} has no price in this range"}
     else:
+        kept = [0.0 if math.isnan(value) else value for value in market.benchmark]
         figures["benchmark"] = {
             "name": name,
-            "return": compound(market.benchmark),
-            "exposure": 1.0,
+            "return": compound(kept),
+            "exposure": _mean([float(not math.isnan(value)) for value in market.benchmark]),
             "costs": "none charged",
         }
-        curves["benchmark"] = _worth(cash, market.benchmark)
+        curves["benchmark"] = _worth(cash, kept)
     return Baselines(figures, curves, market.instruments)
 
 
@@ -115,6 +118,7 @@ def _random_figures(
     eligible: Sequence[NDArray[np.bool_]],
     candidates: int,
     reached: float,
+    trade_return: float | None,
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
@@ -124,7 +128,10 @@ def _random_figures(
     cash = held.configuration.sizing.small_fund_usd
     returns = [item.equity / cash - 1.0 for item in portfolios]
     trades = [item.trades for item in portfolios]
-    return asdict(summarise_random(reached, returns, trades, [_mean(item.invested) for item in portfolios], entries))
+    edges = [day_ms(spans[0][0] + k * DAY) for k in range((spans[-1][1] - spans[0][0]).days + 2)]
+    invested = [_mean(item.invested(edges, cash)) for item in portfolios]
+    means = [item.trade_return for item in portfolios if item.trade_return is not None]
+    return asdict(summarise_random(reached, returns, trades, invested, entries, trade_return, means))
 
 
 def _breadth(counts: Sequence[int]) -> dict[str, Any]:
@@ -176,8 +183,9 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Market:
-    """equal, benchmark: a return per day; counts: eligible instruments at each day's start; instruments: how many had a
-    bar in the range; eligible: per chunk the mask of rows whose close is a decision instant within the span."""
+    """equal, benchmark: a return per day (benchmark: NaN before its first bar); counts: eligible instruments at each
+    day's start; instruments: how many had a bar in the range; eligible: per chunk the mask of rows whose close is a
+    decision instant within the span."""
 
     equal: list[float]
     benchmark: list[float] | None
@@ -208,11 +216,14 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
         traded |= {panel.instruments[k] for k in np.flatnonzero(seen)}
         if name in panel.instruments:
             column = panel.instruments.index(name)
-            benchmark += [0.0 if value != value else float(value) for value in returns[:, column]]
+            day_ends = closes.close[1:, column]
+            benchmark += holding_returns(
+                panel.open_time, panel.open[:, column], returns[:, column], day_ends, edges
+            ).tolist()
         # A decision is a close; those that fall on the span's first instant belong to the bar before it.
         rows = chunk.eligible[chunk.first - 1 if chunk.first else 0 : -1 if len(chunk.eligible) > 1 else None]
         masks.append(rows.copy())
-    known = len(benchmark) == len(equal) and any(benchmark)
+    known = len(benchmark) == len(equal) and not all(math.isnan(value) for value in benchmark)
     return _Market(equal, benchmark if known else None, counts, len(traded), masks)
 
 

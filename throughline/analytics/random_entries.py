@@ -11,6 +11,7 @@ that lost 81 % then "beat" 93.5 % of the draws; it beats 35.5 %.)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.analytics.baselines import DrawnEntries
-from throughline.analytics.performance import invested_shares
+from throughline.analytics.exposure import NO_STAKES, Stakes, invested_shares
 from throughline.configuration import Configuration
 from throughline.flow.paths import exit_rules, scale_of_equity
 from throughline.market.panel import MarketPanel
@@ -31,16 +32,32 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Portfolio:
-    """One draw. state: now; trades: closed so far; invested: share of equity in positions at each day's end."""
+    """One draw. state: now; trades: closed so far; daily: equity in USD at the end of each day so far; closed: the
+    positions closed so far; gained: their net returns, fractions of what was paid."""
 
     state: PathState
     trades: int = 0
-    invested: Sequence[float] = field(default=())
+    daily: Sequence[float] = field(default=())
+    closed: Stakes = NO_STAKES
+    gained: Sequence[float] = field(default=())
 
     @property
     def equity(self) -> float:
         """Equity in USD now, open positions at their last close."""
         return equity_usd(self.state)
+
+    @property
+    def trade_return(self) -> float | None:
+        """Mean net return of a closed position; None without one."""
+        return math.fsum(self.gained) / len(self.gained) if self.gained else None
+
+    def invested(self, edges: Sequence[int], cash: float) -> list[float]:
+        """Return the invested share of each day. edges: [D + 1] of all days so far, Unix ms; cash: USD at the first."""
+        return invested_shares(
+            self.closed.with_open((item.entry_time, item.notional) for item in self.state.positions),
+            edges,
+            [cash, *self.daily[:-1]],
+        )
 
 
 def advance(
@@ -74,7 +91,9 @@ def advance(
         Portfolio(
             run.state,
             item.trades + run.trades,
-            (*item.invested, *invested_shares(run.equity.tolist(), run.cash.tolist())),
+            (*item.daily, *run.equity.tolist()),
+            item.closed.joined(Stakes(run.entry_time, run.exit_time, run.notional)),
+            (*item.gained, *run.net_return.tolist()),
         )
         for item, run in zip(portfolios, results, strict=True)
     ]

@@ -5,6 +5,7 @@ Belongs here: putting the parts together. Reads the ledger and the provider, wri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -13,15 +14,17 @@ from sqlalchemy import Engine
 
 from throughline.analytics.assumptions import assumptions, filters_without_data, filters_without_values
 from throughline.analytics.cash import cash_report
+from throughline.analytics.exposure import invested_shares
 from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
-from throughline.analytics.performance import invested_shares, performance, signs_flip
+from throughline.analytics.performance import performance, signs_flip
 from throughline.analytics.registry_analytics import registry_analytics
 from throughline.analytics.trades import read_trades
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
+from throughline.flow.market_view import DAY, day_ms
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.gate import require_gate
 from throughline.quality.suite import HARD_ASSETS
@@ -71,8 +74,11 @@ def build_report(
         cash={path: item.cash for path, item in told.paths.items()},
         starting={path: item.starting for path, item in told.paths.items()},
     )
-    paths = {path: performance(curves.with_start(path), item.cash, item.pnl) for path, item in told.paths.items()}
-    base = told.paths["base"]
+    edges = [day_ms(day) for day in (*told.days, end + DAY)]
+    invested = {
+        path: invested_shares(item.stakes, edges, curves.with_start(path)[:-1]) for path, item in told.paths.items()
+    }
+    paths = {path: performance(curves.with_start(path), invested[path], item.pnl) for path, item in told.paths.items()}
     market = measure_baselines(
         provider,
         settings,
@@ -80,7 +86,8 @@ def build_report(
         end,
         told.candidates,
         paths["base"].total_return,
-        invested_shares([base.starting, *base.equity[:-1]], [base.starting_cash, *base.cash[:-1]]),
+        _mean_return(closed["return_percent"]),
+        invested["base"],
         experiment.seed,
         told.bars_blocked,
     )
@@ -117,11 +124,15 @@ def build_report(
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
         registry=registry,
-        warnings=filters_without_data(provider.description, settings)
-        or filters_without_values(settings, told.funnel),
+        warnings=filters_without_data(provider.description, settings) or filters_without_values(settings, told.funnel),
         cash=cash,
         trade_list=closed.to_dict("records"),
     )
+
+
+def _mean_return(percents: Sequence[str]) -> float | None:
+    """Return the mean of the net returns of trades as a fraction. percents: exact texts."""
+    return math.fsum(map(float, percents)) / len(percents) / 100.0 if len(percents) else None
 
 
 def _doubtful(told: LedgerRange) -> dict[str, Any]:

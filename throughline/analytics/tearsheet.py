@@ -34,8 +34,8 @@ from throughline.analytics.words import (
     note_lines,
     path_rows,
     percent,
-    ratio,
     revision_sentence,
+    sharpe_text,
     usd,
     warning_sentences,
 )
@@ -75,7 +75,7 @@ def _header(report: Report) -> str:
     days = (report.end - report.start).days + 1
     tiles = [
         (percent(base.total_return), "return, base path"),
-        (ratio(base.sharpe), "Sharpe (daily, √365)"),
+        (sharpe_text(base), "Sharpe ± standard error (daily, √365)"),
         (percent(-base.max_drawdown), "max drawdown"),
         (str(report.trades), "closed trades"),
         (percent(base.win_rate, signed=False), "win rate"),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from throughline.analytics.model import Report
+from throughline.analytics.performance import Performance
 from throughline.trading.types import PATHS
 
 INVENTED = "The market of demo mode is invented: nothing here says anything about a real one."
@@ -24,6 +25,13 @@ def percent(value: float | None, signed: bool = True) -> str:
 def ratio(value: float | None) -> str:
     """Return a ratio with two digits; 'n/a' for None."""
     return "n/a" if value is None else f"{value:.2f}"
+
+
+def sharpe_text(figures: Performance) -> str:
+    """Return the Sharpe ratio with its standard error: of a few months alone it looks surer than it is."""
+    if figures.sharpe is None or figures.sharpe_error is None:
+        return ratio(figures.sharpe)
+    return f"{figures.sharpe:.2f} ± {figures.sharpe_error:.2f}"
 
 
 def usd(value: float) -> str:
@@ -190,7 +198,8 @@ def baseline_rows(report: Report) -> list[tuple[str, str, str, str]]:
         rows.append(("the same, invested as the strategy was", percent(same["return"]), share, coins))
     market = report.baselines.get("benchmark")
     if market and market.get("return") is not None:
-        rows.append((f"holding {market['name']}, no costs", percent(market["return"]), "100.00 %", "1"))
+        share = percent(market["exposure"], signed=False)
+        rows.append((f"holding {market['name']}, no costs", percent(market["return"]), share, "1"))
     elif market:
         rows.append(("benchmark", market["reason"], "", ""))
     drawn = report.baselines.get("random_entries")
@@ -214,6 +223,14 @@ def baseline_sentences(report: Report) -> list[str]:
             f"entries (percentile {drawn['percentile']:.1f}): as many entries as the strategy had candidates, on "
             "random eligible coins at random times, with the strategy's own sizing, scaling, slots, costs and exits."
         )
+        if drawn["trade_percentile"] is not None:
+            sentences.append(
+                f"They had {percent(drawn['exposure'], signed=False)} of their money invested, the strategy "
+                f"{percent(report.paths['base'].exposure, signed=False)}, which moves that percentile in a market that "
+                f"rises or falls. By mean net return a closed trade (the strategy {percent(drawn['trade_return'])}, "
+                f"random entries {percent(drawn['trade_return_median'])}) the percentile is "
+                f"{drawn['trade_percentile']:.1f}: how much was invested plays no part in that."
+            )
         if report.cash is not None and report.cash.acts and report.cash.candidates:
             sentences.append(
                 "The random entries went on while the rule was closed, so the percentile is also about what cash saved "
@@ -231,7 +248,7 @@ def baseline_sentences(report: Report) -> list[str]:
 def path_rows(report: Report) -> list[tuple[str, ...]]:
     """Return the header and one row per path: return, Sharpe, drawdown, trades, win rate, profit factor, exposure."""
     rows: list[tuple[str, ...]] = [
-        ("path", "return", "Sharpe", "max drawdown", "trades", "win rate", "profit factor", "exposure")
+        ("path", "return", "Sharpe ± s.e.", "max drawdown", "trades", "win rate", "profit factor", "exposure")
     ]
     for name in PATHS:
         figures = report.paths.get(name)
@@ -240,7 +257,7 @@ def path_rows(report: Report) -> list[tuple[str, ...]]:
                 (
                     name,
                     percent(figures.total_return),
-                    ratio(figures.sharpe),
+                    sharpe_text(figures),
                     percent(-figures.max_drawdown) if figures.max_drawdown else "0.00 %",
                     str(figures.trades),
                     percent(figures.win_rate, signed=False),

@@ -7,7 +7,7 @@ Belongs here: from the command line to a walk, and what it came to in words. Doe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ from throughline.cli.days import Day, produces
 from throughline.cli.interrupt import first_unsealed
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
+from throughline.cli.walk_settings import policy_words, walk_configuration
 from throughline.cli.wiring import Shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
     from throughline.experiment.identity import Experiment
     from throughline.learning.cycle import Close
+    from throughline.learning.types import Progress
     from throughline.storage.database import Database
+
+TRAINING_PARTS = 400
+"""Parts of the progress bar that a training counts for; a stage of a day counts for one."""
 
 
 @click.command("walk-forward", short_help="Backtest with models trained as time goes on.")
@@ -79,13 +84,17 @@ def walk_forward(
 
     Each model is trained on the trades that were closed by then, must pass every gate, and is tried as a canary on a
     share of the trades before it decides.
+
+    Sets model_policy = "gated": models that passed every gate decide, the rule decides where there is none, and with
+    cash_policy = "close" (the default) the rule is closed while its candidates are shown to lose. A configuration that
+    says model_policy = "none" is refused.
     """
     from throughline.configuration import load_configuration
 
     inputs = archive_inputs(archive, data, data_also)
-    given = load_configuration(config)
-    learning = given.learning if retrain is None else given.learning.model_copy(update={"retrain": retrain})
-    configuration = given.model_copy(update={"model_policy": "gated", "learning": learning})
+    configuration, changed = walk_configuration(load_configuration(config), config, retrain)
+    for sentence in changed:
+        note(sentence, options.json)
     provider = open_archive(options, inputs)
     require_inside(provider, start, end)
     task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True, use=use, dossiers=dossiers)
@@ -100,14 +109,17 @@ def run_walk(
     from throughline.flow.registry_check import check_what_is_new
     from throughline.learning.lifecycle import mend
     from throughline.learning.mirror import open_mirror
+    from throughline.walk_forward.runner import training_days
     from throughline.walk_forward.runner import walk_forward as walk
 
     context = flow_context(options, database, artifacts, task, experiment)
     first = first_unsealed(context.engine, experiment.id, list(STAGES), task.start, task.end)
-    days = 0 if first is None else (task.end - first).days + 1
+    following = task.end + timedelta(days=1) if first is None else first
+    days = (task.end - following).days + 1
+    trainings = training_days(task.start, task.end, experiment.configuration.learning.retrain, following)
     seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     with (
-        Bar(days * len(STAGES) or None, "walk-forward", options.json) as bar,
+        Bar(days * len(STAGES) + len(trainings) * TRAINING_PARTS or None, "walk-forward", options.json) as bar,
         options.wiring.open_range(options, context, stage_progress(bar)) as run_range,
     ):
 
@@ -135,12 +147,25 @@ def run_walk(
             run,
             check,
             told,
-            lambda step, share: bar.at(f"training, {step}"),
+            training_progress(bar),
         )
     problem = mend(context.engine, open_mirror(database, options.home, artifacts), experiment)
     if problem is not None:
         note(f"MLflow does not show the models yet ({problem}); the next `throughline train` shows them", options.json)
     return seconds, lifecycle_story(context.engine, experiment)
+
+
+def training_progress(bar: Bar) -> Progress:
+    """Return what a training calls at each step: a training is `TRAINING_PARTS` parts of the bar's total."""
+    counted = 0
+
+    def step(name: str, share: float) -> None:
+        nonlocal counted
+        reached = round(share * TRAINING_PARTS)
+        bar.step(max(0, reached - counted), f"training, {name}")
+        counted = 0 if share >= 1.0 else max(counted, reached)
+
+    return step
 
 
 def _close_words(close: Close) -> Iterator[str]:
@@ -172,12 +197,13 @@ def lifecycle_story(engine: Engine, experiment: Experiment) -> dict[str, Any]:
         for row in told["models"]:
             row["gates"] = [gate_json(verdict) for verdict in read_verdicts(conn, row["id"])]
         events = [event_json(event) | {"model": event.model} for event in read_events(conn, experiment.id)]
-    return told | {"events": events}
+    return told | {"cash_policy": experiment.configuration.cash_policy, "events": events}
 
 
 def walk_words(told: Mapping[str, Any]) -> str:
     """Return the models of a walk and what became of them, as text for the terminal."""
-    lines = ["", "Models, each trained only on what was closed by its midnight"]
+    lines = ["", f'model_policy = "{told["policy"]}": {policy_words(told["cash_policy"])}.', ""]
+    lines.append("Models, each trained only on what was closed by its midnight")
     if not told["models"]:
         lines.append("  none: no midnight of the cadence lies inside the range")
     for model in told["models"]:

@@ -139,8 +139,9 @@ def from_body(body: bytes) -> Experiment:
         SettingsError: its settings lie outside the bounds of this version.
     """
     data = json.loads(body)
-    # Up to version 0.1 `strategy.name` was free text that decided nothing; the body keeps it, the settings do not.
-    data["configuration"]["strategy"].pop("name", None)
+    for setting in RETIRED:  # the body of an earlier release keeps them, the settings of this one do not
+        table, key = setting.split(".")
+        data["configuration"].get(table, {}).pop(key, None)
     try:
         configuration = Configuration.model_validate(data["configuration"], strict=False)
     except ValidationError as error:

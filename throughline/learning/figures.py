@@ -28,9 +28,10 @@ class Figures:
     """Out-of-fold figures of the chosen trial, weighted by uniqueness.
 
     growth: log growth per taken label; growth_candidate, growth_linear: per candidate, of the trial and of the linear
-    baseline; gain, gain_champion: mean gain per candidate. reliability: by tenths of the predicted probability;
-    deciles: mean return by tenths of the expected return. calibration_error: over the bins of `reliability`;
-    calibration: by a straight line, with its bounds.
+    baseline; gain, gain_champion: mean gain per candidate; fold_gains, fold_improvements, fold_taken: mean gain per
+    candidate, the same over the champion, and labels taken, fold by fold. reliability: by tenths of the predicted
+    probability; deciles: mean return by tenths of the expected return. calibration_error: over the bins of
+    `reliability`; calibration: by a straight line, with its bounds.
     """
 
     labels: int
@@ -50,6 +51,8 @@ class Figures:
     gain_champion: float
     improvement: Bound
     fold_gains: tuple[float, ...]
+    fold_improvements: tuple[float, ...]
+    fold_taken: tuple[int, ...]
     reliability: tuple[ReliabilityBin, ...]
     deciles: tuple[ReliabilityBin, ...]
 
@@ -91,6 +94,8 @@ def figures_body(figures: Figures, others: Mapping[str, float], importance: Sequ
         **{name: _text(value) for name, value in numbers.items()},
         "deciles": [_bin(item) for item in figures.deciles],
         "fold_gains": [_text(value) for value in figures.fold_gains],
+        "fold_improvements": [_text(value) for value in figures.fold_improvements],
+        "fold_taken": list(figures.fold_taken),
         "importance": [
             {"feature": item.feature, "rise": _text(item.rise), "spread": _text(item.spread)} for item in importance
         ],

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from throughline.configuration import LearningSettings
-from throughline.learning.metrics import Bound, Calibration
+from throughline.learning.metrics import Bound, Calibration, mean_bound
 from throughline.learning.types import GateResult, Status
 
 GATES = (
@@ -53,9 +53,10 @@ class Evidence:
     """Out-of-fold figures of the chosen trial; NaN where one could not be measured.
 
     r2, improvement: with their bounds. growth: log growth per taken label; fold_gains: mean gain per candidate of each
-    fold; over_linear: growth per candidate less that of the linear baseline; improvement: mean gain over `against` on
-    the same rows; deflated: the smaller deflated Sharpe ratio, over cash and over the rule, with `all_trials` trials of
-    the experiment on `days` days; pbo: of `trials` trials of this training.
+    fold; fold_improvements: the same over `against`; fold_taken: labels taken in each fold; over_linear: growth per
+    candidate less that of the linear baseline; improvement: mean gain over `against` (in words) on the same rows;
+    deflated: the smaller deflated Sharpe ratio, over cash and over the rule, with `all_trials` trials of the experiment
+    on `days` days; pbo: of `trials` trials of this training.
     """
 
     r2: Bound
@@ -66,6 +67,8 @@ class Evidence:
     growth: float
     taken: int
     fold_gains: tuple[float, ...]
+    fold_improvements: tuple[float, ...]
+    fold_taken: tuple[int, ...]
     over_linear: float
     improvement: Bound
     deflated: float
@@ -73,6 +76,7 @@ class Evidence:
     all_trials: int
     pbo: float
     trials: int
+    against: str = "the champion"
 
 
 def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]:
@@ -103,7 +107,7 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     growth = f"each of {e.taken} taken labels changes the fund by {100 * e.growth:+.4f} % (log, net of costs)"
     linear = f"log growth per candidate is {100 * e.over_linear:+.4f} % against the linear baseline on the same folds"
     better = (
-        f"the mean gain over the champion on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
+        f"the mean gain over {e.against} on the same rows is {100 * e.improvement.value:+.3f} %, by its {confidence} "
         f"lower bound over {e.improvement.days} days {100 * e.improvement.lower:+.3f} %"
     )
     lift = e.pr_auc - e.base_rate
@@ -115,7 +119,7 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
         _above("resolution", line.slope.lower, settings.resolution_minimum, slope, missing=one),
         _above("pr_auc", lift, settings.pr_auc_lift_minimum, ranked),
         _above("log_growth", e.growth, settings.log_growth_minimum, growth, missing="nothing would be taken", unit="%"),
-        _stability(e.fold_gains, settings),
+        judge_stability(e.fold_gains, e.fold_improvements, e.fold_taken, settings, e.against),
         _above("beats_linear", e.over_linear, 0.0, linear, unit="%"),
         _above("improvement", e.improvement.lower, settings.improvement_minimum, better, unit="%"),
         _deflated(e, settings),
@@ -123,8 +127,51 @@ def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateRes
     )
 
 
-def judge_holdout(gain: float | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
-    """Return whether the model does no harm on the holdout. gain: its mean gain over the champion; None: not opened.
+def judge_stability(
+    gains: Sequence[float],
+    improvements: Sequence[float],
+    taken: Sequence[int],
+    settings: LearningSettings,
+    against: str = "the champion",
+) -> GateResult:
+    """Return whether the gain is there in the folds alike, and not in one of them.
+
+    Args:
+        gains: mean gain per candidate of each fold, a fraction of the stake: the gain over cash.
+        improvements: the same less what `against` gains on the same candidates. The smaller bound of the two decides:
+            over cash alone a model without skill is stable where the rule gains, over the rule alone where it loses.
+        taken: labels taken in each fold.
+        settings: minimum_stable_folds, minimum_fold_taken, fold_gain_minimum and confidence are read.
+        against: what `improvements` are over, in words.
+
+    Each fold is one observation, so the bound counts whatever makes folds differ: the market of its days as well as the
+    luck of its labels. In units of their mean, the standard deviation of n folds may be sqrt(n) / t at most, with t the
+    Student quantile: 1.05 for five folds, where a gain of one fold alone gives 2.24.
+    """
+    least, asked = settings.fold_gain_minimum, min(settings.minimum_stable_folds, settings.folds)
+    enough = sum(count >= settings.minimum_fold_taken for count in taken)
+    if enough < asked or not all(math.isfinite(value) for value in (*gains, *improvements)):
+        reason = (
+            f"{enough} of {len(taken)} folds took at least {settings.minimum_fold_taken} labels; stability needs "
+            f"{asked} such folds"
+        )
+        return GateResult("fold_stability", "insufficient", None, least, reason)
+    both = {"cash": gains, against: improvements}
+    bounds = {over: mean_bound(values, settings.confidence) for over, values in both.items()}
+    over = min(bounds, key=lambda name: bounds[name].lower)
+    lost = sum(value < 0.0 for value in both[over])
+    told = (
+        f"the mean gain over {over} a candidate is {100 * bounds[over].value:+.3f} % over {len(gains)} folds ({lost} "
+        f"lost); by their {100 * settings.confidence:g} % lower bound, a fold as one observation, "
+        f"{100 * bounds[over].lower:+.3f} %"
+    )
+    return _above("fold_stability", bounds[over].lower, least, told, unit="%")
+
+
+def judge_holdout(
+    gain: float | None, labels: int, refused: int, settings: LearningSettings, against: str = "the champion"
+) -> GateResult:
+    """Return whether the model does no harm on the holdout. gain: its mean gain over `against`; None: not opened.
 
     refused: other gates that did not pass.
     """
@@ -132,7 +179,7 @@ def judge_holdout(gain: float | None, labels: int, refused: int, settings: Learn
     if gain is None:
         reason = f"the holdout stays sealed: {refused} other gate(s) did not pass"
         return GateResult("holdout", "insufficient", None, least, reason)
-    told = f"on the holdout's {labels} labels the mean gain over the champion is {100 * gain:+.3f} %"
+    told = f"on the holdout's {labels} labels the mean gain over {against} is {100 * gain:+.3f} %"
     return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least", unit="%")
 
 
@@ -153,20 +200,6 @@ def _size(gate: str, value: float, least: float, what: str) -> GateResult:
     status: Status = "pass" if value >= least else "insufficient"
     told = f"{value:,.0f} {what}; at least {least:,.0f} are asked for"
     return GateResult(gate, status, _finite(value), least, told)
-
-
-def _stability(gains: Sequence[float], settings: LearningSettings) -> GateResult:
-    count = len(gains)
-    if count < 2 or not all(math.isfinite(value) for value in gains):
-        reason = f"{count} fold(s) could be tested: stability needs at least two"
-        return GateResult("fold_stability", "insufficient", None, settings.max_fold_spread, reason)
-    mean = sum(gains) / count
-    if mean <= 0.0:
-        reason = f"the mean gain over {count} folds is {100 * mean:+.3f} %: there is nothing to be stable"
-        return GateResult("fold_stability", "fail", None, settings.max_fold_spread, reason)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in gains) / (count - 1)) / mean
-    told = f"the folds' mean gains spread {spread:.2f} times their mean over {count} folds"
-    return _below("fold_stability", spread, settings.max_fold_spread, told)
 
 
 def _deflated(e: Evidence, settings: LearningSettings) -> GateResult:

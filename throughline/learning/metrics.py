@@ -14,6 +14,7 @@ Sources: W. K. Newey and K. D. West (1987); J. Y. Campbell and S. B. Thompson (2
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,7 +29,7 @@ _SAME = 1e-12
 
 @dataclass(frozen=True)
 class Bound:
-    """A figure, its one-sided lower bound, and the days they stand on. NaN where there are fewer than two days."""
+    """A figure, its one-sided lower bound, and the days (or folds) they stand on. NaN where fewer than two."""
 
     value: float
     lower: float
@@ -66,6 +67,19 @@ def ratio_bound(numerator: F64, denominator: F64, day: I64, confidence: float, l
     if not math.isfinite(error):
         return Bound(math.nan, math.nan, count)
     return Bound(value, value - _quantile(confidence, count) * error, count)
+
+
+def mean_bound(values: Sequence[float], confidence: float) -> Bound:
+    """Return the mean of independent values with its one-sided lower bound (Student's t).
+
+    Args:
+        values: at least two finite numbers, each one observation.
+        confidence: of the bound, in (0.5, 1).
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    return Bound(mean, mean - _quantile(confidence, count) * deviation / math.sqrt(count), count)
 
 
 def _ratio(numerator: F64, denominator: F64, day: I64, lag_days: int) -> tuple[float, float, int]:

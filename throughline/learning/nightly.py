@@ -54,6 +54,7 @@ REGISTRY_HOLDS = GateResult(
     "registry_consistency", "pass", 0.0, 0.0, "the newest check of the registries found nothing"
 )
 """Recorded with every model: without it nothing is trained."""
+_AGAINST = {RULE: "the rule", CASH: "cash (the rule is closed)"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def train_challenger(
         settings,
         experiment.seed,
         champion_takes=lambda part: _takes(artifacts, files, against, part),
+        against=_AGAINST.get(against, "the champion"),
         earlier_trials=earlier,
         home_trials=others,
         earlier_openings=openings,

@@ -84,6 +84,7 @@ def train(
     seed: int,
     *,
     champion_takes: ChampionTakes,
+    against: str = "the champion",
     earlier_trials: Sequence[Trial],
     stake_share: float,
     home_trials: Sequence[Trial] = (),
@@ -94,7 +95,8 @@ def train(
 ) -> Trained:
     """Train and judge a model on resolved labels; the same arguments give the same scores and verdicts.
 
-    champion_takes: what the champion takes of given labels (the rule: all). earlier_trials: of the same experiment,
+    champion_takes: what the champion takes of given labels (the rule: all; nothing while it is closed). against: what
+    that is, in the words of the verdicts. earlier_trials: of the same experiment,
     those of this very training may be among them; home_trials: of all experiments, for the figure reported beside it.
     earlier_openings: bodies of the holdouts that other models of the experiment opened.
     stake_share: of the fund that one trade stakes. schema: of the features; None is that of this version, whose names
@@ -125,7 +127,7 @@ def train(
     progress("the linear model and the figures", sum(_TRIALS))
     figures = _figures(past, best, run_linear(past, settings, seed, schema), champion_takes, settings, stake_share)
     ours, homes = _every(results, earlier_trials), _every(results, home_trials)
-    evidence = _evidence(figures, best, results, ours)
+    evidence = _evidence(figures, best, results, ours, against)
     judged = (*sized, *judge_model(evidence, settings))
     progress("fitting the chosen trial", 0.85)
     model = fit_model(past, best.parameters, seed, schema, settings.embargo_hours)
@@ -156,7 +158,7 @@ def train(
         "trials_home": len(homes),
     }
     return Trained(
-        gates=(*judged, _holdout_gate(opened, len(rest), refused, settings)),
+        gates=(*judged, _holdout_gate(opened, len(rest), refused, settings, against)),
         trials=tuple(item.trial for item in results),
         model=model,
         file=dump_model(model),
@@ -204,6 +206,7 @@ def _figures(
     champion = champion_takes(part)
     change = returns * (scores.take.astype(np.float64) - champion.astype(np.float64))
     table = reliability(win, scores.probability, weight)
+    folds = [scores.fold == number for number in np.unique(scores.fold)]
     return Figures(
         labels=len(part),
         taken=int(scores.take.sum()),
@@ -221,17 +224,16 @@ def _figures(
         gain=mean_gain(returns, scores.take, weight),
         gain_champion=mean_gain(returns, champion, weight),
         improvement=ratio_bound(weight * change, weight, day, settings.confidence, lag),
-        fold_gains=tuple(
-            mean_gain(returns[at], scores.take[at], weight[at])
-            for at in (scores.fold == number for number in np.unique(scores.fold))
-        ),
+        fold_gains=tuple(mean_gain(returns[at], scores.take[at], weight[at]) for at in folds),
+        fold_improvements=tuple(float(np.average(change[at], weights=weight[at])) for at in folds),
+        fold_taken=tuple(int(scores.take[at].sum()) for at in folds),
         reliability=table,
         deciles=reliability(returns, scores.expected, weight),
     )
 
 
 def _evidence(
-    figures: Figures, best: TrialResult, results: Sequence[TrialResult], every: Sequence[Trial]
+    figures: Figures, best: TrialResult, results: Sequence[TrialResult], every: Sequence[Trial], against: str
 ) -> Evidence:
     return Evidence(
         r2=figures.r2,
@@ -242,6 +244,8 @@ def _evidence(
         growth=figures.growth,
         taken=figures.taken,
         fold_gains=figures.fold_gains,
+        fold_improvements=figures.fold_improvements,
+        fold_taken=figures.fold_taken,
         over_linear=figures.growth_candidate - figures.growth_linear,
         improvement=figures.improvement,
         deflated=_deflated(best, every),
@@ -249,6 +253,7 @@ def _evidence(
         all_trials=len(every),
         pbo=overfitting_probability(_gains(results), negligible=NEGLIGIBLE),
         trials=len(results),
+        against=against,
     )
 
 
@@ -273,9 +278,11 @@ def _deflated(best: TrialResult, every: Sequence[Trial]) -> float:
     return deflated_over_cash_and_rule(best.daily, best.over_rule, over_cash, over_rule)
 
 
-def _holdout_gate(opened: Opening | None, labels: int, refused: int, settings: LearningSettings) -> GateResult:
+def _holdout_gate(
+    opened: Opening | None, labels: int, refused: int, settings: LearningSettings, against: str
+) -> GateResult:
     """Return the verdict of the holdout; where it was opened, its sentence says how much of it others had seen."""
     if opened is None:
         return judge_holdout(None, labels, refused, settings)
-    made = judge_holdout(opened.gain, labels, refused, settings)
+    made = judge_holdout(opened.gain, labels, refused, settings, against)
     return replace(made, reason=f"{made.reason}; {opened.sentence}")

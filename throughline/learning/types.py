@@ -33,7 +33,8 @@ TOTAL_LOSS = -0.9
 """A net return of -90 % or less is a total loss: a drained pool, a halt without recovery."""
 
 Progress = Callable[[str, float], None]
-"""Called when a step of a training begins, with its name and the share of the training that is done (0 to 1)."""
+"""Called when a step of a training begins, with its name and the share of the training that is done (0 to 1). A
+walk calls it with 1 at the end of each training."""
 
 
 def no_progress(step: str, done: float) -> None:

@@ -7,10 +7,12 @@ serving the entries of one run day by day takes 2 s. One engine either way: the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from throughline.trading import kernel
 from throughline.trading.engine import market_of, terms_of
@@ -23,12 +25,19 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True)
 class ScaledRun:
-    """One run. state: at the end; trades: closed positions; equity, cash: USD at each of the instants."""
+    """One run. state: at the end; trades: closed positions; equity, cash: USD at each of the instants.
+
+    entry_time, exit_time (Unix ms), notional (USD paid) and net_return (fraction of it): of the closed positions.
+    """
 
     state: PathState
     trades: int
     equity: F64
     cash: F64
+    entry_time: I64
+    exit_time: I64
+    notional: F64
+    net_return: F64
 
 
 def simulate_scaled(
@@ -95,4 +104,14 @@ def _run(
         equity[day] = worth
     part.serve(len(notional))
     result = part.finish()
-    return ScaledRun(result.state, len(result.trades["entry"]), equity, cash)
+    closed: Mapping[str, NDArray[Any]] = result.trades
+    return ScaledRun(
+        result.state,
+        len(closed["entry"]),
+        equity,
+        cash,
+        entry_time=closed["entry_time"],
+        exit_time=closed["exit_time"],
+        notional=closed["notional"],
+        net_return=closed["return_percent"] / 100.0,
+    )

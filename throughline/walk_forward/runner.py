@@ -11,7 +11,7 @@ day is closed again first, which does nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -58,8 +58,7 @@ def walk_forward(
     Raises what the stages, the training and the judge raise; what was sealed and decided by then stays.
     """
     cadence = ctx.experiment.configuration.learning.retrain
-    # on the epoch's own midnight nothing is known
-    boundaries = set(retrain_days(start + DAY, end + DAY, cadence))
+    boundaries = set(training_days(start, end, cadence, start))
     stops = boundaries | (_look_days(start + DAY, end + DAY) if ctx.experiment.configuration.closes_rule else set())
     with ctx.engine.connect() as conn:
         sealed = set(sealed_days(conn, ctx.experiment.id, LOG))
@@ -77,6 +76,19 @@ def walk_forward(
         _close(ctx, last, boundaries, check, closes, told, progress)
         day = last + DAY
     return WalkForward(tuple(closes), ran)
+
+
+def training_days(start: date, end: date, cadence: str, following: date) -> Sequence[date]:
+    """Return the days on whose first midnight a walk of [start, end] trains, from `following` on.
+
+    Args:
+        start: the epoch, on whose own midnight nothing is known.
+        end: the last day, whose last midnight counts.
+        cadence: as in `retrain_days`.
+        following: the day after the last sealed one, `start` where none is: its first midnight counts, since a run
+            that goes on closes the last sealed day again.
+    """
+    return retrain_days(max(start + DAY, following), end + DAY, cadence)
 
 
 def _look_days(first: date, last: date) -> set[date]:
@@ -122,6 +134,8 @@ def _close(
         reach_days=shadow_reach_days(ctx.experiment.configuration.exits),
         progress=progress,
     )
+    if train:
+        progress("done", 1.0)
     changed = close.rule is not None and close.rule.verdict != "keep"
     if close.judgement is not None or close.challenger is not None or changed:
         closes.append(close)
