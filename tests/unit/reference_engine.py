@@ -237,10 +237,10 @@ class Reference:
         stood, (traded_close, last) = price, p.traded
         other_segment = bar.segment != p.segment
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
-        factor = self.rules.doubtful_close_jump if self.close_only else self.rules.doubtful_jump
-        factor = factor if self.rules.contiguous else math.inf
-        jump = not gap and bar.volume != 0.0 and (price >= last * factor or price * factor <= last)
-        doubtful = jump or other_segment
+        factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
+        least = factor * (1.0 - 1e-3) if self.rules.contiguous else math.inf
+        jump = price >= last * least or price * least <= last
+        doubtful = (jump or other_segment) and bar.volume != 0.0
         if p.reason is None:
             if when >= p.entry_time + self.rules.max_hold_ms:
                 p.reason = "time_limit"
@@ -250,14 +250,14 @@ class Reference:
                 p.reason = "stop_loss"
             elif price >= target:
                 p.reason = "profit_target"
-                if self.path == "pessimistic" and not self.close_only:
-                    price = target
             elif doubtful:
                 p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
                 return False
+            if self.path == "pessimistic":
+                price = min(price, target)
         drained = bar.reserve == 0.0
-        if gap and stood != last and not drained:
+        if gap and grid(stood) != last and not drained:
             p.flags.add("gap")
         if not (gap or doubtful):
             return self._sell(p, bar, price, when, (price, price), stood)

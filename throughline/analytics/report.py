@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics.assumptions import assumptions, filters_without_data, filters_without_values
 from throughline.analytics.cash import cash_report
+from throughline.analytics.entry_times import read_entry_times
 from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
@@ -64,6 +65,7 @@ def build_report(
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
         registry = registry_analytics(connection, experiment.id, last_day=end)
         cash = cash_report(connection, experiment, start, end)
+        entries = read_entry_times(connection, experiment, start, end)
         closed = read_trades(connection, experiment.id, exact=True, partitions=(start, end))
     curves = Curves(
         dates=told.days,
@@ -78,7 +80,7 @@ def build_report(
         settings,
         start,
         end,
-        told.candidates,
+        entries,
         paths["base"].total_return,
         invested_shares([base.starting, *base.equity[:-1]], [base.starting_cash, *base.cash[:-1]]),
         experiment.seed,

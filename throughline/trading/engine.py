@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.market.jumps import threshold
 from throughline.trading import kernel, ordering
 from throughline.trading.passes import Market, Pass
 from throughline.trading.types import (
@@ -210,7 +211,7 @@ def terms_of(
     if end not in ("carry", "close"):
         raise SimulationInputError(f"end is {end!r}; it must be 'carry' or 'close'")
     optimistic = path == "optimistic"
-    jump = rules.doubtful_close_jump if bars.close_only else rules.doubtful_jump
+    believed = rules.believed_jump(bars.close_only)
     return kernel.Terms(
         interval=int(bars.interval_ms),
         until=int(until),
@@ -219,7 +220,8 @@ def terms_of(
         stop_loss=float(rules.stop_loss),
         take_profit=float(rules.take_profit),
         max_participation=np.inf if rules.max_participation is None else float(rules.max_participation),
-        jump=float(jump) if rules.contiguous else np.inf,
+        jump=threshold(believed) if rules.contiguous else np.inf,
+        believed=believed,
         minimum=float(minimum_notional),
         fee=float(costs.fee),
         half_spread=float(costs.half_spread),
@@ -229,7 +231,7 @@ def terms_of(
         halted_share={"pessimistic": 0.0, "base": float(costs.halted_recovery), "optimistic": 1.0}[path],
         multiplier=_SPREAD_AND_IMPACT[path],
         target_first=optimistic,
-        gap_at_target=path == "pessimistic",
+        at_target=path == "pessimistic",
         jump_gains=path != "pessimistic",
         contiguous=bool(rules.contiguous),
         close_only=bool(bars.close_only),
