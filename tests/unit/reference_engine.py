@@ -155,9 +155,11 @@ class Reference:
                 if not self.close_only and self._inside(p, bar):
                     closed.append(p)
                     continue
-                p.last_close, p.last_price = now + self.interval, grid(bar.close)
+                p.last_close = now + self.interval
                 if bar.volume != 0.0:
-                    p.traded = (p.last_close, p.last_price)
+                    p.traded = (p.last_close, grid(bar.close))
+                if bar.volume != 0.0 or not self._doubted_quote(p, bar):
+                    p.last_price = grid(bar.close)
             self._settle(closed)
         self._halts_before(self.until)
         return self
@@ -208,7 +210,7 @@ class Reference:
 
     def _halt(self, p: Held, instant: int, known: float = math.inf) -> None:
         share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
-        raw = min(p.last_price * share, known)
+        raw = min(min(p.last_price, p.traded[1]) * share, known)
         if p.left == p.quantity:
             p.reason = "halted"
         else:
@@ -229,6 +231,12 @@ class Reference:
 
     def _barriers(self, p: Held) -> tuple[float, float]:
         return p.raw * (1.0 - self.rules.stop_loss), p.raw * (1.0 + self.rules.take_profit)
+
+    def _doubted_quote(self, p: Held, bar: Bar) -> bool:
+        """A quote at which nobody could trade, far above the last price or of another segment: the worth stays."""
+        factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
+        least, quote, last = factor * (1.0 - 1e-3), grid(bar.close), p.traded[1]
+        return self.rules.contiguous and quote > last and (bar.segment != p.segment or quote >= last * least)
 
     def _open_of(self, p: Held, bar: Bar) -> bool:
         """What happens at the open of a bar (close-only: at its close) to a position held before it."""

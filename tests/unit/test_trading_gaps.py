@@ -26,7 +26,7 @@ from tests.unit.test_trading_cases import (
     wishes,
 )
 from tests.unit.trading_random import random_case
-from throughline.market.jumps import DOUBTFUL_CLOSE_JUMP, DOUBTFUL_JUMP
+from throughline.market.jumps import DOUBTFUL_CLOSE_JUMP, DOUBTFUL_JUMP, threshold
 from throughline.trading import PATHS, Costs, ExitRules, flag_names, simulate
 
 LAST = 100.0
@@ -184,6 +184,20 @@ def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some()
     trade = only(run(bars, wishes((0, 0)))[BASE])
     assert (trade["hour"], trade["flags"]) == (1, ("doubtful_jump",))
     assert trade["net_pnl"] == pytest.approx(-999.0)
+
+
+@given(quote=RATIOS)
+def test_a_quote_at_which_nobody_trades_is_no_gain_of_a_halt_and_no_worth_in_other_units(quote: float) -> None:
+    rows = [flat(0, LAST), flat(1, LAST), flat(2, LAST * quote)]
+    bars = market({"A": rows}, volume=[1e9, 1e9, 0.0])
+    open_ = run(bars, wishes((0, 0)), FREE)
+    halted = run(bars, wishes((0, 0)), FREE, until=T0 + 40 * HOUR)
+    worth = quote if quote < threshold(BELIEVED) else 1.0
+    for path, share in ((PESSIMISTIC, 0.0), (BASE, 0.5), (OPTIMISTIC, 1.0)):
+        (position,) = open_[path].state.positions
+        assert position.last_price == pytest.approx(LAST * worth)
+        gone = only(halted[path])
+        assert gone["net_pnl"] == pytest.approx(1000 * (share * min(worth, 1.0) - 1), abs=1e-9)
 
 
 @pytest.mark.parametrize("close_only", [False, True])

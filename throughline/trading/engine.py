@@ -99,9 +99,10 @@ def simulate(
 
     Gaps and jumps (with contiguous rules; the benchmark's raw rows know none). A gap is a time in which nobody could
     trade: bars are missing, had no volume, or were blocked. At the first price after it a position is sold for its
-    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, or a bar
-    of another segment within halt_ms) a position ends, whole, at that price, for its target at most and on the
-    pessimistic path for the last close at most. The reason is that of the barrier or limit that it meets there, else
+    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, with or
+    without a gap, or a bar of another segment within halt_ms) a position ends, whole, at the first price at which
+    somebody could trade: for its target and the believed rise at most, on the pessimistic path for the last close at
+    most. That path sells nothing above the target at a first price. The reason is that of the barrier or limit that it meets there, else
     `halted`. The table of cases is in the docstring of ``throughline.trading.kernel``.
 
     The interval [pnl_low, pnl_high] holds net_pnl, and: for an ambiguous bar, what stop-first and target-first give,

@@ -315,8 +315,9 @@ def _sell(
 def _halt(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, instant: int, known: float) -> None:
     """Close at the share of the last close that the path grants, at most at the price `known` by then (inf: none).
 
-    The fee is charged, but neither spread nor impact on a price that is assumed."""
-    raw = min(floats[LAST_PRICE, p] * terms.halted_share, known)
+    The last close is that of a bar in which somebody could trade, or a lower one of a bar without volume. The fee is
+    charged, but neither spread nor impact on a price that is assumed."""
+    raw = min(min(floats[LAST_PRICE, p], floats[TRADED_PRICE, p]) * terms.halted_share, known)
     if floats[QUANTITY, p] == floats[BOUGHT, p]:
         ints[REASON, p] = HALTED
     else:
@@ -430,6 +431,22 @@ def _last_traded(
         if bars.volume.size == 0 or bars.volume[row] != 0.0:
             return bars.open_time[row] + terms.interval, _q18(bars.close[row])
     return ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p]
+
+
+@compiled
+def _last_believed(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int) -> float:
+    """What a coin is worth before `row`: the close of the last bar. A quote of a bar without volume that is a doubtful
+    jump above the last price at which somebody could trade does not count: it may be in other units."""
+    traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)[1]
+    while row > begin:
+        row -= 1
+        close = _q18(bars.close[row])
+        if bars.volume.size == 0 or bars.volume[row] != 0.0 or not terms.contiguous:
+            return close
+        other_segment = bars.segment.size > 0 and bars.segment[row] != ints[SEGMENT, p]
+        if close <= traded_price or not (other_segment or _jumped(traded_price, close, terms.jump)):
+            return close
+    return float(floats[LAST_PRICE, p])
 
 
 @compiled
@@ -548,9 +565,10 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
         row += 1
     ints[NEXT_ROW, p] = row
     if row > begin:
+        price = _last_believed(bars, terms, ints, floats, p, begin, row)
         ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p] = _last_traded(bars, terms, ints, floats, p, begin, row)
+        floats[LAST_PRICE, p] = price
         ints[LAST_CLOSE, p] = bars.open_time[row - 1] + terms.interval
-        floats[LAST_PRICE, p] = _q18(bars.close[row - 1])
     if closed:
         return True
     instant = max(ints[LAST_CLOSE, p] + terms.halt, ints[RESUME, p])
