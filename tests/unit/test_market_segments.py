@@ -148,6 +148,14 @@ def test_an_action_an_hour_late_is_not_applied_with_closes_only() -> None:
     assert "1.004 times" in result.unapplied[0].reason
 
 
+@pytest.mark.parametrize(("price", "start"), [(25.5, 0), (34.0, 0), (40.0, 6), (16.0, 6)])
+def test_an_action_over_a_gap_is_applied_also_where_the_market_moved_far_in_it(price: float, start: int) -> None:
+    result = clean(path([100.0, 100.0, price, price], [0, 1, 6, 7]), HOUR_MS, RULES, [Action(0, 2 * HOUR_MS, 4.0, 0)])
+    assert result.factor.tolist() == [1, 1, 4, 4]
+    assert not result.unapplied
+    assert starts(result) == [0, 0, start, start]  # a step that stays doubtful ends the segment, in the right units
+
+
 def test_one_ratio_named_twice_in_one_gap_is_applied_once() -> None:
     actions = [Action(0, 2 * HOUR_MS, 4.0, 0), Action(0, 4 * HOUR_MS, 4.0, 0)]
     result = clean(path([100.0, 100.0, 25.5, 25.0], [0, 1, 6, 7]), HOUR_MS, RULES, actions)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.market.jumps import DOUBTFUL_JUMP, is_doubtful
+from throughline.market.jumps import DOUBTFUL_JUMP, is_doubtful_step
 from throughline.market.rows import F64, CleaningRules, Mask, RawBars
 
 OWN_MOVE = 1.25
@@ -94,12 +94,12 @@ def apply_actions(
         farther = abs(math.log(move * ratio)) > abs(math.log(move)) + math.log(OWN_MOVE)
         adjacent = raw.time[first] - raw.time[last] == interval_ms
         limit = rules.doubtful_jump if adjacent else max(rules.doubtful_jump, MOVE_IN_A_GAP)
-        if farther or is_doubtful(np.float64(1.0), np.float64(move * ratio), limit):
+        if farther or is_doubtful_step(1.0, move * ratio, limit):
             unapplied += [
                 Unapplied(item, f"the price after it is {move:.6g} times the price before it") for item in group
             ]
             least = min(rules.doubtful_jump, DOUBTFUL_JUMP)
-            doubted[after] = is_doubtful(np.float64(1.0), np.float64(move), least)
+            doubted[after] = is_doubtful_step(1.0, move, least)
             continue
         end = int(np.searchsorted(raw.code, group[0].code, "right"))
         factor[first:end] *= ratio

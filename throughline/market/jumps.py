@@ -49,7 +49,13 @@ def threshold(factor: float) -> float:
     return factor * (1.0 - TOLERANCE)
 
 
+def is_doubtful_step(before: float, price: float, factor: float) -> bool:
+    """Say whether the step from `before` to `price` is `factor` or more, up or down."""
+    step = threshold(factor)
+    return price >= before * step or price * step <= before
+
+
 def is_doubtful(before: F64, price: F64, factor: float) -> NDArray[np.bool_]:
-    """Say which steps from `before` to `price` are `factor` or more, up or down."""
+    """Say the same of many steps."""
     step = threshold(factor)
     return np.asarray((price >= before * step) | (price * step <= before))

@@ -22,7 +22,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.market.jumps import is_doubtful
+from throughline.market.jumps import is_doubtful, is_doubtful_step
 from throughline.market.rows import F64, I64, CleaningRules, Mask, RawBars
 
 
@@ -94,7 +94,7 @@ def _believe_slowly(
         if gap == 0 and risen:
             refused[number] = True
             continue
-        jumped = bool(is_doubtful(np.float64(last), np.float64(opened), rules.doubtful_jump)) or risen
+        jumped = is_doubtful_step(last, opened, rules.doubtful_jump) or risen
         doubtful = gap < rules.segment_gap_ms and (jumped or bool(doubted[number]))
         starts[number] = doubtful or gap >= rules.segment_gap_ms
         if doubtful:
