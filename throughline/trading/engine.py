@@ -102,9 +102,9 @@ def simulate(
     target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, with or
     without a gap, or a bar of another segment within halt_ms) a position ends, whole, at the first price at which
     somebody could trade: for its target and the believed rise at most, on the pessimistic path for the last close at
-    most. The reason is that of the barrier or limit that it meets there, else `halted`. On the pessimistic path no first
-    price that triggers a sale gives more than the target, whatever the reason. The table of cases is in the docstring of
-    ``throughline.trading.kernel``.
+    most. The reason is that of the barrier or limit that it meets there, else `halted`. On the pessimistic path no
+    first price that triggers a sale gives more than the target, whatever the reason. The table of cases is in the
+    docstring of ``throughline.trading.kernel``.
 
     The interval [pnl_low, pnl_high] holds net_pnl, and: for an ambiguous bar, what stop-first and target-first give,
     each under its own volume limit and sold on at the following opens; for a sale after a gap, what the last price
