@@ -92,19 +92,13 @@ class SizingSettings(_Frozen):
 
 
 class ExitSettings(_Frozen):
-    """Barriers as fractions of the entry price, times in hours.
-
-    doubtful_jump: a position ends, flagged and not as a label, where an open is this many times the close right before
-    it, or one part in as many: from there on the price may count another unit (a re-denomination, a split).
-    doubtful_close_jump: the same of one close after another, for sources that have only closes. Factors.
-    """
+    """Barriers as fractions of the entry price, times in hours. Which jump ends a position as doubtful is a fact of the
+    source (`doubtful_jump` of an archive's [cleaning]), since the same jump ends the windows of its signals."""
 
     stop_loss: float = Field(default=0.15, gt=0, lt=1)
     take_profit: float = Field(default=0.30, gt=0, le=1_000)
     max_hold_hours: Hours = Field(default=48, gt=0)
     halt_hours: Hours = Field(default=24, gt=0)
-    doubtful_jump: float = Field(default=1.5, gt=1, le=1e6)
-    doubtful_close_jump: float = Field(default=5.0, gt=1, le=1e6)
 
 
 class CostSettings(_Frozen):

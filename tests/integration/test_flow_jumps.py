@@ -49,12 +49,17 @@ close = "close"
 volume = "volume"
 volume_unit = "quote"
 """
+FILLED = ("FILLED", "QUARTER", "FOURFOLD")
+"""Coins for which twenty hours without trading are filled with flat candles before the event."""
+DOUBTFUL = {"TENFOLD", "DOUBLE", "SPLIT", "QUARTER", "FOURFOLD"}
 SETTINGS = "[strategy.market_cap]\nenabled = false\n"
 SCALES = {
     "TENFOLD": 9.7,
     "DOUBLE": 1.94,
     "SPLIT": 0.001,
-    "FILLED": 1.6,
+    "FILLED": 1.35,
+    "QUARTER": 0.25,
+    "FOURFOLD": 4.0,
     "THIN": 1.0,
     "CALM": 1.0,
     "LATER": 1.0,
@@ -66,13 +71,13 @@ def lines(coin: str, scale: float) -> Iterator[str]:
     last = 2.0
     for hour in range(8 * 24):
         rises = {"QUIET": 10**6, "LATER": BOUGHT + 13}.get(coin, BOUGHT - 1)
-        event = EVENT + 20 if coin == "FILLED" else EVENT
+        event = EVENT + 20 if coin in FILLED else EVENT
         level = 2.0 * (1.13 if hour >= rises else 1.0) * (scale if hour >= event else 1.0)
         jumps = hour == event
         opened = level if jumps else last
         close = level * (1.012 if hour % 2 else 1.0)
         volume = 500_000.0
-        if coin == "FILLED" and EVENT <= hour < EVENT + 20:
+        if coin in FILLED and EVENT <= hour < EVENT + 20:
             opened, close, volume = last, last, 0.0
         if coin == "THIN" and hour == BOUGHT:
             volume = 60.0
@@ -162,6 +167,17 @@ def test_a_split_is_booked_as_the_fall_that_it_looks_like_and_says_that_it_may_b
     assert float(body["pnl_high_usd"]) > -20.0  # value unchanged: the costs alone
 
 
+@pytest.mark.parametrize(("coin", "reason"), [("QUARTER", "stop_loss"), ("FOURFOLD", "profit_target")])
+def test_a_split_over_a_gap_is_doubtful_and_says_between_which_results_it_lies(
+    told: Told, coin: str, reason: str
+) -> None:
+    body = told.outcomes[coin]
+    assert (body["flags"], body["termination_reason"]) == (["doubtful_jump", "gap"], reason)
+    shares = [float(body[name]) / float(body["notional_usd"]) for name in ("pnl_low_usd", "pnl_high_usd")]
+    assert shares == pytest.approx(sorted([0.0, SCALES[coin] - 1.0]), abs=0.06)
+    assert float(body["realized_pnl_percent"]) < 30.0
+
+
 def test_hours_filled_with_candles_of_no_volume_gain_the_target_at_most(told: Told) -> None:
     body = told.outcomes["FILLED"]
     assert 25.0 < float(body["realized_pnl_percent"]) <= 30.0
@@ -176,26 +192,25 @@ def test_a_volume_limit_below_the_smallest_position_is_a_disposition(told: Told)
 
 
 def test_doubtful_ends_are_no_labels_and_are_counted(told: Told) -> None:
-    doubtful = {"TENFOLD", "DOUBLE", "SPLIT"}
-    assert {coin for coin, body in told.shadows.items() if "doubtful_jump" in body["flags"]} == doubtful
-    assert not [line for line in told.labelled if line.split()[0] in doubtful]
+    assert {coin for coin, body in told.shadows.items() if "doubtful_jump" in body["flags"]} == DOUBTFUL
+    assert not [line for line in told.labelled if line.split()[0] in DOUBTFUL]
     assert {"FILLED shadow", "FILLED executed", "THIN shadow", "CALM executed"} <= set(told.labelled)
-    assert told.details["doubtful_jump"] == 6  # three executed, three shadows
+    assert told.details["doubtful_jump"] == 10  # five executed, five shadows
 
 
 def test_doubtful_trades_are_listed_in_report_page_and_story(told: Told, bench: Bench) -> None:
     report = build_report(bench.engine, bench.store, told.provider, told.experiment, START, END, check_chain=False)
-    assert {row["instrument"] for row in report.doubtful["trades"]} == {"TENFOLD", "DOUBLE", "SPLIT"}
+    assert {row["instrument"] for row in report.doubtful["trades"]} == DOUBTFUL
     (sentence,) = [item for item in warning_sentences(report) if "doubtful price jump" in item]
     head, *lines = sentence.splitlines()
-    assert head.startswith("3 trades cross a doubtful price jump. If a jump is a split")
-    assert "6 label(s)" in head
+    assert head.startswith("5 trades cross a doubtful price jump. If a jump is a split")
+    assert "10 label(s)" in head
     assert [line.split()[0] for line in lines] == [row["instrument"] for row in report.doubtful["trades"]]
     page = tear_sheet_html(report)
     for row in report.doubtful["trades"]:
         assert row["candidate"] in sentence
         assert row["candidate"] in page
-    assert report.as_json()["doubtful"]["labels_left_out"] == 6
+    assert report.as_json()["doubtful"]["labels_left_out"] == 10
     story = "\n".join(describe("outcomes", told.outcomes["TENFOLD"]))
     assert "doubtful price jump" in story
     assert "flags: doubtful_jump" in "\n".join(describe("shadow_outcomes", told.shadows["SPLIT"]))

@@ -20,13 +20,14 @@ from sqlalchemy import Connection, text
 
 from tests.integration.small_home import TableGates
 from throughline.analytics.cash import cash_report
+from throughline.analytics.entry_times import read_entry_times
 from throughline.clock import FixedClock
 from throughline.configuration import CashSettings, Configuration, CostSettings, LearningSettings
 from throughline.experiment.identity import Experiment, make_experiment
 from throughline.experiment.registry import activate, register
 from throughline.flow import FlowContext, make_context, run_range
 from throughline.flow.context import shadow_reach_days
-from throughline.identity import canonical_bytes, content_hash
+from throughline.identity import canonical_bytes, content_hash, time_to_ms
 from throughline.learning.cash import replay
 from throughline.learning.cycle import look_at_rule
 from throughline.learning.event_log import read_events
@@ -156,6 +157,27 @@ def test_while_it_is_closed_candidates_are_recorded_and_not_entered_and_open_pos
     assert len(shut) > 5
     assert any(shut)  # so that there is something to open it by
     assert running > 0
+
+
+def test_random_entries_are_as_many_as_were_not_refused_and_none_lies_in_the_closed_time(
+    walked: tuple[Database, FlowContext],
+) -> None:
+    database, context = walked
+    with database.engine("reader").connect() as conn:
+        told = read_entry_times(conn, context.experiment, START, END)
+        late = read_entry_times(conn, context.experiment, CLOSED, END)
+        counts = dict(
+            conn.execute(
+                text("SELECT disposition = 'rule_closed', count(*) FROM dispositions WHERE experiment = :e GROUP BY 1"),
+                {"e": context.experiment.id},
+            )
+            .tuples()
+            .all()
+        )
+    assert told.closed == late.closed == ((time_to_ms(midnight(CLOSED)), time_to_ms(midnight(OPENED))),)
+    assert counts[True] > 5
+    assert (told.candidates, told.candidates_closed) == (counts[False], 0)
+    assert 0 < late.candidates < told.candidates
 
 
 def test_a_walk_that_is_broken_off_on_any_day_gives_the_same_events_and_seals(

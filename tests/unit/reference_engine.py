@@ -155,9 +155,11 @@ class Reference:
                 if not self.close_only and self._inside(p, bar):
                     closed.append(p)
                     continue
-                p.last_close, p.last_price = now + self.interval, grid(bar.close)
+                p.last_close = now + self.interval
                 if bar.volume != 0.0:
-                    p.traded = (p.last_close, p.last_price)
+                    p.traded = (p.last_close, grid(bar.close))
+                if bar.volume != 0.0 or not self._doubted_quote(p, bar):
+                    p.last_price = grid(bar.close)
             self._settle(closed)
         self._halts_before(self.until)
         return self
@@ -208,7 +210,7 @@ class Reference:
 
     def _halt(self, p: Held, instant: int, known: float = math.inf) -> None:
         share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
-        raw = min(p.last_price * share, known)
+        raw = min(min(p.last_price, p.traded[1]) * share, known)
         if p.left == p.quantity:
             p.reason = "halted"
         else:
@@ -230,6 +232,12 @@ class Reference:
     def _barriers(self, p: Held) -> tuple[float, float]:
         return p.raw * (1.0 - self.rules.stop_loss), p.raw * (1.0 + self.rules.take_profit)
 
+    def _doubted_quote(self, p: Held, bar: Bar) -> bool:
+        """A quote at which nobody could trade, far above the last price or of another segment: the worth stays."""
+        factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
+        least, quote, last = factor * (1.0 - 1e-3), grid(bar.close), p.traded[1]
+        return self.rules.contiguous and quote > last and (bar.segment != p.segment or quote >= last * least)
+
     def _open_of(self, p: Held, bar: Bar) -> bool:
         """What happens at the open of a bar (close-only: at its close) to a position held before it."""
         stop, target = self._barriers(p)
@@ -237,10 +245,10 @@ class Reference:
         stood, (traded_close, last) = price, p.traded
         other_segment = bar.segment != p.segment
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
-        factor = self.rules.doubtful_close_jump if self.close_only else self.rules.doubtful_jump
-        factor = factor if self.rules.contiguous else math.inf
-        jump = not gap and bar.volume != 0.0 and (price >= last * factor or price * factor <= last)
-        doubtful = jump or other_segment
+        factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
+        least = factor * (1.0 - 1e-3) if self.rules.contiguous else math.inf
+        jump = price >= last * least or price * least <= last
+        doubtful = (jump or other_segment) and bar.volume != 0.0
         if p.reason is None:
             if when >= p.entry_time + self.rules.max_hold_ms:
                 p.reason = "time_limit"
@@ -250,14 +258,14 @@ class Reference:
                 p.reason = "stop_loss"
             elif price >= target:
                 p.reason = "profit_target"
-                if self.path == "pessimistic" and not self.close_only:
-                    price = target
             elif doubtful:
                 p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
                 return False
+            if self.path == "pessimistic":
+                price = min(price, target)
         drained = bar.reserve == 0.0
-        if gap and stood != last and not drained:
+        if gap and grid(stood) != last and not drained:
             p.flags.add("gap")
         if not (gap or doubtful):
             return self._sell(p, bar, price, when, (price, price), stood)

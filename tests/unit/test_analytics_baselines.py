@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from throughline.analytics.baselines import (
     DailyCloses,
@@ -19,8 +21,10 @@ from throughline.analytics.baselines import (
     segment_returns,
     summarise_random,
 )
+from throughline.analytics.entry_times import EntryTimes
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.configuration import Configuration
+from throughline.flow.market_view import day_ms
 from throughline.market.simulated import SimulatedProvider
 
 NAN = float("nan")
@@ -64,27 +68,58 @@ def test_random_entries_are_eligible_in_time_order_and_the_same_for_the_same_see
     eligible = np.zeros((50, 6), dtype=bool)
     eligible[10:20, 2] = True
     eligible[15, 5] = True
-    drawn = draw_entries(list_eligible(eligible), 60, seed=7, draw=3)
+    drawn = draw_entries([(list_eligible(eligible), 60)], seed=7, draw=3)
     assert eligible[drawn.rows, drawn.columns].all()
     assert (np.diff(drawn.rows) >= 0).all()
     assert len(drawn.rows) == 60
-    again = draw_entries(list_eligible(eligible), 60, seed=7, draw=3)
+    again = draw_entries([(list_eligible(eligible), 60)], seed=7, draw=3)
     np.testing.assert_array_equal(drawn.rows, again.rows)
     np.testing.assert_array_equal(drawn.columns, again.columns)
-    other = draw_entries(list_eligible(eligible), 60, seed=7, draw=4)
+    other = draw_entries([(list_eligible(eligible), 60)], seed=7, draw=4)
     assert not np.array_equal(drawn.rows, other.rows)
 
 
 def test_the_numbers_of_a_draw_are_these_on_every_machine() -> None:
     eligible = np.ones((100, 10), dtype=bool)
-    drawn = draw_entries(list_eligible(eligible), 5, seed=7, draw=0)
+    drawn = draw_entries([(list_eligible(eligible), 5)], seed=7, draw=0)
     assert drawn.rows.tolist() == [8, 29, 40, 42, 87]
     assert drawn.columns.tolist() == [7, 2, 0, 6, 6]
 
 
 def test_nothing_is_drawn_where_nothing_was_ever_eligible() -> None:
-    assert len(draw_entries(list_eligible(np.zeros((5, 3), dtype=bool)), 1, 7, 0).rows) == 0
-    assert len(draw_entries(list_eligible(np.ones((5, 3), dtype=bool)), 0, 7, 0).rows) == 0
+    assert len(draw_entries([(list_eligible(np.zeros((5, 3), dtype=bool)), 1)], 7, 0).rows) == 0
+    assert len(draw_entries([(list_eligible(np.ones((5, 3), dtype=bool)), 0)], 7, 0).rows) == 0
+
+
+@given(st.integers(0, 100), st.integers(0, 30), st.integers(0, 30), st.integers(0, 2**32))
+def test_each_part_of_the_time_gets_its_own_number_of_entries(cut: int, before: int, after: int, seed: int) -> None:
+    whole = np.random.default_rng(seed).random((100, 4)) < 0.3
+    early = np.arange(100)[:, None] < cut
+    parts = [(list_eligible(whole & early), before), (list_eligible(whole & ~early), after)]
+    drawn = draw_entries(parts, seed, 0)
+    assert whole[drawn.rows, drawn.columns].all()
+    assert (np.diff(drawn.rows) >= 0).all()
+    assert (drawn.rows < cut).sum() == (before if (whole & early).any() else 0)
+    assert (drawn.rows >= cut).sum() == (after if (whole & ~early).any() else 0)
+
+
+def test_nothing_is_drawn_while_the_rule_is_closed() -> None:
+    """All of these days but the last two are closed: a draw has its entries there, whatever the chunks are."""
+    provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
+    shut = ((0, day_ms(date(2024, 3, 30))),)
+    draw = (Configuration(), start, end)
+    closed = measure_baselines(provider, *draw, EntryTimes(60, shut), 0.0, None, [0.5] * 30, 7, draws=5, chunk_days=7)
+    last = (Configuration(), date(2024, 3, 30), end)
+    late = measure_baselines(provider, *last, EntryTimes(60), 0.0, None, [0.5] * 2, 7, draws=5)
+    assert closed.figures["random_entries"]["entries"] == 60
+    names = ("return_p05", "return_median", "return_p95", "trades")
+    for name in names:
+        assert closed.figures["random_entries"][name] == pytest.approx(late.figures["random_entries"][name])
+    never = measure_baselines(provider, *draw, EntryTimes(60, ((0, 2**62),)), 0.0, None, [0.5] * 30, 7, draws=5)
+    assert never.figures["random_entries"]["draws"] == 0
+    trial = EntryTimes(0, ((0, 2**62),), candidates_closed=9)
+    tried = measure_baselines(provider, *draw, trial, 0.0, None, [0.5] * 30, 7, draws=5)
+    assert tried.figures["random_entries"]["entries"] == 9
 
 
 def test_the_summary_places_the_strategy_among_the_draws() -> None:
@@ -105,10 +140,9 @@ def test_the_summary_places_the_strategy_among_the_draws() -> None:
 
 def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    whole = measure_baselines(provider, Configuration(), start, end, 60, 0.0, None, [0.5] * 30, 7, draws=10)
-    parts = measure_baselines(
-        provider, Configuration(), start, end, 60, 0.0, None, [0.5] * 30, 7, draws=10, chunk_days=7
-    )
+    asked = (provider, Configuration(), start, end, EntryTimes(60), 0.0, None, [0.5] * 30, 7)
+    whole = measure_baselines(*asked, draws=10)
+    parts = measure_baselines(*asked, draws=10, chunk_days=7)
     assert whole == parts
     assert len(whole.curves["equal_weight"]) == len(whole.curves["benchmark"]) == 30
     assert whole.figures["random_entries"]["trades"] > 0
@@ -116,7 +150,7 @@ def test_the_baselines_of_a_range_do_not_depend_on_the_chunks_they_are_read_in()
 
 def test_the_benchmark_is_what_holding_it_gave() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 20)
-    told = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [0.0] * 19, 7)
+    told = measure_baselines(provider, Configuration(), start, end, EntryTimes(0), 0.0, None, [0.0] * 19, 7)
     at = datetime(2024, 3, 1, tzinfo=UTC)
     panel = provider.load(at, at + timedelta(days=20))
     column = panel.instruments.index(str(provider.description.benchmark))
@@ -129,17 +163,16 @@ def test_the_benchmark_is_what_holding_it_gave() -> None:
 def test_the_universe_at_the_strategys_exposure_earns_the_invested_share_of_each_days_return() -> None:
     assert scaled_to_exposure([0.1, -0.5, 0.2], [0.0, 0.5, 1.0]) == pytest.approx([0.0, -0.25, 0.2])
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    full = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [1.0] * 30, 7).figures
-    none = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [0.0] * 30, 7).figures
+    full = measure_baselines(provider, Configuration(), start, end, EntryTimes(0), 0.0, None, [1.0] * 30, 7).figures
+    none = measure_baselines(provider, Configuration(), start, end, EntryTimes(0), 0.0, None, [0.0] * 30, 7).figures
     assert full["equal_weight_same_exposure"]["return"] == full["equal_weight"]["return"] != 0.0
     assert none["equal_weight_same_exposure"]["return"] == 0.0
 
 
 def test_the_equal_weight_baseline_says_how_many_coins_it_held() -> None:
     provider, start, end = SimulatedProvider(7), date(2024, 3, 2), date(2024, 3, 31)
-    equal = measure_baselines(provider, Configuration(), start, end, 0, 0.0, None, [1.0] * 30, 7).figures[
-        "equal_weight"
-    ]
+    baselines = measure_baselines(provider, Configuration(), start, end, EntryTimes(0), 0.0, None, [1.0] * 30, 7)
+    equal = baselines.figures["equal_weight"]
     assert 0 <= equal["fewest_instruments"] <= equal["instruments"]
     assert 0.0 < equal["exposure"] <= 1.0
     assert equal["days"] == 30

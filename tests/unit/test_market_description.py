@@ -12,6 +12,7 @@ import pytest
 from tests.unit.archive_files import HOURLY
 from throughline.errors import SettingsError
 from throughline.market.description import load_description, parse_description
+from throughline.market.jumps import DOUBTFUL_CLOSE_JUMP, DOUBTFUL_JUMP
 
 OF_SURVIVORS = 'name = "mine"\nbenchmark = "BTC"\nsurvivors_only = true\nattrition_per_48h = 0.0027\n'
 BARS = HOURLY.replace('name = "mine"\n', OF_SURVIVORS).replace('"quote"', '"base"')
@@ -50,6 +51,7 @@ def edited(changes: dict[str, Any]) -> dict[str, Any]:
         ({"benchmrk": "x"}, ["benchmrk", "did you mean 'benchmark'"]),
         ({"references/market_cap/max_aeg": "1h"}, ["references.market_cap.max_aeg", "max_age"]),
         ({"references/market_cap/map/kee": "1h"}, ["references.market_cap.map.kee", "key"]),
+        ({"cleaning": {"segment_jump_factor": 5.0}}, ["cleaning.segment_jump_factor", "`doubtful_jump`"]),
         ({"cleaning": {"stale_bras": 3}}, ["cleaning.stale_bras", "stale_bars"]),
         ({"bars": None}, ["bars", "missing"]),
         ({"bars/close": None}, ["bars.close", "missing"]),
@@ -175,16 +177,18 @@ def test_the_name_columns_units_availability_and_rules_are_the_identity(changes:
     assert source(changes) != source({})
 
 
-def test_the_open_of_a_short_bar_is_doubted_at_less_than_a_split_of_three_for_two_and_that_of_a_day_at_a_half() -> None:
+def test_an_open_is_doubted_below_a_split_of_three_for_two_and_a_close_at_one_of_two_for_one() -> None:
     hourly = parse_description(edited({}), Path("a.toml"))
     daily = parse_description(edited({"bars/interval": "1d"}), Path("a.toml"))
-    assert (hourly.cleaning.doubtful_open_jump, daily.cleaning.doubtful_open_jump) == (1.4, 1.5)
-    other = parse_description(edited({"cleaning": {"doubtful_open_jump": 1.2}}), Path("a.toml"))
-    assert other.cleaning.doubtful_open_jump == 1.2
+    assert hourly.cleaning.doubtful_jump == daily.cleaning.doubtful_jump == DOUBTFUL_JUMP < 1.5
+    closes = parse_description(edited({"bars/open": None, "bars/high": None, "bars/low": None}), Path("a.toml"))
+    assert closes.cleaning.doubtful_jump == DOUBTFUL_CLOSE_JUMP < 2.0
+    other = parse_description(edited({"cleaning": {"doubtful_jump": 1.2}}), Path("a.toml"))
+    assert other.cleaning.doubtful_jump == 1.2
 
 
 def test_the_identity_of_a_description_is_pinned() -> None:
-    assert source({}) == "2871264bca30e7e23662bf794e52f2b04636f618788823f15a2b446ebdae80de"
+    assert source({}) == "6c8c0f6a57d7c62f07e00f94468969927f6c3ed00d3361b923583f7dd2231409"
 
 
 @pytest.mark.parametrize("name", ["coinmarketcap-2018", "binance-hourly-2021", "binance-closes-2022"])

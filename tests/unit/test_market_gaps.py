@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughline.market.cleaning import CleanBars, clean
+from throughline.market.cleaning import RULE_NAMES, CleanBars, clean
 from throughline.market.rows import HOUR_MS, CleaningRules, RawBars
 
 NAN = float("nan")
@@ -59,24 +59,28 @@ def market(parts: list[Any], known: bool) -> tuple[list[Row], list[tuple[int, in
 
 @settings(max_examples=200, deadline=None)
 @given(PARTS, st.booleans(), st.booleans())
-def test_missing_rows_rows_of_nothing_and_flat_candles_give_the_same_bars_and_segments(
+def test_missing_rows_rows_of_nothing_or_zeros_and_flat_candles_give_the_same_bars_and_segments(
     parts: list[Any], known: bool, zero: bool
 ) -> None:
     traded, gaps = market(parts, known)
     last = {hour: max((row for row in traded if row[0] < hour), key=lambda row: row[0])[4] for hour, _ in gaps}
     nothing: list[Row] = []
+    zeros: list[Row] = []
     flat: list[Row] = []
     for first, hours in gaps:
         for hour in range(first, first + hours):
             nothing.append((hour, NAN, NAN, NAN, NAN, 0.0 if zero else NAN))
+            zeros.append((hour, 0.0, 0.0, 0.0, 0.0, 0.0 if zero else NAN))
             flat.append((hour, *(last[first],) * 4, 0.0 if known else NAN))
     missing = clean(rows_of(traded), HOUR_MS, RULES)
     empty = clean(rows_of(sorted([*traded, *nothing], key=lambda row: row[0])), HOUR_MS, RULES)
     filled = clean(rows_of(sorted([*traded, *flat], key=lambda row: row[0])), HOUR_MS, RULES)
-    assert bars_of(missing) == bars_of(empty) == bars_of(filled)
+    naught = clean(rows_of(sorted([*traded, *zeros], key=lambda row: row[0])), HOUR_MS, RULES)
+    assert bars_of(missing) == bars_of(empty) == bars_of(filled) == bars_of(naught)
+    assert naught.untraded.sum() == len(zeros)
     assert empty.absent.sum() == len(nothing)
     assert filled.untraded.sum() == len(flat)
-    for result in (missing, empty, filled):
+    for result in (missing, empty, filled, naught):
         assert (result.rule >= 0).sum() == (missing.rule >= 0).sum()
 
 
@@ -88,11 +92,14 @@ def test_the_same_holds_with_closes_only_where_the_volume_is_known_to_be_zero(pa
     last = {hour: max((row for row in traded if row[0] < hour), key=lambda row: row[0])[4] for hour, _ in gaps}
     flat = [(hour, *(last[first],) * 4, 0.0) for first, hours in gaps for hour in range(first, first + hours)]
     nothing = [(*row[:1], NAN, NAN, NAN, NAN, NAN) for row in flat]
-    missing, filled, empty = (
+    zeros = [(*row[:1], 0.0, 0.0, 0.0, 0.0, 0.0) for row in flat]
+    missing, filled, empty, naught = (
         clean(rows_of(sorted([*traded, *more], key=lambda row: row[0]), close_only=True), HOUR_MS, RULES)
-        for more in ([], flat, nothing)
+        for more in ([], flat, nothing, zeros)
     )
-    assert bars_of(missing) == bars_of(filled) == bars_of(empty)
+    assert bars_of(missing) == bars_of(filled) == bars_of(empty) == bars_of(naught)
+    assert naught.untraded.sum() == len(zeros)
+    assert (naught.rule >= 0).sum() == (missing.rule >= 0).sum()
 
 
 def test_a_repeated_close_of_unknown_volume_says_nothing_with_closes_only() -> None:
@@ -116,6 +123,33 @@ def test_which_flat_candles_are_untraded(row: Row, untraded: bool) -> None:
     result = clean(rows_of([(0, 2, 2.2, 1.9, 2, 5), row]), HOUR_MS, RULES)
     assert result.untraded.tolist() == [False, untraded]
     assert result.believed.tolist() == [True, not untraded]
+    assert (result.rule == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "close_only"),
+    [
+        ((1, 0, 2, 0, 2, 0), False),  # a zero beside prices is a fault, whatever the volume
+        ((1, 2, 2, 2, 0, 0), False),
+        ((1, 0, 0, 0, 0, 5), False),  # somebody traded: not at nothing
+        ((1, 0, 0, 0, 0, 5), True),
+        ((1, 0, 0, 0, 0, NAN), True),  # one number alone says nothing of trade
+        ((1, 0, 0, 0, NAN, 0), False),
+    ],
+)
+def test_a_zero_price_in_a_row_that_says_anything_else_is_quarantined(row: Row, close_only: bool) -> None:
+    result = clean(rows_of([(0, 2, 2.2, 1.9, 2, 5), row], close_only=close_only), HOUR_MS, RULES)
+    expected = "missing_price" if np.isnan(row[4]) else "non_positive_price"
+    assert RULE_NAMES[result.rule[1]] == expected
+    assert not result.untraded.any()
+
+
+def test_a_row_of_zeros_beside_the_row_of_the_same_bar_is_no_conflict() -> None:
+    zeros = (0, 0, 0, 0, 0)
+    rows = [(0, 2, 2.2, 1.9, 2, 5), (1, *zeros), (1, 2, 2.1, 1.9, 2, 5), (2, *zeros), (3, 2, 2, 2, 2, NAN)]
+    result = clean(rows_of(rows), HOUR_MS, RULES)
+    assert result.believed.tolist() == [True, False, True, False, False]
+    assert result.untraded.tolist() == [False, True, False, True, True]  # the last repeats the last close: no trade
     assert (result.rule == -1).all()
 
 

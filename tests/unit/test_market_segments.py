@@ -28,11 +28,16 @@ def starts(result: CleanBars) -> list[int]:
     return [int(start // HOUR_MS) for start in result.segment_start]
 
 
-@pytest.mark.parametrize("ratio", [1.5, 1.6, 2.0, 3.0, 4.85, 5.0, 9.7, 0.66, 0.5, 0.2, 0.1, 0.001])
-def test_an_open_far_from_the_close_before_it_ends_the_segment_and_is_noted_with_its_ratio(ratio: float) -> None:
-    result = clean(path([100, 101, 101 * ratio, 102 * ratio]), HOUR_MS, RULES)
+@pytest.mark.parametrize("ratio", [1.4, 1.5, 2.0, 3.0, 4.85, 5.0, 9.7, 2 / 3, 0.5, 1 / 3, 0.25, 0.2, 0.1, 0.001])
+@pytest.mark.parametrize("hour", [2, 3, 20])
+@pytest.mark.parametrize("close_only", [False, True])
+def test_a_first_price_far_from_the_close_before_it_ends_the_segment_over_a_gap_as_well(
+    ratio: float, hour: int, close_only: bool
+) -> None:
+    bars = path([100, 101, 101 * ratio, 102 * ratio], [0, 1, hour, hour + 1], close_only)
+    result = clean(bars, HOUR_MS, RULES)
     assert result.believed.all()
-    assert starts(result) == [0, 0, 2, 2]
+    assert starts(result) == [0, 0, hour, hour]
     assert np.isnan(result.jump).tolist() == [True, True, False, True]
     assert result.jump[2] == pytest.approx(ratio)
 
@@ -45,9 +50,25 @@ def test_a_fall_inside_a_bar_belongs_to_the_segment_also_after_a_gap() -> None:
         assert starts(clean(bars, HOUR_MS, RULES)) == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("close", "start"), [(4.99, 0), (5.0, 1), (0.21, 0), (0.2, 1)])
-def test_with_closes_only_a_move_of_the_segment_factor_ends_the_segment(close: float, start: int) -> None:
-    assert starts(clean(path([1.0, close], close_only=True), HOUR_MS, RULES)) == [0, start]
+@pytest.mark.parametrize("factor", [1.2, 1.4, 1.5, 2.0, 5.0])
+@pytest.mark.parametrize("price", [0.0333, 1.0, 0.00012347])
+@pytest.mark.parametrize("up", [True, False])
+def test_a_step_of_the_factor_itself_is_doubtful_also_where_prices_are_rounded(
+    factor: float, price: float, up: bool
+) -> None:
+    """0.0333 becomes 0.0167 by a split of 2:1: 1.994 times."""
+    after = float(f"{price * (factor if up else 1 / factor):.4g}")
+    rules = CleaningRules(doubtful_jump=factor)
+    assert starts(clean(path([price, after]), HOUR_MS, rules)) == [0, 1]
+    within = price * (1 + (factor - 1) * 0.98 if up else 1 / (1 + (factor - 1) * 0.98))
+    assert starts(clean(path([price, within]), HOUR_MS, rules)) == [0, 0]
+
+
+def test_a_high_of_ten_times_the_last_close_after_a_gap_begins_a_segment() -> None:
+    o, high = np.array([1.0, 1.0]), np.array([1.0, 10.0])
+    time = np.array([0, 3], np.int64) * HOUR_MS
+    bars = RawBars(np.zeros(2, np.int32), time, o, high, o.copy(), o.copy(), np.full(2, 5.0))
+    assert starts(clean(bars, HOUR_MS, RULES)) == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +146,14 @@ def test_an_action_an_hour_late_is_not_applied_with_closes_only() -> None:
     result = clean(raw, HOUR_MS, RULES, [Action(0, 3 * HOUR_MS, 4.0, 0)])
     assert result.factor.tolist() == [1.0] * 5
     assert "1.004 times" in result.unapplied[0].reason
+
+
+@pytest.mark.parametrize(("price", "start"), [(25.5, 0), (34.0, 0), (40.0, 6), (16.0, 6)])
+def test_an_action_over_a_gap_is_applied_also_where_the_market_moved_far_in_it(price: float, start: int) -> None:
+    result = clean(path([100.0, 100.0, price, price], [0, 1, 6, 7]), HOUR_MS, RULES, [Action(0, 2 * HOUR_MS, 4.0, 0)])
+    assert result.factor.tolist() == [1, 1, 4, 4]
+    assert not result.unapplied
+    assert starts(result) == [0, 0, start, start]  # a step that stays doubtful ends the segment, in the right units
 
 
 def test_one_ratio_named_twice_in_one_gap_is_applied_once() -> None:

@@ -84,7 +84,7 @@ def test_segments_from_the_calendar_are_those_that_cleaning_finds_in_the_whole_h
     order = np.argsort(pair_key(hours.ticker, time), kind="stable")
     columns = [column[order] for column in (hours.open, hours.high, hours.low, hours.close, hours.volume)]
     raw = RawBars(hours.ticker[order], time[order], *columns)
-    verdict = clean(raw, HOUR_MS, CleaningRules())
+    verdict = clean(raw, HOUR_MS, CleaningRules(doubtful_jump=provider.description.doubtful_jump))
     panel = provider.load(*simulated_window(date(2020, 1, 1), 800))
     row, column = (raw.time - epoch) // HOUR_MS, raw.code
     believed = verdict.believed

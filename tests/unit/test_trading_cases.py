@@ -104,11 +104,11 @@ TABLE: dict[str, tuple[list[Row], dict[str, tuple[str, float, float, bool]]]] = 
         dict.fromkeys((PESSIMISTIC, BASE, OPTIMISTIC), ("stop_loss", 70.0, 1, False)),
     ),
     "a gap up through the target fills at the open, pessimistic at the target": (
-        [(1, 140, 150, 135, 150)],
+        [(1, 139, 150, 135, 150)],
         {
             PESSIMISTIC: ("profit_target", 130.0, 1, False),
-            BASE: ("profit_target", 140.0, 1, False),
-            OPTIMISTIC: ("profit_target", 140.0, 1, False),
+            BASE: ("profit_target", 139.0, 1, False),
+            OPTIMISTIC: ("profit_target", 139.0, 1, False),
         },
     ),
     "a bar that touches both barriers is the stop, optimistic the target": (
@@ -393,7 +393,7 @@ def test_a_new_segment_after_a_short_gap_ends_the_position_at_its_first_open() -
 
 @pytest.mark.parametrize("path", [PESSIMISTIC, BASE, OPTIMISTIC])
 def test_a_jump_over_missing_bars_earns_the_target_and_no_more(path: str) -> None:
-    bars = market({"A": [(0, *QUIET), (3, 240, 250, 230, 240)]})
+    bars = market({"A": [(0, *QUIET), (3, 138, 250, 130, 240)]})
     trade = only(run(bars, wishes((0, 0)))[path])
     assert (trade["reason"], trade["hour"]) == ("profit_target", 3)
     assert trade["net_pnl"] == pytest.approx(300.0)
@@ -401,7 +401,7 @@ def test_a_jump_over_missing_bars_earns_the_target_and_no_more(path: str) -> Non
 
 @pytest.mark.parametrize("path", [PESSIMISTIC, BASE, OPTIMISTIC])
 def test_a_time_limit_over_missing_bars_earns_the_target_at_most(path: str) -> None:
-    bars = market({"A": [*hours(0, 40), (50, 240, 250, 230, 240)]})
+    bars = market({"A": [*hours(0, 40), (50, 138, 250, 130, 240)]})
     trade = only(run(bars, wishes((0, 0)))[path])
     assert (trade["reason"], trade["hour"]) == ("time_limit", 50)
     assert trade["net_pnl"] == pytest.approx(300.0)
@@ -541,7 +541,7 @@ def test_unusable_bars_are_refused_by_name(rows: Any, columns: Any, words_in_mes
         lambda: ExitRules(stop_loss=1.5),
         lambda: ExitRules(max_participation=0.0),
         lambda: ExitRules(max_hold_ms=0),
-        lambda: ExitRules(doubtful_jump=1.0),
+        lambda: ExitRules(doubtful_jump=1.0005),
         lambda: run(market(GOOD), wishes((0, 0)), minimum_notional=-1.0),
         lambda: Costs(fee=-0.1),
         lambda: wishes((0, 0), usd=-1.0),

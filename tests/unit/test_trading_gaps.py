@@ -26,14 +26,16 @@ from tests.unit.test_trading_cases import (
     wishes,
 )
 from tests.unit.trading_random import random_case
+from throughline.market.jumps import DOUBTFUL_CLOSE_JUMP, DOUBTFUL_JUMP, threshold
 from throughline.trading import PATHS, Costs, ExitRules, flag_names, simulate
 
 LAST = 100.0
 """Entry and last price before every interruption here."""
 RATIOS = st.one_of(
     st.floats(1e-4, 1e4),
-    st.sampled_from([0.001, 0.1, 0.2, 0.21, 0.5, 2 / 3, 0.67, 0.9, 1.1, 1.22, 1.49, 1.5, 1.94, 3, 5, 9.7, 10, 1000]),
+    st.sampled_from([0.001, 0.1, 0.25, 0.5, 2 / 3, 0.75, 0.9, 1.1, 1.22, 1.39, 1.4, 1.5, 1.94, 3, 4, 9.7, 10, 1000]),
 )
+BELIEVED = DOUBTFUL_JUMP
 LAW_COSTS = Costs(fee=0.001, half_spread=0.001, impact_floor=0.001, halted_recovery=0.5)
 FLAT: Row = (LAST, LAST, LAST, LAST)
 
@@ -80,13 +82,20 @@ def test_no_path_gains_more_than_its_target_over_a_gap(kind: str, ratio: float, 
         assert trade["net_pnl"] <= 1000.0 * target + 1e-9
 
 
-@given(ratio=st.one_of(st.floats(1.5, 1e4), st.floats(1e-4, 1 / 1.5)), target=st.sampled_from([0.1, 0.3, 2.0, 1e9]))
-@pytest.mark.parametrize("kind", ["adjacent", *SEGMENTS])
+@given(
+    ratio=st.one_of(
+        st.floats(BELIEVED, 1e4),
+        st.floats(1e-4, 1 / BELIEVED),
+        st.sampled_from([0.25, 1 / 3, 0.5, 2 / 3, 1.5, 2.0, 4.0]),
+    ),
+    target=st.sampled_from([0.1, 0.3, 2.0, 1e9]),
+)
+@pytest.mark.parametrize("kind", ["adjacent", "missing", "flat candles without volume", *SEGMENTS])
 def test_a_doubtful_jump_gains_what_is_believed_at_most_and_its_fall_is_borne(
     kind: str, ratio: float, target: float
 ) -> None:
     for path, trade in ended(world(kind, ratio), FREE, take_profit=target, stop_loss=0.9999999).items():
-        most = {PESSIMISTIC: 0.0}.get(path, min(target, 0.5))
+        most = {PESSIMISTIC: 0.0}.get(path, min(target, BELIEVED - 1.0))
         booked = trade["net_pnl"] / 1000.0
         assert booked == pytest.approx(min(ratio - 1.0, most), abs=1e-9)
         assert "doubtful_jump" in trade["flags"]
@@ -100,15 +109,9 @@ def test_a_doubtful_jump_gains_what_is_believed_at_most_and_its_fall_is_borne(
 @given(first=RATIOS, second=RATIOS, target=st.sampled_from([0.1, 0.3, 2.0]))
 def test_a_lower_reopening_never_gives_a_higher_result(kind: str, first: float, second: float, target: float) -> None:
     low, high = sorted((first, second))
-    if kind == "missing":  # what cleaning does with it: a fivefold move over a gap begins another segment
-        worse, better = (
-            ended(world("missing, another segment" if not 0.2 < r < 5 else kind, r), take_profit=target)
-            for r in (low, high)
-        )
-    else:
-        worse, better = (ended(world(kind, r), take_profit=target) for r in (low, high))
+    worse, better = (ended(world(kind, r), take_profit=target) for r in (low, high))
     for path in PATHS:
-        believed = 0.0 if path == PESSIMISTIC else 0.5
+        believed = 0.0 if path == PESSIMISTIC else BELIEVED - 1.0
         if "doubtful_jump" in better[path]["flags"] and high > 1.0 and target > believed:
             continue  # a rise beyond belief gives what is believed, which may be less than the target
         assert worse[path]["net_pnl"] <= better[path]["net_pnl"] + 1e-9, path
@@ -116,10 +119,8 @@ def test_a_lower_reopening_never_gives_a_higher_result(kind: str, first: float, 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_harder_crash_over_a_short_gap_loses_more(path: str) -> None:
-    bars = {0.21: world("missing", 0.21), 0.20: world("missing, another segment", 0.2)}
-    bars[0.01] = world("missing, another segment", 0.01)
-    results = [ended(bars[ratio], FREE)[path]["net_pnl"] for ratio in (0.21, 0.20, 0.01)]
-    assert results == pytest.approx([-790.0, -800.0, -990.0])
+    results = [ended(world("missing", ratio), FREE)[path]["net_pnl"] for ratio in (0.72, 0.71, 0.21, 0.20, 0.01)]
+    assert results == pytest.approx([-280.0, -290.0, -790.0, -800.0, -990.0])
 
 
 @given(ratio=RATIOS, target=st.sampled_from([0.1, 0.3, 2.0]))
@@ -132,23 +133,26 @@ def test_a_gap_is_worth_the_same_however_it_is_written(ratio: float, target: flo
         assert missing[path]["flags"] == filled[path]["flags"]
 
 
-def test_a_blocked_day_is_a_gap_too() -> None:
+@pytest.mark.parametrize(
+    ("price", "flags"), [(135.0, ("blocked_day", "gap")), (70.0, ("blocked_day", "gap", "doubtful_jump"))]
+)
+def test_a_blocked_day_is_a_gap_too(price: float, flags: tuple[str, ...]) -> None:
     first = run(market({"A": hours(0, 24)}), wishes((0, 20)), until=T0 + 24 * HOUR)
     told = {path: first[path].state for path in PATHS}
     blocked = run(market({"A": hours(24, 48)}), wishes(), until=T0 + 48 * HOUR, state=told, blocked=True)
     told = {path: blocked[path].state for path in PATHS}
-    third = run(market({"A": [flat(48, 500.0)]}), wishes(), until=T0 + 49 * HOUR, state=told)
+    third = run(market({"A": [flat(48, price)]}), wishes(), until=T0 + 49 * HOUR, state=told)
     for path in PATHS:
         trade = only(third[path])
-        assert (trade["net_pnl"], trade["flags"]) == (pytest.approx(300.0), ("blocked_day", "gap"))
+        assert (trade["net_pnl"], trade["flags"]) == (pytest.approx(min(10.0 * (price - LAST), 300.0)), flags)
 
 
 def test_a_sale_after_a_gap_carries_no_gain_and_the_price_as_it_stood() -> None:
-    for trade in ended(world("missing", 1.45), FREE).values():
-        assert (trade["net_pnl"], trade["pnl_low"], trade["pnl_high"]) == pytest.approx((300.0, 0.0, 450.0))
+    for trade in ended(world("missing", 1.35), FREE).values():
+        assert (trade["net_pnl"], trade["pnl_low"], trade["pnl_high"]) == pytest.approx((300.0, 0.0, 350.0))
         assert trade["flags"] == ("gap",)
-    for trade in ended(world("missing", 0.7), FREE).values():
-        assert (trade["net_pnl"], trade["pnl_low"], trade["pnl_high"]) == pytest.approx((-300.0, -300.0, -300.0))
+    for trade in ended(world("missing", 0.75), FREE).values():
+        assert (trade["net_pnl"], trade["pnl_low"], trade["pnl_high"]) == pytest.approx((-250.0, -250.0, -250.0))
         assert trade["flags"] == ("gap",)
     assert all(trade["flags"] == () for trade in ended(world("missing", 1.0), FREE, max_hold_ms=5 * HOUR).values())
 
@@ -182,12 +186,67 @@ def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some()
     assert trade["net_pnl"] == pytest.approx(-999.0)
 
 
-@pytest.mark.parametrize(("ratio", "doubtful"), [(4.9, False), (5.0, True), (0.21, False), (0.2, True)])
-def test_closes_are_doubtful_by_a_factor_of_their_own(ratio: float, doubtful: bool) -> None:
-    bars = market({"A": [flat(h, LAST) for h in range(3)] + [flat(3, LAST * ratio)]}, close_only=True)
-    trade = only(run(bars, wishes((0, 0)))[BASE])
+@given(quote=RATIOS)
+def test_a_quote_at_which_nobody_trades_is_no_gain_of_a_halt_and_no_worth_in_other_units(quote: float) -> None:
+    rows = [flat(0, LAST), flat(1, LAST), flat(2, LAST * quote)]
+    bars = market({"A": rows}, volume=[1e9, 1e9, 0.0])
+    open_ = run(bars, wishes((0, 0)), FREE)
+    halted = run(bars, wishes((0, 0)), FREE, until=T0 + 40 * HOUR)
+    worth = quote if quote < threshold(BELIEVED) else 1.0
+    for path, share in ((PESSIMISTIC, 0.0), (BASE, 0.5), (OPTIMISTIC, 1.0)):
+        (position,) = open_[path].state.positions
+        assert position.last_price == pytest.approx(LAST * worth)
+        gone = only(halted[path])
+        assert gone["net_pnl"] == pytest.approx(1000 * (share * min(worth, 1.0) - 1), abs=1e-9)
+
+
+@pytest.mark.parametrize("close_only", [False, True])
+@pytest.mark.parametrize("kind", ["adjacent", "missing"])
+@pytest.mark.parametrize(("part", "doubtful"), [(1.0, True), (0.9995, True), (0.99, False)])
+@pytest.mark.parametrize("up", [True, False])
+def test_the_factor_itself_is_doubtful_whatever_the_last_digit_says(
+    close_only: bool, kind: str, part: float, doubtful: bool, up: bool
+) -> None:
+    factor = part * (DOUBTFUL_CLOSE_JUMP if close_only else DOUBTFUL_JUMP)
+    price = 0.3 * (factor if up else 1 / factor)
+    hours_after = {"adjacent": 2, "missing": 9}[kind]
+    bars = market({"A": [flat(h, 0.3) for h in range(2)] + [flat(hours_after, price)]}, close_only=close_only)
+    trade = only(run(bars, wishes((0, 0)), end="close", rules=ExitRules(stop_loss=0.99, take_profit=5.0))[BASE])
     assert ("doubtful_jump" in trade["flags"]) == doubtful
-    assert trade["raw_exit_price"] == pytest.approx(min(130.0, LAST * ratio) if doubtful else LAST * ratio)
+
+
+def test_a_jump_of_closes_is_booked_as_far_as_it_is_believed_and_at_the_target_on_the_pessimistic_path() -> None:
+    cases = ((1.5, 1.5, 1.3), (1.75, 1.75, 1.3), (1.8, 1.3, 1.0), (2.0, 1.3, 1.0), (4.9, 1.3, 1.0), (0.25, 0.25, 0.25))
+    for ratio, base, pessimistic in cases:
+        bars = market({"A": [flat(h, LAST) for h in range(3)] + [flat(3, LAST * ratio)]}, close_only=True)
+        paths = run(bars, wishes((0, 0)))
+        for path, share in ((PESSIMISTIC, pessimistic), (BASE, base), (OPTIMISTIC, base)):
+            assert only(paths[path])["raw_exit_price"] == pytest.approx(LAST * share), (ratio, path)
+
+
+@pytest.mark.parametrize("close_only", [False, True])
+@pytest.mark.parametrize("trigger", ["target", "time limit", "evidence"])
+@given(ratio=st.floats(1.3, 1.39))
+def test_no_first_price_is_sold_above_the_target_on_the_pessimistic_path(
+    close_only: bool, trigger: str, ratio: float
+) -> None:
+    rows = [flat(h, LAST) for h in range(3)] + [flat(3, LAST * ratio)]
+    rug = [0, 0, 0, int(trigger == "evidence")]
+    bars = market({"A": rows}, close_only=close_only, rug=rug)
+    hold = (3 if trigger == "time limit" else 48) * HOUR
+    trade = only(run(bars, wishes((0, 0)), rules=ExitRules(max_hold_ms=hold))[PESSIMISTIC])
+    assert trade["raw_exit_price"] == pytest.approx(LAST * 1.3)
+
+
+@given(ratio=RATIOS, quote=RATIOS)
+def test_a_quote_at_which_nobody_trades_ends_nothing(ratio: float, quote: float) -> None:
+    """A candle of zero volume in other units: the position is sold at the next price at which somebody could trade."""
+    rows = [flat(0, LAST), flat(1, LAST), flat(2, LAST * quote), flat(3, LAST * ratio)]
+    bars = market({"A": rows}, volume=[1e9, 1e9, 0.0, 1e9], segment=[1, 1, 2, 2])
+    for path, trade in ended(bars, FREE).items():
+        most = 0.0 if path == PESSIMISTIC else 0.3
+        assert (trade["hour"], trade["net_pnl"] / 1000.0) == (3, pytest.approx(min(ratio - 1.0, most), abs=1e-9))
+        assert "doubtful_jump" in trade["flags"]
 
 
 # intervals of partly sold positions -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from throughline.analytics.baselines import DrawnEntries
 from throughline.analytics.random_entries import Portfolio, advance
 from throughline.configuration import Configuration, SizingSettings
-from throughline.flow.paths import costs, scale_of_equity
+from throughline.flow.paths import costs, exit_rules, scale_of_equity
 from throughline.market.simulated import SimulatedProvider
 from throughline.trading import Bars, Costs, Entries, ExitRules, PathState, simulate, simulate_scaled
 from throughline.trading.state import equity_usd
@@ -188,6 +188,7 @@ def test_a_random_entry_has_the_size_that_the_strategy_gives_to_its_own_coin() -
         bars,
         np.array([first, first + 10 * HOUR]),
         settings,
+        exit_rules(settings, provider.description),
         costs(settings, provider.description),
     )
     got = {item.instrument: item.notional for item in after.state.positions}

@@ -100,8 +100,7 @@ def random_case(seed: int) -> Case:
         halt_ms=int(rng.integers(1, 7)) * HOUR,
         max_participation=None if rng.random() < 0.3 else 0.05,
         contiguous=bool(rng.random() < 0.8),
-        doubtful_jump=float(rng.choice([1.2, 1.5, 4.0])),
-        doubtful_close_jump=float(rng.choice([1.2, 5.0])),
+        doubtful_jump=[1.2, 1.5, 4.0, None][int(rng.choice([0, 1, 2]) + rng.choice([0, 1]))],
     )
     costs = Costs(attrition_48h=float(rng.choice([0.0, 0.05])), impact_coefficient=float(rng.choice([1.0, 20.0])))
     overlap = bool(rng.random() < 0.2)

@@ -116,12 +116,11 @@ def _fills(source: SourceDescription, settings: Configuration, ambiguous: int) -
     ]
     if source.close_only:
         told.append("The data has closes only: barriers are tested on closes and every fill is at a close.")
-    exits = settings.exits
-    believed = exits.doubtful_close_jump if source.close_only else exits.doubtful_jump
     told.append(
-        "At the first price after a gap a position is sold for its target at most. It ends at a price out of "
-        "proportion to the one right before it: a fall counts in full, a rise up to "
-        f"{believed:g} times the last close. A halt without any price is worth {costs.halted_recovery:g} of the last "
+        "At the first price after a gap a position is sold for its target at most. It ends at a first price that is "
+        f"{source.doubtful_jump:g} times the close before it or more, or one part in as many or less, with or without "
+        f"a gap: a fall counts in full, a rise up to {source.doubtful_jump:g} times the last close. A halt without any "
+        f"price is worth {costs.halted_recovery:g} of the last "
         "close on the base path, by assumption."
     )
     if ambiguous:

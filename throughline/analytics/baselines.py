@@ -147,20 +147,32 @@ def list_eligible(mask: Mask) -> Eligible:
     return Eligible(rows, columns, np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64), counts)
 
 
-def draw_entries(eligible: Eligible, entries: int, seed: int, draw: int) -> DrawnEntries:
-    """Draw `entries` entries, each on a random instant and a random instrument eligible then.
+def draw_entries(parts: Sequence[tuple[Eligible, int]], seed: int, draw: int) -> DrawnEntries:
+    """Draw entries, each on a random instant and a random instrument eligible then.
 
     The instant is uniform over rows with at least one eligible instrument, the instrument uniform among those eligible
-    on that row. Where nothing was ever eligible the result is empty. Equal (instant, instrument) pairs may be drawn
-    twice: the second finds the instrument in the portfolio already, as a real one would.
+    on that row. Equal (instant, instrument) pairs may be drawn twice: the second finds the instrument in the portfolio
+    already, as a real one would.
+
+    Args:
+        parts: times that are drawn from apart from each other, and how many entries each gets. A part in which nothing
+            was ever eligible gives none.
+        seed: of the experiment.
+        draw: number of the draw.
     """
-    if not len(eligible.rows) or not entries:
-        empty = np.zeros(0, dtype=np.int64)
-        return DrawnEntries(empty, empty)
-    numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, entries))
-    place = np.floor(numbers[0] * len(eligible.rows)).astype(np.int64)
-    nth = np.floor(numbers[1] * eligible.count[place]).astype(np.int64)
-    row, column = eligible.rows[place], eligible.columns[eligible.first[place] + nth]
+    wanted = [(eligible, entries) for eligible, entries in parts if len(eligible.rows) and entries]
+    total = sum(entries for _, entries in wanted)
+    numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, total))
+    rows, columns = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    first = 0
+    for eligible, entries in wanted:
+        mine = numbers[:, first : first + entries]
+        first += entries
+        place = np.floor(mine[0] * len(eligible.rows)).astype(np.int64)
+        nth = np.floor(mine[1] * eligible.count[place]).astype(np.int64)
+        rows.append(eligible.rows[place])
+        columns.append(eligible.columns[eligible.first[place] + nth])
+    row, column = np.concatenate(rows), np.concatenate(columns)
     order = np.lexsort((column, row))
     return DrawnEntries(row[order], column[order])
 
@@ -169,7 +181,8 @@ def draw_entries(eligible: Eligible, entries: int, seed: int, draw: int) -> Draw
 class RandomEntries:
     """The returns of `draws` portfolios of random entries (base path), beside the strategy's own.
 
-    entries: entries per draw, as many as the strategy had candidates; trades: median of closed trades; exposure: median
+    entries: entries per draw, as many as the strategy had candidates that no closed rule refused; trades: median of
+    closed trades; exposure: median
     of the draws' mean invested shares; returns are fractions; beaten: draws with a lower return than the strategy's;
     percentile: the same as a share (0 to 100), ties counted by half, None without draws. trade_return: mean net return
     of the strategy's closed trades; trade_return_median: median over the draws of theirs; trade_percentile: the place

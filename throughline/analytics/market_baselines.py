@@ -29,10 +29,11 @@ from throughline.analytics.baselines import (
     segment_returns,
     summarise_random,
 )
+from throughline.analytics.entry_times import EntryTimes
 from throughline.analytics.random_entries import Portfolio, advance
 from throughline.configuration import Configuration
 from throughline.flow.market_view import DAY, MarketView, day_ms
-from throughline.flow.paths import costs
+from throughline.flow.paths import costs, exit_rules
 from throughline.market.panel import MarketDataProvider, MarketPanel
 from throughline.strategy.features import FeatureGrids, rug_evidence
 from throughline.trading.types import Bars, PathState
@@ -67,7 +68,7 @@ def measure_baselines(
     configuration: Configuration,
     start: date,
     end: date,
-    candidates: int,
+    entries: EntryTimes,
     reached: float,
     trade_return: float | None,
     exposure: Sequence[float],
@@ -78,9 +79,9 @@ def measure_baselines(
 ) -> Baselines:
     """Return the baselines over [start, end].
 
-    candidates: how many the strategy had in the range (a draw has as many entries); reached: the strategy's own total
-    return on the base path, as a fraction; trade_return: mean net return of its closed trades; exposure: the invested
-    share of the strategy's base path on each day; blocked: days whose bars failed their gate, taken out as gaps.
+    entries: how many entries a draw has, and when; reached: the strategy's own total return on the base path, as a
+    fraction; trade_return: mean net return of its closed trades; exposure: the invested share of the strategy's base
+    path on each day; blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
     held = _Held(provider, configuration, blocked)
@@ -92,7 +93,7 @@ def measure_baselines(
     figures: dict[str, Any] = {
         "equal_weight": equal,
         "equal_weight_same_exposure": same,
-        "random_entries": _random_figures(held, spans, market.eligible, candidates, reached, trade_return, seed, draws),
+        "random_entries": _random_figures(held, spans, market, entries, reached, trade_return, seed, draws),
     }
     curves = {"equal_weight": _worth(cash, market.equal), "equal_weight_same_exposure": _worth(cash, scaled)}
     name = provider.description.benchmark
@@ -115,14 +116,14 @@ def measure_baselines(
 def _random_figures(
     held: _Held,
     spans: Sequence[tuple[date, date]],
-    eligible: Sequence[NDArray[np.bool_]],
-    candidates: int,
+    market: _Market,
+    times: EntryTimes,
     reached: float,
     trade_return: float | None,
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
-    portfolios, entries = _random(held, spans, eligible, candidates, seed, draws)
+    portfolios, entries = _random(held, spans, market, times, seed, draws)
     if not entries:
         return {"draws": 0, "entries": 0, "reason": "no candidate to compare with, or nothing was eligible"}
     cash = held.configuration.sizing.small_fund_usd
@@ -185,13 +186,14 @@ class _Held:
 class _Market:
     """equal, benchmark: a return per day (benchmark: NaN before its first bar); counts: eligible instruments at each
     day's start; instruments: how many had a bar in the range; eligible: per chunk the mask of rows whose close is a
-    decision instant within the span."""
+    decision instant within the span; instants: those instants (Unix ms), of all chunks."""
 
     equal: list[float]
     benchmark: list[float] | None
     counts: list[int]
     instruments: int
     eligible: list[NDArray[np.bool_]]
+    instants: NDArray[np.int64]
 
 
 def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
@@ -199,7 +201,8 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
     benchmark: list[float] = []
     counts: list[int] = []
     traded: set[str] = set()
-    masks = []
+    masks: list[NDArray[np.bool_]] = []
+    instants = [np.zeros(0, np.int64)]
     name = held.provider.description.benchmark
     for span, chunk in zip(spans, held.chunks(spans), strict=True):
         panel = chunk.panel
@@ -221,36 +224,45 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
                 panel.open_time, panel.open[:, column], returns[:, column], day_ends, edges
             ).tolist()
         # A decision is a close; those that fall on the span's first instant belong to the bar before it.
-        rows = chunk.eligible[chunk.first - 1 if chunk.first else 0 : -1 if len(chunk.eligible) > 1 else None]
-        masks.append(rows.copy())
+        rows = slice(chunk.first - 1 if chunk.first else 0, -1 if len(chunk.eligible) > 1 else None)
+        masks.append(chunk.eligible[rows].copy())
+        instants.append(panel.open_time[rows] + panel.interval_ms)
     known = len(benchmark) == len(equal) and not all(math.isnan(value) for value in benchmark)
-    return _Market(equal, benchmark if known else None, counts, len(traded), masks)
+    return _Market(equal, benchmark if known else None, counts, len(traded), masks, np.concatenate(instants))
 
 
 def _random(
     held: _Held,
     spans: Sequence[tuple[date, date]],
-    eligible: Sequence[NDArray[np.bool_]],
-    candidates: int,
+    market: _Market,
+    times: EntryTimes,
     seed: int,
     draws: int,
 ) -> tuple[list[Portfolio], int]:
     """Return the portfolio of each draw at the end (base path), and how many entries a draw has."""
+    eligible = market.eligible
     widest = max((mask.shape[1] for mask in eligible), default=0)
     whole = np.concatenate([np.pad(mask, ((0, 0), (0, widest - mask.shape[1]))) for mask in eligible])
-    lists = list_eligible(whole)
-    drawn = [draw_entries(lists, candidates, seed, draw) for draw in range(draws)]
+    closed = times.within_closed(market.instants)[:, None]
+    parts = [
+        (list_eligible(whole & ~closed), times.candidates),
+        (list_eligible(whole & closed), times.candidates_closed),
+    ]
+    drawn = [draw_entries(parts, seed, draw) for draw in range(draws)]
     if not drawn or not len(drawn[0].rows):
         return [], 0
-    prices = costs(held.configuration, held.provider.description)
+    source = held.provider.description
+    rules, prices = exit_rules(held.configuration, source), costs(held.configuration, source)
     portfolios = [Portfolio(PathState(cash=held.configuration.sizing.small_fund_usd)) for _ in drawn]
     offset = 0
     for span, mask, chunk in zip(spans, eligible, held.chunks(spans), strict=True):
         shift = (chunk.first - 1 if chunk.first else 0) - offset
-        parts = [_between(entries, offset, offset + len(mask), shift) for entries in drawn]
+        within = [_between(entries, offset, offset + len(mask), shift) for entries in drawn]
         instants = np.array([day_ms(span[0] + k * DAY) for k in range((span[1] - span[0]).days + 2)])
         bars = _bars(chunk, held.configuration.strategy.emergency_rug_risk)
-        portfolios = advance(portfolios, parts, chunk.panel, chunk.sizes, bars, instants, held.configuration, prices)
+        portfolios = advance(
+            portfolios, within, chunk.panel, chunk.sizes, bars, instants, held.configuration, rules, prices
+        )
         offset += len(mask)
     return portfolios, len(drawn[0].rows)
 

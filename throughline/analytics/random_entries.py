@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from throughline.analytics.baselines import DrawnEntries
 from throughline.analytics.exposure import NO_STAKES, Stakes, invested_shares
 from throughline.configuration import Configuration
-from throughline.flow.paths import exit_rules, scale_of_equity
+from throughline.flow.paths import scale_of_equity
 from throughline.market.panel import MarketPanel
 from throughline.trading import simulate_scaled
 from throughline.trading.state import equity_usd
-from throughline.trading.types import Bars, Costs, Entries, PathState
+from throughline.trading.types import Bars, Costs, Entries, ExitRules, PathState
 
 F64 = NDArray[np.float64]
 
@@ -68,6 +68,7 @@ def advance(
     bars: Bars,
     instants: NDArray[np.int64],
     configuration: Configuration,
+    rules: ExitRules,
     prices: Costs,
 ) -> list[Portfolio]:
     """Return the portfolios after the days that `instants` (Unix ms) begin and end.
@@ -80,7 +81,7 @@ def advance(
     results = simulate_scaled(
         bars,
         runs,
-        exit_rules(configuration),
+        rules,
         prices,
         sizing.max_positions,
         instants,

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics.assumptions import assumptions, filters_without_data, filters_without_values
 from throughline.analytics.cash import cash_report
+from throughline.analytics.entry_times import read_entry_times
 from throughline.analytics.exposure import invested_shares
 from throughline.analytics.fund import stopped_funds
 from throughline.analytics.ledger import LedgerRange, read_range
@@ -67,6 +68,7 @@ def build_report(
         told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
         registry = registry_analytics(connection, experiment.id, last_day=end)
         cash = cash_report(connection, experiment, start, end)
+        entries = read_entry_times(connection, experiment, start, end)
         closed = read_trades(connection, experiment.id, exact=True, partitions=(start, end))
     curves = Curves(
         dates=told.days,
@@ -84,7 +86,7 @@ def build_report(
         settings,
         start,
         end,
-        told.candidates,
+        entries,
         paths["base"].total_return,
         _mean_return(closed["return_percent"]),
         invested["base"],

@@ -233,8 +233,8 @@ def baseline_sentences(report: Report) -> list[str]:
             )
         if report.cash is not None and report.cash.acts and report.cash.candidates:
             sentences.append(
-                "The random entries went on while the rule was closed, so the percentile is also about what cash saved "
-                "or cost, not only about the choice of coins and times."
+                "Random entries are drawn as the strategy could enter: while the rule is closed, none but as many as a "
+                "model on trial had candidates."
             )
     equal = report.baselines.get("equal_weight")
     if equal and equal["days_with_one_or_none"]:

@@ -19,8 +19,8 @@ from throughline.trading.types import Costs, ExitRules, PathState, Position
 HOUR_MS = 3_600_000
 
 
-def exit_rules(configuration: Configuration) -> ExitRules:
-    """Return the engine's exit rules."""
+def exit_rules(configuration: Configuration, source: SourceDescription) -> ExitRules:
+    """Return the engine's exit rules; which jump is doubtful is a fact of the source."""
     exits = configuration.exits
     return ExitRules(
         stop_loss=exits.stop_loss,
@@ -28,8 +28,7 @@ def exit_rules(configuration: Configuration) -> ExitRules:
         max_hold_ms=exits.max_hold_hours * HOUR_MS,
         halt_ms=exits.halt_hours * HOUR_MS,
         max_participation=configuration.costs.max_participation,
-        doubtful_jump=exits.doubtful_jump,
-        doubtful_close_jump=exits.doubtful_close_jump,
+        doubtful_jump=source.doubtful_jump,
     )
 
 

@@ -152,7 +152,7 @@ def _run_day(
         path: simulate(
             bars,
             replace(entries, notional=entries.notional * size_scale(states[path], settings.sizing)),
-            exit_rules(settings),
+            exit_rules(settings, ctx.provider.description),
             costs(settings, ctx.provider.description),
             settings.sizing.max_positions,
             state={path: states[path]},

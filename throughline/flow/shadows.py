@@ -71,7 +71,7 @@ def _simulate(
 ) -> dict[date, list[dict[str, Any]]]:
     """Return the bodies by the day they resolve. Days go one by one: no shadow depends on where the span starts."""
     settings = ctx.experiment.configuration
-    rules = replace(exit_rules(settings), max_participation=None)
+    rules = replace(exit_rules(settings, ctx.provider.description), max_participation=None)
     prices = costs(settings, ctx.provider.description)
     size = settings.sizing.shadow_reference_usd
     state = PathState(cash=math.inf)

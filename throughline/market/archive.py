@@ -135,6 +135,7 @@ class ArchiveProvider:
             first_day=days.first,
             last_day=days.last,
             attrition_per_48h=archive.attrition_per_48h,
+            doubtful_jump=archive.cleaning.doubtful_jump,
             after_last_day=days.after_last,
             left_out=self._left_out(),
         )

@@ -25,7 +25,7 @@ from throughline.market.corporate_actions import Action, Unapplied, apply_action
 from throughline.market.duplicates import merge_duplicates
 from throughline.market.rows import F64, I64, LARGEST, CleaningRules, Mask, RawBars
 from throughline.market.segments import believe
-from throughline.market.untraded import absent_rows, flat_without_volume, repeats_last_close
+from throughline.market.untraded import absent_rows, flat_without_volume, repeats_last_close, rows_of_zeros
 
 RULES: Mapping[str, str] = {
     "misaligned_time": "the bar does not open on the interval's grid",
@@ -89,17 +89,18 @@ def clean(raw: RawBars, interval_ms: int, rules: CleaningRules, actions: Sequenc
     """
     count = len(raw.time)
     rule = np.full(count, -1, np.int8)
-    absent = absent_rows(raw)
+    absent, zeros = absent_rows(raw), rows_of_zeros(raw)
+    nothing = absent | zeros
     with np.errstate(invalid="ignore", over="ignore"):
         for name, mask in [("misaligned_time", raw.time % interval_ms != 0), *price_faults(raw, rules)]:
-            rule[mask & (rule == -1) & ~absent] = _CODE[name]
-    untraded = (rule == -1) & ~absent & flat_without_volume(raw)
+            rule[mask & (rule == -1) & ~nothing] = _CODE[name]
+    untraded = zeros | ((rule == -1) & ~absent & flat_without_volume(raw))
     merged = merge_duplicates(raw, ~absent & ~untraded, rule == -1)
     bars = merged.bars
     rule[merged.dropped] = -1
     alive = (rule == -1) & ~absent & ~untraded & ~merged.dropped & ~merged.conflicting
     alive |= merged.spanning
-    untraded |= alive & ~merged.spanning & repeats_last_close(bars, alive, ~absent & ~merged.dropped)
+    untraded |= alive & ~merged.spanning & repeats_last_close(bars, alive, ~nothing & ~merged.dropped)
     rows = np.flatnonzero(alive & ~untraded)
     if bars.close_only:
         stale = stale_rows(bars, rows, rules.stale_bars)

@@ -23,10 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.market.jumps import DOUBTFUL_JUMP, is_doubtful_step
 from throughline.market.rows import F64, CleaningRules, Mask, RawBars
 
 OWN_MOVE = 1.25
 """A move that is the market's own beside an action: with it alone an action is not doubted."""
+MOVE_IN_A_GAP = 5.0
+"""What may be left beside an action over a gap, in which the market moved as well: where it is a doubtful jump the
+segment ends, in the right units."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ def apply_actions(
 
     Returns:
         The rows with scaled prices; the factor of each row of `raw` (1 = as read); what was not applied; and which of
-        `rows` are the first after an action that was known and does not fit, at a price `doubtful_open_jump` times the
-        one before it or more, or one part in as many or less.
+        `rows` are the first after an action that was known and does not fit, at a price that is a doubtful jump; with
+        closes only the smaller factor of bars with an open counts, since the archive itself gives a reason to doubt.
     """
     factor = np.ones(len(raw.time))
     doubted = np.zeros(len(rows), np.bool_)
@@ -87,14 +91,15 @@ def apply_actions(
         last, first = int(rows[before]), int(rows[after])
         ratio = math.prod(action.ratio for action in group)
         move = float(raw.open[first] / raw.close[last])
-        adjacent = raw.time[first] - raw.time[last] == interval_ms and not raw.close_only
-        limit = rules.doubtful_open_jump if adjacent else rules.segment_jump_factor
         farther = abs(math.log(move * ratio)) > abs(math.log(move)) + math.log(OWN_MOVE)
-        if farther or not 1 / limit < move * ratio < limit:
+        adjacent = raw.time[first] - raw.time[last] == interval_ms
+        limit = rules.doubtful_jump if adjacent else max(rules.doubtful_jump, MOVE_IN_A_GAP)
+        if farther or is_doubtful_step(1.0, move * ratio, limit):
             unapplied += [
                 Unapplied(item, f"the price after it is {move:.6g} times the price before it") for item in group
             ]
-            doubted[after] = not 1 / rules.doubtful_open_jump < move < rules.doubtful_open_jump
+            least = min(rules.doubtful_jump, DOUBTFUL_JUMP)
+            doubted[after] = is_doubtful_step(1.0, move, least)
             continue
         end = int(np.searchsorted(raw.code, group[0].code, "right"))
         factor[first:end] *= ratio

@@ -20,8 +20,9 @@ from typing import Any
 
 from throughline.errors import shown
 from throughline.identity import decimal_text, hash_body
+from throughline.market.jumps import SMALLEST_JUMP, default_jump
 from throughline.market.layout import FileLayout, TableLayout, file_layout, layout_identity, table_layout
-from throughline.market.rows import DAILY_JUMP, HOUR_MS, INTRADAY_JUMP, CleaningRules
+from throughline.market.rows import HOUR_MS, CleaningRules
 from throughline.market.settings_table import LONGEST_MS, Column, SettingsTable, duration_ms
 from throughline.toml_file import read_toml
 
@@ -148,9 +149,7 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
         name=root.text("name"),
         bars=bars,
         references=references,
-        cleaning=_cleaning(
-            root.table("cleaning"), default_stale, DAILY_JUMP if bars.interval_ms >= DAY_MS else INTRADAY_JUMP
-        ),
+        cleaning=_cleaning(root.table("cleaning"), default_stale, default_jump(bars.open is None)),
         benchmark=root.optional_text("benchmark"),
         survivors_only=survivors,
         attrition_per_48h=root.number("attrition_per_48h", 0.0, 0.0, 0.5),
@@ -278,16 +277,20 @@ def _priced_at(table: SettingsTable, own_rows: bool, bars: BarsDescription) -> s
     return moment
 
 
-def _cleaning(table: SettingsTable | None, default_stale: int, default_jump: float) -> CleaningRules:
+def _cleaning(table: SettingsTable | None, stale_bars: int, doubtful_jump: float) -> CleaningRules:
     if table is None:
-        return CleaningRules(stale_bars=default_stale, doubtful_open_jump=default_jump)
+        return CleaningRules(stale_bars=stale_bars, doubtful_jump=doubtful_jump)
+    for key in ("segment_jump_factor", "doubtful_open_jump"):
+        if table.has(key):
+            raise table.fail(
+                key, "is no setting any more; `doubtful_jump` holds between bars that follow each other and over gaps"
+            )
     rules = CleaningRules(
         smallest_price=table.number("smallest_price", 1e-15, 1e-15, 1.0),
         jump_up_factor=table.number("jump_up_factor", 10.0, 2.0, 1e9),
-        segment_jump_factor=table.number("segment_jump_factor", 5.0, 1.5, 1e9),
-        doubtful_open_jump=table.number("doubtful_open_jump", default_jump, 1.01, 1e9),
+        doubtful_jump=table.number("doubtful_jump", doubtful_jump, SMALLEST_JUMP, 1e9),
         segment_gap_ms=table.duration("segment_gap", 24 * HOUR_MS),
-        stale_bars=table.whole("stale_bars", default_stale, 2, 1_000_000),
+        stale_bars=table.whole("stale_bars", stale_bars, 2, 1_000_000),
     )
     table.finish()
     return rules

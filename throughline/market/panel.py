@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.market.jumps import DOUBTFUL_JUMP
+
 FloatGrid = NDArray[np.float64]
 TimeGrid = NDArray[np.int64]
 
@@ -95,8 +97,9 @@ class SourceDescription:
     benchmark: ticker that stands for the market (BTC), or None. survivors_only: the universe holds only instruments
     that were alive later; attrition_per_48h: the expected total loss per 48 h held that goes with that (fraction).
     availability: "observed" or "assumed". assumptions: sentences for the report. first_day, last_day: what can be run;
-    the last day is over and complete in the files. after_last_day: a sentence on the day after it, where the files hold
-    a part of it. left_out: sentences on rows that no day holds.
+    the last day is over and complete in the files. doubtful_jump: factor from which on a step between two bars is not
+    believed to be a move of the market (``throughline.market.jumps``). after_last_day: a sentence on the day after it,
+    where the files hold a part of it. left_out: sentences on rows that no day holds.
     """
 
     name: str
@@ -111,6 +114,7 @@ class SourceDescription:
     first_day: date
     last_day: date
     attrition_per_48h: float = 0.0
+    doubtful_jump: float = DOUBTFUL_JUMP
     after_last_day: str = ""
     left_out: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.identity import decimal_text
+from throughline.market.jumps import DOUBTFUL_JUMP
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -19,8 +20,6 @@ I32 = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 HOUR_MS = 3_600_000
-INTRADAY_JUMP, DAILY_JUMP = 1.4, 1.5
-"""Defaults of `CleaningRules.doubtful_open_jump`, by the length of the bars."""
 LARGEST = 1e20
 """Amounts from here on do not fit NUMERIC(38,18)."""
 
@@ -29,30 +28,23 @@ LARGEST = 1e20
 class CleaningRules:
     """Thresholds. Prices in USD, factors are ratios, times in ms, `stale_bars` a number of bars.
 
-    doubtful_open_jump: by which an open may differ from the close of the bar directly before it, up or down. In
-    continuous trading an open is the last close: in 444,476 hourly bars of Binance no open was 1.2 times the close
-    before it or 1/1.2 of it (three were below 1/1.1); of 173,000 daily bars of CoinMarketCap, which are averages over
-    exchanges, 835 were beyond 1.2, 316 beyond 1.4, 227 beyond 1.5 and 71 beyond 2, many of them prices that alternate
-    between two exchanges. So bars shorter than a day have 1.4, which a split of 3:2 always exceeds, and daily bars 1.5,
-    which every split of 2:1 or more exceeds and which leaves 99.87 % of those bars alone. segment_jump_factor: the same
-    for the first bar after a gap, and for closes where only closes are known (an hour's move of LUNA reached 0.13 and
-    3.8).
+    doubtful_jump: by which the first price of a bar may differ from the close of the bar before it, up or down, unless
+    `segment_gap_ms` lie between them; the defaults and their reasons are in `jumps`. jump_up_factor: what a high is
+    compared with; a bar that reaches it is refused where it follows the bar before it directly.
     """
 
     smallest_price: float = 1e-15
     jump_up_factor: float = 10.0
-    segment_jump_factor: float = 5.0
-    doubtful_open_jump: float = DAILY_JUMP
+    doubtful_jump: float = DOUBTFUL_JUMP
     segment_gap_ms: int = 24 * HOUR_MS
     stale_bars: int = 24
 
     def identity(self) -> dict[str, Any]:
         """Return the thresholds as a canonical body."""
         return {
-            "doubtful_open_jump": decimal_text(self.doubtful_open_jump),
+            "doubtful_jump": decimal_text(self.doubtful_jump),
             "jump_up_factor": decimal_text(self.jump_up_factor),
             "segment_gap_ms": self.segment_gap_ms,
-            "segment_jump_factor": decimal_text(self.segment_jump_factor),
             "smallest_price": decimal_text(self.smallest_price),
             "stale_bars": self.stale_bars,
         }

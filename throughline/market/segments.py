@@ -6,10 +6,10 @@ cross the end of a segment. Does not belong here: rules about one row (`cleaning
 A segment ends
 
 - at a gap of `segment_gap_ms` or more;
-- at a shorter gap, if the open or the close after it is `segment_jump_factor` times the close before it or more, or the
-  open is one part in `segment_jump_factor` of it or less (a fall after the open is a loss that somebody made);
-- between two bars that follow each other, if the open differs from the close before it by `doubtful_open_jump` or more,
-  up or down. With closes only: if the close does so by `segment_jump_factor`;
+- where the first price of a bar is a doubtful jump (`jumps`) from the last believed close, whether the two bars follow
+  each other or a shorter gap lies between them (a fall after the open is a loss that somebody made);
+- where a bar after a shorter gap has a high of `jump_up_factor` times the last close (a bar that follows directly is
+  refused instead, since the next one shows what it was);
 - where the archive names a corporate action that does not fit the prices (`corporate_actions`).
 
 The last three are *doubtful jumps*: likely a split, a re-denomination or a bad print. They are listed with their ratio.
@@ -22,6 +22,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.market.jumps import is_doubtful, is_doubtful_step
 from throughline.market.rows import F64, I64, CleaningRules, Mask, RawBars
 
 
@@ -58,20 +59,18 @@ def believe(
     before[1:] = c[:-1]
     gap = np.zeros(count, np.int64)
     gap[1:] = time[1:] - time[:-1] - interval_ms
-    factor, step = rules.segment_jump_factor, _adjacent_factor(raw, rules)
-    up, down = before * factor, before / factor
-    across = (o >= up) | (c >= up) | (o <= down)
-    adjacent = (o >= before * step) | (o <= before / step)
-    doubtful = ~fresh & (gap < rules.segment_gap_ms) & (np.where(gap > 0, across, adjacent) | doubted)
+    risen = h >= rules.jump_up_factor * before
+    jumped = is_doubtful(before, o, rules.doubtful_jump) | (risen & (gap > 0)) | doubted
+    doubtful = ~fresh & (gap < rules.segment_gap_ms) & jumped
     starts = fresh | (gap >= rules.segment_gap_ms) | doubtful
     jump[doubtful] = o[doubtful] / before[doubtful]
-    suspected = ~fresh & (gap == 0) & (h >= rules.jump_up_factor * before)
+    suspected = ~fresh & (gap == 0) & risen
     first_row = np.flatnonzero(fresh)
     last_row = np.append(first_row[1:], count)
     for instrument in np.unique(np.searchsorted(first_row, np.flatnonzero(suspected), "right") - 1):
         low, high = int(first_row[instrument]), int(last_row[instrument])
         refused[low:high], starts[low:high], jump[low:high] = _believe_slowly(
-            time[low:high], o[low:high], h[low:high], c[low:high], interval_ms, rules, step, doubted[low:high]
+            time[low:high], o[low:high], h[low:high], c[low:high], interval_ms, rules, doubted[low:high]
         )
     head = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
     segment = time[head]
@@ -79,12 +78,8 @@ def believe(
     return refused, segment, jump
 
 
-def _adjacent_factor(raw: RawBars, rules: CleaningRules) -> float:
-    return rules.segment_jump_factor if raw.close_only else rules.doubtful_open_jump
-
-
 def _believe_slowly(
-    time: I64, o: F64, h: F64, c: F64, interval_ms: int, rules: CleaningRules, step: float, doubted: Mask
+    time: I64, o: F64, h: F64, c: F64, interval_ms: int, rules: CleaningRules, doubted: Mask
 ) -> tuple[list[bool], list[bool], list[float]]:
     """Do what `believe` says row by row, for one instrument: where a print is refused, the next row is compared with
     the last believed one, which only a loop can know.
@@ -93,18 +88,14 @@ def _believe_slowly(
     starts[0] = True
     columns = zip(time.tolist(), o.tolist(), h.tolist(), c.tolist(), strict=True)
     last_time, _, _, last = next(columns)
-    factor = rules.segment_jump_factor
     for number, (at, opened, high, closed) in enumerate(columns, start=1):
         gap = at - last_time - interval_ms
-        if gap == 0:
-            if high >= rules.jump_up_factor * last:
-                refused[number] = True
-                continue
-            doubtful = opened >= last * step or opened <= last / step
-        else:
-            up, down = last * factor, last / factor
-            doubtful = gap < rules.segment_gap_ms and (opened >= up or closed >= up or opened <= down)
-        doubtful = doubtful or (gap < rules.segment_gap_ms and bool(doubted[number]))
+        risen = high >= rules.jump_up_factor * last
+        if gap == 0 and risen:
+            refused[number] = True
+            continue
+        jumped = is_doubtful_step(last, opened, rules.doubtful_jump) or risen
+        doubtful = gap < rules.segment_gap_ms and (jumped or bool(doubted[number]))
         starts[number] = doubtful or gap >= rules.segment_gap_ms
         if doubtful:
             jump[number] = opened / last

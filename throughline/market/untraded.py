@@ -1,8 +1,9 @@
 """Rows that are no bar: those without any value, and candles in which nobody traded.
 
 Belongs here: recognising them. A gap is a time in which nobody could trade, however it is written: as missing rows, as
-rows of nothing (Bitstamp's history) or as flat candles that an exporter filled in. All three count as missing rows, so
-they give the same bars, segments and trades. Does not belong here: what a gap means for a segment (`segments`).
+rows of nothing (Bitstamp's history), as rows of zeros, or as flat candles that an exporter filled in. All of them count
+as missing rows, so they give the same bars, segments and trades. Does not belong here: what a gap means for a segment
+(`segments`).
 
 Candles of zero volume whose prices differ are believed: the prices are quotes or averages of somebody.
 """
@@ -20,6 +21,19 @@ def absent_rows(raw: RawBars) -> Mask:
     if not raw.close_only:
         absent = absent & np.isnan(raw.open) & np.isnan(raw.high) & np.isnan(raw.low)
     return np.asarray(absent & ~(np.abs(raw.volume) > 0))
+
+
+def rows_of_zeros(raw: RawBars) -> Mask:
+    """Say which rows hold zeros alone: every price is zero, and the volume is zero.
+
+    With open, high, low and close the volume may also be unknown, since four zeros agree with each other. A single
+    close of zero without a known volume may be a bad print, and a zero beside a price that is not zero always is one.
+    """
+    zeros = raw.close == 0
+    if raw.close_only:
+        return np.asarray(zeros & (raw.volume == 0))
+    zeros = zeros & (raw.open == 0) & (raw.high == 0) & (raw.low == 0)
+    return np.asarray(zeros & ~(np.abs(raw.volume) > 0))
 
 
 def flat_without_volume(raw: RawBars) -> Mask:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.market.jumps import threshold
 from throughline.trading import kernel, ordering
 from throughline.trading.passes import Market, Pass
 from throughline.trading.types import (
@@ -98,10 +99,12 @@ def simulate(
 
     Gaps and jumps (with contiguous rules; the benchmark's raw rows know none). A gap is a time in which nobody could
     trade: bars are missing, had no volume, or were blocked. At the first price after it a position is sold for its
-    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, or a bar
-    of another segment within halt_ms) a position ends, whole, at that price, for its target at most and on the
-    pessimistic path for the last close at most. The reason is that of the barrier or limit that it meets there, else
-    `halted`. The table of cases is in the docstring of ``throughline.trading.kernel``.
+    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, with or
+    without a gap, or a bar of another segment within halt_ms) a position ends, whole, at the first price at which
+    somebody could trade: for its target and the believed rise at most, on the pessimistic path for the last close at
+    most. The reason is that of the barrier or limit that it meets there, else `halted`. On the pessimistic path no
+    first price that triggers a sale gives more than the target, whatever the reason. The table of cases is in the
+    docstring of ``throughline.trading.kernel``.
 
     The interval [pnl_low, pnl_high] holds net_pnl, and: for an ambiguous bar, what stop-first and target-first give,
     each under its own volume limit and sold on at the following opens; for a sale after a gap, what the last price
@@ -210,7 +213,7 @@ def terms_of(
     if end not in ("carry", "close"):
         raise SimulationInputError(f"end is {end!r}; it must be 'carry' or 'close'")
     optimistic = path == "optimistic"
-    jump = rules.doubtful_close_jump if bars.close_only else rules.doubtful_jump
+    believed = rules.believed_jump(bars.close_only)
     return kernel.Terms(
         interval=int(bars.interval_ms),
         until=int(until),
@@ -219,7 +222,8 @@ def terms_of(
         stop_loss=float(rules.stop_loss),
         take_profit=float(rules.take_profit),
         max_participation=np.inf if rules.max_participation is None else float(rules.max_participation),
-        jump=float(jump) if rules.contiguous else np.inf,
+        jump=threshold(believed) if rules.contiguous else np.inf,
+        believed=believed,
         minimum=float(minimum_notional),
         fee=float(costs.fee),
         half_spread=float(costs.half_spread),
@@ -229,7 +233,7 @@ def terms_of(
         halted_share={"pessimistic": 0.0, "base": float(costs.halted_recovery), "optimistic": 1.0}[path],
         multiplier=_SPREAD_AND_IMPACT[path],
         target_first=optimistic,
-        gap_at_target=path == "pessimistic",
+        at_target=path == "pessimistic",
         jump_gains=path != "pessimistic",
         contiguous=bool(rules.contiguous),
         close_only=bool(bars.close_only),

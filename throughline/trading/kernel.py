@@ -9,17 +9,20 @@ price after it (an open; a close on close-only bars). A position is sold at R, w
     interruption                                     path          R below L        R above L            interval
     gap: bars are missing, had no volume, or were    all           R                min(R, target)       min(R, L) .. R
       blocked; less than `halt` ms
-    doubtful jump: R is `jump` times L or more, or   pessimistic   R                L                    min(R, L) ..
-      one part in as many or less, without a gap;    base,         R                min(R, target,       max(R, L)
-      or the bar begins another segment              optimistic                     jump x L)
+    doubtful jump: R is `believed` times L or more,  pessimistic   R                L                    min(R, L) ..
+      or one part in as many or less, over a gap     base,         R                min(R, target,       max(R, L)
+      too; or the bar begins another segment         optimistic                     believed x L)
     halt: no bar for `halt` ms; R lies in the        0, 1/2, 1     share x L        share x L            none
       future (is it known, at most R)                x L
 
-Every price is also at most the target. At a gap a position goes on unless a rule of the open sells it; at a doubtful
-jump it always ends, since later prices may count another unit, and it is sold whole (the volume limit belongs to a
-market, and a number of coins that may be ten times wrong has none). So a sale at a lower R never gives a higher result
-on any path (one at 0.20 of L once lost less than one at 0.21), with one exception: a rise beyond belief gives what is
-believed at most, and the pessimistic path nothing. The base path's default share of a halt is 1/2.
+Every price is also at most the target. ``throughline.market.jumps`` has the reasons for the factor. At a gap a
+position goes on unless a rule of the open sells it; at a doubtful jump it always ends, at the first price at which
+somebody could trade, since later prices may count another unit, and it is sold whole (the volume limit belongs to a
+market, and a number of coins that may be ten times wrong has none). On the pessimistic path whatever is triggered at a
+first price beyond the target is sold at the target, interrupted or not, with closes only as well. So a sale at a lower
+R never gives a higher result on any path (one at 0.20 of L once lost less than one at 0.21), with one exception: a rise
+beyond belief gives what is believed at most, and the pessimistic path nothing. The base path's default share of a halt
+is 1/2.
 
 How it works: what happens to a position after its entry does not depend on the other positions. So each entry that is
 taken is followed to its end at once, and slots and cash only need the open positions in order of their exit (a heap).
@@ -94,9 +97,10 @@ class Served(NamedTuple):
 
 class Terms(NamedTuple):
     """Rules, costs and path of one pass. multiplier scales spread and impact; halted_share: of the last close; jump:
-    factor from which on a price is doubtful beside the close right before it (inf: never); minimum: USD, the smallest
-    position; contiguous: gaps and jumps are looked at (the benchmark's raw rows know none); jump_gains: False on the
-    path that gains nothing over a doubtful jump."""
+    factor from which on a price is doubtful beside L (inf: never); believed: the factor up to which
+    a doubtful rise counts; minimum: USD, the smallest position; contiguous: gaps and jumps are looked at (the
+    benchmark's raw rows know none); at_target: no first price is sold above the target; jump_gains: False on the path
+    that gains nothing over a doubtful jump."""
 
     interval: int
     until: int
@@ -106,6 +110,7 @@ class Terms(NamedTuple):
     take_profit: float
     max_participation: float
     jump: float
+    believed: float
     minimum: float
     fee: float
     half_spread: float
@@ -115,7 +120,7 @@ class Terms(NamedTuple):
     halted_share: float
     multiplier: float
     target_first: bool
-    gap_at_target: bool
+    at_target: bool
     jump_gains: bool
     contiguous: bool
     close_only: bool
@@ -310,8 +315,9 @@ def _sell(
 def _halt(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, instant: int, known: float) -> None:
     """Close at the share of the last close that the path grants, at most at the price `known` by then (inf: none).
 
-    The fee is charged, but neither spread nor impact on a price that is assumed."""
-    raw = min(floats[LAST_PRICE, p] * terms.halted_share, known)
+    The last close is that of a bar in which somebody could trade, or a lower one of a bar without volume. The fee is
+    charged, but neither spread nor impact on a price that is assumed."""
+    raw = min(min(floats[LAST_PRICE, p], floats[TRADED_PRICE, p]) * terms.halted_share, known)
     if floats[QUANTITY, p] == floats[BOUGHT, p]:
         ints[REASON, p] = HALTED
     else:
@@ -334,46 +340,21 @@ def _close_at_end(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int,
 
 
 @compiled
-def _at_close(
-    close: float, when: int, deadline: int, evidence: bool, stop: float, target: float, pending: int
-) -> tuple[int, float]:
-    """Close-only bar: (reason, raw price) of an exit at its close; reason -1: none."""
+def _at_first_price(
+    price: float, when: int, deadline: int, evidence: bool, stop: float, target: float, pending: int
+) -> int:
+    """Reason of an exit at a bar's first price (its open; its close with closes only); -1: none."""
     if pending != NOTHING:
-        return pending, close
+        return pending
     if when >= deadline:
-        return TIME_LIMIT, close
+        return TIME_LIMIT
     if evidence:
-        return EMERGENCY_EXIT, close
-    if close <= stop:
-        return STOP_LOSS, close
-    if close >= target:
-        return PROFIT_TARGET, close
-    return NOTHING, close
-
-
-@compiled
-def _at_open(
-    open_: float,
-    when: int,
-    deadline: int,
-    evidence: bool,
-    stop: float,
-    target: float,
-    gap_at_target: bool,
-    pending: int,
-) -> tuple[int, float]:
-    """(Reason, raw price) of an exit at a bar's open; reason -1: none."""
-    if pending != NOTHING:
-        return pending, open_
-    if when >= deadline:
-        return TIME_LIMIT, open_
-    if evidence:
-        return EMERGENCY_EXIT, open_
-    if open_ <= stop:
-        return STOP_LOSS, open_
-    if open_ >= target:
-        return PROFIT_TARGET, target if gap_at_target else open_
-    return NOTHING, open_
+        return EMERGENCY_EXIT
+    if price <= stop:
+        return STOP_LOSS
+    if price >= target:
+        return PROFIT_TARGET
+    return NOTHING
 
 
 @compiled
@@ -411,11 +392,12 @@ def _first_eventful(
 ) -> int:
     """First row from `row` on whose bar may end a position; before it nothing happens. Only a faster way through.
 
-    before: the last close before `row`. A jump from between the barriers leaves them where target < stop x jump, so it
-    need not be looked for there.
+    before: the last close before `row` at which somebody could trade. A jump from between the barriers leaves them
+    where target < stop x jump, so it need not be looked for there.
     """
     halt, interval, jump = terms.halt, terms.interval, terms.jump
-    has_segment, has_rug, jumps = bars.segment.size > 0, bars.rug.size > 0, target > stop * jump
+    has_segment, has_rug = bars.segment.size > 0, bars.rug.size > 0
+    jumps = target > stop * jump or before <= stop or before >= target
     first = bars.open_time[row]
     limit = min(end, row + (deadline - first + interval - 1) // interval)
     plain = limit > row and first - last_close < halt and not has_segment and not has_rug and not jumps
@@ -431,7 +413,9 @@ def _first_eventful(
             break
         if jumps and _jumped(before, bars.open[row], jump):
             break
-        last_close, before = opens + interval, bars.close[row]
+        last_close = opens + interval
+        if bars.volume.size == 0 or bars.volume[row] != 0.0:
+            before = _q18(bars.close[row])
         row += 1
     return row
 
@@ -450,6 +434,22 @@ def _last_traded(
 
 
 @compiled
+def _last_believed(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int) -> float:
+    """What a coin is worth before `row`: the close of the last bar. A quote of a bar without volume that is a doubtful
+    jump above the last price at which somebody could trade does not count: it may be in other units."""
+    traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)[1]
+    while row > begin:
+        row -= 1
+        close = _q18(bars.close[row])
+        if bars.volume.size == 0 or bars.volume[row] != 0.0 or not terms.contiguous:
+            return close
+        other_segment = bars.segment.size > 0 and bars.segment[row] != ints[SEGMENT, p]
+        if close <= traded_price or not (other_segment or _jumped(traded_price, close, terms.jump)):
+            return close
+    return float(floats[LAST_PRICE, p])
+
+
+@compiled
 def _interruption(
     bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, begin: int, row: int, price: float
 ) -> tuple[bool, bool, float]:
@@ -459,8 +459,8 @@ def _interruption(
         return False, False, price
     traded_close, traded_price = _last_traded(bars, terms, ints, floats, p, begin, row)
     gap = bars.open_time[row] > traded_close
-    untraded = bars.volume.size > 0 and bars.volume[row] == 0.0  # it lies in a gap, which ends with the next bar
-    return gap, other_segment or (not gap and not untraded and _jumped(traded_price, price, terms.jump)), traded_price
+    untraded = bars.volume.size > 0 and bars.volume[row] == 0.0  # nothing ends at a price at which nobody could trade
+    return gap, not untraded and (other_segment or _jumped(traded_price, price, terms.jump)), traded_price
 
 
 @compiled
@@ -471,7 +471,7 @@ def _after(
     if not doubtful:
         raw = min(price, target)
         return raw, min(raw, traded_price), price
-    raw = min(price, target, traded_price * (terms.jump if terms.jump_gains else 1.0))
+    raw = min(price, target, traded_price * (terms.believed if terms.jump_gains else 1.0))
     return raw, min(raw, traded_price), max(price, traded_price)
 
 
@@ -503,22 +503,20 @@ def _try_bar(
     deadline = ints[ENTRY_TIME, p] + terms.max_hold
     evidence = bars.rug.size > 0 and bars.rug[row] != 0
     gap, doubtful, traded_price = False, False, price
-    reason, raw = NOTHING, price
-    if terms.close_only:
-        reason, raw = _at_close(price, when, deadline, evidence, stop, target, pending)
-    elif not entry_bar:
-        reason, raw = _at_open(price, opens, deadline, evidence, stop, target, terms.gap_at_target, pending)
+    reason = NOTHING
     if not entry_bar:
+        reason = _at_first_price(price, when, deadline, evidence, stop, target, pending)
         gap, doubtful, traded_price = _interruption(bars, terms, ints, floats, p, begin, row, price)
     drained = bars.reserve.size > 0 and bars.reserve[row] == 0.0  # a loss that is known, whatever the price says
     if doubtful:
         reason = HALTED if reason == NOTHING else reason
         ints[FLAG_BITS, p] |= 0 if drained else DOUBTFUL_JUMP
     if reason != NOTHING:
+        raw = min(price, target) if terms.at_target and pending == NOTHING else price
         low, high = raw, raw
         if gap or doubtful:
             raw, low, high = _after(terms, doubtful, price, traded_price, target)
-        if gap and price != traded_price and not drained:
+        if gap and _q18(price) != traded_price and not drained:
             ints[FLAG_BITS, p] |= GAP
         ints[REASON, p] = reason
         return _sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
@@ -552,7 +550,7 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
     row = begin
     while row < end and not closed:
         if ints[REASON, p] == NOTHING and not terms.close_only:
-            before = bars.close[row - 1] if row > begin else floats[LAST_PRICE, p]
+            before = _last_traded(bars, terms, ints, floats, p, begin, row)[1]
             quiet = _first_eventful(bars, terms, row, end, last_close, before, ints[SEGMENT, p], stop, target, deadline)
             if quiet > row:
                 row, entry_bar = quiet, False
@@ -567,9 +565,10 @@ def _next_exit(bars: BarArrays, terms: Terms, ints: I64, floats: F64, p: int, en
         row += 1
     ints[NEXT_ROW, p] = row
     if row > begin:
+        price = _last_believed(bars, terms, ints, floats, p, begin, row)
         ints[TRADED_CLOSE, p], floats[TRADED_PRICE, p] = _last_traded(bars, terms, ints, floats, p, begin, row)
+        floats[LAST_PRICE, p] = price
         ints[LAST_CLOSE, p] = bars.open_time[row - 1] + terms.interval
-        floats[LAST_PRICE, p] = _q18(bars.close[row - 1])
     if closed:
         return True
     instant = max(ints[LAST_CLOSE, p] + terms.halt, ints[RESUME, p])

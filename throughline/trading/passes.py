@@ -124,10 +124,12 @@ class Pass:
         arrays, k = self._market.arrays, self._ints[kernel.INSTRUMENT, p]
         first = int(self._market.starts[k])
         seen = first + int(np.searchsorted(arrays.open_time[first : arrays.stops[k]], instant))
-        if not self._ints[kernel.FLAG_BITS, p] & kernel.PARTIAL_EXIT:
+        quoted = seen > first and arrays.volume.size > 0 and arrays.volume[seen - 1] == 0.0
+        if not quoted and not self._ints[kernel.FLAG_BITS, p] & kernel.PARTIAL_EXIT:
             price = round18(arrays.close[seen - 1]) if seen > first else self._loaded[1][kernel.LAST_PRICE, p]
             return float(self._floats[kernel.BOUGHT, p] * price)
-        # It is sold in parts, before or after the instant: follow it once more, on the bars before the instant.
+        # It is sold in parts, before or after the instant, or its last bar is a quote at which nobody could trade:
+        # follow it once more, on the bars before the instant.
         ints, floats = self._at_first(p)
         stops = arrays.stops.copy()
         stops[k] = seen

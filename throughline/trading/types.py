@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.errors import ThroughlineError
+from throughline.market.jumps import SMALLEST_JUMP, default_jump
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -184,9 +185,9 @@ class ExitRules:
     for this long ends a position as halted; max_participation: largest share of a bar's quote volume that one fill may
     take (None = no limit); contiguous: an entry must fill on the bar that opens at the decision instant, else it
     expires (False: on the next bar there is, as the benchmark wants; gaps and jumps are then not looked at).
-    doubtful_jump: a position ends where an open is this many times the close right before it, or less than one part in
-    as many, since the bars may count another unit from there on; doubtful_close_jump: the same of one close after
-    another, for bars that have only closes. math.inf switches either off."""
+    doubtful_jump: a position ends where the first price of a bar is this many times the close before it or more, or one
+    part in as many or less, since the bars may count another unit from there on; None = the default of the kind of
+    bars (``throughline.market.jumps``), math.inf = never."""
 
     stop_loss: float = 0.15
     take_profit: float = 0.30
@@ -194,8 +195,7 @@ class ExitRules:
     halt_ms: int = 24 * 3_600_000
     max_participation: float | None = 0.05
     contiguous: bool = True
-    doubtful_jump: float = 1.5
-    doubtful_close_jump: float = 5.0
+    doubtful_jump: float | None = None
 
     def __post_init__(self) -> None:
         if not (0.0 < self.stop_loss < 1.0 and 0.0 < self.take_profit < np.inf):
@@ -205,11 +205,16 @@ class ExitRules:
         for name in ("max_hold_ms", "halt_ms"):
             if not 0 < getattr(self, name) <= 2**60:
                 raise SimulationInputError(f"ExitRules.{name} is {getattr(self, name)}; it must be in 1..2^60")
-        for name in ("doubtful_jump", "doubtful_close_jump"):
-            if not getattr(self, name) > 1.0:
-                raise SimulationInputError(f"ExitRules.{name} is {getattr(self, name)}; it must be a factor above 1")
+        if self.doubtful_jump is not None and not self.doubtful_jump >= SMALLEST_JUMP:
+            raise SimulationInputError(
+                f"ExitRules.doubtful_jump is {self.doubtful_jump}; it must be {SMALLEST_JUMP} or more, or None"
+            )
         if self.max_participation is not None and not 0.0 < self.max_participation <= 1.0:
             raise SimulationInputError(f"ExitRules.max_participation is {self.max_participation}; it must be in (0, 1]")
+
+    def believed_jump(self, close_only: bool) -> float:
+        """Return the factor from which on a step between two bars is doubtful, for bars with closes only or not."""
+        return default_jump(close_only) if self.doubtful_jump is None else float(self.doubtful_jump)
 
 
 @dataclass(frozen=True)
