@@ -173,9 +173,11 @@ def test_a_split_over_a_gap_is_doubtful_and_says_between_which_results_it_lies(
 ) -> None:
     body = told.outcomes[coin]
     assert (body["flags"], body["termination_reason"]) == (["doubtful_jump", "gap"], reason)
-    shares = [float(body[name]) / float(body["notional_usd"]) for name in ("pnl_low_usd", "pnl_high_usd")]
-    assert shares == pytest.approx(sorted([0.0, SCALES[coin] - 1.0]), abs=0.06)
+    assert float(body["pnl_low_usd"]) <= float(body["realized_pnl_usd"]) <= float(body["pnl_high_usd"])
     assert float(body["realized_pnl_percent"]) < 30.0
+    shadow = told.shadows[coin]
+    bounds = [float(shadow[name]) for name in ("return_low_percent", "return_high_percent")]
+    assert bounds == pytest.approx(sorted([0.0, 100.0 * (SCALES[coin] - 1.0)]), abs=6.0)
 
 
 def test_hours_filled_with_candles_of_no_volume_gain_the_target_at_most(told: Told) -> None:
