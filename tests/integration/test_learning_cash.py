@@ -166,14 +166,11 @@ def test_random_entries_are_as_many_as_were_not_refused_and_none_lies_in_the_clo
     with database.engine("reader").connect() as conn:
         told = read_entry_times(conn, context.experiment, START, END)
         late = read_entry_times(conn, context.experiment, CLOSED, END)
-        counts = dict(
-            conn.execute(
-                text("SELECT disposition = 'rule_closed', count(*) FROM dispositions WHERE experiment = :e GROUP BY 1"),
-                {"e": context.experiment.id},
-            )
-            .tuples()
-            .all()
+        rows = conn.execute(
+            text("SELECT disposition = 'rule_closed', count(*) FROM dispositions WHERE experiment = :e GROUP BY 1"),
+            {"e": context.experiment.id},
         )
+        counts = {bool(refused): int(number) for refused, number in rows}
     assert told.closed == late.closed == ((time_to_ms(midnight(CLOSED)), time_to_ms(midnight(OPENED))),)
     assert counts[True] > 5
     assert (told.candidates, told.candidates_closed) == (counts[False], 0)
