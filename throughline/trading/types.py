@@ -245,7 +245,8 @@ class Position:
     """An open position. Everything the engine needs to go on with it, and nothing else: every field matters.
 
     key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close
-    and last_price: close (time, price) of the last bar seen; traded_close and traded_price: those of the last bar
+    and last_price: close (time, price) of the last bar seen, whose price a quote of a bar without volume far above the
+    last traded one does not change; traded_close and traded_price: those of the last bar
     seen in which somebody could trade. resume_time: end of the last blocked day held through (0 = none); a halt is
     not booked before it. quantity: still held; initial_quantity: bought. notional: USD paid for it without the fee;
     entry_fee; entry_costs: spread and impact inside the notional. A position whose exit has been triggered but not
