@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import FIRST, NOON, audited, experiment_id, new_experiment, proof_at, scan, seal_days
 from throughline.clock import FixedClock, SteppingClock
 from throughline.proof import anchoring
@@ -31,15 +32,14 @@ from throughline.proof.keys import FileSigner, key_id
 from throughline.proof.log import append_entries, append_quarantine, lock_log, publish
 from throughline.proof.rotation import rotate_key_file
 from throughline.proof.settings import Proof
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.ledger import append_record
 from throughline.tracking.system import TradeTrackingSystem
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("log") / "home")) as database:
+    with open_copy(tmp_path_factory.mktemp("log") / "home") as database:
         yield database
 
 
@@ -143,7 +143,7 @@ def test_a_crash_between_commit_and_anchor_heals(
 def test_a_long_log_is_anchored_in_segments_of_bounded_size(
     own: Database, proof: Proof, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(anchoring, "_LEAVES_AT_ONCE", 10)
+    monkeypatch.setattr(anchoring, "LEAVES_AT_ONCE", 10)
     writer = own.engine("writer")
     seal_days(writer, new_experiment(writer, "one"), 9, rows=4)
     publish(writer, proof)
