@@ -18,7 +18,7 @@ import psycopg2
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import StaticPool
 
-from tests.integration.small_home import seal_experiment
+from tests.integration.home_copies import open_sealed_copy
 from tests.unit.consistency_rows import BODY, BY_HAND, hand_rows
 from throughline.clock import FixedClock
 from throughline.identity import canonical_bytes, seal_of
@@ -29,8 +29,7 @@ from throughline.registry.records import TradeRows
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.cluster import ADMIN, PORT
 from throughline.storage.copy import copy_tuples
-from throughline.storage.database import APPLICATION, Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import APPLICATION, Database
 from throughline.storage.ledger import append_record
 from throughline.storage.queries import register_experiment
 from throughline.storage.roles import role_name
@@ -90,10 +89,9 @@ def write_hand(database: Database, proof: Proof, trades: Sequence[TradeRows]) ->
 @contextmanager
 def sealed_home(folder: Path) -> Iterator[Sealed]:
     """Yield a home with a sealed experiment of eight days and a dozen trades by hand, all anchored."""
-    with open_database(Home(folder / "home")) as database:
-        store = ArtifactStore(folder / "artifacts")
+    database, store, experiment = open_sealed_copy(folder)
+    with database:
         proof = open_proof(database.home, database.embedded, clock=FixedClock(NOW))
-        experiment = seal_experiment(database, store)
         write_hand(database, proof, [hand_rows(number) for number in range(HAND_TRADES)])
         publish(database.engine("writer"), proof)
         yield Sealed(database, store, proof, experiment.id)

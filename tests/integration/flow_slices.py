@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,8 @@ def cut(piece: Slice, shared: Path, folder: Path, last: date | None = None, edit
     """Write the slice below `folder` and return it. last: the last day kept; edit: changes the bars before writing."""
     if piece.archive is None:
         return folder
-    kept = piece.instruments or None
-    frame = pd.read_parquet(shared / piece.bars, filters=[(piece.instrument, "in", list(kept))] if kept else None)
-    if kept is None:  # every twentieth coin, whatever the coins are called
+    frame = _read(shared / piece.bars, piece.instrument, piece.instruments)
+    if not piece.instruments:  # every twentieth coin, whatever the coins are called
         names = [*sorted(frame[piece.instrument].unique())[::20], "bitcoin"]
         frame = frame[frame[piece.instrument].isin(names)]
     days = piece.days(frame)
@@ -159,10 +159,16 @@ def cut(piece: Slice, shared: Path, folder: Path, last: date | None = None, edit
         coins = pd.read_csv(shared / mapping)
         wanted = coins[coins["pair"].isin(frame["pair"])]["coingecko_id"].dropna().tolist()
         prices = "coingecko_daily_2021/prices.parquet"
-        caps = pd.read_parquet(shared / prices, filters=[("coin_id", "in", wanted)])
+        caps = _read(shared / prices, "coin_id", tuple(wanted))
         known = pd.to_datetime(caps["timestamp_ms"], unit="ms").dt.date
         _write(caps[(known >= piece.first) & (known <= (last or piece.last))].reset_index(drop=True), folder / prices)
     return folder
+
+
+@cache
+def _read(path: Path, column: str, kept: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows of a file whose `column` is in `kept` (empty = all); not to be changed."""
+    return pd.read_parquet(path, filters=[(column, "in", list(kept))] if kept else None)
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from examples.planted_edge import Plan, write_archive
+from tests.integration.home_copies import open_copy
 from tests.integration.small_home import TableGates
 from throughline.clock import FixedClock
 from throughline.configuration import CanarySettings, Configuration, LearningSettings
@@ -19,8 +20,7 @@ from throughline.flow.registry_check import check_registries
 from throughline.market.archive import open_archive
 from throughline.proof.settings import open_proof
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.walk_forward.runner import WalkForward, walk_forward
 
 CLOCK = FixedClock(datetime(2030, 1, 1, tzinfo=UTC))
@@ -52,7 +52,7 @@ def archive(folder: Path, plan: Plan) -> Path:
 def walked(home: Path, description: Path, configuration: Configuration, start: date, *ends: date) -> Iterator[Walked]:
     """Walk from `start` to each of `ends`, each with a context of its own: all but the first go on where it stopped."""
     store = ArtifactStore(home / "artifacts")
-    with open_database(Home(home)) as database:
+    with open_copy(home) as database:
         for end in ends:
             provider = open_archive(description, description.parent)
             source = provider.description.source_hash

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from tests.integration.small_home import END, START, seal_experiment
+from tests.integration.home_copies import open_sealed_copy
+from tests.integration.small_home import END, START
 from throughline.analytics.registry_analytics import registry_analytics
 from throughline.analytics.registry_pages import registry_markdown
 from throughline.analytics.registry_pictures import registry_pictures
@@ -22,9 +23,7 @@ from throughline.identity import SCHEMA_VERSION, time_text
 from throughline.market.simulated import SimulatedProvider
 from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade
 from throughline.signals import COMPONENTS, vector_text
-from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.ledger import append_record
 from throughline.storage.tables import registry_quarantine
 from throughline.tracking.records import reference
@@ -174,9 +173,8 @@ def test_the_order_of_writing_changes_nothing(database: Database, experiment: st
 
 
 def test_a_sealed_experiment_is_covered_and_its_report_has_the_section(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path / "artifacts")
-    with open_database(Home(tmp_path / "home")) as database:
-        experiment = seal_experiment(database, store)
+    database, store, experiment = open_sealed_copy(tmp_path)
+    with database:
         engine = database.engine("writer")
         found = told(database, experiment.id, last_day=END)
         assert found.coverage.outcomes == found.coverage.outcomes_with_trade == found.trades > 10

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.consistency_homes import Sealed, write_hand
+from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import FIRST, experiment_id, seal_days
 from tests.unit.consistency_rows import hand_rows
 from throughline.clock import FixedClock
@@ -31,8 +32,6 @@ from throughline.registry.consistency import (
 )
 from throughline.registry.consistency.result import LIMIT, Tally
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import open_database
-from throughline.storage.home import Home
 from throughline.storage.ledger import register_experiment
 from throughline.storage.queries import read_seals
 
@@ -44,7 +43,7 @@ BROKEN = Finding("soulprints", "somewhere", "is broken", "orphan", "a trade", "n
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Sealed]:
     """Return a home of a test's own with four trades by hand, logged and anchored, and nothing else."""
-    with open_database(Home(tmp_path / "home")) as database:
+    with open_copy(tmp_path / "home") as database:
         proof = open_proof(database.home, database.embedded, clock=FixedClock(NOW))
         made = Sealed(database, ArtifactStore(tmp_path / "artifacts"), proof, "")
         grow(made, 0)
@@ -269,7 +268,7 @@ def test_a_log_that_was_rewritten_closes_the_gate_and_vouches_for_nothing(home: 
 
 
 def test_a_home_without_anything_opens_its_gate_once_it_was_checked(tmp_path: Path) -> None:
-    with open_database(Home(tmp_path / "empty")) as database:
+    with open_copy(tmp_path / "empty") as database:
         proof = open_proof(database.home, database.embedded, clock=FixedClock(NOW))
         empty = Sealed(database, ArtifactStore(tmp_path / "none"), proof, "")
         result = check(empty)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.small_home import TableGates
 from throughline.analytics.cash import cash_report
 from throughline.analytics.entry_times import read_entry_times
@@ -37,8 +38,7 @@ from throughline.learning.rule_outcomes import read_rule_outcomes
 from throughline.market.simulated import SimulatedProvider
 from throughline.proof.settings import open_proof
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.queries import read_all_seals
 from throughline.verification import verify, verify_connection
 from throughline.walk_forward.runner import walk_forward
@@ -64,7 +64,7 @@ def midnight(day: date) -> datetime:
 def home(folder: Path, configuration: Configuration) -> Iterator[tuple[Database, FlowContext]]:
     """Open a home with an experiment of the simulated market in it, of which no day is run."""
     store = ArtifactStore(folder / "artifacts")
-    with open_database(Home(folder)) as database:
+    with open_copy(folder) as database:
         provider = SimulatedProvider(7)
         source = provider.description.source_hash
         experiment = make_experiment("demo", START, configuration, source, 7, lock="0" * 64, code="1" * 64)

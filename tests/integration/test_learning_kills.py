@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.integration.home_copies import open_copy
 from tests.integration.killing.conftest import _recover_quickly
 from tests.integration.learning_models import DAY, T0, gated_experiment, store_model
 from tests.integration.lifecycle_process import STEPS
@@ -25,8 +26,7 @@ from throughline.learning.lifecycle import current, heal, promote, start_canary
 from throughline.learning.mirror import aliases_of, open_mirror, registered_name
 from throughline.learning.store import read_events
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.processes import is_postmaster
 
 PATIENCE = 30.0
@@ -95,7 +95,7 @@ class Ward:
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Iterator[Ward]:
     folder = tmp_path_factory.mktemp("ward") / "home"
-    with open_database(Home(folder)) as database:
+    with open_copy(folder) as database:
         _recover_quickly(database)
         nursery = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.lifecycle_process", str(folder)],

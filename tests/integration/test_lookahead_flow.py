@@ -30,6 +30,7 @@ from tests.integration.flow_slices import (
     experiment_of,
     provider_of,
 )
+from tests.integration.home_copies import open_copy
 from throughline.configuration import Configuration, load_configuration
 from throughline.flow.market_view import MarketView, day_ms, midnight
 from throughline.identity import parse_time, time_to_ms
@@ -236,7 +237,4 @@ def test_no_record_up_to_t_knows_what_comes_after_t(
 
 
 def _second(bench: Bench, folder: Path) -> Database:
-    from throughline.storage.database import open_database
-    from throughline.storage.home import Home
-
-    return open_database(Home(folder / "home"))
+    return open_copy(folder / "home")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.integration.small_home import seal_experiment
+from tests.integration.home_copies import open_sealed_copy
 from throughline.experiment.identity import Experiment
 from throughline.findings import Finding
 from throughline.identity import canonical_bytes, seal_of
@@ -27,8 +27,7 @@ from throughline.proof.manifest import manifest_hash
 from throughline.proof.settings import Proof, open_proof
 from throughline.proof.sources import leaves_behind
 from throughline.proof.tree import Frontier
-from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
+from throughline.storage.database import Database
 from throughline.storage.home import Home
 from throughline.tracking.layout import ASSET_TABLES, TABLE_ASSET
 from throughline.tracking.records import KINDS, body_hash
@@ -40,9 +39,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(folder: Path) -> Iterator[Database]:
-    with open_database(Home(folder / "home")) as database:
-        yield database
+def opened(folder: Path) -> Iterator[tuple[Database, Experiment]]:
+    database, _, experiment = open_sealed_copy(folder)
+    with database:
+        yield database, experiment
+
+
+@pytest.fixture(scope="module")
+def own(opened: tuple[Database, Experiment]) -> Database:
+    return opened[0]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +56,9 @@ def proof(own: Database) -> Proof:
 
 
 @pytest.fixture(scope="module")
-def sealed(folder: Path, own: Database, proof: Proof) -> Experiment:
-    experiment = seal_experiment(own, ArtifactStore(folder / "artifacts"))
-    publish(own.engine("writer"), proof)
+def sealed(opened: tuple[Database, Experiment], proof: Proof) -> Experiment:
+    database, experiment = opened
+    publish(database.engine("writer"), proof)
     return experiment
 
 

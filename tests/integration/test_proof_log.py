@@ -19,27 +19,28 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import FIRST, NOON, audited, experiment_id, new_experiment, proof_at, scan, seal_days
 from throughline.clock import FixedClock, SteppingClock
 from throughline.proof import anchoring
 from throughline.proof.anchor import Anchor
 from throughline.proof.anchoring import anchor_problem, reanchor
 from throughline.proof.audit import audit
+from throughline.proof.audit_rows import RowAudit
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, rotation
 from throughline.proof.keys import FileSigner, key_id
 from throughline.proof.log import append_entries, append_quarantine, lock_log, publish
 from throughline.proof.rotation import rotate_key_file
 from throughline.proof.settings import Proof
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.ledger import append_record
 from throughline.tracking.system import TradeTrackingSystem
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("log") / "home")) as database:
+    with open_copy(tmp_path_factory.mktemp("log") / "home") as database:
         yield database
 
 
@@ -143,12 +144,55 @@ def test_a_crash_between_commit_and_anchor_heals(
 def test_a_long_log_is_anchored_in_segments_of_bounded_size(
     own: Database, proof: Proof, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(anchoring, "_LEAVES_AT_ONCE", 10)
+    monkeypatch.setattr(anchoring, "LEAVES_AT_ONCE", 10)
     writer = own.engine("writer")
     seal_days(writer, new_experiment(writer, "one"), 9, rows=4)
     publish(writer, proof)
     assert proof.anchor.segments() == [(0, 3), (4, 6), (7, 9)]
     assert audited(own, proof).ok
+
+
+def test_many_small_segments_are_audited_together_and_each_difference_is_still_named(
+    own: Database, proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = own.engine("writer")
+    experiment = new_experiment(writer, "one")
+    for day in range(5):
+        seal_days(writer, experiment, 1, first=FIRST + timedelta(days=day))
+        publish(writer, proof)
+    assert len(proof.anchor.segments()) == 5
+    asked: list[int] = []
+    check = RowAudit.check
+    monkeypatch.setattr(RowAudit, "check", lambda self, logged: (asked.append(len(logged)), check(self, logged))[1])
+    assert audited(own, proof).ok
+    assert asked == [6]  # the events of all segments at once
+    monkeypatch.setattr("throughline.proof.audit.EVENTS_AT_ONCE", 2)
+    asked.clear()
+    assert audited(own, proof).ok
+    assert asked == [2, 2, 2]
+    edited = FIRST + timedelta(days=2)
+    meddle(own, f"UPDATE market_scans SET content_hash = repeat('0', 64) WHERE partition = '{edited}'")
+    named = {(item.table, item.kind) for item in audited(own, proof).findings}
+    assert named == {("market_scans", "hash_mismatch")}
+    damaged = Path(proof.anchor.location) / "segments" / f"{4:020}-{4:020}.jsonl"
+    damaged.write_bytes(b"{}\n")
+    kinds = {(item.table, item.kind) for item in audited(own, proof).findings}
+    assert {("market_scans", "hash_mismatch"), ("anchor", "unreadable")} <= kinds
+
+
+def test_an_event_that_garbles_the_number_of_its_leaves_is_named(
+    own: Database, proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = own.engine("writer")
+    seal_days(writer, new_experiment(writer, "one"), 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("throughline.proof.log.catch_up", lambda *_: 0)
+        publish(writer, proof)
+    text_of = "convert_from(body, 'UTF8')"
+    changed = rf"""convert_to(replace({text_of}, '"leaves"\:3', '"leaves"\:"x"'), 'UTF8')"""
+    meddle(own, f"UPDATE seal_events SET body = {changed} WHERE seq = 2")
+    found = {(item.table, item.row, item.kind) for item in audited(own, proof).findings}
+    assert ("seal_events", "2", "unreadable") in found
 
 
 def test_a_seal_that_its_rows_do_not_give_is_not_logged_and_named(own: Database, proof: Proof) -> None:

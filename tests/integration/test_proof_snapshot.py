@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import new_experiment, proof_at, seal_days
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
@@ -18,8 +19,7 @@ from throughline.proof.log import publish
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
 from throughline.registry.consistency import check_registry
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.verification.dossier_log import log_check
 
 READS = 500
@@ -29,7 +29,7 @@ LOG_TABLES = ("anchor", "seal_heads", "seal_events")
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("snapshot") / "home")) as database:
+    with open_copy(tmp_path_factory.mktemp("snapshot") / "home") as database:
         yield database
 
 

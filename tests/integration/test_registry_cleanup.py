@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.registry_trades import trade
 from throughline.errors import GateClosed, SettingsError
 from throughline.proof.settings import open_proof
 from throughline.registry.coordinator import RegistryCoordinator
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Database]:
     """Return the database of a home of this test's own, which it may spoil."""
-    with open_database(Home(tmp_path / "home")) as database:
+    with open_copy(tmp_path / "home") as database:
         yield database
 
 

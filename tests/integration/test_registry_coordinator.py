@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.registry_trades import AT, trade, vector
 from throughline.clock import FixedClock
 from throughline.errors import LedgerConflict, SettingsError, UnknownRecord
@@ -31,7 +32,7 @@ from throughline.registry.reading import choose_experiment
 from throughline.registry.similarity import unit_rows
 from throughline.signals.simhash import standardised
 from throughline.signals.vector import vector_from_text
-from throughline.storage.database import Database, open_database
+from throughline.storage.database import Database
 from throughline.storage.home import Home
 from throughline.storage.queries import register_experiment, set_active
 from throughline.storage.tables import REGISTRY
@@ -61,7 +62,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     home = Home(tmp_path_factory.mktemp("registry") / "home")
-    with open_database(home) as database:
+    with open_copy(home) as database:
         proof = open_proof(home, database.embedded, clock=CLOCK)
         with RegistryCoordinator(home.path, engine=database.engine("writer"), clock=CLOCK, proof=proof) as registry:
             yield Bench(home, database, proof, registry)

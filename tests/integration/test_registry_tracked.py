@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
+from tests.integration.home_copies import open_copy
 from tests.integration.registry_trades import trade
 from tests.integration.small_home import seal_experiment
 from throughline.clock import FixedClock
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.registry.coordinator import RegistryCoordinator
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.ledger import read_rows
 from throughline.tracking import ExecutionRecord, ResearchDocument, TerminationReason, TradeOutcome, TradeTrackingSystem
 
@@ -25,7 +25,7 @@ AT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("tracked") / "home")) as database:
+    with open_copy(tmp_path_factory.mktemp("tracked") / "home") as database:
         yield database
 
 

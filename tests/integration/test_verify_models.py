@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.integration.home_copies import open_copy
 from tests.integration.learning_models import PASSED, model_body
 from tests.integration.small_home import TableGates
 from throughline.clock import FixedClock
@@ -28,8 +29,7 @@ from throughline.learning.types import Judgement, Trial
 from throughline.market.simulated import SimulatedProvider
 from throughline.proof.settings import open_proof
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.storage.queries import read_seals
 from throughline.verification import verify, verify_connection
 
@@ -69,7 +69,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("models") / "home")) as database:
+    with open_copy(tmp_path_factory.mktemp("models") / "home") as database:
         yield database
 
 

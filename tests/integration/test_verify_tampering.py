@@ -14,31 +14,37 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.integration.home_copies import open_sealed_copy
 from tests.integration.small_home import END, START, seal_experiment
 from throughline.experiment.identity import Experiment
 from throughline.identity import canonical_bytes, content_hash, seal_of
 from throughline.quality.verdict import Failure
 from throughline.storage.artifacts import ArtifactStore
-from throughline.storage.database import Database, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database
 from throughline.tracking.records import KINDS, body_hash, expected_uuid
 from throughline.verification import VerifyResult, verify, verify_connection
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
-    return ArtifactStore(tmp_path_factory.mktemp("artifacts"))
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, ArtifactStore, Experiment]]:
+    made = open_sealed_copy(tmp_path_factory.mktemp("tampered"))
+    with made[0]:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_database(Home(tmp_path_factory.mktemp("tampered") / "home")) as database:
-        yield database
+def own(opened: tuple[Database, ArtifactStore, Experiment]) -> Database:
+    return opened[0]
 
 
 @pytest.fixture(scope="module")
-def sealed(own: Database, store: ArtifactStore) -> Experiment:
-    return seal_experiment(own, store)
+def store(opened: tuple[Database, ArtifactStore, Experiment]) -> ArtifactStore:
+    return opened[1]
+
+
+@pytest.fixture(scope="module")
+def sealed(opened: tuple[Database, ArtifactStore, Experiment]) -> Experiment:
+    return opened[2]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "throughline.learning.binning.WeightedBins",
     "throughline.learning.models.strength",
 )
 """The types that our pipelines need beyond those skops itself holds for harmless. A file cannot add to them."""

@@ -32,7 +32,7 @@ CALIBRATION_FOLDS = 3
 LEAST_OF_A_CLASS = 10
 """Wins, and losses, that the training part of every calibration fold must have."""
 MAX_BINS = 16
-"""Bins of a feature. Weighted bin edges are what fitting on a few thousand labels costs; markets need no finer ones."""
+"""Bins of a feature: markets need no finer ones."""
 STRENGTH_BINS = 5
 
 
@@ -176,15 +176,16 @@ def fit_model(data: TrainingData, parameters: Parameters, seed: int, schema: str
     keep = min(parameters.selected, len(data.names))
     with one_thread():
         classifier = CalibratedClassifierCV(
-            _pipeline(keep, strength, HistGradientBoostingClassifier(**boost)),
+            _pipeline(keep, strength, HistGradientBoostingClassifier(**boost), bins=MAX_BINS),
             method="sigmoid",
             cv=[(fold.train, fold.test) for fold in folds],
             ensemble=False,
             n_jobs=1,
         )
-        classifier.fit(data.features, win, sample_weight=weight, model__sample_weight=weight)
-        regressor = _pipeline(keep, strength, HistGradientBoostingRegressor(**boost))
-        regressor.fit(data.features, data.net_return, model__sample_weight=weight)
+        weights = {"bins__sample_weight": weight, "model__sample_weight": weight}
+        classifier.fit(data.features, win, sample_weight=weight, **weights)
+        regressor = _pipeline(keep, strength, HistGradientBoostingRegressor(**boost), bins=MAX_BINS)
+        regressor.fit(data.features, data.net_return, **weights)
     classifier.cv = None  # positions of labels: of no use to a fitted model, and most of its file
     return _fitted(data, classifier, regressor, seed, schema)
 
@@ -204,7 +205,7 @@ def fit_linear(data: TrainingData, selected: int, seed: int, schema: str) -> Fit
     return _fitted(data, classifier, regressor, seed, schema)
 
 
-def _pipeline(keep: int, score: Any, model: Any, *, scale: bool = False) -> Any:
+def _pipeline(keep: int, score: Any, model: Any, *, scale: bool = False, bins: int | None = None) -> Any:
     from sklearn.feature_selection import SelectKBest
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
@@ -214,7 +215,12 @@ def _pipeline(keep: int, score: Any, model: Any, *, scale: bool = False) -> Any:
     steps: list[tuple[str, Any]] = [("impute", impute)]
     if scale:
         steps.append(("scale", StandardScaler()))
-    return Pipeline([*steps, ("select", SelectKBest(score, k=keep)), ("model", model)])
+    steps.append(("select", SelectKBest(score, k=keep)))
+    if bins is not None:
+        from throughline.learning.binning import WeightedBins
+
+        steps.append(("bins", WeightedBins(bins)))
+    return Pipeline([*steps, ("model", model)])
 
 
 def _fitted(data: TrainingData, classifier: Any, regressor: Any, seed: int, schema: str) -> FittedModel:

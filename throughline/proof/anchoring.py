@@ -19,9 +19,9 @@ from throughline.proof.events import Event, Head, entry_leaves
 from throughline.proof.manifest import manifest_hash
 
 _ANCHOR_LOCK = int(sha256_hex(b"throughline seal log anchor")[:15], 16)
-_EVENTS_AT_ONCE = 1000
+EVENTS_AT_ONCE = 1000
 _NOTHING = manifest_hash(())
-_LEAVES_AT_ONCE = 50_000
+LEAVES_AT_ONCE = 50_000
 """A segment ends with the event that passes one of these: whoever reads one holds no more than that."""
 
 
@@ -101,7 +101,7 @@ def _anchor_committed(connection: Connection, anchor: Anchor) -> int:
     end = heads[-1].tree_size
     while following < end:
         query = "SELECT body FROM seal_events WHERE seq >= %s AND seq < %s ORDER BY seq LIMIT %s"
-        rows = connection.exec_driver_sql(query, (following, end, _EVENTS_AT_ONCE))
+        rows = connection.exec_driver_sql(query, (following, end, EVENTS_AT_ONCE))
         entries = _with_leaves(connection, at_once([Event.read(bytes(body)) for (body,) in rows]))
         if not entries:
             raise ProofError(f"The seal log has no event {following}: run `throughline verify`.")
@@ -117,10 +117,16 @@ def at_once(events: Sequence[Event]) -> Sequence[Event]:
     """Return as many of the first events as may be held in memory with their leaves; at least one."""
     leaves = 0
     for count, event in enumerate(events, 1):
-        leaves += int(event.told.get("leaves", 0)) + len(event.told.get("rows", ()))
-        if leaves > _LEAVES_AT_ONCE or count == _EVENTS_AT_ONCE:
+        leaves += leaves_of(event)
+        if leaves > LEAVES_AT_ONCE or count == EVENTS_AT_ONCE:
             return events[:count]
     return events
+
+
+def leaves_of(event: Event) -> int:
+    """Return how many leaves stand behind an event or in it; 0 where it says something else than a number."""
+    leaves, rows = event.told.get("leaves"), event.told.get("rows")
+    return (leaves if isinstance(leaves, int) else 0) + (len(rows) if isinstance(rows, list) else 0)
 
 
 def _with_leaves(connection: Connection, events: Sequence[Event]) -> list[Anchored]:

@@ -20,7 +20,7 @@ from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import time_text
 from throughline.proof import sources
 from throughline.proof.anchor import Anchor, Anchored, Strength
-from throughline.proof.anchoring import at_once
+from throughline.proof.anchoring import EVENTS_AT_ONCE, LEAVES_AT_ONCE, at_once, leaves_of
 from throughline.proof.audit_events import EventAudit, readable
 from throughline.proof.audit_heads import ANCHOR_REPAIR, HeadAudit
 from throughline.proof.audit_rows import Logged, RowAudit
@@ -193,7 +193,24 @@ class _Audit:
             position += min(count, end - position)
 
     def _anchored_batches(self, start: int) -> Iterator[list[Anchored]]:
-        """Yield the anchored events from `start` on, segment by segment, up to the first that cannot be used."""
+        """Yield the anchored events from `start` on, up to the first that cannot be used.
+
+        Whoever publishes often leaves many small segments: as many are taken together as one large one holds.
+        """
+        batch: list[Anchored] = []
+        leaves = 0
+        for segment in self._segments(start):
+            more = sum(leaves_of(item.event) for item in segment)
+            if batch and (len(batch) + len(segment) > EVENTS_AT_ONCE or leaves + more > LEAVES_AT_ONCE):
+                yield batch
+                batch, leaves = [], 0
+            batch += segment
+            leaves += more
+        if batch:
+            yield batch
+
+    def _segments(self, start: int) -> Iterator[list[Anchored]]:
+        """Yield the events of each segment from event `start` on, up to the first that cannot be used."""
         segments = self.anchor.segments() if self.events.log is not None else []
         position = start
         for first, last in segments:

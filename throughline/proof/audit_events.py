@@ -41,25 +41,32 @@ class EventAudit:
 
     def check(self, seq: int, row: Row | None, copy: Anchored | None) -> Event | None:
         """Compare event `seq`; return the true one where it can be used. row: the database's; copy: the anchor's."""
-        own = readable(bytes(row["body"])) if row is not None else None
+        event = copy.event if copy is not None else None
+        leaf = event.leaf if event is not None else b""
+        complaint = event.complaint() if event is not None else None
         if row is None:
             self.own_tree = None
             self._missing(seq, copy)
         else:
+            body = bytes(row["body"])
             self.size = seq + 1
-            if self.own_tree is not None:
-                self.own_tree.append(leaf_hash(bytes(row["body"])))
-            if copy is not None and copy.event.body != bytes(row["body"]):
+            if copy is not None and copy.event.body != body:
+                if self.own_tree is not None:
+                    self.own_tree.append(leaf_hash(body))
                 self._changed(seq, row, copy)
             else:
                 if copy is not None:
                     self.runs.intact(_LINE)
-                self._check_row(seq, row, own)
-        event = copy.event if copy is not None else own
+                else:
+                    event, leaf = readable(body), leaf_hash(body)
+                    complaint = event.complaint() if event is not None else "is not readable"
+                if self.own_tree is not None:
+                    self.own_tree.append(leaf)
+                self._check_row(seq, row, event, leaf, complaint)
         if event is None:
             return None
-        self.true_tree.append(event.leaf)
-        if event.complaint() is not None:
+        self.true_tree.append(leaf)
+        if complaint is not None:
             return None
         wrong = self.line.add(event)
         if wrong:
@@ -87,14 +94,13 @@ class EventAudit:
         changed = Finding("seal_events", str(seq), problem, "broken_chain", expected, found, RESTORE)
         self.runs.differs(_LINE, changed, missing=False)
 
-    def _check_row(self, seq: int, row: Row, own: Event | None) -> None:
-        complaint = "is not readable" if own is None else own.complaint()
+    def _check_row(self, seq: int, row: Row, own: Event | None, leaf: bytes, complaint: str | None) -> None:
         if own is None or complaint:
             self.find(seq, "unreadable", f"event {seq} {complaint}")
             return
-        if own.leaf.hex() != row["leaf_hash"]:
+        if leaf.hex() != row["leaf_hash"]:
             problem = f"the leaf hash of event {seq} is not that of its body"
-            self.find(seq, "hash_mismatch", problem, own.leaf.hex(), str(row["leaf_hash"]))
+            self.find(seq, "hash_mismatch", problem, leaf.hex(), str(row["leaf_hash"]))
         time = str(own.told.get("recorded_at"))
         says = {
             "seq": own.seq,

@@ -66,29 +66,33 @@ def flow_order(asset: str) -> tuple[int, str]:
 
 def seal_rows(connection: Connection, keys: Sequence[Key]) -> dict[Key, SealRow]:
     """Return the partition seals of `keys` that there are."""
+    wanted = set(keys)
     found: dict[Key, SealRow] = {}
-    for (experiment, asset), days in _grouped(keys).items():
+    for experiment, assets, days in _rectangles(wanted):
         rows = connection.exec_driver_sql(
-            f"SELECT {_SEAL}, sealed_at FROM partition_seals WHERE experiment = %s AND asset = %s"
+            f"SELECT {_SEAL}, sealed_at FROM partition_seals WHERE experiment = %s AND asset = ANY(%s)"
             " AND partition = ANY(%s)",
-            (experiment, asset, days),
+            (experiment, assets, days),
         )
-        found |= {(experiment, asset, row[2]): SealRow(Seal(*row[:10]), row[10]) for row in rows}
-    return found
+        found |= {(row[0], row[1], row[2]): SealRow(Seal(*row[:10]), row[10]) for row in rows}
+    return {key: row for key, row in found.items() if key in wanted}
 
 
 def verdict_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, list[Mapping[str, Any]]]:
     """Return the verdicts of the partitions `keys`, by seal and suite hash."""
+    wanted = set(keys)
     found: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
-    for (experiment, asset), days in _grouped(keys).items():
+    for experiment, assets, days in _rectangles(wanted):
         rows = connection.exec_driver_sql(
             "SELECT experiment, asset, partition, seal, suite, suite_hash, passed, failures, recorded_at"
-            " FROM gate_verdicts WHERE experiment = %s AND asset = %s AND partition = ANY(%s)"
-            ' ORDER BY partition, seal COLLATE "C", suite_hash COLLATE "C"',
-            (experiment, asset, days),
+            " FROM gate_verdicts WHERE experiment = %s AND asset = ANY(%s) AND partition = ANY(%s)"
+            ' ORDER BY asset COLLATE "C", partition, seal COLLATE "C", suite_hash COLLATE "C"',
+            (experiment, assets, days),
         )
         for row in rows.mappings():
-            found[experiment, asset, row["partition"]].append(dict(row))
+            key = (row["experiment"], row["asset"], row["partition"])
+            if key in wanted:
+                found[key].append(dict(row))
     return found
 
 
@@ -277,6 +281,16 @@ def shown_time(value: Any) -> str:
     return time_text(value) if isinstance(value, datetime) else str(value)
 
 
+def _rectangles(keys: Iterable[Key]) -> list[tuple[str, list[str], list[date]]]:
+    """Return experiment, assets and days that cover `keys`: a run seals every asset of its days, so they fit well."""
+    grouped: dict[str, tuple[set[str], set[date]]] = defaultdict(lambda: (set(), set()))
+    for experiment, asset, day in keys:
+        assets, days = grouped[experiment]
+        assets.add(asset)
+        days.add(day)
+    return [(experiment, sorted(assets), sorted(days)) for experiment, (assets, days) in sorted(grouped.items())]
+
+
 def _grouped(keys: Iterable[Key]) -> dict[tuple[str, str], list[date]]:
     grouped: dict[tuple[str, str], list[date]] = defaultdict(list)
     for experiment, asset, day in keys:
@@ -324,30 +338,32 @@ def count_unanchored(connection: Connection, anchored_size: int) -> int:
             (anchored_size,),
         ).scalar_one()
     )
-    for table, asset in TABLE_ASSET.items():
-        rows = connection.exec_driver_sql(
-            f"WITH RECURSIVE p AS ((SELECT experiment, partition FROM {table} ORDER BY experiment, partition LIMIT 1)"
-            " UNION ALL SELECT n.experiment, n.partition FROM p CROSS JOIN LATERAL"
-            f" (SELECT experiment, partition FROM {table} WHERE (experiment, partition) > (p.experiment, p.partition)"
-            " ORDER BY experiment, partition LIMIT 1) AS n)"
-            f" SELECT coalesce(sum((SELECT count(*) FROM {table} AS t WHERE t.experiment = p.experiment"
-            " AND t.partition = p.partition)), 0) FROM p WHERE NOT EXISTS (SELECT 1 FROM seal_events AS e WHERE"
-            " e.kind = 'seal' AND e.experiment = p.experiment AND e.asset = %s AND e.partition = p.partition"
-            " AND e.seq < %s OFFSET 0)",  # OFFSET 0: probed by its key for each day, never joined
-            (asset, anchored_size),
-        ).scalar_one()
+    parts = [
+        f"(WITH RECURSIVE p AS ((SELECT experiment, partition FROM {table} ORDER BY experiment, partition LIMIT 1)"
+        " UNION ALL SELECT n.experiment, n.partition FROM p CROSS JOIN LATERAL"
+        f" (SELECT experiment, partition FROM {table} WHERE (experiment, partition) > (p.experiment, p.partition)"
+        " ORDER BY experiment, partition LIMIT 1) AS n)"
+        f" SELECT '{table}', coalesce(sum((SELECT count(*) FROM {table} AS t WHERE t.experiment = p.experiment"
+        " AND t.partition = p.partition)), 0) FROM p WHERE NOT EXISTS (SELECT 1 FROM seal_events AS e WHERE"
+        f" e.kind = 'seal' AND e.experiment = p.experiment AND e.asset = '{asset}' AND e.partition = p.partition"
+        " AND e.seq < %(size)s OFFSET 0))"  # OFFSET 0: probed by its key for each day, never joined
+        for table, asset in TABLE_ASSET.items()
+    ]
+    for table, rows in connection.exec_driver_sql(" UNION ALL ".join(parts), {"size": anchored_size}):
         total += max(0, int(rows) - covered.get(table, 0))
     return total
 
 
 def registered_by_hand(connection: Connection) -> dict[str, int]:
     """Return table -> how many entries of the registries are in experiments of mode 'tracking'; and quarantine rows."""
-    counted = {}
-    for table in REGISTRY:
-        query = f"SELECT count(*) FROM {table.name} AS t JOIN experiments AS e ON e.id = t.experiment WHERE e.mode = %s"
-        counted[table.name] = int(connection.exec_driver_sql(query, (MODE,)).scalar_one())
-    counted[QUARANTINE] = int(connection.exec_driver_sql(f"SELECT count(*) FROM {QUARANTINE}").scalar_one())
-    return counted
+    parts = [
+        f"SELECT '{table.name}', count(*) FROM {table.name} AS t JOIN experiments AS e ON e.id = t.experiment"
+        " WHERE e.mode = %(mode)s"
+        for table in REGISTRY
+    ]
+    parts.append(f"SELECT '{QUARANTINE}', count(*) FROM {QUARANTINE}")
+    rows = connection.exec_driver_sql(" UNION ALL ".join(parts), {"mode": MODE})
+    return {table: int(count) for table, count in rows}
 
 
 def in_no_event(connection: Connection, table: str) -> list[tuple[str, str | None]]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select
 
 from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import content_hash
-from throughline.registry.consistency.guards import check_readable, look_at_ours
+from throughline.registry.consistency.guards import check_readable
 from throughline.registry.consistency.seals import log_leaves
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
@@ -55,11 +55,15 @@ def verify_connection(
     artifacts: ArtifactStore | None,
     progress: Progress | None = None,
     experiments: Sequence[str] | None = None,
+    *,
+    readable: bool = False,
 ) -> VerifyResult:
-    """Do what `verify` does on an open connection, in its transaction."""
+    """Do what `verify` does on an open connection, in its transaction.
+
+    readable: the caller has asked `check_readable` in this transaction and it returned no finding.
+    """
     report = progress or _silent
-    look_at_ours(connection)
-    shut = check_readable(connection)
+    shut = [] if readable else check_readable(connection)
     if shut:
         return VerifyResult(rows=0, findings=ordered(shut), seals={})
     findings: list[Finding] = []

@@ -15,7 +15,7 @@ from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.registry.consistency.check import check_connection
 from throughline.registry.consistency.damage import attempt, damaged_tables, located
-from throughline.registry.consistency.guards import check_readable, look_at_ours
+from throughline.registry.consistency.guards import check_readable
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.ledger import Progress
@@ -63,17 +63,16 @@ def verify_whole(
     Where a table cannot be read, it is named with its column or its pages, and what does not need it is checked.
     """
     report = progress or (lambda _, __: None)
-    look_at_ours(connection)
     damage = list(check_readable(connection))
     if not damage:
 
         def everything() -> Whole:
             if expected is not None:
                 expected(_rows_to_check(connection, experiments))
-            records = verify_connection(connection, artifacts, progress, experiments)
+            records = verify_connection(connection, artifacts, progress, experiments, readable=True)
             log = audit(connection, anchor, public_key, progress)
             report("registries", 0)
-            registries = check_connection(connection, enforces_roles=enforces_roles)
+            registries = check_connection(connection, enforces_roles=enforces_roles, readable=True)
             return Whole(distinct([*records.findings, *log.findings, *registries.findings]), records, log)
 
         whole = attempt(connection, everything, damage)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from sqlalchemy import make_url
 
+from tests.integration.home_copies import open_copy
 from tests.integration.killing.nursery import STEP
 from throughline.findings import Finding
 from throughline.proof.log import publish
@@ -22,8 +23,7 @@ from throughline.proof.settings import Proof, open_proof
 from throughline.registry.consistency import check_connection
 from throughline.registry.coordinator import RegistryCoordinator
 from throughline.storage.cluster import ADMIN
-from throughline.storage.database import Database, _connect, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database, _connect
 from throughline.storage.processes import is_postmaster
 from throughline.verification import verify_connection
 
@@ -120,7 +120,7 @@ class Battlefield:
 def battlefield(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Iterator[Battlefield]:
     """Return a home with a server of its own and a nursery that is ready."""
     folder = tmp_path_factory.mktemp("killing") / "home"
-    with open_database(Home(folder)) as database:
+    with open_copy(folder) as database:
         _recover_quickly(database)
         nursery = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.killing.nursery", str(folder)],

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import StaticPool
 
+from tests.integration.home_copies import open_copy
 from tests.integration.small_home import START, seal_experiment
 from throughline.clock import FixedClock
 from throughline.findings import Finding
@@ -25,8 +26,7 @@ from throughline.registry.coordinator import RegistryCoordinator
 from throughline.registry.quarantine import quarantine
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.cluster import ADMIN
-from throughline.storage.database import Database, _connect, open_database
-from throughline.storage.home import Home
+from throughline.storage.database import Database, _connect
 from throughline.storage.roles import role_name
 from throughline.verification.whole import verify_whole
 
@@ -102,7 +102,7 @@ def trade(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def seal_home(folder: Path) -> SealedHome:
     """Build the home in `folder`: half the trades by hand, the experiment, the other half, a correction, quarantine."""
-    database = open_database(Home(folder / "home"))
+    database = open_copy(folder / "home")
     store = ArtifactStore(folder / "artifacts")
     clock = FixedClock(NOW)
     proof = open_proof(database.home, database.embedded, clock=clock)

@@ -28,7 +28,7 @@ from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
 from throughline.registry.consistency.damage import attempt, diagnose, located
 from throughline.registry.consistency.forms import registry_forms
-from throughline.registry.consistency.guards import check_guards, check_readable, look_at_ours
+from throughline.registry.consistency.guards import check_guards, check_readable
 from throughline.registry.consistency.news import news_since
 from throughline.registry.consistency.pool import WORTH_IT, checking, export_snapshot
 from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepared
@@ -93,16 +93,17 @@ def check_connection(
     enforces_roles: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
+    readable: bool = False,
 ) -> ConsistencyResult:
     """Do what `check_registry` does on an open connection, in its transaction.
 
-    connection, anchor: of one `proof.snapshot.anchored_snapshot`, where an anchor is given.
+    connection, anchor: of one `proof.snapshot.anchored_snapshot`, where an anchor is given. readable: the caller has
+    asked `check_readable` in this transaction and it returned no finding.
     """
     started = time.perf_counter()
     report = progress or _silent
     since = since if scope == "daily" else None
-    look_at_ours(connection)
-    shut = check_readable(connection)
+    shut = [] if readable else check_readable(connection)
     if shut:  # nothing else can be asked, but for the catalogue where all tables are there
         if all(item.kind == "grant_changed" for item in shut):
             shut = list(distinct([*check_guards(connection, enforces_roles), *shut]))

@@ -6,7 +6,8 @@ here: what a column may hold (constraints).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
@@ -25,7 +26,7 @@ def unusable_columns(connection: Connection) -> Iterator[Finding]:
         if table.name not in found:
             continue  # the table itself is missing, which is a finding of its own
         for column in table.columns:
-            expected = column.type.compile(dialect=_DIALECT).lower().replace(", ", ",")
+            expected = _types()[table.name, column.name]
             actual, generated = found[table.name].get(column.name, ("none", False))
             if actual == "none":
                 problem = "is missing: it was renamed or dropped, so nothing that reads this table can be checked"
@@ -45,6 +46,16 @@ def foreign_columns(connection: Connection) -> Iterator[Finding]:
         for name in sorted(columns.keys() - metadata.tables[table].columns.keys()):
             actual, _ = columns[name]
             yield trigger_changed("column", f"{table}.{name}", "no migration makes this column", "none", actual)
+
+
+@cache
+def _types() -> Mapping[tuple[str, str], str]:
+    """Return (table, column) -> type, as PostgreSQL writes it."""
+    return {
+        (table.name, column.name): column.type.compile(dialect=_DIALECT).lower().replace(", ", ",")
+        for table in metadata.tables.values()
+        for column in table.columns
+    }
 
 
 def _columns(connection: Connection) -> dict[str, dict[str, tuple[str, bool]]]:

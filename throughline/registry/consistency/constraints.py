@@ -7,7 +7,8 @@ belong here: triggers (guards) and rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 
 from sqlalchemy import (
     CheckConstraint,
@@ -28,7 +29,7 @@ Key = tuple[str, str]
 
 def check_constraints(connection: Connection) -> Iterator[Finding]:
     """Yield what is missing, not enforced or says something else than the metadata; rules beyond it are no matter."""
-    expected = dict(_expected())
+    expected = _expected()
     statement = text(
         "SELECT c.relname, r.conname, pg_catalog.pg_get_constraintdef(r.oid), r.convalidated"
         " FROM pg_catalog.pg_constraint r JOIN pg_catalog.pg_class c ON c.oid = r.conrelid"
@@ -62,7 +63,13 @@ def _optional(connection: Connection) -> Iterator[Finding]:
             yield trigger_changed("constraint", f"{table}.{column}", problem, "NOT NULL", "optional")
 
 
-def _expected() -> Iterator[tuple[Key, str]]:
+@cache
+def _expected() -> Mapping[Key, str]:
+    """Return (table, name) -> definition of every rule that the metadata has."""
+    return dict(_definitions())
+
+
+def _definitions() -> Iterator[tuple[Key, str]]:
     for table in metadata.tables.values():
         for constraint in table.constraints:
             definition = _definition(constraint)

@@ -36,8 +36,10 @@ def look_at_ours(connection: Connection) -> None:
 def check_readable(connection: Connection) -> list[Finding]:
     """Return a finding for each table or view that is not there, of other columns, or that whoever asks may not read.
 
-    Where there is one, nothing else can be asked: the first question to such a table would end the transaction.
+    Where there is one, nothing else can be asked: the first question to such a table would end the transaction. For the
+    rest of the transaction, tables are those of our schema (`look_at_ours`).
     """
+    look_at_ours(connection)
     statement = text(
         "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE pg_catalog.to_regclass(name) IS NULL ORDER BY 1"
     )

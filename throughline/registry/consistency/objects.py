@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
 from throughline.findings import Finding
@@ -26,7 +29,8 @@ def grant_changed(what: str, name: str, problem: str, expected: object, actual: 
     return Finding(what, name, problem, "grant_changed", str(expected), str(actual), _GRANT)
 
 
-def relations() -> dict[str, Sort]:
+@cache
+def relations() -> Mapping[str, Sort]:
     """Return name -> sort of everything that rights are given on."""
     names: dict[str, Sort] = {table.name: "append_only" for table in APPEND_ONLY}
     names |= {table.name: "mutable" for table in MUTABLE}
@@ -37,4 +41,4 @@ def relations() -> dict[str, Sort]:
         for column in table.columns
         if column.identity is not None
     }
-    return names | {"alembic_version": "view"}
+    return MappingProxyType(names | {"alembic_version": "view"})
