@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.folders import pytest_fixture_post_finalizer, pytest_fixture_setup, tmp_path_factory
+
+__all__ = ["pytest_fixture_post_finalizer", "pytest_fixture_setup", "tmp_path_factory"]  # pytest finds them by name
+
 REPO = Path(__file__).resolve().parent.parent
 
 # `default` is reproducible and short; HYPOTHESIS_PROFILE=thorough looks further, with other seeds each time.

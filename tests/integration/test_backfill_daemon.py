@@ -39,14 +39,14 @@ def run_daemon(hash_seed: int, home: Path, repo: Path) -> dict:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_backfill_through_the_daemon_gives_the_seals_of_the_command_under_six_hash_seeds(
     tmp_path: Path, repo: Path
 ) -> None:
