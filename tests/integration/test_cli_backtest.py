@@ -156,7 +156,9 @@ def shell(opened: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     return Shell(opened.home.path, tmp_path / "data", capsys)
 
 
-def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(ran: dict[str, Any]) -> None:
+def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(
+    shell: Shell, ran: dict[str, Any]
+) -> None:
     told = ran
     assert set(ISSUE_KEYS) <= told.keys()
     assert told["start"], told["end"] == (START, MIDDLE)
