@@ -6,7 +6,7 @@ or figure (`throughline.analytics`).
 
 # No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,23 +167,24 @@ def _analytics(graph: Graph) -> dg.AssetsDefinition:
 def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the libraries take seconds, which only this asset should pay.
     from throughline.analytics.registry_analytics import registry_analytics
+    from throughline.analytics.registry_pictures import registry_pictures
     from throughline.registry.consistency import refuse_failed
 
     with ctx.engine.connect() as conn:
         refuse_failed(conn)
         told = registry_analytics(conn, ctx.experiment.id)
     return dg.MaterializeResult(
-        metadata=analytics_metadata(ctx.experiment.id, told) | _dossiers(ctx, folder / "dossiers")
+        metadata=analytics_metadata(ctx.experiment.id, told, registry_pictures(told))
+        | _dossiers(ctx, folder / "dossiers")
     )
 
 
-def analytics_metadata(experiment: str, told: "RegistryAnalytics") -> dict[str, Any]:
-    """Return what `registry_analytics` shows of an experiment's figures."""
+def analytics_metadata(experiment: str, told: "RegistryAnalytics", pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return what `registry_analytics` shows of an experiment's figures. pictures: as `registry_pictures` gives."""
     from throughline.analytics.registry_pages import registry_markdown
-    from throughline.analytics.registry_pictures import registry_pictures
 
     return {
-        "preview": dg.MetadataValue.md(registry_markdown(told, registry_pictures(told))),
+        "preview": dg.MetadataValue.md(registry_markdown(told, pictures)),
         "experiment": experiment,
         "trades": told.trades,
         "figures": dg.MetadataValue.json(told.as_json()),

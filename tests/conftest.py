@@ -9,6 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.folders import pytest_fixture_post_finalizer, pytest_fixture_setup, tmp_path_factory
+from tests.prepared import homes_start_prepared, prepared
+
+__all__ = [  # pytest finds them by name
+    "homes_start_prepared",
+    "prepared",
+    "pytest_fixture_post_finalizer",
+    "pytest_fixture_setup",
+    "tmp_path_factory",
+]
+
 REPO = Path(__file__).resolve().parent.parent
 
 # `default` is reproducible and short; HYPOTHESIS_PROFILE=thorough looks further, with other seeds each time.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -117,8 +119,9 @@ class Shell:
         return json.loads(out)
 
     def backtest(self, end: str = END, start: str = START, *more: str) -> tuple[str, ...]:
+        """Return a backtest without pages of trades, which take longer than all else, unless `more` asks for them."""
         archive = ("--archive", str(self.folder / "archive.toml"), "--data", str(self.folder))
-        return ("backtest", *archive, "--start", start, "--end", end, *more)
+        return ("backtest", *archive, "--start", start, "--end", end, "--dossiers", "0", *more)
 
 
 def write_archive(folder: Path, lines: str) -> None:
@@ -134,14 +137,29 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="module")
+def ran(opened: Database, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the first `backtest --json` of the module says: START to MIDDLE on the unchanged archive."""
+    folder = tmp_path_factory.mktemp("archive")
+    write_archive(folder, csv_lines())
+    archive = ("--archive", str(folder / "archive.toml"), "--data", str(folder), "--start", START, "--end", MIDDLE)
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert run(["backtest", *archive, "--json", "--home", str(opened.home.path)], DirectWiring(days=10)) == 0
+    told: dict[str, Any] = json.loads(said.getvalue())
+    return told
+
+
 @pytest.fixture
 def shell(opened: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
     write_archive(tmp_path / "data", csv_lines())
     return Shell(opened.home.path, tmp_path / "data", capsys)
 
 
-def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(shell: Shell) -> None:
-    told = shell.json(*shell.backtest(MIDDLE))
+def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(
+    shell: Shell, ran: dict[str, Any]
+) -> None:
+    told = ran
     assert set(ISSUE_KEYS) <= told.keys()
     assert told["start"], told["end"] == (START, MIDDLE)
     assert told["instruments"] == len(COINS)
@@ -175,8 +193,10 @@ def test_a_backtest_prints_one_object_with_all_keys_and_a_chain_without_a_break(
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_what_is_sealed(shell: Shell) -> None:
-    first = shell.json(*shell.backtest(MIDDLE))
+def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_what_is_sealed(
+    shell: Shell, ran: dict[str, Any]
+) -> None:
+    first = ran
     before = shell.json("verify")["experiments"][first["experiment"]]
     again = shell.json(*shell.backtest(MIDDLE))
     assert {key: again[key] for key in ("experiment", "seals", "returns")} == {
@@ -194,23 +214,25 @@ def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_wha
 @pytest.mark.parametrize(
     ("lost", "words"), [("", "is empty, but"), ("heads", "has lost its newest head"), ("segments", "")]
 )
-def test_a_run_with_nothing_left_to_do_says_that_the_anchor_was_lost(shell: Shell, lost: str, words: str) -> None:
-    shell.json(*shell.backtest())
+def test_a_run_with_nothing_left_to_do_says_that_the_anchor_was_lost(
+    shell: Shell, ran: dict[str, Any], lost: str, words: str
+) -> None:
     folder, aside = shell.home / "anchor" / lost, shell.home / "aside"
     folder.rename(aside)
     try:
-        code, _, err = shell(*shell.backtest())
+        code, _, err = shell(*shell.backtest(START))
     finally:
         aside.rename(folder)
     assert code == 0
+    assert "nothing was run" in err
     told = [line for line in err.splitlines() if "throughline: The anchor" in line]
     assert len(told) == (1 if words else 0)
     assert all(words in line and "throughline key anchor" in line for line in told)
-    assert "The anchor" not in shell(*shell.backtest())[2]
+    assert "The anchor" not in shell(*shell.backtest(START))[2]
 
 
-def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell) -> None:
-    first = shell.json(*shell.backtest(MIDDLE))
+def test_a_changed_row_forks_the_experiment_and_says_what_changed(shell: Shell, ran: dict[str, Any]) -> None:
+    first = ran
     sealed = shell.json("verify")["experiments"][first["experiment"]]
     day = date(2021, 1, 12)
     write_archive(
@@ -394,8 +416,10 @@ def uuids(database: Database, experiment: str) -> dict[str, str]:
     return found | {"candidates": str(chain), "market_scans": str(scan)}
 
 
-def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(shell: Shell, opened: Database) -> None:
-    chain = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])
+def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(
+    shell: Shell, opened: Database, ran: dict[str, Any]
+) -> None:
+    chain = uuids(opened, ran["experiment"])
     whole = ["market_scans", "candidates", "research_docs", "dispositions", "executions", "outcomes", "shadow_outcomes"]
     whole += ["trade_features", "trade_features"]  # the label of the shadow and the one of the trade
     whole += ["canonical_trades", "soulprints", "profit_buckets"]
@@ -420,8 +444,10 @@ def test_any_uuid_of_a_chain_tells_its_whole_story_with_every_hash_recomputed(sh
         assert words in out
 
 
-def test_a_changed_record_is_broken_in_its_story_and_in_verify(shell: Shell, opened: Database) -> None:
-    outcome = uuids(opened, shell.json(*shell.backtest(MIDDLE))["experiment"])["outcomes"]
+def test_a_changed_record_is_broken_in_its_story_and_in_verify(
+    shell: Shell, opened: Database, ran: dict[str, Any]
+) -> None:
+    outcome = uuids(opened, ran["experiment"])["outcomes"]
     change = text("UPDATE outcomes SET realized_pnl_usd = realized_pnl_usd + :d WHERE uuid = :u")
     with opened.engine("owner").begin() as connection:
         connection.execute(change, {"d": 1, "u": outcome})
@@ -448,8 +474,8 @@ def test_an_id_that_no_record_has_is_one_sentence(shell: Shell) -> None:
     assert "no record or trade of this home" in err
 
 
-def test_verify_can_be_asked_about_one_experiment_by_its_beginning(shell: Shell) -> None:
-    told = shell.json(*shell.backtest(MIDDLE))
+def test_verify_can_be_asked_about_one_experiment_by_its_beginning(shell: Shell, ran: dict[str, Any]) -> None:
+    told = ran
     only = shell.json("verify", "--experiment", told["experiment"][:10])
     assert list(only["experiments"]) == [told["experiment"]]
     assert only["seals"] == only["experiments"][told["experiment"]]
@@ -479,9 +505,8 @@ def test_an_empty_home_has_no_experiment_and_nothing_to_find(
     }
 
 
-def test_the_tear_sheet_is_an_artifact_of_the_home(shell: Shell, opened: Database) -> None:
-    told = shell.json(*shell.backtest(MIDDLE))
-    page = Path(told["tear_sheet"]).read_bytes()
+def test_the_tear_sheet_is_an_artifact_of_the_home(opened: Database, ran: dict[str, Any]) -> None:
+    page = Path(ran["tear_sheet"]).read_bytes()
     with opened.engine("reader").connect() as connection:
         rows = connection.execute(text("SELECT hash, media_type FROM artifacts WHERE kind = 'tear_sheet'")).all()
     store = ArtifactStore(opened.home.artifacts)

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics.dossier import write_dossier
 from throughline.analytics.model import Report
+from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.tearsheet import write_tear_sheet
 from throughline.proof.settings import Proof
 from throughline.registry.index_loading import load_index
@@ -30,12 +31,14 @@ FOLDER = "dossiers"
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """A report and its files. page: the tear sheet; artifact: its bytes in the store; dossiers: trade ID -> page."""
+    """A report and its files. page: the tear sheet; artifact: its bytes in the store; dossiers: trade ID -> page;
+    pictures: those of the report's registries (PNG bytes by name); the UI shows them too, and drawing takes seconds."""
 
     report: Report
     page: Path
     artifact: ArtifactRef
     dossiers: Mapping[str, Path]
+    pictures: Mapping[str, bytes]
 
 
 def publish_report(
@@ -69,11 +72,12 @@ def publish_report(
         with engine.connect() as connection:
             loaded = load_index(connection, report.experiment)
         pages = {name: write_dossier(engine, artifacts, proof, name, folder / FOLDER, loaded) for name in chosen}
-    page, ref = write_tear_sheet(report, folder, artifacts, _links(pages))
+    pictures = {} if report.registry is None else registry_pictures(report.registry)
+    page, ref = write_tear_sheet(report, folder, artifacts, _links(pages), pictures)
     with engine.begin() as connection:
         record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
     named = {name: str(path) for name, path in pages.items()}
-    return PublishedReport(replace(report, tear_sheet=str(page), dossiers=named), page, ref, pages)
+    return PublishedReport(replace(report, tear_sheet=str(page), dossiers=named), page, ref, pages, pictures)
 
 
 def _links(pages: Mapping[str, Path]) -> dict[str, str]:

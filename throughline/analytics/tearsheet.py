@@ -175,9 +175,8 @@ def _positions(report: Report) -> str:
     return _table(rows)
 
 
-def _registry(told: RegistryAnalytics) -> str:
+def _registry(told: RegistryAnalytics, pictures: Mapping[str, bytes]) -> str:
     """Return the registries' figures: closed trades from the epoch to the report's end, whatever its start."""
-    pictures = registry_pictures(told)
     blocks = []
     for part in registry_parts(told):
         blocks.append(f"<h3>{_text(part.title)}</h3>")
@@ -195,8 +194,19 @@ def _seals(report: Report) -> str:
     return f'<p class="sub">{_text(checked)}</p><div class="id">{_table(rows, text_columns=(1,))}</div>'
 
 
-def tear_sheet_html(report: Report, links: Mapping[str, str] | None = None) -> str:
-    """Return the page. Needs at least one day. links: trade ID -> address of its dossier, relative to the page."""
+def tear_sheet_html(
+    report: Report, links: Mapping[str, str] | None = None, pictures: Mapping[str, bytes] | None = None
+) -> str:
+    """Return the page.
+
+    Args:
+        report: what is shown; at least one day.
+        links: trade ID -> address of its dossier, relative to the page.
+        pictures: those of the report's registries, as `registry_pictures` gives; None draws them.
+
+    Returns:
+        One HTML document.
+    """
     benchmark = report.curves.market.get("benchmark")
     start = report.curves.starting["base"]
     parts = _own_sections(report, links or {})
@@ -207,7 +217,8 @@ def tear_sheet_html(report: Report, links: Mapping[str, str] | None = None) -> s
         str((report.baselines.get("benchmark") or {}).get("name", "benchmark")),
     )
     if report.registry is not None:
-        parts.append(("Registry", _registry(report.registry)))
+        drawn = registry_pictures(report.registry) if pictures is None else pictures
+        parts.append(("Registry", _registry(report.registry, drawn)))
     parts.append(("Seals", _seals(report)))
     body = _header(report) + "".join(f"<h2>{_text(title)}</h2>{content}" for title, content in parts)
     body += "<footer>Written by Throughline; statistics and charts of daily returns by quantstats.</footer>"
@@ -217,14 +228,18 @@ def tear_sheet_html(report: Report, links: Mapping[str, str] | None = None) -> s
 
 
 def write_tear_sheet(
-    report: Report, folder: Path, artifacts: ArtifactStore, links: Mapping[str, str] | None = None
+    report: Report,
+    folder: Path,
+    artifacts: ArtifactStore,
+    links: Mapping[str, str] | None = None,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> tuple[Path, ArtifactRef]:
     """Write the page to ``folder/<mode>-<start>-<end>-<experiment>.html`` and into the artifact store.
 
-    The file appears whole or not at all (written beside it, then renamed). Returns its path and the artifact. Raises
-    StorageError where the folder cannot be written.
+    The file appears whole or not at all (written beside it, then renamed). links, pictures: as for `tear_sheet_html`.
+    Returns its path and the artifact. Raises StorageError where the folder cannot be written.
     """
-    content = tear_sheet_html(report, links).encode("utf-8")
+    content = tear_sheet_html(report, links, pictures).encode("utf-8")
     target = folder / f"{report.mode}-{report.start}-{report.end}-{report.experiment[:12]}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)

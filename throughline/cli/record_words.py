@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from throughline.analytics.words import interval_reason
 from throughline.cli.screen import table
 from throughline.verification.dossier_volumes import day_volumes, input_name
 
@@ -117,6 +116,8 @@ def _execution(body: Body) -> list[str]:
 
 
 def _outcome(body: Body) -> list[str]:
+    from throughline.analytics.words import interval_reason  # with its libraries, 0.4 s that `--help` need not pay
+
     why = body["termination_reason"].replace("_", " ")
     held = body["time_in_market_seconds"] / 3600
     taken = f"fees {usd(body['fees_usd'])}, costs {usd(body['costs_usd'])}, attrition {usd(body['attrition_usd'])}"
