@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+<<<<<<< HEAD
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+=======
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal
+>>>>>>> 62e43f4 (Files and paths that a user names, and streams that cannot take an answer, fail in one sentence and leave nothing half-written)
 
 import click
 
@@ -17,6 +22,7 @@ from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json, table
 from throughline.cli.trade_options import filter_options
 from throughline.errors import SettingsError
+from throughline.user_files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,28 +130,19 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write_csv(frame: pd.DataFrame, file: str) -> None:
     """Write a table as CSV to a file, or to stdout for '-'. Raises SettingsError where it cannot be written."""
+    text = frame.to_csv(index=False, lineterminator="\n")
     if file == "-":
-        echo(frame.to_csv(index=False, lineterminator="\n").removesuffix("\n"))
+        echo(text.removesuffix("\n"))
         return
-    path = Path(file).expanduser()
-    try:
-        frame.to_csv(path, index=False, lineterminator="\n")
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    write_file(file, text.encode("utf-8"), "--csv")
 
 
 def _write_parquet(exact: pd.DataFrame, file: str) -> None:
     from throughline.analytics.trades import with_types
 
-    path = Path(file).expanduser()
-    try:
-        with_types(exact).to_parquet(path, index=False)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> SettingsError:
-    return SettingsError(f"{path} cannot be written ({error.strerror or 'no such folder'}): choose another file")
+    if file == "-":
+        raise SettingsError("--parquet writes a file and not to stdout: give the file's path")
+    write_file(file, with_types(exact).to_parquet(index=False), "--parquet")
 
 
 def _refuse_unknown(connection: Connection, experiment: str, filters: Filters) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from throughline.errors import SettingsError
+from throughline.user_files import resolved_path
 
 HOME_VARIABLE = "THROUGHLINE_HOME"
 DEFAULT_FOLDER = ".throughline"
@@ -23,10 +24,9 @@ class Home:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Name the home at `path` (``~`` is expanded). Nothing is created."""
-        text = os.fspath(path)
-        if not text.strip():
+        if not os.fspath(path).strip():
             raise SettingsError(f"The home folder is empty: give --home a folder or unset {HOME_VARIABLE}.")
-        object.__setattr__(self, "path", Path(text).expanduser().resolve())
+        object.__setattr__(self, "path", resolved_path(path, f"the home (--home or {HOME_VARIABLE})"))
 
     @classmethod
     def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:
@@ -34,7 +34,7 @@ class Home:
         if path is not None:
             return cls(path)
         configured = os.environ.get(HOME_VARIABLE, "").strip()
-        return cls(configured) if configured else cls(Path.home() / DEFAULT_FOLDER)
+        return cls(configured or f"~/{DEFAULT_FOLDER}")
 
     def create(self) -> Home:
         """Create the folder (mode 0700) where it is missing; an existing folder's mode is left alone.
