@@ -26,11 +26,15 @@ def user_path(text: str | os.PathLike[str], setting: str) -> Path:
         setting: option or variable that it was given with, for the message.
 
     Raises:
-        SettingsError: it is empty, or begins with the ``~name`` of nobody on this machine.
+        SettingsError: it is empty, is not UTF-8, or begins with the ``~name`` of nobody on this machine.
     """
     typed = os.fspath(text)
     if not typed.strip():
         raise SettingsError(f"{setting} is empty: give a path")
+    try:
+        typed.encode("utf-8")
+    except UnicodeEncodeError:  # bytes that Python could not read as text, which records and the database hold
+        raise SettingsError(f"{setting} {shown(typed, _LONGEST)} {_unreadable(typed)}") from None
     try:
         return Path(typed).expanduser().absolute()
     except RuntimeError:  # no such user, or no home folder of this one
@@ -38,6 +42,15 @@ def user_path(text: str | os.PathLike[str], setting: str) -> Path:
         raise SettingsError(
             f"{setting} begins with {shown(name)}, which is nobody's home folder here: write the whole path"
         ) from None
+
+
+def _unreadable(typed: str) -> str:
+    """Return why a path is no text here, and the remedy."""
+    try:
+        os.fsencode(typed).decode("utf-8")
+    except UnicodeError:
+        return "is not UTF-8: rename the file or folder"
+    return "cannot be read in this locale, which is not UTF-8: set LC_ALL=C.UTF-8"
 
 
 def resolved_path(text: str | os.PathLike[str], setting: str) -> Path:
@@ -68,7 +81,7 @@ def write_file(text: str | os.PathLike[str], data: bytes, setting: str) -> Path:
     """
     path = user_path(text, setting)
     try:
-        _write(path, data)
+        write_whole(path, data)
     except OSError as error:
         reason = error.strerror or "it cannot be opened"
         raise SettingsError(
@@ -77,7 +90,8 @@ def write_file(text: str | os.PathLike[str], data: bytes, setting: str) -> Path:
     return path
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, as `write_file` says. Raises OSError; what existed is then as it was before."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

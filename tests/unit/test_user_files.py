@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from throughline.errors import SettingsError
+from throughline.storage.home import Home
 from throughline.user_files import resolved_path, user_path, write_file
 
 
 @pytest.mark.parametrize("read", [user_path, resolved_path])
 @pytest.mark.parametrize(
-    ("typed", "said"), [("", "is empty"), (" \n", "is empty"), ("~nobody-here/x", "'~nobody-here'")]
+    ("typed", "said"),
+    [("", "is empty"), (" \n", "is empty"), ("~nobody-here/x", "'~nobody-here'"), ("a\udcff", "not UTF-8")],
 )
 def test_a_path_that_names_nothing_is_refused_with_its_option(read: object, typed: str, said: str) -> None:
     with pytest.raises(SettingsError, match="--data") as caught:
@@ -79,3 +81,16 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="choose another file with --out"):
         write_file(tmp_path, b"", "--out")
     assert tmp_path.is_dir()
+
+
+def test_a_home_whose_path_holds_a_line_feed_is_refused_before_a_server_waits_for_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"<U\+000A>.* control character") as caught:
+        Home(tmp_path / "new\nline")
+    assert "\n" not in str(caught.value)
+    assert Home(tmp_path / "a 'b' \"c\" $d ü").path.name == "a 'b' \"c\" $d ü"
+
+
+def test_a_path_in_a_locale_that_cannot_read_it_is_told_from_a_name_that_is_no_text() -> None:
+    named = "/data/\udcc3\udcbc"  # what Python makes of 'ü' where the locale is ASCII
+    with pytest.raises(SettingsError, match="set LC_ALL=C.UTF-8"):
+        user_path(named, "--data")

@@ -61,14 +61,10 @@ def _answer(arguments: Sequence[str], wiring: Wiring) -> int:
     except Interrupted as stop:
         return _fail(sentence(str(stop), arguments), INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
-<<<<<<< HEAD
         return _fail(sentence("what was stored before remains", arguments), INTERRUPTED)
-=======
-        return _fail(sentence("what was stored before stays", arguments), INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message(), err=True)
         return 2
->>>>>>> 62e43f4 (Files and paths that a user names, and streams that cannot take an answer, fail in one sentence and leave nothing half-written)
     except click.ClickException as error:
         return _fail(_usage(error), 2)
     except ThroughlineError as error:
@@ -86,13 +82,8 @@ def _answer(arguments: Sequence[str], wiring: Wiring) -> int:
             give_up(1)
             known = _LOST.format(reason=error.strerror)
         if known is not None:
-<<<<<<< HEAD
-            return _fail(known, 1)
-        text = " ".join(str(error).split()) or "no message"
-=======
             return _fail(_one_line(known), 1)
-        text = _one_line(str(error)) or "no further words"
->>>>>>> 62e43f4 (Files and paths that a user names, and streams that cannot take an answer, fail in one sentence and leave nothing half-written)
+        text = _one_line(str(error)) or "no message"
         return _fail(
             f"unexpected error ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where it happened", 1
         )

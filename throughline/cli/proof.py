@@ -8,13 +8,9 @@ import click
 
 from throughline.cli.interrupt import shell_word
 from throughline.cli.options import Options, common
-<<<<<<< HEAD
 from throughline.cli.record_choice import choose_record, experiment_option
-from throughline.cli.screen import echo, out_json
-=======
 from throughline.cli.screen import echo, echo_line, out_json
 from throughline.user_files import write_file
->>>>>>> 62e43f4 (Files and paths that a user names, and streams that cannot take an answer, fail in one sentence and leave nothing half-written)
 
 
 @click.command(short_help="Write a file that proves a record without the database.")

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-<<<<<<< HEAD
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-=======
-from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
->>>>>>> 62e43f4 (Files and paths that a user names, and streams that cannot take an answer, fail in one sentence and leave nothing half-written)
 
 import click
 
@@ -21,7 +15,7 @@ from throughline.cli.model_choice import choose_experiment, which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json, table
 from throughline.cli.trade_options import filter_options
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, shown
 from throughline.user_files import write_file
 
 if TYPE_CHECKING:
@@ -72,6 +66,9 @@ def trades(
     """
     from throughline.analytics.trades import read_trades, sort_trades
 
+    _refuse_two_answers(options, csv_file)
+    if filters.since is not None and filters.until is not None and filters.until < filters.since:
+        raise SettingsError(f"--to {filters.until} lies before --from {filters.since}: no trade can match")
     with options.open() as (database, _):
         engine = database.engine("reader")
         meant = choose_experiment(engine, mode, experiment)
@@ -102,6 +99,7 @@ def trades(
 @common
 def equity(options: Options, csv_file: str | None, mode: str, experiment: str | None) -> int:
     """Print the equity of an experiment at the end of each day (UTC), in USD, on its three fill paths."""
+    _refuse_two_answers(options, csv_file)
     from throughline.analytics.trades import read_equity
 
     with options.open() as (database, _):
@@ -120,6 +118,12 @@ def equity(options: Options, csv_file: str | None, mode: str, experiment: str | 
     elif csv_file != "-":
         note(f"{csv_file}: {len(frame):,} days of experiment {meant.id[:12]}")
     return 0
+
+
+def _refuse_two_answers(options: Options, csv_file: str | None) -> None:
+    """Raise SettingsError where CSV and JSON would both go to stdout: neither could be read there."""
+    if options.json and csv_file == "-":
+        raise SettingsError("--json and --csv - both write to stdout: leave one out, or give --csv a file")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -172,7 +176,7 @@ def _refuse_unknown(connection: Connection, experiment: str, filters: Filters) -
             near = _nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"there is {', '.join(known[:8]) or 'none'}"
             more = f" and {len(known) - 8} more" if near is None and len(known) > 8 else ""
-            raise SettingsError(f"no closed trade of this experiment has the {what} '{name}': {hint}{more}")
+            raise SettingsError(f"no closed trade of this experiment has the {what} {shown(name)}: {hint}{more}")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str | None:

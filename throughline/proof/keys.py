@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from throughline.errors import printable
 from throughline.proof.errors import ProofError
 from throughline.user_files import user_path
 
@@ -220,7 +221,7 @@ class CommandSigner:
             ) from None
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or b""
-            words = " ".join(said.decode("utf-8", "replace").split())[:200] or type(error).__name__
+            words = printable(" ".join(said.decode("utf-8", "replace").split())[:200]) or _end_of(error)
             raise ProofError(f"The signer command {name} did not sign ({words}): see {SIGNER_VARIABLE}.") from None
         for signature in _readings(done.stdout):
             if signature_holds(self._public_key, message, signature):
@@ -229,6 +230,14 @@ class CommandSigner:
             f"What the signer command {name} gave is no signature with the key in {PUBLIC_KEY_VARIABLE} "
             f"({self.key_id}): give the public key that belongs to the signer."
         )
+
+
+def _end_of(error: subprocess.SubprocessError) -> str:
+    """Return how a command ended that said nothing."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {SIGNER_SECONDS} s"
+    code = getattr(error, "returncode", 1)
+    return f"it ended with code {code}" if code >= 0 else f"signal {-code} ended it"
 
 
 def _words(command: str) -> list[str]:

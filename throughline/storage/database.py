@@ -314,7 +314,8 @@ def _is_member(connection: Connection, name: str) -> bool:
 
 def _without_secrets(address: URL) -> str:
     """Return a URL as a message shows it: no password, wherever it stands."""
-    return printable(address.difference_update_query(("password", "sslpassword")).render_as_string())
+    plain = address.set(drivername="postgresql").difference_update_query(("password", "sslpassword"))
+    return printable(plain.render_as_string())
 
 
 def _named_option(error: Exception) -> str:

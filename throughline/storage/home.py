@@ -6,10 +6,11 @@ Belongs here: which folder it is and the names of its parts. Does not belong her
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, shown
 from throughline.user_files import resolved_path
 
 HOME_VARIABLE = "THROUGHLINE_HOME"
@@ -26,7 +27,14 @@ class Home:
         """Name the home at `path` (``~`` is expanded). Nothing is created."""
         if not os.fspath(path).strip():
             raise SettingsError(f"The home folder is empty: give --home a folder or unset {HOME_VARIABLE}.")
-        object.__setattr__(self, "path", resolved_path(path, f"the home (--home or {HOME_VARIABLE})"))
+        found = resolved_path(path, f"the home (--home or {HOME_VARIABLE})")
+        if any(unicodedata.category(char) == "Cc" for char in str(found)):
+            # PostgreSQL counts the lines of its own files, in one of which the path stands.
+            raise SettingsError(
+                f"The home {shown(str(found), 200)} has a line feed or another control character in its path, which "
+                "PostgreSQL cannot take: choose another --home."
+            )
+        object.__setattr__(self, "path", found)
 
     @classmethod
     def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:
