@@ -92,5 +92,5 @@ def test_a_home_whose_path_holds_a_line_feed_is_refused_before_a_server_waits_fo
 
 def test_a_path_in_a_locale_that_cannot_read_it_is_told_from_a_name_that_is_no_text() -> None:
     named = "/data/\udcc3\udcbc"  # what Python makes of 'ü' where the locale is ASCII
-    with pytest.raises(SettingsError, match="set LC_ALL=C.UTF-8"):
+    with pytest.raises(SettingsError, match="is not UTF-8: set LC_ALL="):
         user_path(named, "--data")
