@@ -16,7 +16,7 @@ from assets import learning_words as words
 from assets.checks.gates import CHECK_NAME, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
 from assets.shell import DAILY_ASSETS, Graph, failure, remember_experiment, run_tags
-from throughline.errors import SettingsError, ThroughlineError
+from throughline.errors import SettingsError, ThroughlineError, shown
 from throughline.quality.suite import GATED_ASSETS
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _wanted(state: "ServingState", given: str | None) -> str:
     found = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
     if len(found) != 1:
         what = f"{len(found)} of the models that serve or served"
-        raise SettingsError(f"{what} begin with {given!r}: write an id of `throughline models` in full")
+        raise SettingsError(f"{what} begin with {shown(given)}: write an id of `throughline models` in full")
     return found[0]
 
 
@@ -238,4 +238,4 @@ def _day(name: str, text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"{name} is {text!r}: write a day such as 2022-12-31") from None
+        raise SettingsError(f"{name} is {shown(text)}: write a day such as 2022-12-31") from None

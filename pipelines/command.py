@@ -16,12 +16,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from throughline.cli import run
-from throughline.cli.options import Options
-from throughline.cli.wiring import Progress, RunRange, Shown
-
 if TYPE_CHECKING:
     from resources.settings import Settings
+    from throughline.cli.options import Options
+    from throughline.cli.wiring import Progress, RunRange, Shown
     from throughline.flow.context import FlowContext
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
@@ -116,13 +114,27 @@ def _interrupted(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    # Until the command can answer for itself, an interrupt ends the process silently instead of by a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from dotenv import load_dotenv
 
+    from throughline.cli import run
+    from throughline.cli.streams import prepare
+
+    prepare()
     load_dotenv(REPO / ".env")  # telemetry off; what is exported already wins
     # A shell starts background jobs with INT ignored, and TERM would end us without giving the database back.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
-    sys.exit(run(sys.argv[1:], DagsterWiring()))
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that is closed; ignored under nohup
+        signal.signal(signal.SIGHUP, _interrupted)
+    try:
+        code = run(sys.argv[1:], DagsterWiring())
+    except KeyboardInterrupt:  # a second one, while the first was answered
+        code = 130
+    for number in (signal.SIGINT, signal.SIGTERM):  # nothing is left to stop
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

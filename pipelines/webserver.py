@@ -12,6 +12,7 @@ included, and mutations by GET, which an image tag sends without an origin. No o
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _NO_FRAMES = "frame-ancestors 'none'"
 _POLICY_VIOLATION = 1008
+_ADDRESS = re.compile(r"[!-~]+")
 
 
 class LocalOnly:
@@ -54,8 +56,8 @@ def refusal(scope: Scope) -> str | None:
     own = _place(f"http://{hosts[0]}")
     if own is None or any(_place(origin) != own for origin in origins):
         return "This server answers no page of another site."
-    foreign = not origins and headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-    if foreign and not _is_navigation(scope, headers):
+    foreign = any(site not in ("none", "same-origin") for site in headers.getlist("sec-fetch-site"))
+    if foreign and not origins and not _is_navigation(scope, headers):
         return "This server answers no page of another site."
     if scope["type"] == "http" and scope["method"] in SAFE_METHODS and _asks_for_a_change(scope):
         return "A mutation has to be sent by POST."
@@ -64,6 +66,8 @@ def refusal(scope: Scope) -> str | None:
 
 def is_local(address: str) -> bool:
     """Return whether an address (``scheme://host[:port]``) names this machine by a loopback name."""
+    if not _ADDRESS.fullmatch(address):  # urlsplit leaves tabs and line feeds out: "local\thost" would be localhost
+        return False
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
@@ -91,7 +95,7 @@ def _place(origin: str) -> tuple[str, int] | None:
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:
     """Return whether a person followed a link to a page: that shows the UI in a window of its own and does nothing."""
-    page = headers.get("sec-fetch-dest") == "document" and not _is_graphql(scope)
+    page = headers.getlist("sec-fetch-dest") == ["document"] and not _is_graphql(scope)
     return page and scope["type"] == "http" and scope["method"] == "GET"
 
 

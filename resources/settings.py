@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import urlsplit
 
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, shown
 from throughline.storage.home import HOME_VARIABLE, Home
 
 MODES = ("demo", "backtest")
@@ -78,22 +78,22 @@ def _day(env: Mapping[str, str], name: str, default: date) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"{name} is {text!r}: write a day such as 2017-01-01") from None
+        raise SettingsError(f"{name} is {shown(text)}: write a day such as 2017-01-01") from None
 
 
 def _count(env: Mapping[str, str], name: str, default: int) -> int:
     text = _text(env, name)
     if text is None:
         return default
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise SettingsError(f"{name} is {text!r}: write a number of days from 1 to 10000")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10) or not 1 <= int(text) <= 10_000:
+        raise SettingsError(f"{name} is {shown(text)}: write a number of days from 1 to 10000")
     return int(text)
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:
     text = (_text(env, name) or "0").lower()
     if text not in ("0", "1", "false", "true", "no", "yes"):
-        raise SettingsError(f"{name} is {text!r}: write 1 or 0")
+        raise SettingsError(f"{name} is {shown(text)}: write 1 or 0")
     return text in ("1", "true", "yes")
 
 

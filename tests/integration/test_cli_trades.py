@@ -130,6 +130,11 @@ def test_csv_holds_the_exact_decimals_and_parquet_floats_and_times(shell: Shell)
         (("--flag", "nothing"), "has the flag 'nothing'"),
         (("--sort", "profit"), "has no column 'profit': sort by one of id, instrument"),
         (("--csv", "/no/such/folder/x.csv"), "/no/such/folder/x.csv cannot be written"),
+        (("--csv", ""), "--csv is empty"),
+        (("--csv", "-", "--json"), "both write to stdout"),
+        (("--parquet", "-"), "give the file's path"),
+        (("--from", "2021-02-01", "--to", "2021-01-31"), "no trade can match"),
+        (("--instrument", "A" * 10_000), "(10,000 characters)"),
     ],
 )
 def test_what_no_trade_has_is_refused_by_name(shell: Shell, arguments: tuple[str, ...], sentence: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -11,6 +12,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from throughline.cli.failures import sentence_of
+from throughline.errors import StorageError
+from throughline.storage.database import open_database
 
 
 class Coded(psycopg2.OperationalError):
@@ -72,3 +75,15 @@ def test_the_cause_is_looked_at_and_a_mistake_of_ours_stays_one() -> None:
     wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert "the disk is full" in (sentence_of(wrapped) or "")
     assert sentence_of(KeyError("x")) is None
+
+
+@pytest.mark.parametrize("query", ["password=secret", "sslpassword=secret", "user=me&password=secret"])
+def test_a_database_that_cannot_be_reached_is_named_as_it_was_typed_without_its_password(
+    tmp_path: Path, query: str
+) -> None:
+    for url in (f"postgresql://127.0.0.1:1/db?{query}", f"postgresql://127.0.0.1:1/db?{query}&nonsense=1"):
+        with pytest.raises(StorageError) as caught:
+            open_database(tmp_path, url)
+        assert "secret" not in str(caught.value)
+        assert "psycopg2" not in str(caught.value)
+        assert "postgresql://127.0.0.1:1/db" in str(caught.value)

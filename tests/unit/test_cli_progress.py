@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
+import subprocess
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from throughline.cli.interrupt import Interrupted, nothing_stays, sentence
+from throughline.cli.interrupt import Interrupted, nothing_stays, sentence, shell_word
 from throughline.cli.screen import QUIET_SECONDS, Bar, span
 from throughline.cli.walk_forward import TRAINING_PARTS, training_progress
+from throughline.errors import printable
 from throughline.walk_forward.runner import training_days
 
 
@@ -104,6 +111,46 @@ def test_an_interrupt_says_what_is_stored_and_the_exact_command_that_goes_on() -
     assert (
         told == "interrupted: no day is sealed; continue with: throughline backtest --data 'my files' --end 2021-01-02"
     )
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_a_word_of_the_command_that_goes_on_is_typed_as_it_was_given(word: str) -> None:
+    typed = shell_word(word)
+    assert printable(typed, spaces=True) == typed
+    if not typed.startswith("$'"):
+        assert shlex.split(typed) == [word]
+        return
+    inside = typed[2:-1]
+    read = re.sub(rb"\\(?:x([0-9a-f]{2})|(.))", _unescaped, inside.encode("utf-8"), flags=re.DOTALL)
+    assert read.decode("utf-8") == word
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode()) if found[1] is not None else found[2]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="this machine has no bash")
+def test_a_shell_reads_a_path_with_a_line_feed_and_two_spaces_as_it_was() -> None:
+    path = "my  files\n'x'\\\x1b[31m"
+    told = sentence("stored", ["verify", "--home", path])
+    assert "\n" not in told
+    command = told.split("continue with: ")[1].replace("throughline verify --home", "printf %s")
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///db?user=me&password=secret&sslmode=require",
+        "postgresql://h/db?sslpassword=secret",
+        "PostgreSQL://h/d?PASSWORD=secret",
+    ],
+)
+def test_a_password_among_the_options_of_a_url_is_not_repeated(url: str) -> None:
+    told = sentence("stored", ["verify", f"--database={url}"])
+    assert "secret" not in told
+    assert "assword=..." in told.replace("PASSWORD", "assword")
 
 
 def test_a_password_on_the_command_line_is_not_repeated() -> None:

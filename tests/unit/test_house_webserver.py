@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dev_server import guarded_command
-from pipelines.webserver import LocalOnly, is_local
+from pipelines.webserver import LocalOnly, is_local, refusal
 
 OWN = "http://127.0.0.1:3000"
 MUTATION = 'mutation { deletePipelineRun(runId: "a") { __typename } }'
@@ -80,6 +80,7 @@ def test_programs_and_pages_of_this_machine_are_answered(host: str) -> None:
     [
         *("evil.example", "evil.example:3000", "127.0.0.1.evil.example", "localhost.evil.example", "[::1"),
         *("127.0.0.1@evil.example", "192.168.1.2:3000", "0.0.0.0:3000", "localhost:x", "localhost/evil"),
+        *("local\thost:3000", "\tlocalhost", "local\nhost", "localhost, evil.example", ""),
     ],
 )
 def test_a_name_that_is_not_this_machines_is_refused(host: str) -> None:
@@ -130,6 +131,26 @@ def test_a_web_socket_of_another_site_is_refused() -> None:
     for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}):
         assert ask("GET", "/graphql", headers, kind="websocket").status == 1008
     assert ask("GET", "/graphql", {"Origin": OWN}, kind="websocket").status == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("host", "127.0.0.1:3000"), ("host", "evil.example")],
+        [("host", "127.0.0.1:3000"), ("origin", OWN), ("origin", "http://evil.example")],
+        [("host", "127.0.0.1:3000"), ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")],
+        [
+            ("host", "127.0.0.1:3000"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-dest", "document"),
+            ("sec-fetch-dest", "image"),
+        ],
+    ],
+)
+def test_a_header_that_is_sent_twice_counts_by_its_worse_value(more: list[tuple[str, str]]) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in more]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    assert refusal(scope) is not None
 
 
 @given(st.text())

@@ -233,3 +233,18 @@ def test_a_key_is_replaced_by_its_successor_and_kept_under_its_id(tmp_path: Path
     assert signer.public_key == new != old
     assert signer.kept(key_id(old)).known_public_key() == old
     assert signer.successor().known_public_key() is None
+
+
+@pytest.mark.parametrize(("command", "said"), [("", "is empty"), ("''", "is empty"), ("sign 'it", "does not end")])
+def test_a_signer_command_that_is_none_is_refused_in_a_sentence(tmp_path: Path, command: str, said: str) -> None:
+    FileSigner(tmp_path / "key.pem").sign(b"x")
+    public = tmp_path / "public.pem"
+    public.write_text(public_pem(FileSigner(tmp_path / "key.pem").public_key))
+    with pytest.raises(ProofError, match=said):
+        CommandSigner(command, public)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+def test_a_key_file_that_never_ends_is_not_read_to_its_end() -> None:
+    with pytest.raises(ProofError, match="holds no public key"):
+        load_public_key("/dev/zero")

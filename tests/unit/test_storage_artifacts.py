@@ -90,7 +90,7 @@ def test_what_is_no_hash_is_never_looked_for(store: ArtifactStore, digest: str) 
 
 
 def test_an_unknown_protocol_is_refused_in_one_sentence() -> None:
-    with pytest.raises(StorageError, match="The artifact store nowhere://x cannot be used"):
+    with pytest.raises(StorageError, match="'nowhere://' is no kind of place"):
         ArtifactStore("nowhere://x")
 
 

@@ -6,8 +6,6 @@ Belongs here: the page and its file. Does not belong here: what a dossier holds 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,6 +22,7 @@ from throughline.errors import StorageError
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.artifacts import ArtifactStore
+from throughline.user_files import write_whole
 from throughline.verification.dossier import Dossier, compile_dossier, readable
 
 if TYPE_CHECKING:
@@ -67,15 +66,7 @@ def write_page(dossier: Dossier, target: Path) -> Path:
     """Write the page to `target`, whole or not at all; return its path. Raises StorageError where it cannot be."""
     content = dossier_html(dossier).encode("utf-8")
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".dossier-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, content)
     except OSError as error:
         raise StorageError(
             f"the dossier cannot be written to {target} ({error.strerror}): name a file in a folder that exists and "

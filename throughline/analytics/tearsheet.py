@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import base64
 import html
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -41,6 +39,7 @@ from throughline.analytics.words import (
 )
 from throughline.errors import StorageError
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
+from throughline.user_files import write_whole
 
 NOTES_SHOWN = 50
 """How many doubtful jumps, and how many corporate actions, the page lists."""
@@ -243,15 +242,7 @@ def write_tear_sheet(
     target = folder / f"{report.mode}-{report.start}-{report.end}-{report.experiment[:12]}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".tearsheet-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, content)
     except OSError as error:
         raise StorageError(
             f"the tear sheet cannot be written to {folder} ({error.strerror}): choose another --home"

@@ -22,6 +22,7 @@ from throughline.cli.options import REDIS_VARIABLE, Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
+from throughline.user_files import resolved_path
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -50,9 +51,12 @@ data_also_option = click.option(
 
 def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict[str, Any]:
     """Return the inputs of a backtest (`throughline.experiment.providers`): absolute paths."""
-    inputs: dict[str, Any] = {"archive": str(archive.expanduser().resolve()), "data": str(data.expanduser().resolve())}
+    inputs: dict[str, Any] = {
+        "archive": str(resolved_path(archive, "--archive")),
+        "data": str(resolved_path(data, "--data")),
+    }
     if data_also:
-        inputs["data_also"] = [str(folder.expanduser().resolve()) for folder in data_also]
+        inputs["data_also"] = [str(resolved_path(folder, "--data-also")) for folder in data_also]
     return inputs
 
 

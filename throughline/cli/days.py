@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from throughline.errors import shown
+
 DOSSIERS = 5
 """Default of --dossiers: of the best and of the worst trades each; a page takes about 0.25 s."""
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -25,7 +27,7 @@ class Day(click.ParamType[date]):
         try:
             return date.fromisoformat(str(value))
         except ValueError:
-            self.fail(f"'{value}' is not a day: write it as 2021-01-31", param, ctx)
+            self.fail(f"{shown(str(value))} is not a day: write it as 2021-01-31", param, ctx)
 
 
 def produces(command: Command) -> Command:

@@ -5,6 +5,7 @@ Belongs here: the sentence. Does not belong here: catching the signal (pipelines
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,12 +13,16 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from throughline.errors import is_hidden
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from throughline.experiment.identity import Experiment
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@|([?&](?:ssl)?password=)[^&#\s]*", re.IGNORECASE)
+
+_SHELL_BYTE = "\\x%02x"
 
 
 class Interrupted(Exception):
@@ -44,8 +49,27 @@ def nothing_stays(what: str) -> Iterator[None]:
 
 def sentence(stored: str, arguments: Sequence[str]) -> str:
     """Return the sentence of an interrupted command line. A password in a URL is replaced: terminals are logged."""
-    command = shlex.join(["throughline", *(_PASSWORD.sub(r"\1...@", item) for item in arguments)])
-    return f"interrupted: {stored}; continue with: {command}"
+    words = [_PASSWORD.sub(_without_password, item) for item in arguments]
+    return f"interrupted: {stored}; continue with: {' '.join(shell_word(word) for word in ('throughline', *words))}"
+
+
+def shell_word(text: str) -> str:
+    """Return a word as it is typed in a shell, on one line: control characters in the quotes of bash, zsh and ksh."""
+    if not any(is_hidden(char, spaces=True) for char in text):
+        return shlex.quote(text)
+    quoted = "".join(
+        "".join(_SHELL_BYTE % byte for byte in os.fsencode(char))
+        if is_hidden(char, spaces=True)
+        else f"\\{char}"
+        if char in "\\'"
+        else char
+        for char in text
+    )
+    return f"$'{quoted}'"
+
+
+def _without_password(found: re.Match[str]) -> str:
+    return f"{found[1]}...@" if found[1] is not None else f"{found[2]}..."
 
 
 def _sealed(engine: Engine, experiment: Experiment, start: date, end: date, walk: bool) -> str:

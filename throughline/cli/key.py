@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json
+from throughline.user_files import resolved_path, write_file
+
+if TYPE_CHECKING:
+    from throughline.proof.keys import Signer
 
 
 @click.group(short_help="Show or rotate the signing key; start a new anchor.")
@@ -28,7 +32,8 @@ def show(options: Options, out: str | None) -> int:
     pem = public_pem(signer.public_key)
     place = str(signer.path) if isinstance(signer, FileSigner) else f"the command in {SIGNER_VARIABLE}"
     if out is not None:
-        _write(Path(out), pem)
+        _refuse_private(signer, out)
+        write_file(out, pem.encode("ascii"), "--out")
     if options.json:
         out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": made, "file": out})
         return 0
@@ -91,10 +96,16 @@ def anchor(options: Options) -> int:
     return 0
 
 
-def _write(path: Path, text: str) -> None:
+def _refuse_private(signer: Signer, out: str) -> None:
+    """Raise SettingsError where the public half would take the place of the signing key itself, or of an older one."""
     from throughline.errors import SettingsError
+    from throughline.proof.keys import FileSigner
 
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
+    if not isinstance(signer, FileSigner):
+        return
+    target = resolved_path(out, "--out")
+    own = signer.path.resolve()
+    if target.parent == own.parent and (target.name == own.name or target.name.startswith(f"{own.name}.")):
+        raise SettingsError(
+            f"--out {out} would write the public half over a signing key: choose a file elsewhere, such as key.pem"
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
+from traceback import walk_tb
 
 import click
 
@@ -19,7 +19,8 @@ from throughline.cli.models import canary, models, train
 from throughline.cli.options import Options, common
 from throughline.cli.promotion import promote, rollback
 from throughline.cli.proof import proof
-from throughline.cli.screen import echo
+from throughline.cli.screen import echo, echo_line
+from throughline.cli.streams import finish, give_up
 from throughline.cli.trade import trade
 from throughline.cli.trades import equity, trades
 from throughline.cli.verify import verify
@@ -29,6 +30,7 @@ from throughline.errors import ThroughlineError
 
 DEBUG_VARIABLE = "THROUGHLINE_DEBUG"
 INTERRUPTED = 130
+_LOST = "the answer cannot be written to stdout ({reason}): send it elsewhere"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -46,44 +48,64 @@ for _command in (demo, backtest, *_LEARNING, *_LEDGER, key, mlflow, dev):
 
 def run(arguments: Sequence[str], wiring: Wiring) -> int:
     """Run the command line `arguments`; return its exit code. Nothing but a bug ever prints a traceback."""
+    code = _answer(arguments, wiring)
+    lost = finish()
+    return code if lost is None else _fail(_LOST.format(reason=lost), 1)
+
+
+def _answer(arguments: Sequence[str], wiring: Wiring) -> int:
     try:
         code = cli.main(args=list(arguments), prog_name="throughline", standalone_mode=False, obj=wiring)
-        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except Interrupted as stop:
         return _fail(sentence(str(stop), arguments), INTERRUPTED)
     except (click.Abort, KeyboardInterrupt):
         return _fail(sentence("what was stored before remains", arguments), INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         return _fail(_usage(error), 2)
     except ThroughlineError as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
-        return _fail(str(error), 1)
+        return _fail(_one_line(str(error)), 1)
     except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): nothing is left to say, and Python must not say it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        give_up(1)  # the reader of stdout has gone (`| head`): nothing is left to say
         return 1
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
         known = sentence_of(error)
+        if isinstance(error, OSError) and _is_of_click(error):
+            give_up(1)
+            known = _LOST.format(reason=error.strerror)
         if known is not None:
-            return _fail(known, 1)
-        text = " ".join(str(error).split()) or "no message"
+            return _fail(_one_line(known), 1)
+        text = _one_line(str(error)) or "no message"
         return _fail(
             f"unexpected error ({type(error).__name__}: {text[:300]}); {DEBUG_VARIABLE}=1 shows where it happened", 1
         )
     return code if isinstance(code, int) else 0
 
 
+def _is_of_click(error: OSError) -> bool:
+    """Return whether click met an error of the system: it touches no file but stdout, on which it prints its help."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__", "")).startswith("click.")
+
+
 def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-    return error.format_message().rstrip(".") + hint
+    return _one_line(error.format_message()).rstrip(".") + hint
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines()).strip()
 
 
 def _fail(sentence: str, code: int) -> int:
-    echo(f"throughline: {' '.join(sentence.split())}", err=True)
+    echo_line(f"throughline: {sentence}", err=True)
     return code

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
+from throughline.cli.interrupt import shell_word
 from throughline.cli.options import Options, common
 from throughline.cli.record_choice import choose_record, experiment_option
-from throughline.cli.screen import echo, out_json
+from throughline.cli.screen import echo, echo_line, out_json
+from throughline.user_files import write_file
 
 
 @click.command(short_help="Write a file that proves a record without the database.")
@@ -24,7 +25,6 @@ def proof(options: Options, id_: str, out: str | None, experiment: str | None) -
     begins with them. Experiments over the same days share these digits: --experiment says which one is meant.
     `throughline verify --proof FILE --key FILE` checks the file anywhere.
     """
-    from throughline.errors import SettingsError
     from throughline.proof.check import check_proof
     from throughline.proof.errors import ProofError
     from throughline.proof.prove import make_proof
@@ -42,20 +42,16 @@ def proof(options: Options, id_: str, out: str | None, experiment: str | None) -
         told = check_proof(json.loads(text), known)
         if not told.ok:
             raise ProofError(f"The proof of {asked} does not hold: {told.problems[0]}. Run `throughline verify`.")
-    path = Path(out or f"proof-{asked}.json")
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
+    path = write_file(f"proof-{asked}.json" if out is None else out, text.encode("utf-8"), "--out")
     records, size = len(made.data["records"]), len(text.encode("utf-8"))
     if options.json:
         left_out = [{"table": table, "uuid": key} for table, key in made.left_out]
         told_out = {"file": str(path), "asked": str(asked), "records": records, "bytes": size, "left_out": left_out}
         out_json({**told_out, "checked": known is not None})
         return 0
-    echo(f"{path}: {records} records, {size:,} bytes.")
+    echo_line(f"{path}: {records} records, {size:,} bytes.")
     for table, key in made.left_out:
         echo(f"  not in it, because not in the seal log yet: {table} {key}")
-    echo(f"Check it anywhere: throughline verify --proof {path} --key KEYFILE")
+    echo_line(f"Check it anywhere: throughline verify --proof {shell_word(str(path))} --key KEYFILE")
     echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")
     return 0

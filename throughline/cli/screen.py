@@ -6,6 +6,7 @@ command to it: a ticker may hold an escape sequence that colours the screen, set
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -14,7 +15,8 @@ from typing import Any
 
 import click
 
-from throughline.errors import is_hidden, printable
+from throughline.cli.streams import give_up
+from throughline.errors import SettingsError, is_hidden, printable
 
 _OPEN_SHAPE = "{desc}: {elapsed}{postfix}"
 _SHAPE = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
@@ -32,18 +34,40 @@ def visible(text: str, keep: str = "\n\t") -> str:
 
 def echo(text: str = "", err: bool = False) -> None:
     """Print text and a line feed on stdout, or on stderr, with what a terminal would obey made visible."""
-    click.echo(visible(text), err=err)
+    _write(visible(text), err)
 
 
 def echo_line(text: str, err: bool = False) -> None:
     """Print text as one line: as `echo`, and a line feed inside a name cannot begin a line of its own."""
-    click.echo(visible(text, keep=""), err=err)
+    _write(visible(text, keep=""), err)
 
 
 def out_json(value: Any) -> None:
     """Print one JSON object on stdout; what a terminal would obey is escaped as JSON does, so the value is the same."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    click.echo("".join(_escaped(character) for character in text))
+    text = json.dumps(value, ensure_ascii=not _takes_every_character(), indent=2, allow_nan=False)
+    _write("".join(_escaped(character) for character in text), False)
+
+
+def _write(text: str, err: bool) -> None:
+    """Print text and a line feed. What stderr cannot take is lost, and the work goes on; the loss of an answer is said.
+
+    Raises SettingsError where stdout cannot be written, BrokenPipeError where its reader has gone.
+    """
+    try:
+        click.echo(text, err=err)
+    except OSError as error:
+        give_up(2 if err else 1)
+        if err:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise SettingsError(f"the answer cannot be written to stdout ({error.strerror}): send it elsewhere") from None
+
+
+def _takes_every_character() -> bool:
+    """Return whether stdout is UTF-8; elsewhere JSON is written in ASCII, since an escape of Python's is not JSON."""
+    encoding = sys.stdout.encoding if isinstance(sys.stdout, io.TextIOBase) else None
+    return encoding is None or encoding.lower().replace("-", "") in ("utf8", "utf8sig")
 
 
 def _escaped(character: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
@@ -13,6 +12,7 @@ from throughline.cli.options import Options, common
 from throughline.cli.record_choice import choose_record, experiment_option
 from throughline.cli.record_words import TITLES, describe
 from throughline.cli.screen import echo, echo_line, note, out_json
+from throughline.user_files import write_file
 
 
 @click.command(short_help="Print the dossier of a trade, each hash recomputed.")
@@ -40,9 +40,9 @@ def trade(options: Options, id_: str, html_file: str | None, experiment: str | N
             record = str(choose_record(connection, options, "trade", asked, experiment))
             dossier = compile_dossier(connection, artifacts, replace(proof, anchor=anchor), record)
     if html_file is not None:
-        from throughline.analytics.dossier import write_page
+        from throughline.analytics.dossier import dossier_html
 
-        page = write_page(dossier, Path(html_file).expanduser())
+        page = write_file(html_file, dossier_html(dossier).encode("utf-8"), "--html")
         note(f"Dossier: {page}", quiet=options.json)
     story = dossier.story
     if options.json:

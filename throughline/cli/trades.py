@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,8 @@ from throughline.cli.model_choice import choose_experiment, which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json, table
 from throughline.cli.trade_options import filter_options
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, shown
+from throughline.user_files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,9 @@ def trades(
     """
     from throughline.analytics.trades import read_trades, sort_trades
 
+    _refuse_two_answers(options, csv_file)
+    if filters.since is not None and filters.until is not None and filters.until < filters.since:
+        raise SettingsError(f"--to {filters.until} lies before --from {filters.since}: no trade can match")
     with options.open() as (database, _):
         engine = database.engine("reader")
         meant = choose_experiment(engine, mode, experiment)
@@ -96,6 +99,7 @@ def trades(
 @common
 def equity(options: Options, csv_file: str | None, mode: str, experiment: str | None) -> int:
     """Print the equity of an experiment at the end of each day (UTC), in USD, on its three fill paths."""
+    _refuse_two_answers(options, csv_file)
     from throughline.analytics.trades import read_equity
 
     with options.open() as (database, _):
@@ -116,6 +120,12 @@ def equity(options: Options, csv_file: str | None, mode: str, experiment: str | 
     return 0
 
 
+def _refuse_two_answers(options: Options, csv_file: str | None) -> None:
+    """Raise SettingsError where CSV and JSON would both go to stdout: neither could be read there."""
+    if options.json and csv_file == "-":
+        raise SettingsError("--json and --csv - both write to stdout: leave one out, or give --csv a file")
+
+
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of an exact table as JSON objects; a value that is not there is null."""
     result: list[dict[str, Any]] = json.loads(frame.to_json(orient="records"))
@@ -124,28 +134,19 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def write_csv(frame: pd.DataFrame, file: str) -> None:
     """Write a table as CSV to a file, or to stdout for '-'. Raises SettingsError where it cannot be written."""
+    text = frame.to_csv(index=False, lineterminator="\n")
     if file == "-":
-        echo(frame.to_csv(index=False, lineterminator="\n").removesuffix("\n"))
+        echo(text.removesuffix("\n"))
         return
-    path = Path(file).expanduser()
-    try:
-        frame.to_csv(path, index=False, lineterminator="\n")
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    write_file(file, text.encode("utf-8"), "--csv")
 
 
 def _write_parquet(exact: pd.DataFrame, file: str) -> None:
     from throughline.analytics.trades import with_types
 
-    path = Path(file).expanduser()
-    try:
-        with_types(exact).to_parquet(path, index=False)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> SettingsError:
-    return SettingsError(f"{path} cannot be written ({error.strerror or 'no such folder'}): choose another file")
+    if file == "-":
+        raise SettingsError("--parquet writes a file and not to stdout: give the file's path")
+    write_file(file, with_types(exact).to_parquet(index=False), "--parquet")
 
 
 def _refuse_unknown(connection: Connection, experiment: str, filters: Filters) -> None:
@@ -175,7 +176,7 @@ def _refuse_unknown(connection: Connection, experiment: str, filters: Filters) -
             near = _nearest(name, known)
             hint = f"did you mean '{near}'?" if near else f"there is {', '.join(known[:8]) or 'none'}"
             more = f" and {len(known) - 8} more" if near is None and len(known) > 8 else ""
-            raise SettingsError(f"no closed trade of this experiment has the {what} '{name}': {hint}{more}")
+            raise SettingsError(f"no closed trade of this experiment has the {what} {shown(name)}: {hint}{more}")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str | None:

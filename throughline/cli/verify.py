@@ -10,6 +10,7 @@ import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, echo, echo_line, out_json
+from throughline.errors import SettingsError
 
 if TYPE_CHECKING:
     from throughline.proof.audit import AuditResult
@@ -30,6 +31,8 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
     Exit code 1: something does not hold. The output states what this check can find and what it cannot.
     """
     if file is not None:
+        if experiment is not None:
+            raise SettingsError("--proof checks one file and --experiment an experiment of a home: leave one out")
         return _verify_file(options, file, key)
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
@@ -132,7 +135,6 @@ def _age(time: timedelta) -> str:
 
 def _verify_file(options: Options, file: str, key: str | None) -> int:
     """Check a proof file with a public key and nothing else."""
-    from throughline.errors import SettingsError
     from throughline.proof.check import ProofCheck, check_proof
     from throughline.proof.errors import ProofError
     from throughline.proof.files import read_proof_file

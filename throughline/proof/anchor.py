@@ -22,9 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from throughline.errors import StorageError
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, Head
 from throughline.proof.manifest import Leaf
+from throughline.storage.remote import open_remote, reason_of
+from throughline.user_files import user_path
 
 Strength = Literal["self-anchored: weak", "external"]
 _SEGMENT = re.compile(r"(\d{20})-(\d{20})\.jsonl")
@@ -73,15 +76,13 @@ class Anchor:
         if text.startswith("file://"):
             text = text.removeprefix("file://")
         if "://" not in text:
-            self._folder = Path(text).expanduser().absolute()
+            self._folder = user_path(text, "the anchor (THROUGHLINE_ANCHOR)")
             self.location = str(self._folder)
             return
-        import fsspec
-
         try:
-            self._remote, path = fsspec.core.url_to_fs(text)
-        except (ImportError, ValueError) as error:
-            raise ProofError(f"The anchor {text} cannot be used: {error}.") from error
+            self._remote, path = open_remote(text, "the anchor (THROUGHLINE_ANCHOR)")
+        except StorageError as error:
+            raise ProofError(str(error)) from None
         self.location = text.rstrip("/")
         self._root = path.rstrip("/")
 
@@ -160,8 +161,8 @@ class Anchor:
                 self._remote.pipe_file(f"{self._root}/{place}", b"")
         except OSError as error:
             raise ProofError(
-                f"The anchor {self.location} cannot be written ({error}): everything is anchored but the receipt of "
-                "the newest head, which the next run writes."
+                f"The anchor {self.location} cannot be written ({reason_of(error)}): everything is anchored but the "
+                "receipt of the newest head, which the next run writes."
             ) from error
 
     def lost_head(self) -> int | None:
@@ -218,7 +219,9 @@ class Anchor:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise ProofError(f"The anchor {self.location} cannot be read ({error}): see THROUGHLINE_ANCHOR.") from error
+            raise ProofError(
+                f"The anchor {self.location} cannot be read ({reason_of(error)}): see THROUGHLINE_ANCHOR."
+            ) from error
 
     def _read(self, place: str) -> bytes | None:
         try:
@@ -228,7 +231,9 @@ class Anchor:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ProofError(f"The anchor {self.location} cannot be read ({error}): see THROUGHLINE_ANCHOR.") from error
+            raise ProofError(
+                f"The anchor {self.location} cannot be read ({reason_of(error)}): see THROUGHLINE_ANCHOR."
+            ) from error
 
     def _write(self, place: str, data: bytes) -> None:
         known = self._read(place)
@@ -241,8 +246,8 @@ class Anchor:
                     self._remote.pipe_file(f"{self._root}/{place}", data)
             except OSError as error:
                 raise ProofError(
-                    f"The anchor {self.location} cannot be written ({error}): what is logged stays logged, and "
-                    "the next run anchors it."
+                    f"The anchor {self.location} cannot be written ({reason_of(error)}): what is logged stays logged, "
+                    "and the next run anchors it."
                 ) from error
             known = self._read(place)
         if known != data:

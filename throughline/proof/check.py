@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from throughline.errors import shown
 from throughline.identity import canonical_bytes
 from throughline.proof import tree
 from throughline.proof.events import Event, Head, entry_leaves, rotated_key
@@ -63,8 +64,15 @@ def check_proof(data: object, public_key: bytes) -> ProofCheck:
     except _Wrong as wrong:
         return ProofCheck(False, (str(wrong),), ())
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError, RecursionError) as error:
-        return ProofCheck(False, (f"the file is not a proof ({type(error).__name__}: {str(error)[:120]})",), ())
+        return ProofCheck(False, (_malformed(error),), ())
     return ProofCheck(True, (), tuple(lines))
+
+
+def _malformed(error: Exception) -> str:
+    """Return the sentence for a file that is built in another way than a proof, in our own words."""
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        return f"the file is not a proof: one of its parts lacks the field {shown(error.args[0])}"
+    return "the file is not a proof: a value in it has another form than a proof gives it"
 
 
 def _check(data: Any, public_key: bytes) -> list[str]:

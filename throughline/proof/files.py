@@ -50,7 +50,9 @@ def read_proof_file(path: Path) -> Any:
         key = str(error)[:40]
         raise ProofError(f"{path} names the key '{key}' twice in one object: it can be read in two ways") from None
     except ValueError:
-        raise ProofError(f"{path} holds a number that JSON does not have: it is not a proof") from None
+        raise ProofError(
+            f"{path} holds a number that is not finite or has thousands of digits: it is not a proof"
+        ) from None
 
 
 class _TwiceNamed(Exception):

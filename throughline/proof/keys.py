@@ -22,11 +22,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from throughline.errors import printable
 from throughline.proof.errors import ProofError
+from throughline.user_files import user_path
 
 KEY_VARIABLE = "THROUGHLINE_SIGNING_KEY"
 SIGNER_VARIABLE = "THROUGHLINE_SIGNER"
 PUBLIC_KEY_VARIABLE = "THROUGHLINE_PUBLIC_KEY"
+_MOST_BYTES = 64 * 1024
+"""No key file is larger; a device that never ends is not read to its end."""
 SIGNER_SECONDS = 60
 """How long a signer command may take."""
 
@@ -76,9 +80,10 @@ def public_pem(public_key: bytes) -> str:
 
 def load_public_key(file: str | os.PathLike[str]) -> bytes:
     """Return the 32 raw bytes of the public key in `file` (PEM, or 64 hex digits). Raises ProofError."""
-    path = Path(file).expanduser()
+    path = user_path(file, "the key file")
     try:
-        data = path.read_bytes().strip()
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES).strip()
     except OSError as error:
         raise ProofError(
             f"The key file {path} cannot be read ({error.strerror}): give the public key's file."
@@ -105,7 +110,7 @@ class FileSigner:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = user_path(path, f"the signing key ({KEY_VARIABLE})")
         self._key: Ed25519PrivateKey | None = None
 
     @property
@@ -188,7 +193,7 @@ class CommandSigner:
     """
 
     def __init__(self, command: str, public_key_file: str | os.PathLike[str]) -> None:
-        self._command = shlex.split(command)
+        self._command = _words(command)
         self._public_key = load_public_key(public_key_file)
 
     @property
@@ -216,7 +221,7 @@ class CommandSigner:
             ) from None
         except subprocess.SubprocessError as error:
             said = getattr(error, "stderr", None) or b""
-            words = " ".join(said.decode("utf-8", "replace").split())[:200] or type(error).__name__
+            words = printable(" ".join(said.decode("utf-8", "replace").split())[:200]) or _end_of(error)
             raise ProofError(f"The signer command {name} did not sign ({words}): see {SIGNER_VARIABLE}.") from None
         for signature in _readings(done.stdout):
             if signature_holds(self._public_key, message, signature):
@@ -225,6 +230,25 @@ class CommandSigner:
             f"What the signer command {name} gave is no signature with the key in {PUBLIC_KEY_VARIABLE} "
             f"({self.key_id}): give the public key that belongs to the signer."
         )
+
+
+def _end_of(error: subprocess.SubprocessError) -> str:
+    """Return how a command ended that said nothing."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {SIGNER_SECONDS} s"
+    code = getattr(error, "returncode", 1)
+    return f"it ended with code {code}" if code >= 0 else f"signal {-code} ended it"
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a signer command as a shell reads them. Raises ProofError where there is none."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        raise ProofError(f"The signer command ({SIGNER_VARIABLE} or --signer) has a quote that does not end.") from None
+    if not words or not words[0]:
+        raise ProofError(f"The signer command ({SIGNER_VARIABLE} or --signer) is empty: give a program and its words.")
+    return words
 
 
 def _readings(output: bytes) -> list[bytes]:
@@ -238,9 +262,9 @@ def default_key_path(environment: Mapping[str, str]) -> Path:
     """Return where the signing key lies: the variable's file, else ``throughline/signing.pem`` in ~/.config."""
     configured = environment.get(KEY_VARIABLE, "").strip()
     if configured:
-        return Path(configured).expanduser()
+        return user_path(configured, KEY_VARIABLE)
     settings = environment.get("XDG_CONFIG_HOME", "").strip()
-    return (Path(settings) if settings else Path.home() / ".config") / "throughline" / "signing.pem"
+    return user_path(settings or "~/.config", "XDG_CONFIG_HOME") / "throughline" / "signing.pem"
 
 
 def signer_from(environment: Mapping[str, str]) -> Signer:
@@ -261,7 +285,7 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            data = stream.read()
+            data = stream.read(_MOST_BYTES)
     except OSError as error:
         raise ProofError(f"The signing key {path} cannot be read ({error.strerror}): see {KEY_VARIABLE}.") from None
     if mode & 0o077:

@@ -14,6 +14,7 @@ from throughline.clock import Clock, SystemClock
 from throughline.proof.anchor import Anchor, Strength
 from throughline.proof.keys import Signer, signer_from
 from throughline.storage.home import Home
+from throughline.user_files import resolved_path
 
 ANCHOR_VARIABLE = "THROUGHLINE_ANCHOR"
 DEFAULT_FOLDER = "anchor"
@@ -44,10 +45,10 @@ def open_proof(
     """
     named = environment.get(ANCHOR_VARIABLE, "").strip()
     place = named or str(home.path / DEFAULT_FOLDER)
-    weak = embedded or ("://" not in place and _inside(Path(place), home.path))
+    weak = embedded or ("://" not in place and _inside(place, home.path))
     anchor = Anchor(place, "self-anchored: weak" if weak else "external")
     return Proof(signer_from(environment), anchor, clock or SystemClock())
 
 
-def _inside(path: Path, folder: Path) -> bool:
-    return path.expanduser().resolve().is_relative_to(folder)
+def _inside(path: str, folder: Path) -> bool:
+    return resolved_path(path, f"the anchor ({ANCHOR_VARIABLE})").is_relative_to(folder)

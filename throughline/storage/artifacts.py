@@ -20,6 +20,8 @@ from typing import Any
 
 from throughline.errors import StorageError
 from throughline.identity import sha256_hex
+from throughline.storage.remote import open_remote, reason_of
+from throughline.user_files import resolved_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,10 @@ class ArtifactStore:
         if text.startswith("file://"):
             text = text.removeprefix("file://")
         if "://" not in text:
-            self._folder = Path(text).expanduser().resolve()
+            self._folder = resolved_path(text, "the artifact store (THROUGHLINE_ARTIFACTS)")
             self.root = str(self._folder)
             return
-        import fsspec
-
-        try:
-            self._remote, path = fsspec.core.url_to_fs(text)
-        except (ImportError, ValueError) as error:
-            raise StorageError(f"The artifact store {text} cannot be used: {error}.") from error
+        self._remote, path = open_remote(text, "the artifact store (THROUGHLINE_ARTIFACTS)")
         self.root = path.rstrip("/")
 
     def location(self, digest: str) -> str:
@@ -86,7 +83,7 @@ class ArtifactStore:
             else:
                 self._write_remote(missing)
         except OSError as error:
-            raise StorageError(f"The artifact store {self.root} cannot be written: {error}.") from error
+            raise StorageError(f"The artifact store {self.root} cannot be written: {reason_of(error)}.") from error
         return refs
 
     def _reference(self, data: bytes, kind: str, media_type: str) -> ArtifactRef:
@@ -101,7 +98,9 @@ class ArtifactStore:
         except FileNotFoundError:
             raise StorageError(f"The artifact {place} is missing: restore it from a backup.") from None
         except (OSError, EOFError, zlib.error) as error:
-            raise StorageError(f"The artifact {place} cannot be read ({error}): restore it from a backup.") from error
+            raise StorageError(
+                f"The artifact {place} cannot be read ({reason_of(error)}): restore it from a backup."
+            ) from error
         found = sha256_hex(data)
         if found != digest:
             raise StorageError(f"The artifact {place} holds other bytes (hash {found}): restore it from a backup.")

@@ -10,6 +10,7 @@ engine of an embedded server survives the death of the server: the next connecti
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import psycopg2
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from throughline.errors import StorageError
+from throughline.errors import StorageError, printable
 from throughline.storage import migrations
 from throughline.storage.cluster import ADMIN, PORT
 from throughline.storage.home import Home
@@ -178,18 +179,23 @@ class Database:
         except psycopg2.OperationalError as error:
             self._create_external(name, address, error)
             connection = _connect(address, "owner")
+        except (psycopg2.ProgrammingError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"The database URL {_without_secrets(address)} has an option that PostgreSQL's client does not take"
+                f"{_named_option(error)}: see the connection parameters of libpq."
+            ) from None
         version = connection.server_version
         connection.close()
         if version < OLDEST:
             raise StorageError(
-                f"The PostgreSQL at {address.render_as_string()} is version {version // 10000}: "
+                f"The PostgreSQL at {_without_secrets(address)} is version {version // 10000}: "
                 f"version {OLDEST // 10000} or newer is needed."
             )
         if database == APPLICATION:
             self.enforces_roles = _prepare_roles(address)
 
     def _create_external(self, name: str, address: URL, cause: Exception) -> None:
-        where = address.render_as_string()
+        where = _without_secrets(address)
         try:
             with _admin(address.set(database="postgres")) as connection:
                 found = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": name}).scalar()
@@ -304,6 +310,17 @@ def _prepare_roles(address: URL) -> bool:
 
 def _is_member(connection: Connection, name: str) -> bool:
     return bool(connection.execute(text("SELECT pg_has_role(:n, 'MEMBER')"), {"n": name}).scalar())
+
+
+def _without_secrets(address: URL) -> str:
+    """Return a URL as a message shows it: no password, wherever it stands."""
+    plain = address.set(drivername="postgresql").difference_update_query(("password", "sslpassword"))
+    return printable(plain.render_as_string())
+
+
+def _named_option(error: Exception) -> str:
+    found = re.search(r'"([^"]{1,60})"', str(error))
+    return f" ('{printable(found[1])}')" if found else ""
 
 
 def _reason(error: Exception) -> str:

@@ -6,10 +6,12 @@ Belongs here: which folder it is and the names of its parts. Does not belong her
 from __future__ import annotations
 
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughline.errors import SettingsError
+from throughline.errors import SettingsError, shown
+from throughline.user_files import resolved_path
 
 HOME_VARIABLE = "THROUGHLINE_HOME"
 DEFAULT_FOLDER = ".throughline"
@@ -23,10 +25,16 @@ class Home:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Name the home at `path` (``~`` is expanded). Nothing is created."""
-        text = os.fspath(path)
-        if not text.strip():
+        if not os.fspath(path).strip():
             raise SettingsError(f"The home folder is empty: give --home a folder or unset {HOME_VARIABLE}.")
-        object.__setattr__(self, "path", Path(text).expanduser().resolve())
+        found = resolved_path(path, f"the home (--home or {HOME_VARIABLE})")
+        if any(unicodedata.category(char) == "Cc" for char in str(found)):
+            # PostgreSQL counts the lines of its own files, in one of which the path stands.
+            raise SettingsError(
+                f"The home {shown(str(found), 200)} has a line feed or another control character in its path, which "
+                "PostgreSQL cannot take: choose another --home."
+            )
+        object.__setattr__(self, "path", found)
 
     @classmethod
     def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:
@@ -34,7 +42,7 @@ class Home:
         if path is not None:
             return cls(path)
         configured = os.environ.get(HOME_VARIABLE, "").strip()
-        return cls(configured) if configured else cls(Path.home() / DEFAULT_FOLDER)
+        return cls(configured or f"~/{DEFAULT_FOLDER}")
 
     def create(self) -> Home:
         """Create the folder (mode 0700) where it is missing; an existing folder's mode is left alone.

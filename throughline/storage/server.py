@@ -162,16 +162,17 @@ class Server:
 
     def _recorded(self) -> Running | None:
         try:
-            return Running(**json.loads((self._folder / "server.json").read_text()))
+            return Running(**json.loads((self._folder / "server.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def _pid_file(self) -> list[str]:
         """Lines of postmaster.pid: pid, data directory, start, port, socket folder, address, memory key, status."""
         try:
-            return [line.strip() for line in (self._data / "postmaster.pid").read_text().splitlines()]
+            text = (self._data / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             return []
+        return [line.strip() for line in text.splitlines()]
 
     def _find(self) -> Running | None:
         """Return the running server of this home, None if there is none (any more)."""

@@ -29,6 +29,7 @@ from throughline.quality.verdict import GateRunner
 from throughline.storage.home import Home
 from throughline.unified.market_clock import MarketClock
 from throughline.unified.session import Session, open_session
+from throughline.user_files import resolved_path
 
 SEED = 7
 DEMO_START = date(2024, 1, 24)
@@ -72,9 +73,9 @@ class UnifiedTradingPipeline:
             if mode == "backtest" and self._inputs[name] is None:
                 raise SettingsError(f"mode 'backtest' needs {name}: UnifiedTradingPipeline('backtest', {name}=...)")
             if mode == "backtest":
-                self._inputs[name] = str(Path(self._inputs[name]).expanduser().resolve())
+                self._inputs[name] = str(resolved_path(self._inputs[name], name))
         if mode == "backtest" and data_also:
-            self._inputs["data_also"] = [str(Path(folder).expanduser().resolve()) for folder in data_also]
+            self._inputs["data_also"] = [str(resolved_path(folder, "data_also")) for folder in data_also]
         if isinstance(configuration, Configuration):
             self._configuration = configuration
         else:
