@@ -181,7 +181,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
 
     for sentence in filters_without_data(task.provider.description, task.configuration):
         note(f"throughline: {sentence}", options.json)
-    for sentence in task.provider.description.left_out:
+    for sentence in (*task.provider.description.left_out, *task.provider.description.doubts):
         note(sentence, options.json)
     with options.open() as (database, artifacts):
         engine = database.engine("writer")

@@ -138,6 +138,7 @@ class ArchiveProvider:
             doubtful_jump=archive.cleaning.doubtful_jump,
             after_last_day=days.after_last,
             left_out=self._left_out(),
+            doubts=self._loaded.doubts,
         )
 
     def _left_out(self) -> tuple[str, ...]:

@@ -47,8 +47,8 @@ def read_actions(
         where = table.place(row)
         if name not in codes:
             raise ArchiveError(
-                f"{where}, {names} names the instrument {shown(name)}, which the bars do not hold"
-                f"{did_you_mean(name, tuple(codes))}; write it as the bars do, or remove the row"
+                f"{where}, {names} names the instrument {shown(name)}, which the bars do not hold; write "
+                f"it as the bars do, or remove the row{did_you_mean(name, tuple(codes))}"
             )
         if not SMALLEST_RATIO <= ratio <= LARGEST_RATIO or not np.isfinite(ratio):
             raise ArchiveError(

@@ -16,24 +16,33 @@ from throughline.identity import time_text_ms
 from throughline.market.archive_actions import read_actions
 from throughline.market.cleaning import RULE_NAMES, RULES, CleanBars, clean
 from throughline.market.description import ArchiveDescription, BarsDescription
+from throughline.market.mixed_bars import require_one_kind_of_bar
 from throughline.market.notes import clean_notes, not_closed_notes
 from throughline.market.panel import DataNote, QuarantinedRow
-from throughline.market.paths import DataFolders
-from throughline.market.pieces import require_pieces
+from throughline.market.paths import INSTRUMENT, DataFolders
+from throughline.market.pieces import require_pieces, require_whole_series
 from throughline.market.quarantine import believed_to_eighteen_places, value_text
 from throughline.market.reference_loading import joined_series, own_series, require_a_value
 from throughline.market.references import Series, pair_key
 from throughline.market.rows import F64, I32, I64, RawBars
+from throughline.market.same_series import equal_series
 from throughline.market.settings_table import Column
 from throughline.market.spacing import wrong_spacing
-from throughline.market.tables import Table, read_table, require_different, require_known, require_no_copies
+from throughline.market.tables import (
+    Table,
+    read_table,
+    require_different,
+    require_different_places,
+    require_known,
+    require_no_copies,
+)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A cleaned archive. Rows are the believed bars in order of time, then instrument; `key` is (code, time) in the
     order of `by_instrument`, for looking up the latest bar before a window. price_factor: as in `MarketPanel`, None
-    where no bar has one. notes: in order of time.
+    where no bar has one. notes: in order of time. doubts: sentences on instruments that may be one.
     """
 
     instruments: tuple[str, ...]
@@ -52,6 +61,7 @@ class Loaded:
     price_factor: F64 | None = None
     notes: tuple[DataNote, ...] = ()
     notes_time: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    doubts: tuple[str, ...] = ()
 
 
 def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int | None = None) -> Loaded:
@@ -69,6 +79,8 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     own = [item for item in archive.references if item.table is None]
     table, every = _read_bars(archive, folders, [name for item in own for name in (item.value, *item.positive)])
     names, rows_read = table.names, len(table.code)
+    amounts = (bars.close, bars.open, bars.high, bars.low, bars.volume)
+    doubts = equal_series(table, [table.values[name] for name in amounts if name is not None])
     where = printable(str(folders.main / bars.table.file))
     time = bar_opens(table.stamp, bars)
     order = np.argsort(pair_key(table.code, time), kind="stable")
@@ -88,6 +100,7 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     actions = read_actions(archive.actions, folders, numbers, bars.interval_ms)
     verdict = clean(raw, bars.interval_ms, archive.cleaning, actions)
     _require_spacing(raw, verdict, names, bars.interval_ms, where)
+    require_one_kind_of_bar(table, raw, verdict, bars.interval_ms)
     notes += clean_notes(verdict, names)
     quarantined = refused_bars(raw, verdict, names, bars.volume is not None)
     merged = dict(zip((name for item in own for name in (item.value, *item.positive)), verdict.bars.extra, strict=True))
@@ -128,6 +141,7 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
         price_factor=factor if (factor != 1.0).any() else None,
         notes=tuple(notes),
         notes_time=np.array([note.time for note in notes], np.int64),
+        doubts=doubts,
     )
 
 
@@ -173,7 +187,8 @@ def _read_bars(archive: ArchiveDescription, folders: DataFolders, own: list[Colu
         The rows of the instruments that are read, and the names of all that the files hold.
     """
     bars = archive.bars
-    prices = [name for name in (bars.close, bars.open, bars.high, bars.low) if name is not None]
+    roles = [(role, getattr(bars, role)) for role in ("close", "open", "high", "low", "volume")]
+    prices = [name for role, name in roles if name is not None and role != "volume"]
     volume = [] if bars.volume is None else [bars.volume]
     table = read_table(bars.table, folders, [*prices, *volume, *own])
     every = table.names
@@ -187,7 +202,11 @@ def _read_bars(archive: ArchiveDescription, folders: DataFolders, own: list[Colu
     if archive.benchmark is not None:
         held = shown(bars.table.file) + (" (read with bars.only)" if bars.only else "")
         require_known([archive.benchmark], table, f"{where}: benchmark", held)
+    require_different_places(table, [("instrument", bars.table.instrument), ("time", bars.table.time), *roles])
     require_pieces(table, {name: table.values[name] for name in prices})
+    if bars.table.instrument is None and INSTRUMENT not in bars.table.file:
+        opens = table.values[bars.close if bars.open is None else bars.open]
+        require_whole_series(table, opens, table.values[bars.close], bars.interval_ms)
     return table, every
 
 

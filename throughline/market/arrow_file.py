@@ -14,6 +14,8 @@ from throughline.market.header import place_columns
 from throughline.market.settings_table import Column
 from throughline.market.unpacking import format_hint, head_of, looks_like
 
+_MOST_VALUES = 500_000_000
+"""Values that are read of one Parquet file: 4 GB as numbers. A small file may say one value a billion times."""
 _NAMES = {"parquet": "Parquet", "feather": "Feather"}
 
 
@@ -36,6 +38,8 @@ def read_arrow(path: Path, form: str, wanted: Sequence[Column]) -> tuple[Mapping
         raise _fail(path, f"cannot be read as {_NAMES[form]}: the file is damaged or cut off") from None
     if isinstance(places, str):
         raise _fail(path, places)
+    if table is None:
+        raise _fail(path, f"holds more than {_MOST_VALUES:,} values in the columns that are read; split it")
     if table.num_rows == 0:
         raise _fail(path, "has no rows; remove it from the archive or fill it")
     return {column: _one(table.column(names[place])) for column, place in places.items()}, names
@@ -49,6 +53,8 @@ def _read(path: Path, form: str, wanted: Sequence[Column]) -> tuple[tuple[str, .
             names = tuple(file.schema_arrow.names)
             places = _unique(place_columns(wanted, names), names)
             if isinstance(places, str):
+                return names, places, None
+            if file.metadata.num_rows * len(set(places.values())) > _MOST_VALUES:
                 return names, places, None
             table = file.read(columns=[names[place] for place in set(places.values())], use_threads=True)
         table.validate(full=True)  # texts that are not UTF-8 among others

@@ -145,7 +145,15 @@ class Rows:
 
     def fault(self, column: Column, row: int, message: str) -> ArchiveError:
         """Return (not raise) an error that names the file, the row (from 0 here, from 1 in the text) and the column."""
-        return ArchiveError(f"{self.file}: row {row + 1}, {column_text(column)} {message}")
+        again = ""
+        if self._repeats_the_header(column, row):
+            again = "; the header line stands here once more, as in files that were joined: remove it"
+        return ArchiveError(f"{self.file}: row {row + 1}, {column_text(column)} {message}{again}")
+
+    def _repeats_the_header(self, column: Column, row: int) -> bool:
+        name = self.present[column - 1] if isinstance(column, int) else column
+        value = self.arrays[column][row].as_py() if column in self.arrays and row < self.count else None
+        return bool(name) and isinstance(value, str) and value.strip() == name
 
     def fail(self, message: str) -> ArchiveError:
         """Return (not raise) an error that names the file."""

@@ -21,7 +21,8 @@ from throughline.market.unpacking import format_hint, looks_like, read_bytes
 
 _LOOK_AHEAD = 20
 _MOST_COLUMNS = 100_000
-_TEXTS = ("JSON", "a web page")
+_TEXTS = ("JSON", "a web page or XML")
+_LONG_OR_OPEN = "holds a quote that is not closed, or a field of more than 131,072 characters"
 _NO_HEADER = (
     "no header line, for the first line looks like data: name its columns in order with columns = [...] in the "
     "description"
@@ -63,10 +64,57 @@ def _parse(
             ),
         )
     except pa.ArrowException:
+        if not any(number > lines for number, _ in _lines(layout, data)):
+            raise _no_rows(path) from None
         raise _fail(path, _row_fault(layout, data, lines, len(names))) from None
     if table.num_rows == 0:
-        raise _fail(path, "has no rows; remove it from the archive or fill it")
+        raise _no_rows(path)
+    if b'"' in data:
+        _require_no_swallowed_rows(path, layout, data, lines, len(names), table.num_rows)
     return {column: _one(table.column(str(place))) for column, place in places.items()}
+
+
+def _no_rows(path: Path) -> ArchiveError:
+    return _fail(path, "has no rows; remove it from the archive or fill it")
+
+
+def _require_no_swallowed_rows(path: Path, layout: FileLayout, data: bytes, lines: int, width: int, rows: int) -> None:
+    """Refuse a quoted field of several lines of which one is a whole row.
+
+    A quote that is opened by mistake in a column that nobody reads ends at the next one, rows further down, and the
+    rows between them would be missing without a word.
+    """
+    if rows >= data.count(b"\n") - lines:  # no row has more than one line
+        return
+    before, row = lines, 0
+    try:
+        for number, fields in _lines(layout, data):
+            if number <= lines:
+                continue
+            row += 1
+            if number > before + 1 and any(_holds_a_row(field, layout.delimiter, width) for field in fields):
+                raise _fail(
+                    path,
+                    f"cannot be read as CSV: row {row:,} holds a quote that is closed further down (line {number:,}), "
+                    "with whole rows between the two; close it, or double the quotes that belong to a text",
+                )
+            before = number
+    except csv.Error:
+        return  # a field too long for the slow reader: it is no row
+
+
+def _holds_a_row(field: str, delimiter: str, width: int) -> bool:
+    """Say whether a field of several lines holds a line of `width` fields, or the end of one and the start of the next,
+    with a number among them."""
+    first, *others = field.split("\n")
+    if not others:
+        return False
+    whole = any(_looks_like_a_row(line, delimiter, width) for line in others)
+    return whole or _looks_like_a_row(first + others[-1], delimiter, width)
+
+
+def _looks_like_a_row(line: str, delimiter: str, width: int) -> bool:
+    return line.count(delimiter) >= width - 1 and any(is_number(piece) for piece in line.split(delimiter))
 
 
 def _one(column: Any) -> Any:
@@ -86,8 +134,10 @@ def _utf8(path: Path, layout: FileLayout, data: bytes) -> bytes:
     """Return the text as UTF-8 without a byte order mark. Raises ArchiveError where it is something else."""
     kind = looks_like(data[:512])
     if layout.encoding != "utf-8":
+        # UTF-16 without a mark: the zero stands first in a text of big-endian ASCII characters.
+        bare = layout.encoding == "utf-16" and data[:1] == b"\0"
         try:
-            data = data.decode(layout.encoding).encode("utf-8")
+            data = data.decode("utf-16-be" if bare else layout.encoding).encode("utf-8")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise _fail(path, f"line {line:,} is not {layout.encoding}; mend encoding in the description") from None
@@ -96,7 +146,7 @@ def _utf8(path: Path, layout: FileLayout, data: bytes) -> bytes:
     elif kind not in (None, *_TEXTS):
         raise _fail(path, f"cannot be read as CSV{format_hint(data[:512])}")
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if not data.strip():
+    if not data or data.isspace():
         raise _fail(path, "is empty; a CSV needs a header line and rows")
     place = data.find(b"\0")
     if place >= 0:
@@ -138,7 +188,7 @@ def _header(path: Path, layout: FileLayout, data: bytes, wanted: Sequence[Column
     except UnicodeDecodeError:
         raise _fail(path, str(_encoding_fault(data))) from None
     except csv.Error:
-        raise _fail(path, "cannot be read as CSV: its first line holds a quote that is not closed") from None
+        raise _fail(path, f"cannot be read as CSV: its first line {_LONG_OR_OPEN}{format_hint(data[:512])}") from None
     if not first:
         raise _fail(path, f"has no line below the {layout.skip_lines:,} skipped ones; mend skip_lines")
     if len(first) > _MOST_COLUMNS:
@@ -214,7 +264,10 @@ def _row_fault(layout: FileLayout, data: bytes, lines: int, width: int) -> str:
                     f"{shown(layout.delimiter.join(fields))}"
                 )
     except csv.Error:
-        return f"cannot be read as CSV: row {row + 1:,} holds a quote that is not closed, or text behind a closed one"
+        return (
+            f"cannot be read as CSV: row {row + 1:,} holds a quote that is not closed, text behind a closed one, or a "
+            "field of more than 131,072 characters"
+        )
     mark = shown(layout.delimiter)
     return f"cannot be read as CSV with delimiter {mark}: a quote is not closed, or rows differ in length"
 

@@ -14,7 +14,8 @@ more for a coin more is data.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from throughline.toml_file import read_toml
 
 DAY_MS = 86_400_000
 _HOURS = ("%H", "%I", "%c", "%X")
+_TABLE_KEYS = ("instrument", "time", "time_unit", "time_format", "time_zone", "format")
 STRATEGY_REFERENCES = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
 """Names of quantities that the strategy reads; others are carried into the research snapshots."""
 
@@ -150,7 +152,7 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
         bars=bars,
         references=references,
         cleaning=_cleaning(root.table("cleaning"), default_stale, default_jump(bars.open is None)),
-        benchmark=root.optional_text("benchmark"),
+        benchmark=_benchmark(root),
         survivors_only=survivors,
         attrition_per_48h=root.number("attrition_per_48h", 0.0, 0.0, 0.5),
         availability=root.choice("availability", ("observed", "assumed"), "assumed"),
@@ -163,6 +165,11 @@ def parse_description(values: dict[str, Any], path: Path) -> ArchiveDescription:
     return description
 
 
+def _benchmark(root: SettingsTable) -> str | None:
+    name = root.optional_text("benchmark")
+    return None if name is None else unicodedata.normalize("NFC", name)
+
+
 def _bars(table: SettingsTable) -> BarsDescription:
     layout = table_layout(table)
     interval = table.duration("interval")
@@ -172,10 +179,17 @@ def _bars(table: SettingsTable) -> BarsDescription:
         raise table.fail("interval", "is below one minute, which is not supported")
     if layout.time_unit == "date" and interval != DAY_MS:
         raise table.fail("time_unit", 'is "date", which names whole days; the interval must then be "1d"')
-    if interval < DAY_MS and layout.time_format is not None and not any(mark in layout.time_format for mark in _HOURS):
+    if interval < DAY_MS and not _names_an_hour(layout):
         raise table.fail(
             "time_format",
             f"is {shown(layout.time_format)}, which names no hour; bars of {table.text('interval')} need one",
+        )
+    stamp = table.choice("stamp", ("open", "close"))
+    if stamp == "close" and (layout.time_unit == "date" or not _names_an_hour(layout)):
+        raise table.fail(
+            "stamp",
+            'is "close", but the times are whole days: the midnight at which a day begins would be its close, and its '
+            'prices would be known a day too early; write stamp = "open" where the date is the day of the bar',
         )
     if interval == DAY_MS and layout.time_zone not in (None, "UTC"):
         raise table.fail("time_zone", "must be UTC for daily bars: another zone's days do not fit UTC partitions")
@@ -193,31 +207,47 @@ def _bars(table: SettingsTable) -> BarsDescription:
     if known != "close":
         raise table.fail("known", "must be close")
     result = BarsDescription(
-        table=layout,
+        table=replace(layout, closes=stamp == "close"),
         interval_ms=interval,
-        stamp=table.choice("stamp", ("open", "close")),
+        stamp=stamp,
         open=columns["open"],
         high=columns["high"],
         low=columns["low"],
         close=table.column("close"),
         volume=volume,
         volume_unit=table.choice("volume_unit", ("base", "quote"), "quote" if volume is None else None),
-        only=table.texts("only"),
+        only=_only(table),
     )
     table.finish()
     _require_different_columns(table, result)
     return result
 
 
+def _names_an_hour(layout: TableLayout) -> bool:
+    """Say whether the form of the times, where one is given, holds an hour."""
+    return layout.time_format is None or any(mark in layout.time_format for mark in _HOURS)
+
+
+def _only(table: SettingsTable) -> tuple[str, ...]:
+    """Return the instruments to read, as tables spell them (NFC); empty = all."""
+    names = table.texts("only")
+    if table.has("only") and not names:
+        raise table.fail("only", "is an empty list; name the instruments to read, or leave it out to read all")
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+
 def _require_different_columns(table: SettingsTable, bars: BarsDescription) -> None:
     """Refuse one column as two quantities of a bar: an open that is the close would fill orders at a later price."""
     given = [(key, getattr(bars, key)) for key in ("open", "high", "low", "close", "volume")]
     seen: dict[Column, str] = {bars.table.time: "time"}
+    if bars.table.instrument is not None:
+        given.insert(0, ("instrument", bars.table.instrument))
     for key, column in given:
         if column is None:
             continue
         if column in seen:
-            hint = "; leave open, high and low out if there are closes only" if key != "volume" else ""
+            prices = ("open", "high", "low", "close")
+            hint = "; leave open, high and low out if there are closes only" if {key, seen[column]} <= {*prices} else ""
             raise table.fail(key, f"is the same column as {seen[column]} ({shown(str(column))}){hint}")
         seen[column] = key
 
@@ -254,6 +284,9 @@ def _reference(name: str, table: SettingsTable, bars: BarsDescription) -> Refere
             raise table.fail("map", "needs a table of its own: give file, instrument and time as well")
         mapping = Mapping(file_layout(inner, False), inner.column("instrument"), inner.column("key"))
         inner.finish()
+    alone = next((key for key in _TABLE_KEYS if table.has(key)), None) if layout is None else None
+    if alone is not None:
+        raise table.fail("file", f"is missing, though {alone} is given; name the table's file, or remove {alone}")
     result = ReferenceDescription(
         name=name,
         table=layout,
@@ -303,6 +336,8 @@ def _actions(table: SettingsTable | None) -> ActionsDescription | None:
     if layout.instrument is None:
         raise table.fail("instrument", "is missing: name the column that holds the instrument of each action")
     column = table.optional_column("known_column")
+    if column is None and not table.has("known"):
+        raise table.fail("known", 'is missing; write known = "stamp", or known_column = the column that says when')
     if column is None:
         table.choice("known", ("stamp",))
     elif table.has("known"):

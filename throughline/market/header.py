@@ -38,6 +38,8 @@ def place_columns(wanted: Sequence[Column], present: Sequence[str]) -> dict[Colu
             what = f"column {shown(column)}" if column else "a column without a name"
             return f"has {what} {count} times; name each column once, or give its position (1 is the first)"
         if count == 0:
+            if not any(present):
+                return f"has no {column_text(column)}, for none of its columns has a name"
             hint = did_you_mean(column, [name for name in present if len(name) < 100]) if column else ""
             return f"has no {column_text(column)}; its columns are {columns_text(present)}{hint}"
         places[column] = list(present).index(column)

@@ -26,7 +26,8 @@ def read_json(path: Path, layout: FileLayout, wanted: Sequence[Column]) -> tuple
         names, cells = _from_objects(path, layout, rows)
     places = place_columns(wanted, names)
     if isinstance(places, str):
-        raise _fail(path, places)
+        bare = isinstance(rows[0], list) and not layout.columns
+        raise _fail(path, "its rows are lists; name their values in order with columns = [...]" if bare else places)
     return {column: _array(path, column, [row[place] for row in cells]) for column, place in places.items()}, names
 
 
@@ -35,7 +36,8 @@ def _document(path: Path) -> list[Any]:
     try:
         rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
     except UnicodeDecodeError:
-        raise _fail(path, "cannot be read as JSON: it is not UTF-8") from None
+        hint = format_hint(data[:512]) if looks_like(data[:512]) != "JSON" else ""
+        raise _fail(path, f"cannot be read as JSON: it is not UTF-8{hint}; save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise _fail(
             path,
@@ -58,7 +60,9 @@ def _syntax_hint(data: bytes, error: json.JSONDecodeError) -> str:
     """Return what a file that is no JSON looks like: JSON lines, another format, or nothing known."""
     if error.msg == "Extra data" and error.lineno > 1 and error.doc[: error.pos].rstrip().endswith(("}", "]")):
         return "; it looks like JSON lines (one object or list a line): put all of them into one list"
-    return "" if looks_like(data[:512]) == "JSON" else format_hint(data[:512])
+    if looks_like(data[:512]) == "JSON":
+        return ""
+    return format_hint(data[:512]) or "; it does not begin with [ or {, so it is of another format"
 
 
 class _TwiceError(ValueError):
@@ -100,24 +104,57 @@ def _array(path: Path, column: Column, values: list[Any]) -> Any:
 
     kinds = {type(value) for value in values if value is not None}
     if not kinds <= {int, float} and not kinds <= {str}:
-        first = next(type(value) for value in values if value is not None)
-        allowed = (int, float) if first in (int, float) else (str,)
-        for number, value in enumerate(values, start=1):
-            if value is not None and type(value) not in allowed:
-                raise _fail(
-                    path,
-                    f"row {number:,}, {column_text(column)} ({shown(value)}) is neither a number nor a text as "
-                    "the rows before it",
-                )
+        raise _mixed(path, column, values)
     if kinds <= {str}:
-        return pa.array(values, pa.string())
+        try:
+            return pa.array(values, pa.string())
+        except UnicodeEncodeError:
+            row = next(row for row, value in enumerate(values) if value is not None and _half_a_character(value))
+            raise _fail(
+                path,
+                f"row {row + 1:,}, {column_text(column)} ({shown(values[row])}) holds half a character (U+D800 to "
+                "U+DFFF alone), which is no text; mend it",
+            ) from None
     try:
         return pa.array(values, pa.int64() if kinds == {int} else pa.float64())
     except (OverflowError, pa.ArrowException):
-        for number, value in enumerate(values, start=1):
-            if value is not None and not -(2**53) <= value <= 2**53:
-                raise _fail(path, f"row {number:,}, {column_text(column)} ({shown(value)}) is too large") from None
-        raise
+        return _floats(path, column, values)
+
+
+def _floats(path: Path, column: Column, values: list[Any]) -> Any:
+    """Return numbers of which some whole ones do not fit 64 bits (amounts in a token's smallest unit)."""
+    import pyarrow as pa
+
+    result: list[float | None] = []
+    for number, value in enumerate(values, start=1):
+        try:
+            result.append(None if value is None else float(value))
+        except OverflowError:
+            raise _fail(path, f"row {number:,}, {column_text(column)} ({shown(value)}) is too large") from None
+    return pa.array(result, pa.float64())
+
+
+def _half_a_character(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+_KINDS = {str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "an object"}
+
+
+def _mixed(path: Path, column: Column, values: list[Any]) -> ArchiveError:
+    """Return the error for the first value that is neither a number nor a text, or not of the kind of those before."""
+    first: str | None = None
+    for number, value in enumerate(values, start=1):
+        if value is None:
+            continue
+        kind = _KINDS[type(value)]
+        where = f"row {number:,}, {column_text(column)} ({shown(value)}) is {kind}"
+        if kind not in ("a text", "a number"):
+            return _fail(path, f"{where}; a column holds numbers or texts")
+        first = first or kind
+        if kind != first:
+            return _fail(path, f"{where}, and the rows before it hold {first}; write all of them in one way")
+    raise AssertionError("called for values of two kinds")
 
 
 def _fail(path: Path, message: str) -> ArchiveError:

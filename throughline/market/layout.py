@@ -60,7 +60,8 @@ class TableLayout:
 
     instrument: the column (or the Hive partition of that name), None = the path names it. time_unit: one of TIME_UNITS,
     or "format" with time_format (strptime). time_zone: IANA name for stamps that carry none; None = stamps must carry
-    one (ISO, formats) or are UTC by nature (Unix times, dates).
+    one (ISO, formats) or are UTC by nature (Unix times, dates). closes: the times are closes of bars, so a date without
+    a time of day is refused.
     """
 
     source: FileLayout
@@ -69,6 +70,7 @@ class TableLayout:
     time_unit: str
     time_zone: str | None
     time_format: str | None = None
+    closes: bool = False
 
     @property
     def file(self) -> str:
@@ -90,7 +92,8 @@ def file_layout(table: SettingsTable, instrument_in_path: bool) -> FileLayout:
     ending = ending_of(file)
     guess = _ENDINGS.get(ending)
     if guess is None and not table.has("format"):
-        raise table.fail("file", f"ends in {shown(ending)}; say format = one of {', '.join(FORMATS)}")
+        words = f"ends in {shown('.' + ending)}" if ending else "has no ending"
+        raise table.fail("file", f"{words}, which does not tell its format; write format = one of {', '.join(FORMATS)}")
     form = table.choice("format", FORMATS, guess)
     if form != "csv":
         for key in _CSV_ONLY:
@@ -109,7 +112,7 @@ def file_layout(table: SettingsTable, instrument_in_path: bool) -> FileLayout:
     return FileLayout(
         file=file,
         format=form,
-        delimiter=table.character("delimiter", ","),
+        delimiter=_delimiter(table),
         nulls=table.texts("nulls"),
         decimal=decimal,
         thousands=thousands,
@@ -117,6 +120,17 @@ def file_layout(table: SettingsTable, instrument_in_path: bool) -> FileLayout:
         skip_lines=table.whole("skip_lines", 0, 0, 10_000),
         columns=columns,
     )
+
+
+def _delimiter(table: SettingsTable) -> str:
+    mark = table.character("delimiter", ",")
+    if not mark.isascii() or mark.isalnum() or mark in '"\r\n\0':
+        raise table.fail(
+            "delimiter",
+            f"is {shown(mark)}, which cannot stand between fields; write one ASCII character that is no letter, digit, "
+            "quote or line end",
+        )
+    return mark
 
 
 def table_layout(table: SettingsTable) -> TableLayout:
@@ -172,11 +186,21 @@ def _time_unit(table: SettingsTable) -> tuple[str, str | None]:
         ) from None
     if again.date() != _SAMPLE.date():
         raise table.fail("time_format", f"is {shown(form)}, which does not name year, month and day")
-    if "%I" in form and "%p" not in form:
-        raise table.fail(
-            "time_format", f"is {shown(form)}: %I is an hour of twelve, which needs %p (AM or PM), or use %H"
-        )
+    fault = _ambiguous(form)
+    if fault is not None:
+        raise table.fail("time_format", f"is {shown(form)}: {fault}")
     return "format", form
+
+
+def _ambiguous(form: str) -> str | None:
+    """Return why texts of this form would be read as other times than they say, or None."""
+    if "%I" in form and "%p" not in form:
+        return "%I is an hour of twelve, which needs %p (AM or PM), or use %H"
+    if "%p" in form and "%I" not in form:
+        return "%p (AM or PM) counts only with %I, an hour of twelve; write %I for %H, or leave %p out"
+    if "%Z" in form:
+        return "%Z reads the name of a zone and ignores it; write the name as plain text, and time_zone beside it"
+    return None
 
 
 def layout_identity(layout: TableLayout | None) -> dict[str, Any] | None:

@@ -45,7 +45,8 @@ def look_key(name: str) -> str:
 
     NFKC and full case folding (Unicode Standard, section 3.13, compatibility caseless matching), then spaces as one.
     """
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name)).casefold()
+    visible = "".join(char for char in _INVISIBLE.sub("", name) if unicodedata.category(char) not in ("Cc", "Cf"))
+    text = unicodedata.normalize("NFKC", visible).casefold()
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 

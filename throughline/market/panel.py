@@ -99,7 +99,8 @@ class SourceDescription:
     availability: "observed" or "assumed". assumptions: sentences for the report. first_day, last_day: what can be run;
     the last day is over and complete in the files. doubtful_jump: factor from which on a step between two bars is not
     believed to be a move of the market (``throughline.market.jumps``). after_last_day: a sentence on the day after it,
-    where the files hold a part of it. left_out: sentences on rows that no day holds.
+    where the files hold a part of it. left_out: sentences on rows that no day holds. doubts: sentences on what a reader
+    of the files should look at.
     """
 
     name: str
@@ -117,6 +118,7 @@ class SourceDescription:
     doubtful_jump: float = DOUBTFUL_JUMP
     after_last_day: str = ""
     left_out: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 class MarketDataProvider(Protocol):

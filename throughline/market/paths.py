@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from throughline.errors import ArchiveError, printable, shown
 from throughline.market.copies import copies_error, original_of
+from throughline.market.folder_search import file_fault, matching_files
 
 INSTRUMENT = "{instrument}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -83,25 +84,39 @@ def find_files(folders: DataFolders, pattern: str) -> list[Path]:
     base = folders.main / anchor
     _require_inside(folders, base / rest if not _is_dynamic(rest) else base, pattern)
     if _is_dynamic(rest):
-        files = sorted(path for path in base.glob(_glob(rest)) if path.is_file())
+        files = matching_files(base, _glob(rest))
         if INSTRUMENT in rest or any(mark in rest for mark in _DIGITS):
             expression = re.compile(_expression(rest))
             files = [path for path in files if expression.fullmatch(path.relative_to(base).as_posix())]
     else:
-        files = [path for path in [base / rest] if _is_file(path)]
+        files = _the_file(base / rest)
     if not files:
         name = printable(str(folders.main / pattern))
-        raise ArchiveError(f"{name}: no such file; check --data and the path in the description")
+        hint = "; folders are divided by / in a description, not by \\" if "\\" in pattern else ""
+        raise ArchiveError(f"{name}: no such file; check --data and the path in the description{hint}")
     for path in files:
         _require_inside(folders, path, pattern)
     return files
 
 
-def _is_file(path: Path) -> bool:
+def _the_file(path: Path) -> list[Path]:
+    """Return a file that is named without wildcards; nothing where it is not there. Raises ArchiveError for others."""
     try:
-        return path.is_file()
+        if path.is_file():
+            return [path]
+        there = path.is_symlink() or path.exists()
+    except PermissionError:
+        raise ArchiveError(f"{printable(str(path))}: may not be read; check the rights of its folders") from None
     except OSError:  # a name longer than the file system allows
-        return False
+        return []
+    if not there:
+        return []
+    name = printable(str(path))
+    if path.is_dir():
+        raise ArchiveError(
+            f"{name}: is a folder, and there is no such file; name the files in it, as in 'folder/*.csv'"
+        )
+    raise ArchiveError(f"{name}: {file_fault(path)}; give a plain file")
 
 
 def _require_inside(folders: DataFolders, path: Path, pattern: str) -> None:
@@ -126,7 +141,7 @@ def instrument_of(folders: DataFolders, pattern: str, path: Path) -> str:
     ends = [place for place in range(1, len(relative) + 1) if tail.fullmatch(relative, place)]
     found = {relative[i:j] for i in starts for j in ends if i < j and "/" not in relative[i:j]}
     if len(found) > 1:
-        first, second = sorted(found, key=lambda text: (len(text), text.encode()))[:2]
+        first, second = sorted(found, key=lambda text: (len(text), text.encode("utf-8", "surrogatepass")))[:2]
         raise ArchiveError(
             f"{printable(str(path))}: {shown(pattern)} reads the instrument as {shown(first)} or as {shown(second)}; "
             "write more of the name into the pattern, for example {year}-{month} for a date"

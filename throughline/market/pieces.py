@@ -18,17 +18,65 @@ from numpy.typing import NDArray
 
 from throughline.errors import ArchiveError, shown
 from throughline.market.columns import F64
+from throughline.market.paths import INSTRUMENT
 from throughline.market.settings_table import Column
 from throughline.market.tables import Table
 
 MAX_DIFFERING = 2
 MAX_DIFFERING_SHARE = 0.01
 """Two files of one instrument may differ in this many of the bars they share, or in this share of them."""
+SAME_PRICE = 0.01
+"""A price that differs by this part from the one an hour before goes on from it."""
+LETTERS = 2
+"""Letters at the beginning or the end that make two names similar."""
 _STEPS_THAT_SHOW_AN_INTERVAL = 23
 _CALENDAR = frozenset(
     {"year", "month", "day", "date", "dt", "hour", "week", "quarter", "period", "ym", "ymd", "event_date", "trade_date"}
 )
 """Keys of Hive partitions that cut a table by time, whatever their values look like ("March")."""
+
+
+def require_whole_series(table: Table, first: F64, last: F64, interval_ms: int) -> None:
+    """Refuse files that give an instrument each and are one series in pieces (``AAA_old.csv``, ``AAA_new.csv``).
+
+    A piece ends with the bar before, or the bar, with which another one of a similar name begins, at the same price.
+
+    Args:
+        table: the bars, of files that give their instruments by their names.
+        first: the earliest price of each row (its open, or its close where only closes are known).
+        last: the close of each row.
+        interval_ms: length of a bar.
+
+    Raises:
+        ArchiveError: naming both files.
+    """
+    order = np.lexsort((table.stamp, table.code))
+    code, stamp = table.code[order], table.stamp[order]
+    heads = np.flatnonzero(np.append(True, code[1:] != code[:-1]))
+    tails = np.append(heads[1:], len(code)) - 1
+    begins: dict[int, list[int]] = {}
+    for piece, head in enumerate(heads.tolist()):
+        begins.setdefault(int(stamp[head]), []).append(piece)
+    for piece, tail in enumerate(tails.tolist()):
+        for follower in begins.get(int(stamp[tail]), []) + begins.get(int(stamp[tail]) + interval_ms, []):
+            head = int(heads[follower])
+            names = [table.names[int(code[row])] for row in (tail, head)]
+            overlap = stamp[head] == stamp[tail]
+            before, after = float(last[order[tail]]), float((last if overlap else first)[order[head]])
+            near = before > 0 and abs(after / before - 1) <= SAME_PRICE
+            if follower != piece and near and stamp[tails[follower]] > stamp[tail] and _alike(names[0], names[1]):
+                one, other = (table.files[int(table.file_of(order[row : row + 1])[0])] for row in (tail, head))
+                raise ArchiveError(
+                    f"{other} begins where {one} ends, and at its price: they look like one instrument in pieces, but "
+                    "instrument_from_file_name makes an instrument of each; say which part of the name it is, for "
+                    f'example file = "{INSTRUMENT}_*.csv", or file = "{INSTRUMENT}.csv" if each is one'
+                )
+
+
+def _alike(one: str, other: str) -> bool:
+    """Say whether two names begin or end with the same letters."""
+    begin, end = one[:LETTERS] == other[:LETTERS], one[-LETTERS:] == other[-LETTERS:]
+    return min(len(one), len(other)) >= LETTERS and (begin or end)
 
 
 def require_pieces(table: Table, prices: Mapping[Column, F64]) -> None:
@@ -52,6 +100,11 @@ def require_pieces(table: Table, prices: Mapping[Column, F64]) -> None:
     _contradictions(table, prices, order, code, stamp, file)
     if table.by_path:
         _kinds(table, code, stamp, file)
+
+
+def bar_words(count: int) -> str:
+    """Return "1 bar" or "n bars"."""
+    return "1 bar" if count == 1 else f"{count:,} bars"
 
 
 def _partitions(table: Table) -> None:

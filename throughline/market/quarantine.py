@@ -23,11 +23,12 @@ def value_text(value: float) -> str:
 
 
 def believed_to_eighteen_places(values: F64) -> F64:
-    """Return values rounded half-even to the 18 decimals that seals record, NaN kept.
+    """Return values rounded half-even to the 18 decimals that seals record, NaN kept, minus zero as zero.
 
     So two panels with one seal are equal to the last bit. Values that are a number of 12 decimals already (nearly all
     prices) are recognised by two elementwise operations; only the others are rounded one by one, as text.
     """
+    values = values + 0.0  # -0.0 + 0.0 is 0.0, and a seal writes both as 0
     with np.errstate(invalid="ignore", over="ignore"):
         exact = (np.rint(values * 1e12) / 1e12 == values) & (np.abs(values) < 4503.0)
         # 17 significant digits never reach past the 18th decimal from 0.1 on.

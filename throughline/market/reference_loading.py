@@ -6,6 +6,7 @@ Does not belong here: the bars (`archive_loading`), looking a value up at an ins
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -173,16 +174,20 @@ def _links(item: ReferenceDescription, folders: DataFolders, names: tuple[str, .
     table = read_rows(found[0], mapping.source, [mapping.instrument, mapping.key])
     result: dict[str, str] = {}
     seen: set[str] = set()
+    known, looks = set(names), {look_key(name): name for name in names}
     both = zip(table.texts(mapping.instrument), table.texts(mapping.key), strict=True)
     for row, (name, key) in enumerate(both):
         if name is None:
             raise table.fault(mapping.instrument, row, "is empty; name an instrument")
+        name = unicodedata.normalize("NFC", name)
         if name in seen:
             raise table.fault(mapping.instrument, row, f"maps {shown(name)} twice; keep one row")
         seen.add(name)
+        if name not in known and look_key(name) in looks:
+            words = f"({shown(name)}) is {shown(looks[look_key(name)])} in another case, width or with other spaces"
+            raise table.fault(mapping.instrument, row, f"{words}; write it as the bars do")
         if key is not None:
-            result[name] = key
-    known = set(names)
+            result[name] = unicodedata.normalize("NFC", key)
     return {name: key for name, key in result.items() if name in known}
 
 

@@ -172,7 +172,8 @@ class SettingsTable:
             return ()
         value = self._values[key]
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self.fail(key, f"must be a list of texts, not {shown(value)}")
+            word = "a list with an entry that is empty or no text" if isinstance(value, list) else shown(value)
+            raise self.fail(key, f"must be a list of texts that are not empty, not {word}")
         return tuple(self._printable(key, item, 10_000, "\t\n") for item in value)
 
     def table(self, key: str) -> SettingsTable | None:

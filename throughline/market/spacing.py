@@ -17,6 +17,8 @@ LEAST_STEPS = 12
 """Fewer distances than these say nothing; instruments with fewer are judged together."""
 MOST = 0.6
 """Share of the distances that must be one and the same other distance."""
+NEAR = 0.15
+"""Distances that differ by this part are the same one: months have 28 to 31 days."""
 RARE = 0.02
 """Share of the distances that may be the described interval all the same."""
 
@@ -63,11 +65,12 @@ def wrong_spacing(code: I32, time: I64, names: Sequence[str], interval_ms: int) 
 
 def _other_distance(steps: I64, interval_ms: int) -> int | None:
     values, counts = np.unique(steps, return_counts=True)
-    place = int(np.argmax(counts))
+    usual = int(values[int(np.argmax(counts))])
     described = int(counts[values == interval_ms].sum())
-    if int(values[place]) == interval_ms or described > RARE * len(steps) or counts[place] < MOST * len(steps):
+    near = int(counts[np.abs(values - usual) <= NEAR * usual].sum())
+    if usual == interval_ms or described > RARE * len(steps) or near < MOST * len(steps):
         return None
-    return int(values[place])
+    return usual
 
 
 def duration_words(milliseconds: int) -> str:

@@ -5,6 +5,7 @@ Belongs here: what a stamp says. Does not belong here: whether it is a bar's ope
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,9 @@ LATEST_MS = 4_102_444_800_000
 """2100-01-01."""
 
 _UNITS = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
+_LENGTH_OF_A_DATE = 10
+_DIGITS = {"Y": 4, "j": 3, "m": 2, "d": 2, "y": 2, "H": 2, "I": 2, "M": 2, "S": 2}
+_SIDE_BY_SIDE = re.compile(r"%[YjmdyHIMS]%[YjmdyHIMSf]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,7 +51,7 @@ def read_stamps(rows: Rows, column: Column, layout: TableLayout) -> I64:
     if unit in _UNITS or unit == "unix":
         result = _unix(rows, column, _whole(rows, column, values, unit), unit)
     elif pa.types.is_string(kind):
-        result = _form(rows, column, values, layout) if unit == "format" else _texts(rows, column, values, unit, zone)
+        result = _form(rows, column, values, layout) if unit == "format" else _texts(rows, column, values, layout)
     elif pa.types.is_date(kind) and unit == "date":
         result = _in_zone(rows, column, values.cast(pa.date32()).cast(pa.timestamp("ms")), zone or "UTC")
     elif pa.types.is_timestamp(kind) and unit != "format":
@@ -93,9 +97,11 @@ def _whole(rows: Rows, column: Column, values: Any, unit: str) -> Any:
             return values.cast(pa.int64())
         except pa.ArrowInvalid:
             row = first_failure(values, lambda part: part.cast(pa.int64()))
-            raise rows.fault(
-                column, row, f"({shown(values[row].as_py())}) must be whole Unix times, not a fraction of one"
-            ) from None
+            value = values[row].as_py()
+            fault = "must be whole Unix times, not a fraction of one"
+            if abs(value) >= 2**63:
+                fault = "is too large for a time; mend the unit"
+            raise rows.fault(column, row, f"({shown(value)}) {fault}") from None
     if not pa.types.is_integer(kind):
         hint = '; write time_unit = "iso"' if pa.types.is_timestamp(kind) else ""
         words = f'{column_text(column)} holds {kind_text(kind)}; time_unit = "{unit}" needs whole numbers{hint}'
@@ -131,9 +137,20 @@ def _unix(rows: Rows, column: Column, values: Any, unit: str) -> I64:
     return result
 
 
-def _texts(rows: Rows, column: Column, values: Any, unit: str, zone: str | None) -> I64:
+def _texts(rows: Rows, column: Column, values: Any, layout: TableLayout) -> I64:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    unit, zone = layout.time_unit, layout.time_zone
+    if layout.closes:
+        row = first_true(pc.less_equal(pc.utf8_length(values), _LENGTH_OF_A_DATE))
+        if row >= 0:
+            raise rows.fault(
+                column,
+                row,
+                f"({shown(values[row].as_py())}) is a date without a time of day, so it does not say when the bar "
+                'closes; write stamp = "open" and time_unit = "date" where it is the day of the bar',
+            )
     if unit == "date":
         wanted, hint = pa.date32(), "a date such as 2021-05-19"
     elif zone is None:
@@ -163,18 +180,41 @@ def _form(rows: Rows, column: Column, values: Any, layout: TableLayout) -> I64:
     texts = encoded.dictionary.to_pylist()
     codes = as_int(encoded.indices)
     stamps = np.zeros(len(texts), np.int64)
+    whole = re.compile(_with_all_digits(form), re.DOTALL) if _SIDE_BY_SIDE.search(form) else None
     for number, text in enumerate(texts):
         try:
             moment = datetime.strptime(text, form)  # noqa: DTZ007
         except ValueError:
             row = int(np.flatnonzero(codes == number)[0])
             raise rows.fault(column, row, f"({shown(text)}) is not of the form time_format = {shown(form)}") from None
+        if whole is not None and not whole.fullmatch(text):
+            row = int(np.flatnonzero(codes == number)[0])
+            raise rows.fault(
+                column,
+                row,
+                f"({shown(text)}) leaves digits out, so time_format = {shown(form)} reads it in more than one way; "
+                "write every number with all its digits",
+            )
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         stamps[number] = (aware - _EPOCH) // timedelta(milliseconds=1)
     spread: NDArray[np.int64] = stamps[codes]
     if layout.time_zone in (None, "UTC"):
         return spread
     return _in_zone(rows, column, pa.array(spread).cast(pa.timestamp("ms")), str(layout.time_zone))
+
+
+def _with_all_digits(form: str) -> str:
+    """Return the regular expression of texts that write every number of `form` with all its digits.
+
+    strptime takes 2024111 for ``%Y%m%d`` as 1 November, though it may be 11 January.
+    """
+    parts = re.split(r"%(.)", form)  # texts and letters of directives, in turn
+    texts = [
+        "".join(r"\s*" if piece.isspace() else re.escape(piece) for piece in re.split(r"(\s+)", text))
+        for text in parts[::2]
+    ]
+    numbers = [rf"\d{{{_DIGITS[letter]}}}" if letter in _DIGITS else ".+?" for letter in parts[1::2]]
+    return texts[0] + "".join(number + text for number, text in zip(numbers, texts[1:], strict=True))
 
 
 def _in_zone(rows: Rows, column: Column, values: Any, zone: str) -> I64:

@@ -107,7 +107,10 @@ def read_table(
     if layout.instrument is None and INSTRUMENT not in layout.file:
         require_whole_names([(plain_stem(path), path) for path in files])
     partitions = tuple(hive_parts(folders, path) for path in files)
+    by_path = layout.instrument is None or all(layout.instrument in found for found in partitions)
     read = [_read_file(layout, folders, path, [*numbers, layout.time, *times]) for path in files]
+    if by_path:
+        _require_a_file_each([(found.names[0], path) for (_, found), path in zip(read, files, strict=True)])
     names = tuple(sorted({name for _, found in read for name in found.names}, key=lambda name: name.encode()))
     place = {name: number for number, name in enumerate(names)}
     code = [np.array([place[name] for name in found.names], np.int32)[found.codes] for _, found in read]
@@ -122,9 +125,22 @@ def read_table(
         present=tuple(rows.present for rows, _ in read),
         origin=np.arange(int(counts.sum()), dtype=np.int64),
         starts=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
-        by_path=layout.instrument is None or all(layout.instrument in found for found in partitions),
+        by_path=by_path,
         partitions=partitions,
     )
+
+
+def _require_a_file_each(named: Sequence[tuple[str, Path]]) -> None:
+    """Refuse one file that gives two instruments, by a link to it or to its folder."""
+    first: dict[tuple[int, int], tuple[str, Path]] = {}
+    for name, path in named:
+        status = path.stat()
+        other, before = first.setdefault((status.st_dev, status.st_ino), (name, path))
+        if other != name:
+            raise ArchiveError(
+                f"{printable(str(before))} and {printable(str(path))} are one file (a link), and would be two "
+                f"instruments, {shown(other)} and {shown(name)}; remove the link"
+            )
 
 
 _Kind = TypeVar("_Kind", bound=np.generic)
@@ -197,6 +213,32 @@ def _file_with(table: Table, name: str) -> str:
     """Return the first file with rows of an instrument, as messages name it."""
     first = np.flatnonzero(table.code == table.names.index(name))[:1]
     return table.files[int(table.file_of(first)[0])]
+
+
+def require_different_places(table: Table, roles: Sequence[tuple[str, Column | None]]) -> None:
+    """Refuse one column of a file that the description names twice, once by name and once by position.
+
+    Args:
+        table: the bars.
+        roles: what each column of the description is, and the column.
+
+    Raises:
+        ArchiveError: naming the file and both.
+    """
+    if not any(isinstance(column, int) for _, column in roles):
+        return
+    for file, present in zip(table.files, table.present, strict=True):
+        seen: dict[int, str] = {}
+        for role, column in roles:
+            if column is None or (isinstance(column, str) and column not in present):
+                continue  # the latter is a Hive partition
+            place = column - 1 if isinstance(column, int) else present.index(column)
+            other = seen.setdefault(place, role)
+            if other != role:
+                raise ArchiveError(
+                    f"{file}: bars.{other} and bars.{role} are one column, number {place + 1} "
+                    f"({shown(present[place])}); name another one for one of them"
+                )
 
 
 def require_different(table: Table) -> None:
