@@ -66,5 +66,6 @@ def _folder() -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder with the owners of its files: as root, the server's files are another user's."""
+    assert not target.exists(), f"{target} is there already: cp would copy into it"
     target.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
