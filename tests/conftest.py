@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.folders import pytest_fixture_post_finalizer, pytest_fixture_setup, tmp_path_factory
-from tests.prepared import homes_start_prepared, prepared
+from tests.prepared import homes_start_prepared
 
 __all__ = [  # pytest finds them by name
     "homes_start_prepared",
-    "prepared",
     "pytest_fixture_post_finalizer",
     "pytest_fixture_setup",
     "tmp_path_factory",

@@ -1,14 +1,18 @@
 """A database at head that new homes of a test process start from: copying it takes 0.1 s, making it 0.8 s.
 
-The copy is made by the product's own code, once a process, and stands for `initdb` and the migrations only: roles,
-locks, settings and the start of the server are the real ones each time. Tests of the storage itself, and processes that
-tests start, make their databases as a person does.
+It is made by the product's own code, once a process, and stands for `initdb` and the migrations only: roles, locks,
+settings and the start of the server are the real ones each time. Tests of the storage itself, and processes that tests
+start, make their databases as a person does.
 """
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,37 +25,46 @@ from throughline.storage.programs import Programs
 REAL = "test_storage_"
 """Modules whose name begins so get no prepared database."""
 
-
-class Prepared:
-    """Takes the place of `cluster.initialise`: a new data directory is a copy of one that was made before."""
-
-    def __init__(self, folder: Path) -> None:
-        self._home = Home(folder / "prepared")
-        self._initialise = cluster.initialise
-
-    def initialise(self, data: Path, programs: Programs) -> None:
-        """Do what `cluster.initialise` does, from the copy where it would run ``initdb``."""
-        if data.parent == self._home.path / "database" or data.exists():
-            return self._initialise(data, programs)
-        source = self._home.path / "database" / "data"
-        if not source.exists():
-            open_database(self._home).close()  # a copy is consistent only while no server runs
-        subprocess.run(["cp", "-a", str(source), str(data)], check=True)  # with the owner, as root's server needs
-        return self._initialise(data, programs)  # it removes what a killed initdb left, as ever
+_make = cluster.initialise
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Return the process's prepared database, which is made when first asked for."""
-    return Prepared(tmp_path_factory.mktemp("prepared"))
+def initialise(data: Path, programs: Programs) -> None:
+    """Do what `cluster.initialise` does, but copy the prepared database where it would run ``initdb``."""
+    if not data.exists():
+        copy(empty_data(), data)
+    _make(data, programs)  # finds it there, and removes what a killed initdb left
+
+
+@cache
+def empty_data() -> Path:
+    """Return the data directory of a database at head whose server is stopped: only then is a copy consistent."""
+    home = Home(new_folder() / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "initialise", _make)
+        open_database(home).close()
+    return home.path / "database" / "data"
+
+
+def new_folder() -> Path:
+    """Return a new folder for something that is copied; it is removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="throughline-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder with the owners of its files: as root, the server's files are another user's."""
+    assert not target.exists(), f"{target} is there already: cp would copy into it"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def homes_start_prepared(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[None]:
+def homes_start_prepared(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let the homes of the module's tests start from the prepared database."""
     if request.module.__name__.rpartition(".")[2].startswith(REAL):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "initialise", prepared.initialise)
+        patch.setattr(cluster, "initialise", initialise)
         yield

@@ -1,20 +1,17 @@
 """Homes that are copied instead of built: an empty one, and one with the sealed experiment of `small_home`.
 
-Belongs here: the two templates, each built once a process by the ordinary way, and copying them. Building an empty home
-(initdb, roles, migrations) takes a second, the sealed one three; a copy takes a tenth. Tests of how a home is
-built, started or migrated do not use it.
+Belongs here: the template of the sealed home, built once a process by the ordinary way, and copying it; the empty one
+is that of `tests/prepared.py`. Building the sealed home takes three seconds; a copy takes a tenth. Tests of how a home
+is built, started or migrated do not use it.
 """
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from tests.integration.small_home import seal_experiment
+from tests.prepared import copy, empty_data, new_folder
 from throughline.experiment.identity import Experiment
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
@@ -24,7 +21,7 @@ from throughline.storage.home import Home
 def open_copy(home: Home | Path) -> Database:
     """Open the database of a home that does not exist yet; it begins as a copy of an empty one."""
     place = home if isinstance(home, Home) else Home(home)
-    _copy(_empty() / "home" / "database" / "data", place.database / "data")
+    copy(empty_data(), place.database / "data")
     return open_database(place)
 
 
@@ -40,32 +37,12 @@ def open_sealed_copy(folder: Path) -> tuple[Database, ArtifactStore, Experiment]
     """
     template, experiment = _sealed()
     for name in ("home/database/data", "home/anchor", "artifacts"):
-        _copy(template / name, folder / name)
+        copy(template / name, folder / name)
     return open_database(Home(folder / "home")), ArtifactStore(folder / "artifacts"), experiment
 
 
 @cache
-def _empty() -> Path:
-    folder = _folder()
-    open_database(Home(folder / "home")).close()
-    return folder
-
-
-@cache
 def _sealed() -> tuple[Path, Experiment]:
-    folder = _folder()
+    folder = new_folder()
     with open_copy(folder / "home") as database:
         return folder, seal_experiment(database, ArtifactStore(folder / "artifacts"))
-
-
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="throughline-template-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder with the owners of its files: as root, the server's files are another user's."""
-    assert not target.exists(), f"{target} is there already: cp would copy into it"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
