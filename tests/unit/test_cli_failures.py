@@ -35,6 +35,8 @@ class Coded(psycopg2.OperationalError):
         ("53100", 'could not extend file "base/5/6": No space left', "base/5/6", "free some space"),
         ("53300", "sorry, too many clients already", "too many clients", "stop some processes"),
         ("42703", "column outcomes.exit_price does not exist\nLINE 1: SELECT", "outcomes.exit_price", "verify"),
+        ("42P07", 'relation "experiments" already exists', '"experiments"', "an empty one of its own"),
+        ("42501", "permission denied for schema public", "schema public", "GRANT CREATE ON SCHEMA public"),
         ("42P01", 'relation "outcomes" does not exist', '"outcomes"', "restore a backup"),
     ],
 )

@@ -26,6 +26,7 @@ _SYSTEM = {
     errno.EISDIR: "it is a folder: give the path of a file",
 }
 _SCHEMA = "the table is not as the migrations made it: `throughline verify` names the difference; restore a backup"
+_FOREIGN = "another program uses this database: give Throughline an empty one of its own, in --database"
 _DATABASE = {
     "53100": f"the database's disk is full: free some space; {_AGAIN}",
     "53200": "the database has no memory left: close some programs, or raise the limit (`ulimit -v`)",
@@ -36,7 +37,11 @@ _DATABASE = {
     "57014": f"the database ended the query because it took too long: raise statement_timeout; {_AGAIN}",
     "25006": "the database only allows reading: connect to the primary server, or open it for writing",
     "40P01": f"two processes waited for each other and the database ended this one: run the command again; {_AGAIN}",
-    "42501": "the database's user may not do this: grant the roles that the migrations made, or use their owner",
+    "42501": "the database's user may not do this: `GRANT CREATE ON SCHEMA public` to it, grant it the roles that the "
+    "migrations made, or connect as the owner of the database",
+    "42P07": _FOREIGN,
+    "42710": _FOREIGN,
+    "42723": _FOREIGN,
     "42703": _SCHEMA,
     "42P01": _SCHEMA,
     "42704": _SCHEMA,
