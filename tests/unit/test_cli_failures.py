@@ -52,6 +52,21 @@ def test_what_postgresql_says_is_told_with_its_object_and_a_remedy(
     assert "\n" not in told
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("FATAL:  could not write init file: No space left on device", "free some space"),
+        ("FATAL:  sorry, too many clients already", "stop some processes"),
+        ("FATAL:  the database system is starting up", "again in a moment"),
+    ],
+)
+def test_a_refused_connection_has_the_remedy_of_its_cause(said: str, remedy: str) -> None:
+    told = sentence_of(psycopg2.OperationalError(f'connection to server on socket "/tmp/x" failed: {said}'))
+    assert told is not None
+    assert remedy in told
+    assert "see that it runs" not in told
+
+
 def test_a_lost_connection_is_told_and_a_fault_in_our_statements_is_not() -> None:
     lost = psycopg2.OperationalError("server closed the connection unexpectedly\n\tThis probably means")
     assert "cannot be reached" in (sentence_of(OperationalError("SELECT 1", {}, lost)) or "")

@@ -52,6 +52,16 @@ _DATABASE = {
     "XX001": "a file of the database is damaged: restore the home from a backup; do not write to it before",
     "XX002": "an index of the database is damaged: rebuild it with REINDEX, or restore the home from a backup",
 }
+_CONNECTING = (
+    ("No space left on device", "53100"),
+    ("Disk quota exceeded", "53100"),
+    ("too many clients", "53300"),
+    ("remaining connection slots", "53300"),
+    ("is starting up", "57P03"),
+    ("is shutting down", "57P03"),
+    ("not yet accepting connections", "57P03"),
+)
+"""What a refused connection says, which comes without a code, and the code that it would have."""
 _REVISION = re.compile(r"Can't locate revision identified by '([^']*)'")
 
 
@@ -86,9 +96,9 @@ def _database(error: Any) -> str | None:
     if code in _DATABASE:
         return f"{said}: {_DATABASE[code]}"
     if code is None and type(error).__name__ in ("OperationalError", "InterfaceError"):
-        full = _DATABASE["53300"] if "too many clients" in said or "remaining connection slots" in said else None
+        known = next((_DATABASE[meant] for words, meant in _CONNECTING if words in said), None)
         lost = f"the database cannot be reached or closed the connection: see that it runs; {_AGAIN}"
-        return f"{said}: {full or lost}"
+        return f"{said}: {known or lost}"
     return None
 
 
