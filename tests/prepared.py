@@ -22,8 +22,8 @@ from throughline.storage.database import open_database
 from throughline.storage.home import Home
 from throughline.storage.programs import Programs
 
-REAL = "test_storage_"
-"""Modules whose name begins so get no prepared database."""
+REAL = ("test_storage_", "test_releases")
+"""Modules whose names begin with one of these get no prepared database: they test the making, or load a dump."""
 
 _make = cluster.initialise
 

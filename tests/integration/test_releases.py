@@ -111,6 +111,17 @@ def test_its_experiments_are_listed(old: Old) -> None:
     assert "backtest" in told
 
 
+def test_what_the_active_experiment_was_set_up_from_survives_the_migration(old: Old) -> None:
+    (name,) = old.ids("SELECT experiment FROM active_experiments WHERE mode = 'backtest'")
+    (inputs,) = old.ids(f"SELECT inputs FROM experiment_inputs WHERE experiment = '{name}'")
+    known = json.loads(inputs)
+    assert known["archive"].endswith("/archive/release-homes.toml")
+    assert known["data"] == str(Path(known["archive"]).parent)
+    assert "inputs" not in old.ids(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = 'active_experiments'"
+    )
+
+
 def test_records_written_by_hand_are_read_and_continued(old: Old) -> None:
     (waiting,) = old.ids(
         "SELECT c.uuid FROM candidates c JOIN experiments e ON e.id = c.experiment AND e.mode = 'tracking' "

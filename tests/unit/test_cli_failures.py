@@ -35,6 +35,8 @@ class Coded(psycopg2.OperationalError):
         ("53100", 'could not extend file "base/5/6": No space left', "base/5/6", "free some space"),
         ("53300", "sorry, too many clients already", "too many clients", "stop some processes"),
         ("42703", "column outcomes.exit_price does not exist\nLINE 1: SELECT", "outcomes.exit_price", "verify"),
+        ("42P07", 'relation "experiments" already exists', '"experiments"', "an empty one of its own"),
+        ("42501", "permission denied for schema public", "schema public", "GRANT CREATE ON SCHEMA public"),
         ("42P01", 'relation "outcomes" does not exist', '"outcomes"', "restore a backup"),
     ],
 )
@@ -48,6 +50,21 @@ def test_what_postgresql_says_is_told_with_its_object_and_a_remedy(
     assert "SELECT" not in told
     assert "sqlalche.me" not in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("FATAL:  could not write init file: No space left on device", "free some space"),
+        ("FATAL:  sorry, too many clients already", "stop some processes"),
+        ("FATAL:  the database system is starting up", "again in a moment"),
+    ],
+)
+def test_a_refused_connection_has_the_remedy_of_its_cause(said: str, remedy: str) -> None:
+    told = sentence_of(psycopg2.OperationalError(f'connection to server on socket "/tmp/x" failed: {said}'))
+    assert told is not None
+    assert remedy in told
+    assert "see that it runs" not in told
 
 
 def test_a_lost_connection_is_told_and_a_fault_in_our_statements_is_not() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from throughline.cli import DirectWiring, run
 from throughline.proof.errors import ProofError
 from throughline.proof.keys import (
     CommandSigner,
@@ -248,3 +249,17 @@ def test_a_signer_command_that_is_none_is_refused_in_a_sentence(tmp_path: Path, 
 def test_a_key_file_that_never_ends_is_not_read_to_its_end() -> None:
     with pytest.raises(ProofError, match="holds no public key"):
         load_public_key("/dev/zero")
+
+
+@pytest.mark.parametrize("name", ["signing.pem", "signing.pem.next", "../keys/signing.pem"])
+def test_the_public_half_is_not_written_over_a_signing_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    own = tmp_path / "keys" / "signing.pem"
+    monkeypatch.setenv("THROUGHLINE_SIGNING_KEY", str(own))
+    before = FileSigner(own).public_key
+    assert run(["key", "show", "--out", str(own.parent / name)], DirectWiring()) == 1
+    assert "choose a file elsewhere" in capsys.readouterr().err
+    assert FileSigner(own).public_key == before
+    assert run(["key", "show", "--out", str(tmp_path / "key.pem")], DirectWiring()) == 0
+    assert load_public_key(tmp_path / "key.pem") == before

@@ -26,6 +26,7 @@ _SYSTEM = {
     errno.EISDIR: "it is a folder: give the path of a file",
 }
 _SCHEMA = "the table is not as the migrations made it: `throughline verify` names the difference; restore a backup"
+_FOREIGN = "another program uses this database: give Throughline an empty one of its own, in --database"
 _DATABASE = {
     "53100": f"the database's disk is full: free some space; {_AGAIN}",
     "53200": "the database has no memory left: close some programs, or raise the limit (`ulimit -v`)",
@@ -36,7 +37,11 @@ _DATABASE = {
     "57014": f"the database ended the query because it took too long: raise statement_timeout; {_AGAIN}",
     "25006": "the database only allows reading: connect to the primary server, or open it for writing",
     "40P01": f"two processes waited for each other and the database ended this one: run the command again; {_AGAIN}",
-    "42501": "the database's user may not do this: grant the roles that the migrations made, or use their owner",
+    "42501": "the database's user may not do this: `GRANT CREATE ON SCHEMA public` to it, grant it the roles that the "
+    "migrations made, or connect as the owner of the database",
+    "42P07": _FOREIGN,
+    "42710": _FOREIGN,
+    "42723": _FOREIGN,
     "42703": _SCHEMA,
     "42P01": _SCHEMA,
     "42704": _SCHEMA,
@@ -47,6 +52,16 @@ _DATABASE = {
     "XX001": "a file of the database is damaged: restore the home from a backup; do not write to it before",
     "XX002": "an index of the database is damaged: rebuild it with REINDEX, or restore the home from a backup",
 }
+_CONNECTING = (
+    ("No space left on device", "53100"),
+    ("Disk quota exceeded", "53100"),
+    ("too many clients", "53300"),
+    ("remaining connection slots", "53300"),
+    ("is starting up", "57P03"),
+    ("is shutting down", "57P03"),
+    ("not yet accepting connections", "57P03"),
+)
+"""What a refused connection says, which comes without a code, and the code that it would have."""
 _REVISION = re.compile(r"Can't locate revision identified by '([^']*)'")
 
 
@@ -81,9 +96,9 @@ def _database(error: Any) -> str | None:
     if code in _DATABASE:
         return f"{said}: {_DATABASE[code]}"
     if code is None and type(error).__name__ in ("OperationalError", "InterfaceError"):
-        full = _DATABASE["53300"] if "too many clients" in said or "remaining connection slots" in said else None
+        known = next((_DATABASE[meant] for words, meant in _CONNECTING if words in said), None)
         lost = f"the database cannot be reached or closed the connection: see that it runs; {_AGAIN}"
-        return f"{said}: {full or lost}"
+        return f"{said}: {known or lost}"
     return None
 
 

@@ -205,6 +205,8 @@ class Database:
         except DBAPIError as error:
             if error.orig is not None and getattr(error.orig, "pgcode", None) is None:
                 raise StorageError(f"The database at {where} cannot be reached: {_reason(cause)}.") from cause
+            if error.orig is None or getattr(error.orig, "pgcode", None) != "42501":
+                raise  # a timeout, a server that only reads: not a matter of rights
             raise StorageError(
                 f"The database {name} does not exist at {where} and this user may not create it: "
                 f"ask for `CREATE DATABASE {name}`."
