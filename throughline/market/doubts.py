@@ -68,9 +68,9 @@ def nothing_believed_doubts(names: Sequence[str], code: I32, verdict: CleanBars)
     if len(nothing) == 0:
         return ()
     rows = np.isin(code, nothing) & (verdict.rule >= 0)
-    rules = Counter(RULE_NAMES[rule] for rule in verdict.rule[rows].tolist())
+    rules = Counter(RULE_NAMES[int(rule)] for rule in verdict.rule[rows])
     return (
-        f"{some_names([names[number] for number in nothing])}: not one row is believed ("
+        f"{some_names([names[number] for number in nothing.tolist()])}: not one row is believed ("
         + ", ".join(f"{count:,} {rule}" for rule, count in rules.most_common(3))
         + "); look at the rows, or leave the instruments out with bars.only.",
     )
