@@ -450,3 +450,23 @@ def test_a_named_pipe_as_description_is_refused_and_waits_for_nobody(tmp_path: P
     os.mkfifo(tmp_path / "a.toml")
     with pytest.raises(ThroughlineError, match="is a named pipe"):
         open_archive(tmp_path / "a.toml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("AAAUSDT-1h-2024-02", "AAAUSDT-1h-2024-03"),
+        ("AAAUSDT-1h-2023-12", "AAAUSDT-1h-2024-01"),
+        ("AAA_202402", "AAA_202403"),
+        ("AAA_USDT_2024_02_01", "AAA_USDT_2024_02_02"),
+        ("AAA-1", "AAA-2"),
+        ("AAA Feb 2024", "AAA Mar 2024"),
+    ],
+)
+def test_the_pattern_that_a_refusal_advises_reads_the_files(tmp_path: Path, names: tuple[str, str]) -> None:
+    put(tmp_path, f"{names[0]}.csv", plain(ROWS[:24]))
+    put(tmp_path, f"{names[1]}.csv", plain(ROWS[24:]))
+    words = refusal(tmp_path, file="*.csv", instrument=None, instrument_from_file_name=True)
+    advised = words.split('for example file = "')[1].split('"')[0]
+    panel = opened(tmp_path, file=advised, instrument=None).load(moment(T0), moment(T0 + DAY))
+    assert panel.instruments == (re.split(r"[-_ ](?:\d|Feb|Mar)", names[0])[0],)
