@@ -76,8 +76,8 @@ def find_files(folders: DataFolders, pattern: str) -> list[Path]:
         ArchiveError: there is no such folder or file, or a file lies outside the data folders. Nothing is read.
     """
     if not folders.main.is_dir():
-        name = printable(str(folders.main))
-        raise ArchiveError(f"{name}: no such folder; give the folder that holds the data with --data")
+        name, what = printable(str(folders.main)), "is no folder" if folders.main.exists() else "no such folder"
+        raise ArchiveError(f"{name}: {what}; give the folder that holds the data with --data")
     for folder in folders.also:
         if not folder.is_dir():
             raise ArchiveError(f"{printable(str(folder))}: no such folder; mend --data-also")
