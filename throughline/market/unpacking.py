@@ -21,8 +21,8 @@ LARGEST = 2 << 30
 _STEP = 1 << 20
 _SUSPECT = 64 << 20
 _MOST_TIMES, _MOST_TIMES_STRONG = 300, 3_000
-"""Beyond `_SUSPECT` bytes a gzip or zip file, and a bzip2 or xz file, may unpack to so many times its size: bars pack to
-a third to a thirtieth, flat candles of a dead coin to a fourteenth with gzip and to a hundredth with xz."""
+"""Beyond `_SUSPECT` bytes a gzip or zip file, and a bzip2 or xz file, may unpack to so many times its size. Bars pack
+to a third to a thirtieth, flat candles of a dead coin to a fourteenth with gzip and to a hundredth with xz."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"PK\x03\x04", "zip"),
