@@ -422,3 +422,51 @@ def test_a_parquet_file_of_a_billion_equal_values_is_refused_before_it_fills_the
     assert closes(opened(tmp_path, file="bars.parquet")) == [row[4] for row in ROWS]
     monkeypatch.setattr(arrow_file, "_MOST_VALUES", 7 * len(ROWS) - 1)
     assert "bars.parquet: holds more than" in refusal(tmp_path, file="bars.parquet")
+
+
+def test_a_position_that_names_another_column_in_another_file_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "AAA.csv", plain(ROWS))
+    turned = plain(ROWS).replace("open,high", "high,open", 1)
+    put(tmp_path, "BBB.csv", turned)
+    keys = {"file": "{instrument}.csv", "instrument": None}
+    assert "column number 2 is 'open' in one and 'high' in the other" in refusal(tmp_path, open=2, high=3, **keys)
+    assert opened(tmp_path, **keys).description.name == "x"
+
+
+def test_a_text_for_no_value_counts_with_spaces_around_it_too(tmp_path: Path) -> None:
+    put(tmp_path, "bars.csv", HEADER + text(ROWS) + f"AAA,{T0 + 48 * 3_600_000}, - ,-,- , -,-\n")
+    assert closes(opened(tmp_path, nulls=["-"])) == [row[4] for row in ROWS]
+
+
+def test_names_that_differ_in_punctuation_and_instruments_without_a_believed_row_are_told(tmp_path: Path) -> None:
+    late = [(at + 1_800_000, *rest) for at, *rest in bars(48, scale=7)]
+    put(tmp_path, "bars.csv", HEADER + text(ROWS, "A/USDT") + text(bars(48, scale=3), "AUSDT") + text(late, "B"))
+    punctuation, nothing = opened(tmp_path).description.doubts
+    assert "'A/USDT' and 'AUSDT'" in punctuation
+    assert "'B': not one row is believed (48 misaligned_time)" in nothing
+
+
+def test_a_named_pipe_as_description_is_refused_and_waits_for_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.toml")
+    with pytest.raises(ThroughlineError, match="is a named pipe"):
+        open_archive(tmp_path / "a.toml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("AAAUSDT-1h-2024-02", "AAAUSDT-1h-2024-03"),
+        ("AAAUSDT-1h-2023-12", "AAAUSDT-1h-2024-01"),
+        ("AAA_202402", "AAA_202403"),
+        ("AAA_USDT_2024_02_01", "AAA_USDT_2024_02_02"),
+        ("AAA-1", "AAA-2"),
+        ("AAA Feb 2024", "AAA Mar 2024"),
+    ],
+)
+def test_the_pattern_that_a_refusal_advises_reads_the_files(tmp_path: Path, names: tuple[str, str]) -> None:
+    put(tmp_path, f"{names[0]}.csv", plain(ROWS[:24]))
+    put(tmp_path, f"{names[1]}.csv", plain(ROWS[24:]))
+    words = refusal(tmp_path, file="*.csv", instrument=None, instrument_from_file_name=True)
+    advised = words.split('for example file = "')[1].split('"')[0]
+    panel = opened(tmp_path, file=advised, instrument=None).load(moment(T0), moment(T0 + DAY))
+    assert panel.instruments == (re.split(r"[-_ ](?:\d|Feb|Mar)", names[0])[0],)

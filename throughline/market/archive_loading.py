@@ -16,6 +16,7 @@ from throughline.identity import time_text_ms
 from throughline.market.archive_actions import read_actions
 from throughline.market.cleaning import RULE_NAMES, RULES, CleanBars, clean
 from throughline.market.description import ArchiveDescription, BarsDescription
+from throughline.market.doubts import nothing_believed_doubts, punctuation_doubts
 from throughline.market.mixed_bars import require_one_kind_of_bar
 from throughline.market.notes import clean_notes, not_closed_notes
 from throughline.market.panel import DataNote, QuarantinedRow
@@ -80,7 +81,8 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     table, every = _read_bars(archive, folders, [name for item in own for name in (item.value, *item.positive)])
     names, rows_read = table.names, len(table.code)
     amounts = (bars.close, bars.open, bars.high, bars.low, bars.volume)
-    doubts = equal_series(table, [table.values[name] for name in amounts if name is not None])
+    doubts = punctuation_doubts(names)
+    doubts += equal_series(table, [table.values[name] for name in amounts if name is not None])
     where = printable(str(folders.main / bars.table.file))
     time = bar_opens(table.stamp, bars)
     order = np.argsort(pair_key(table.code, time), kind="stable")
@@ -115,6 +117,7 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     keep = np.flatnonzero(verdict.believed)
     if len(keep) == 0:
         raise _nothing_believed(table, raw, verdict, where, quarantined)
+    doubts += nothing_believed_doubts(names, code, verdict)
     for item in archive.references:
         require_a_value(archive, item, series[item.name], raw.time[keep], bars.interval_ms)
     by_time = keep[np.argsort(raw.time[keep], kind="stable")]

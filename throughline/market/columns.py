@@ -128,6 +128,9 @@ class Rows:
             except pa.ArrowInvalid:
                 pass
         tidy = trimmed(texts)
+        if layout.nulls:  # a "no value" with spaces around it, which the reader of the file does not know
+            none = pc.is_in(tidy, value_set=pa.array([text.strip() for text in layout.nulls], pa.string()))
+            tidy = pc.if_else(none, pa.scalar(None, pa.string()), tidy)
         pattern, marks = number_pattern(layout.decimal, layout.thousands)
         wrong = pc.fill_null(pc.invert(pc.match_substring_regex(tidy, pattern)), False)
         row = first_true(wrong)

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from throughline.errors import shown
-from throughline.identity import decimal_text, hash_body
+from throughline.identity import hash_body
 from throughline.market.jumps import SMALLEST_JUMP, default_jump
-from throughline.market.layout import FileLayout, TableLayout, file_layout, layout_identity, table_layout
+from throughline.market.layout import FileLayout, TableLayout, file_layout, table_layout
 from throughline.market.rows import HOUR_MS, CleaningRules
 from throughline.market.settings_table import LONGEST_MS, Column, SettingsTable, duration_ms
+from throughline.market.source_identity import source_body
 from throughline.toml_file import read_toml
 
 DAY_MS = 86_400_000
-_HOURS = ("%H", "%I", "%c", "%X")
 _TABLE_KEYS = ("instrument", "time", "time_unit", "time_format", "time_zone", "format")
 STRATEGY_REFERENCES = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
 """Names of quantities that the strategy reads; others are carried into the research snapshots."""
@@ -127,7 +127,7 @@ class ArchiveDescription:
     @property
     def source_hash(self) -> str:
         """Return the identity of the source (module docstring)."""
-        return hash_body("market_source", _identity(self))
+        return hash_body("market_source", source_body(self))
 
 
 def load_description(path: Path) -> ArchiveDescription:
@@ -179,13 +179,13 @@ def _bars(table: SettingsTable) -> BarsDescription:
         raise table.fail("interval", "is below one minute, which is not supported")
     if layout.time_unit == "date" and interval != DAY_MS:
         raise table.fail("time_unit", 'is "date", which names whole days; the interval must then be "1d"')
-    if interval < DAY_MS and not _names_an_hour(layout):
+    if interval < DAY_MS and not layout.names_an_hour:
         raise table.fail(
             "time_format",
             f"is {shown(layout.time_format)}, which names no hour; bars of {table.text('interval')} need one",
         )
     stamp = table.choice("stamp", ("open", "close"))
-    if stamp == "close" and (layout.time_unit == "date" or not _names_an_hour(layout)):
+    if stamp == "close" and (layout.time_unit == "date" or not layout.names_an_hour):
         raise table.fail(
             "stamp",
             'is "close", but the times are whole days: the midnight at which a day begins would be its close, and its '
@@ -221,11 +221,6 @@ def _bars(table: SettingsTable) -> BarsDescription:
     table.finish()
     _require_different_columns(table, result)
     return result
-
-
-def _names_an_hour(layout: TableLayout) -> bool:
-    """Say whether the form of the times, where one is given, holds an hour."""
-    return layout.time_format is None or any(mark in layout.time_format for mark in _HOURS)
 
 
 def _only(table: SettingsTable) -> tuple[str, ...]:
@@ -345,43 +340,3 @@ def _actions(table: SettingsTable | None) -> ActionsDescription | None:
     result = ActionsDescription(layout, table.column("ratio"), column)
     table.finish()
     return result
-
-
-def _identity(description: ArchiveDescription) -> dict[str, Any]:
-    bars, rules, actions = description.bars, description.cleaning, description.actions
-    named = (
-        {"table": layout_identity(actions.table), "columns": [actions.ratio, actions.known_column]} if actions else None
-    )
-    return {
-        "schema_version": 2,
-        "attrition_per_48h": decimal_text(description.attrition_per_48h),
-        "availability": description.availability,
-        "benchmark": description.benchmark,
-        "name": description.name,
-        "survivors_only": description.survivors_only,
-        "bars": {
-            "table": layout_identity(bars.table),
-            "columns": [bars.open, bars.high, bars.low, bars.close, bars.volume],
-            "interval_ms": bars.interval_ms,
-            "only": sorted(bars.only),
-            "stamp": bars.stamp,
-            "volume_unit": bars.volume_unit,
-        },
-        "cleaning": rules.identity(),
-        "corporate_actions": named,
-        "references": [
-            {
-                "known": [item.known.base, item.known.delay_ms, item.known.column],
-                "map": [item.mapping.instrument, item.mapping.key] if item.mapping else None,
-                "max_age_ms": item.max_age_ms,
-                "may_be_negative": item.may_be_negative,
-                "name": item.name,
-                "positive": sorted(item.positive, key=str),
-                "table": layout_identity(item.table),
-                "value": item.value,
-                "priced_at": item.priced_at,
-                "zero_means_missing": item.zero_means_missing,
-            }
-            for item in description.references
-        ],
-    }

@@ -31,6 +31,7 @@ _ENDINGS = {
     "json": "json",
 }
 _CSV_ONLY = ("delimiter", "nulls", "decimal", "thousands", "encoding", "skip_lines")
+_HOURS = ("%H", "%I", "%c", "%X")
 _SAMPLE = datetime(2021, 5, 19, 8, tzinfo=UTC)
 
 
@@ -71,6 +72,11 @@ class TableLayout:
     time_zone: str | None
     time_format: str | None = None
     closes: bool = False
+
+    @property
+    def names_an_hour(self) -> bool:
+        """Whether the form of the times, where one is given, holds an hour."""
+        return self.time_format is None or any(mark in self.time_format for mark in _HOURS)
 
     @property
     def file(self) -> str:

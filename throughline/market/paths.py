@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -75,8 +76,8 @@ def find_files(folders: DataFolders, pattern: str) -> list[Path]:
         ArchiveError: there is no such folder or file, or a file lies outside the data folders. Nothing is read.
     """
     if not folders.main.is_dir():
-        name = printable(str(folders.main))
-        raise ArchiveError(f"{name}: no such folder; give the folder that holds the data with --data")
+        name, what = printable(str(folders.main)), "is no folder" if folders.main.exists() else "no such folder"
+        raise ArchiveError(f"{name}: {what}; give the folder that holds the data with --data")
     for folder in folders.also:
         if not folder.is_dir():
             raise ArchiveError(f"{printable(str(folder))}: no such folder; mend --data-also")
@@ -223,17 +224,34 @@ def require_whole_names(stems: Sequence[tuple[str, Path]]) -> None:
                 raise copies_error(one, copy, (printable(str(files[0])), printable(str(files[1]))), remedy)
         raise ArchiveError(
             f"{names} look like one instrument in pieces, but instrument_from_file_name makes an instrument of each; "
-            f'say which part of the name it is, for example file = "{_suggested(stem)}{printable(path.suffix)}", or '
+            "say which part of the name it is, for example file = "
+            f"{_suggested(other, stem, printable(path.suffix))}, or "
             f'file = "{INSTRUMENT}{printable(path.suffix)}" if each is one'
         )
 
 
-def _suggested(stem: str) -> str:
-    """Return a pattern for names such as AAAUSDT-1h-2024-02: what comes before the first number is the instrument."""
-    found = _PIECE.search(stem)
-    place = found.start() if found else len(stem)
-    mark = stem[place] if found else ""
-    return INSTRUMENT + mark + "*"
+def _suggested(one: str, other: str, ending: str) -> str:
+    """Return, in quotes, a pattern that reads two names such as AAAUSDT-1h-2024-02 and -03 in one way.
+
+    What comes before the first number is the instrument; what both have in common behind it stands in the pattern.
+    """
+    found = _PIECE.search(other)
+    place = found.start() if found else len(other)
+    mark = other[place : place + 1]
+    left, right = one[place:], other[place:]
+    head = _up_to_a_mark(left, right)
+    left, right = left[len(head) :], right[len(head) :]
+    tail = _up_to_a_mark(left[::-1], right[::-1])[::-1]
+    parts = [re.sub(r"(?<!\d)\d{4}(?!\d)", "{year}", printable(part)) for part in (head or mark, tail)]
+    short, whole = INSTRUMENT + mark + "*" + ending, INSTRUMENT + "*".join(parts) + ending
+    return f'"{whole}"' if whole == short else f'"{whole}" ("{short}" could mean several parts)'
+
+
+def _up_to_a_mark(one: str, other: str) -> str:
+    """Return what two texts have in common at their beginning, up to the last mark between words."""
+    count = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    shared = one[:count]
+    return shared[: max(shared.rfind(mark) for mark in "-_. (") + 1]
 
 
 def _split(pattern: str) -> tuple[str, str]:

@@ -109,6 +109,7 @@ def read_table(
     partitions = tuple(hive_parts(folders, path) for path in files)
     by_path = layout.instrument is None or all(layout.instrument in found for found in partitions)
     read = [_read_file(layout, folders, path, [*numbers, layout.time, *times]) for path in files]
+    _require_one_order([*numbers, layout.time, *times], [rows for rows, _ in read])
     if by_path:
         _require_a_file_each([(found.names[0], path) for (_, found), path in zip(read, files, strict=True)])
     names = tuple(sorted({name for _, found in read for name in found.names}, key=lambda name: name.encode()))
@@ -128,6 +129,20 @@ def read_table(
         by_path=by_path,
         partitions=partitions,
     )
+
+
+def _require_one_order(wanted: Sequence[Column], files: Sequence[Rows]) -> None:
+    """Refuse files of which a column that is given by its position has another name in another file."""
+    for column in dict.fromkeys(wanted):
+        if not isinstance(column, int):
+            continue
+        first = files[0].present[column - 1]
+        for rows in files[1:]:
+            if rows.present[column - 1] != first:
+                raise ArchiveError(
+                    f"{files[0].file} and {rows.file}: column number {column} is {shown(first)} in one and "
+                    f"{shown(rows.present[column - 1])} in the other; give the column by its name"
+                )
 
 
 def _require_a_file_each(named: Sequence[tuple[str, Path]]) -> None:

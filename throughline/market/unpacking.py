@@ -20,8 +20,9 @@ LARGEST = 2 << 30
 """Bytes that one file may unpack to: 2 GiB."""
 _STEP = 1 << 20
 _SUSPECT = 64 << 20
-_MOST_TIMES = 300
-"""Beyond `_SUSPECT` bytes a file may unpack to this many times its size: bars pack to a third to a thirtieth."""
+_MOST_TIMES, _MOST_TIMES_STRONG = 300, 3_000
+"""Beyond `_SUSPECT` bytes a gzip or zip file, and a bzip2 or xz file, may unpack to so many times its size. Bars pack
+to a third to a thirtieth, flat candles of a dead coin to a fourteenth with gzip and to a hundredth with xz."""
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"PK\x03\x04", "zip"),
@@ -114,10 +115,10 @@ def read_bytes(path: Path) -> bytes:
                 return _bounded(handle, path, size)
         if kind == "bzip2":
             with bz2.open(path, "rb") as handle:
-                return _bounded(handle, path, size)
+                return _bounded(handle, path, size, _MOST_TIMES_STRONG)
         if kind == "xz":
             with lzma.open(path, "rb") as handle:
-                return _bounded(handle, path, size)
+                return _bounded(handle, path, size, _MOST_TIMES_STRONG)
         if kind in ("zstd", "lz4", "7-Zip", "RAR", "an empty zip file"):
             raise ArchiveError(f"{name}: looks like {kind}, which is not read; unpack it, or pack it with gzip")
         with _opened(path) as handle:
@@ -151,7 +152,7 @@ def _by_macos(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store",)
 
 
-def _bounded(handle: _Readable, path: Path, packed: int) -> bytes:
+def _bounded(handle: _Readable, path: Path, packed: int, times: int = _MOST_TIMES) -> bytes:
     """Return all that a file of `packed` bytes unpacks to.
 
     Raises ArchiveError as soon as it is too large, larger than text ever is beside its packed form, or a long run of
@@ -162,9 +163,9 @@ def _bounded(handle: _Readable, path: Path, packed: int) -> bytes:
         size += len(part)
         if size > LARGEST:
             raise _too_large(path)
-        if size > _SUSPECT and size > _MOST_TIMES * packed:
+        if size > _SUSPECT and size > times * packed:
             raise ArchiveError(
-                f"{printable(str(path))}: unpacks to more than {_MOST_TIMES} times its size, which no table does; "
+                f"{printable(str(path))}: unpacks to more than {times:,} times its size, which no table does; "
                 "unpack it and look what it is"
             )
         if not part.strip(b"\0"):
