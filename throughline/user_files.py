@@ -15,7 +15,8 @@ from throughline.errors import SettingsError, printable, shown
 
 _LONGEST = 300
 """Characters of a path that a message shows at most."""
-_DIRECT = ("/dev/", "/proc/")
+_DIRECT = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/")
+"""Names of streams that are open already, whatever lies behind them. Not all of /dev: /dev/shm holds ordinary files."""
 
 
 def user_path(text: str | os.PathLike[str], setting: str) -> Path:
@@ -69,7 +70,7 @@ def write_file(text: str | os.PathLike[str], data: bytes, setting: str) -> Path:
     """Write a file that a person asked for, whole or not at all; return its path.
 
     A file that exists is replaced and keeps its mode; a symbolic link stays and the file behind it is replaced. A
-    device, a pipe or what lies under /dev and /proc is written to as it is, never replaced.
+    device, a pipe or a stream that is open already (/dev/stdout) is written to as it is, never replaced.
 
     Args:
         text: the path as typed.
