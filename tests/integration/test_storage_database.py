@@ -201,7 +201,7 @@ def test_a_url_whose_user_may_create_no_roles_is_still_refused_changes(other_ser
         ("not a url", "cannot be read"),
         (
             "postgresql://user:secret@127.0.0.1:9/x",
-            r"at postgresql\+psycopg2://user:\*\*\*@127.0.0.1:9/x cannot be reached",
+            r"at postgresql://user:\*\*\*@127.0.0.1:9/x cannot be reached",
         ),
     ],
 )

