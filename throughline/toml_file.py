@@ -31,9 +31,9 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         SettingsError: it is missing, is no file, is larger than 1 MB, not UTF-8, nested too deeply or not TOML.
     """
     name = printable(str(path))
-    if path.is_fifo() and not str(path).startswith(("/dev/fd/", "/proc/")):  # a shell's <(...) lies there
-        raise SettingsError(f"{name}: is a named pipe, which may never end; give the path of a TOML file")
     try:
+        if path.is_fifo() and not str(path).startswith(("/dev/fd/", "/proc/")):  # a shell's <(...) lies there
+            raise SettingsError(f"{name}: is a named pipe, which may never end; give the path of a TOML file")
         with path.open("rb") as handle:
             data = handle.read(_LARGEST + 1)
     except FileNotFoundError:

@@ -470,3 +470,22 @@ def test_the_pattern_that_a_refusal_advises_reads_the_files(tmp_path: Path, name
     advised = words.split('for example file = "')[1].split('"')[0]
     panel = opened(tmp_path, file=advised, instrument=None).load(moment(T0), moment(T0 + DAY))
     assert panel.instruments == (re.split(r"[-_ ](?:\d|Feb|Mar)", names[0])[0],)
+
+
+def test_a_data_folder_and_a_description_that_may_not_be_looked_at_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "bars.csv", HEADER + text(ROWS))
+    provider = opened(tmp_path)
+    stat = Path.stat
+
+    def closed(path: Path, **keys: Any) -> os.stat_result:
+        if path.name in (tmp_path.name, "a.toml"):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **keys)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(ThroughlineError, match=r"may not be read \(Permission denied\); give the folder"):
+        _ = provider.description
+    with pytest.raises(ThroughlineError, match=r"a\.toml: may not be read"):
+        open_archive(tmp_path / "a.toml", tmp_path)

@@ -19,7 +19,7 @@ from throughline.market.rows import RawBars
 from throughline.market.spacing import duration_words
 from throughline.market.tables import Table
 
-MAX_CONFLICTING, MAX_CONFLICTING_SHARE = 2, 0.1
+MAX_CONFLICTING, MAX_CONFLICTING_SHARE = 5, 0.1
 """Bars of an instrument, and share of its bars, whose rows may differ without one that contains the others."""
 LEAST_LONGER, LONGER_SHARE = 3, 0.8
 """So many of the bars that contain another row, and this share of them, show a longer interval."""

@@ -75,12 +75,13 @@ def find_files(folders: DataFolders, pattern: str) -> list[Path]:
     Raises:
         ArchiveError: there is no such folder or file, or a file lies outside the data folders. Nothing is read.
     """
-    if not folders.main.is_dir():
-        name, what = printable(str(folders.main)), "is no folder" if folders.main.exists() else "no such folder"
-        raise ArchiveError(f"{name}: {what}; give the folder that holds the data with --data")
-    for folder in folders.also:
-        if not folder.is_dir():
-            raise ArchiveError(f"{printable(str(folder))}: no such folder; mend --data-also")
+    for folder, remedy in [
+        (folders.main, "give the folder that holds the data with --data"),
+        *((folder, "mend --data-also") for folder in folders.also),
+    ]:
+        fault = _folder_fault(folder)
+        if fault is not None:
+            raise ArchiveError(f"{printable(str(folder))}: {fault}; {remedy}")
     anchor, rest = _split(pattern)
     base = folders.main / anchor
     _require_inside(folders, base / rest if not _is_dynamic(rest) else base, pattern)
@@ -98,6 +99,15 @@ def find_files(folders: DataFolders, pattern: str) -> list[Path]:
     for path in files:
         _require_inside(folders, path, pattern)
     return files
+
+
+def _folder_fault(folder: Path) -> str | None:
+    try:
+        if folder.is_dir():
+            return None
+        return "is no folder" if folder.exists() else "no such folder"
+    except OSError as error:
+        return f"may not be read ({error.strerror})"
 
 
 def _the_file(path: Path) -> list[Path]:
