@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,24 +110,22 @@ def test_a_trade_that_several_experiments_share_the_digits_of_is_chosen_by_the_e
         name: {row["id"] for row in shell.json("trades", "--experiment", name)["trades"]} for name in made.values()
     }
     first, second = made["first"], made["second"]
-    digits = {item[:13] for item in trades[first]} & {item[:13] for item in trades[second]}
-    alone = [item for item in sorted(digits) if shell("trade", item, "--experiment", second)[0] == 0]
-    assert alone, "both experiments decide at the same instants, at some of them one trade"
-    shared = alone[0].replace("-", "")
+    shared = min({item[:13] for item in trades[first]} & {item[:13] for item in trades[second]})
     code, out, err = shell("trade", shared)
     assert (code, out) == (1, "")
     for name in made.values():
         assert f"`throughline trade {shared} --experiment {name[:12]} --home {home.path}`" in err
-    told = shell.json("trade", shared, "--experiment", second[:12])
-    assert told["experiment"] == second
-    assert told["candidate"] in trades[second]
-    file = str(tmp_path / "proof.json")
-    assert shell("proof", shared, "--out", file)[0] == 1
-    assert shell("proof", shared, "--experiment", first, "--out", file)[0] == 0
-    other = next(item for item in trades[second] if item[:13] == alone[0])
-    code, _, err = shell("trade", other, "--experiment", first)
+    assert "`throughline proof " in shell("proof", shared)[2]
+    mine = next(item for item in sorted(trades[second]) if item.startswith(shared))
+    within = shell("trade", shared, "--experiment", second[:12])
+    named = set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", within[1] + within[2]))
+    assert mine in named, "the candidates of this experiment"
+    assert not named & trades[first]
+    assert shell.json("trade", mine, "--experiment", second[:12])["experiment"] == second
+    assert shell("proof", mine, "--experiment", second, "--out", str(tmp_path / "proof.json"))[0] == 0
+    code, _, err = shell("trade", mine, "--experiment", first)
     assert code == 1
-    assert f"no record or trade of experiment {first[:12]} has the ID '{other}'" in err
+    assert f"no record or trade of experiment {first[:12]} has the ID '{mine}'" in err
 
 
 def test_use_chooses_by_any_unique_beginning_and_says_what_was_active_before(

@@ -139,6 +139,22 @@ def test_the_scan_of_a_single_candidate_does_not_make_its_digits_ambiguous(
         resolve_record(later, digits, "record")
 
 
+def test_digits_that_two_experiments_share_name_one_record_within_each(
+    twins: None, database: Database, reader: Connection
+) -> None:
+    day = datetime(2034, 1, 1, tzinfo=UTC).date()
+    scans = {name: proof_home.scan(name, day, 0) for name in (EXPERIMENT, TWIN)}
+    for name, scan in scans.items():
+        root = seal_of([scan.content_hash])
+        write = PartitionWrite(name, "market_scan", day, {"market_scans": [scan]}, root, 1)
+        write_partitions(database.engine("writer"), [write], per_transaction=1)
+    digits = str(scans[TWIN].uuid)[:8]
+    with pytest.raises(UnknownRecord, match="several things"):
+        resolve_record(reader, digits, "record")
+    for name, scan in scans.items():
+        assert resolve_record(reader, digits, "record", experiment=name) == scan.uuid
+
+
 @pytest.mark.parametrize(
     ("kinds", "told"),
     [
