@@ -186,7 +186,7 @@ def _challenger(ctx: "FlowContext", flow: "Flow") -> Told:
     try:
         made, waiting = train()
     except CheckOutgrown:
-        # Another process sealed days between the job's check and here (issue 8): they are checked, then read.
+        # Another process sealed days between the job's check and here: they are checked, then read.
         assert ctx.proof is not None
         check_what_is_new(ctx.engine, ctx.artifacts, ctx.proof, flow.enforces_roles(), ctx.clock)
         made, waiting = train()

@@ -1,4 +1,4 @@
-"""Small archives from public reports, each with the right result in its README: cleaning and time (issue 8)."""
+"""Small archives from public reports, each with the right result in its README: cleaning and time."""
 
 from __future__ import annotations
 

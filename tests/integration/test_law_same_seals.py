@@ -1,4 +1,4 @@
-"""The law (DESIGN section 5): same experiment and same market_bars seals give the same seals, however they are come by.
+"""The law (docs/architecture.md, Identity): the same experiment and market_bars seals give the same seals, always.
 
 Every way runs in a process of its own on a PostgreSQL of its own, over slices of the three real archives and the
 simulated market.

@@ -1,8 +1,8 @@
 """A slow engine that is meant to be obviously correct: one step per bar time, plain dictionaries, no arrays.
 
-Written from DESIGN section 7, sharing no code with `throughline.trading`; tests compare the compiled engine with it. It
-walks time, not positions: at each instant exits at the open, then entries, then exits inside the bar. Only the
-order of arithmetic is the same, so that the results can be compared bit for bit.
+Written from docs/architecture.md, Fills. It shares no code with `throughline.trading`; tests compare the two. It walks
+time, not positions: at each instant exits at the open, then entries, then exits inside the bar. Only the order of
+arithmetic is the same, so that the results can be compared bit for bit.
 """
 
 from __future__ import annotations

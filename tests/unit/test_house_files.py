@@ -116,3 +116,20 @@ def test_no_heavy_library_is_imported_by_the_definitions(repo: Path) -> None:
     place, modules = json.loads(done.stdout.splitlines()[-1])
     assert Path(place) == repo / "pipelines" / "definitions.py"
     assert sorted({name.split(".")[0] for name in modules} & HEAVY) == []
+
+
+def test_no_file_cites_a_page_that_is_not_in_the_repository(repo: Path) -> None:
+    listing = subprocess.run(("git", "ls-files"), cwd=repo, capture_output=True, text=True, check=True).stdout
+    files = listing.splitlines()
+    names = {Path(name).name for name in files}
+    missing = set()
+    for name in files:
+        if not name.endswith((".py", ".md", ".toml", ".yaml", ".sh")):
+            continue
+        text = (repo / name).read_text(encoding="utf-8")
+        for page in re.findall(r"(?<![\w/.])((?:\.\./|[\w-]+/)*[\w-]+\.md)\b", text):
+            near = ((repo / name).parent / page).resolve()
+            if not ((repo / page).exists() or near.exists() or ("/" not in page and page in names)):
+                missing.add((name, page))
+        missing.update((name, cited) for cited in re.findall(r"\bDESIGN section \d+", text))
+    assert missing == set()

@@ -522,7 +522,7 @@ def shares(days: int, adds: float, worth: tuple[float, float], rugs: float, repl
 
 @pytest.mark.parametrize("rugs", [0.05, 0.10])
 def test_a_challenger_that_adds_worse_trades_with_rugs_is_seldom_found_not_worse(rugs: float) -> None:
-    # With losses cut off at 35 % it was in 37 % and 81 % of the replays (issue 8, finding B).
+    # With losses cut off at 35 % it was in 37 % and 81 % of the replays.
     assert shares(120, 1.0, (-0.03, 0.0), rugs)[1] <= 0.05
 
 

@@ -1,4 +1,4 @@
-"""Fills, exits and costs worked out by hand: one small market per rule of DESIGN section 7."""
+"""Fills, exits and costs worked out by hand: one small market per rule of docs/architecture.md, Fills."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the market and chance would have given over the same days: the figures that stand beside every return.
 
-Three baselines (DESIGN section 7): the equal-weight eligible universe, the source's benchmark, and random entries with
+Three baselines: the equal-weight eligible universe, the source's benchmark, and random entries with
 the same exits. Most of a momentum rule's profit in a bull market is the market; these say how much.
 Belongs here: arithmetic on a panel and the random draws. Does not belong here: the fills (throughline.trading) and who
 is eligible (throughline.strategy).

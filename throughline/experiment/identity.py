@@ -1,4 +1,4 @@
-"""An experiment: one complete configuration, named by the hash of all that decides its records (DESIGN section 2).
+"""An experiment: one complete configuration, named by the hash of all that decides its records (docs/architecture.md).
 
 Inside: strategy, cost, gate and canary settings, starting cash, epoch, model policy, decision-code hash, lock-file
 hash, seed, source, and for a fork its parent and data revision. Outside: end date, paths, run ids, wall clock.

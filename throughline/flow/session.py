@@ -1,7 +1,7 @@
 """Stage `portfolio_state`: the trading session of a day. Writes executions, outcomes, dispositions and the new state.
 
 One transaction per day holds all four. The session runs in order under an advisory lock per experiment and refuses a
-day whose predecessor is not sealed; Dagster itself checks neither (DESIGN section 4).
+day whose predecessor is not sealed; Dagster itself checks neither (docs/architecture.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Episodes and arms: which signals belong together, and which of them a challenger decides. Pure.
 
-An episode is the first signal of a segment and all its signals until 48 h without one (DESIGN section 2). Hourly
+An episode is the first signal of a segment and all its signals until 48 h without one. Hourly
 signals of one coin are nearly the same bet: hashing single candidates would let a 10 % canary touch half of all
 coin-days, so the arm belongs to the episode.
 """

@@ -9,7 +9,7 @@ longer: the order would depend on the outcome, and every look would see the bad 
 
 A loss counts in full, down to the stake; a gain counts up to `largest_gain`. So the two models are compared by their
 mean return itself: cutting losses off where gains end would make a total loss look like a stop, and a challenger that
-adds rug pulls look equal (issue 8, finding B).
+adds rug pulls look equal.
 
 Each unit is the mean over the candidates that were decided differently, because a day on which two of eight were can
 move the mean over all eight by a quarter only, and a bet that allows for all eight would throw away most of the power.

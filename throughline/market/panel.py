@@ -90,7 +90,7 @@ class MarketPanel:
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """What a provider's data is and is not; `source_hash` is its identity (DESIGN section 2, `source`).
+    """What a provider's data is and is not; `source_hash` is its identity (docs/architecture.md, Words).
 
     capabilities: the reference names and bar columns the source can give (for example ``{"ohlc", "volume",
     "market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment"}``).

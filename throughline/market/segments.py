@@ -1,6 +1,6 @@
 """Segments: where one unbroken stretch of an instrument's history ends, and prints that are refused as `jump_up`.
 
-Belongs here: the causal pass over the bars of an instrument (DESIGN section 2 and issue 8). Windows and positions never
+Belongs here: the causal pass over the bars of an instrument. Windows and positions never
 cross the end of a segment. Does not belong here: rules about one row (`cleaning`).
 
 A segment ends

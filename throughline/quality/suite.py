@@ -38,7 +38,7 @@ GATED_ASSETS = (
 """Assets with a suite, in the order of the flow."""
 
 HARD_ASSETS = ("executions", "outcomes", "canonical_trades", "soulprints", "profit_buckets")
-"""Gated assets of the ledger and the registries: there a failure raises (DESIGN section 4)."""
+"""Gated assets of the ledger and the registries: there a failure raises (docs/architecture.md, Gates)."""
 
 TRAINING_SET = "training_set"
 """What a model is trained on has a suite as well; it has no days of its own, and its verdict is a gate of the model."""

@@ -1,4 +1,4 @@
-"""What a gate says: a verdict per asset and day. Data, never an exception (DESIGN section 4)."""
+"""What a gate says: a verdict per asset and day. Data, never an exception (docs/architecture.md, Gates)."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ Belongs here: chrono resonance and phase, temporal warp, drift, moments, spectra
 the soulprint vector with its content hash, its SimHash and tensor analytics. Does not belong here: where bars come from
 (market), what is decided (strategy), what is stored (registry). Imports numpy and the standard library only.
 
-Time: a window ends with the newest bar that had closed by the decision; no function reads anything else. Definitions
-follow reference/trading.md section 7: no clock, no place, no constant stands in for market data.
+Time: a window ends with the newest bar that had closed by the decision; no function reads anything else. No clock,
+no place and no constant stands in for market data.
 
 `simhash` itself is imported from its module, since its name is the module's.
 """

@@ -2,7 +2,7 @@
 
 Belongs here: the population stability index with its null distribution, and the shift of the mean in standard errors.
 The convention "0.1 watch, 0.25 act" is not used: at n = 50 it raises a false alarm 86 % of the time
-(reference/learning_and_integrity.md section 3). Under no drift PSI ~ (1/n + 1/m) chi-square with B - 1 degrees of
+(simulated, ten bins). Under no drift PSI ~ (1/n + 1/m) chi-square with B - 1 degrees of
 freedom (Yurdakul 2018), so the threshold is a chi-square quantile. That holds for large samples only: at 50 values and
 ten bins a nominal 5 % raised 10 % false alarms in simulation. So it is scaled by the second-order term of PSI's mean,
 1 + B/2 (1/n + 1/m) (a Bartlett correction: E[(q - p) ln(q / p)] expanded to d^4 with multinomial moments and equal

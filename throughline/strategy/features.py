@@ -57,7 +57,8 @@ def rug_risk(top10: F64, locked: F64, reserve_drop: F64) -> F64:
 
     Structure is the mean of the known ones of holder concentration ((top-10 share - 0.2) / 0.6) and unlocked liquidity
     (1 - locked share); evidence is the fall of the pool's reserve over 24 h. Risk is the larger of the two
-    (reference/trading.md section 6: holder concentration, lock share and liquidity removal are the common predictors).
+    (holder concentration, lock share and liquidity removal are the common predictors: Mazorra, Adan and Daza 2022,
+    arXiv:2201.07220; CRPWarner 2024, arXiv:2403.01425).
     """
     parts = np.stack([_clip01((top10 - 0.2) / 0.6), _clip01(1.0 - locked)])
     known = ~np.isnan(parts)

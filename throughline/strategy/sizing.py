@@ -11,8 +11,8 @@ from throughline.strategy.windows import F64, round_sig10
 def position_size(volatility: F64, volume_24h: F64, settings: SizingSettings) -> F64:
     """Return the wished notional in USD per cell; zero where it would be below the minimum position.
 
-    fund / positions x min(1, target volatility / volatility) (Moreira & Muir 2017, as risk control, see
-    reference/trading.md section 5), at most `max_volume_share` of the 24 h volume where that is known. Unknown
+    fund / positions x min(1, target volatility / volatility) (Moreira & Muir 2017, as risk
+    control), at most `max_volume_share` of the 24 h volume where that is known. Unknown
     volatility is not small: it gets half a position.
     """
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,7 +1,7 @@
 """Trailing windows over [time x instrument] grids, in an order of additions that never depends on the window asked for.
 
-Only elementwise IEEE operations: the same bar gives the same bits on every processor and in every chunk (DESIGN
-section 5). Running sums are not used: they would depend on where the grid starts.
+Only elementwise IEEE operations: the same bar gives the same bits on every processor and in every chunk
+(docs/architecture.md, Identity). Running sums are not used: they would depend on where the grid starts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The compiled core: what happens to the positions of one path. Imports numba; load it lazily.
 
-Belongs here: every rule of DESIGN section 7 that touches a price. Does not belong here: names, keys, result columns
-(engine, results), the order of service (ordering). Shares no code with ordering, see there.
+Belongs here: every rule of a fill that touches a price (docs/architecture.md). Does not belong here: names, keys,
+result columns (engine, results), the order of service (ordering). Shares no code with ordering, see there.
 
 Interruptions. L is the last price before one (the close of the last bar in which somebody could trade), R the first
 price after it (an open; a close on close-only bars). A position is sold at R, whatever the reason, at:

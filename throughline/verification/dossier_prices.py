@@ -88,7 +88,7 @@ class PricePath:
 
 
 def barriers(execution: Body, exits: ExitSettings) -> Barriers:
-    """Return the barriers of a fill: fractions of its market price, and hours from its time (DESIGN section 7)."""
+    """Return the barriers of a fill: fractions of its market price, and hours from its time."""
     base = Decimal(execution["raw_price"])
     deadline = parse_time(execution["fill_time"]) + timedelta(hours=exits.max_hold_hours)
     return Barriers(
