@@ -42,7 +42,7 @@ os.environ.update(
 def own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test ever signs with, or makes, the person's own key: neither here nor in processes that tests start."""
     folder = tmp_path_factory.mktemp("settings")
-    changed = {"THROUGHLINE_SIGNING_KEY": str(folder / "signing.pem"), "XDG_CONFIG_HOME": str(folder)}
+    changed = {"THROUGHLINE_SIGNING_KEY": str(folder / "throughline" / "signing.pem"), "XDG_CONFIG_HOME": str(folder)}
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     yield

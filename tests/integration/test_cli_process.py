@@ -56,7 +56,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         capsys.readouterr()
         code = run([*arguments, "--json", "--home", str(home)], DirectWiring())
         said = capsys.readouterr()
-        assert code == 0, said.err
+        assert code == 0, said.out + said.err
         return json.loads(said.out)
 
     return asked

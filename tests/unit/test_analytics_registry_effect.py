@@ -118,7 +118,7 @@ def test_buckets_that_explain_the_past_alone_do_not_pass() -> None:
     trades = [make_trade(k, buckets=(f"{k // 3}",), net_return=0.1 if (k // 3) % 2 else -0.1) for k in range(300)]
     found = bucket_effectiveness(trades)
     assert (found.judged, found.terciles) == (0, ())
-    assert "0 trades could be judged" in str(found.note)
+    assert "0 trades could be compared" in str(found.note)
 
 
 def altered_future(trades: list[Trade], cut: Any) -> list[Trade]:

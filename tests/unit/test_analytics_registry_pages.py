@@ -110,7 +110,7 @@ def test_trades_without_soulprints_and_buckets_give_a_page_too() -> None:
 def test_a_panel_without_a_single_bar_is_not_drawn() -> None:
     few = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(3)])
     assert "timing" not in registry_pictures(few)
-    many = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(100)])
+    many = analytics([make_trade(k, net_return=0.01 * (k % 5 - 2)) for k in range(300)])
     both, weekdays = (timing_png(many.weekdays, hours) for hours in (many.hours, few.hours))
     assert both is not None
     assert weekdays is not None
@@ -165,8 +165,8 @@ def test_what_does_not_vary_is_not_said_to_be_too_few() -> None:
     assert "confidence does not vary" in registry_markdown(analytics(still), {})
 
 
-def test_quarantined_trades_are_told() -> None:
-    assert "3 trades are out of use" in registry_markdown(replace(full(12), quarantined=3), {})
+def test_quarantined_trades_are_counted() -> None:
+    assert "3 trades are in quarantine and left out" in registry_markdown(replace(full(12), quarantined=3), {})
 
 
 def test_figures_are_written_with_what_they_are_worth() -> None:
