@@ -31,10 +31,10 @@ dev: setup
 	@.venv/bin/throughline dev $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: setup-dev
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-quick: setup-dev
-	@.venv/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not daemon" $(ARGS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not daemon" $(ARGS)
 
 check: setup-dev
 	@.venv/bin/ruff check .

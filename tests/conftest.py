@@ -38,6 +38,11 @@ os.environ.update(
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: one more than processors, since some tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_signing_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test ever signs with, or makes, the person's own key: neither here nor in processes that tests start."""
