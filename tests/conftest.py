@@ -38,6 +38,7 @@ os.environ.update(
 )
 
 
+@pytest.hookimpl(optionalhook=True)  # xdist may be switched off
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes run the tests: one more than processors, since some tests wait for servers."""
     return (os.cpu_count() or 1) + 1
