@@ -172,22 +172,24 @@ def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
 
     with ctx.engine.connect() as conn:
         refuse_failed(conn)
-        told = registry_analytics(conn, ctx.experiment.id)
+        analytics = registry_analytics(conn, ctx.experiment.id)
     return dg.MaterializeResult(
-        metadata=analytics_metadata(ctx.experiment.id, told, registry_pictures(told))
+        metadata=analytics_metadata(ctx.experiment.id, analytics, registry_pictures(analytics))
         | _dossiers(ctx, folder / "dossiers")
     )
 
 
-def analytics_metadata(experiment: str, told: "RegistryAnalytics", pictures: Mapping[str, bytes]) -> dict[str, Any]:
+def analytics_metadata(
+    experiment: str, analytics: "RegistryAnalytics", pictures: Mapping[str, bytes]
+) -> dict[str, Any]:
     """Return what `registry_analytics` shows of an experiment's figures. pictures: as `registry_pictures` gives."""
     from throughline.analytics.registry_pages import registry_markdown
 
     return {
-        "preview": dg.MetadataValue.md(registry_markdown(told, pictures)),
+        "preview": dg.MetadataValue.md(registry_markdown(analytics, pictures)),
         "experiment": experiment,
-        "trades": told.trades,
-        "figures": dg.MetadataValue.json(told.as_json()),
+        "trades": analytics.trades,
+        "figures": dg.MetadataValue.json(analytics.as_json()),
     }
 
 

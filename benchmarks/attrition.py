@@ -1,6 +1,8 @@
 """Which coins go: the expected loss that a universe of survivors hides, measured on the coins a strategy can buy.
 
-    python benchmarks/attrition.py ../shared/data/coinmarketcap_daily_2018h1
+    python benchmarks/attrition.py FOLDER
+
+FOLDER holds CoinMarketCap's daily file of 2018 and the listing of December 2017 (coinmarketcap_daily_2018h1).
 
 A listing of December 2017 is compared with the coins that are still listed on 3 July 2018 (the survivors that the
 archive holds). Cohorts are by market cap and 24 h volume on the day of the listing. Renamed coins are not gone: each

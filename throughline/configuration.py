@@ -186,13 +186,11 @@ class LearningSettings(_Frozen):
     max_calibration_error: upper bound of the mean distance between probabilities and what happened; resolution_minimum:
     lower bound of the slope of what happened on the probability (1 is right, 0 says nothing); pr_auc_lift_minimum:
     PR-AUC over the base rate; log_growth_minimum: per taken label, at the shadow size's share of the fund;
-    fold_gain_minimum: lower bound of the mean over folds of the mean gain a candidate over cash and over the champion,
-    with at least
-    `minimum_stable_folds` folds (all, where `folds` is less) that took `minimum_fold_taken` labels;
-    improvement_minimum: lower bound of the mean gain over the champion on the same rows; deflated_sharpe_minimum: over
-    cash and over the rule; max_pbo, with at least `minimum_trials`; holdout_harm: by which the holdout's mean gain over
-    the champion may lie below zero.
-    confidence: of all bounds, over whole days.
+    fold_gain_minimum: lower bound of the mean gain a candidate, over cash and over the champion, with each fold as one
+    observation; minimum_stable_folds: so many folds (all, where `folds` is less) must have taken `minimum_fold_taken`
+    labels; improvement_minimum: lower bound of the mean gain over the champion on the same rows;
+    deflated_sharpe_minimum: over cash and over the rule; max_pbo, with at least `minimum_trials`; holdout_harm: by
+    which the holdout's mean gain over the champion may lie below zero. confidence: of all bounds, over whole days.
     """
 
     retrain: Literal["monthly", "weekly", "never"] = "monthly"

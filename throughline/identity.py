@@ -3,10 +3,10 @@
 Belongs here: pure functions from values to bytes and from bytes to identities. Does not belong here: what a record
 says (tracking), where it is kept (storage).
 
-Rules: bodies are RFC 8785 (JCS) JSON whose only numbers are integers; money, prices and
-quantities are decimal strings of NUMERIC(38,18) rounded half-even; scores are strings of 10 significant digits; times
-are UTC RFC 3339 with six digits; text is NFC. The content hash is SHA-256 over ``kind NUL version NUL`` + canonical
-bytes. Chain UUIDs are RFC 9562 version 8. Seals are RFC 9162 Merkle tree roots over leaves ordered by bytes.
+Rules: bodies are RFC 8785 (JCS) JSON whose only numbers are integers; money, prices and quantities are decimal strings
+of NUMERIC(38,18) rounded half-even; scores are strings of 10 significant digits; times are UTC RFC 3339 with six
+digits; text is NFC. The content hash is SHA-256 over ``kind NUL version NUL`` + canonical bytes. Chain UUIDs are RFC
+9562 version 8. Seals are RFC 9162 Merkle tree roots over leaves ordered by bytes.
 """
 
 from __future__ import annotations

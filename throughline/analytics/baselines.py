@@ -160,12 +160,12 @@ def draw_entries(parts: Sequence[tuple[Eligible, int]], seed: int, draw: int) ->
         seed: of the experiment.
         draw: number of the draw.
     """
-    wanted = [(eligible, entries) for eligible, entries in parts if len(eligible.rows) and entries]
-    total = sum(entries for _, entries in wanted)
+    used = [(eligible, entries) for eligible, entries in parts if len(eligible.rows) and entries]
+    total = sum(entries for _, entries in used)
     numbers = np.random.Generator(np.random.Philox(key=[seed % 2**63, draw])).random((2, total))
     rows, columns = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     first = 0
-    for eligible, entries in wanted:
+    for eligible, entries in used:
         mine = numbers[:, first : first + entries]
         first += entries
         place = np.floor(mine[0] * len(eligible.rows)).astype(np.int64)

@@ -37,7 +37,8 @@ def walk_configuration(
     learning = given.learning
     if retrain is not None and retrain != learning.retrain:
         if "retrain" in learning.model_fields_set:
-            sentences.append(f'--retrain {retrain} replaces learning.retrain = "{learning.retrain}" of {path}.')
+            replaced = f'learning.retrain = "{learning.retrain}" of {printable(str(path))}'
+            sentences.append(f"--retrain {retrain} replaces {replaced}.")
         learning = learning.model_copy(update={"retrain": retrain})
     return given.model_copy(update={"model_policy": "gated", "learning": learning}), sentences
 

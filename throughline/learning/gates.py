@@ -160,12 +160,12 @@ def judge_stability(
     bounds = {over: mean_bound(values, settings.confidence) for over, values in both.items()}
     over = min(bounds, key=lambda name: bounds[name].lower)
     lost = sum(value < 0.0 for value in both[over])
-    told = (
+    words = (
         f"the mean gain over {over} a candidate is {100 * bounds[over].value:+.3f} % over {len(gains)} folds ({lost} "
         f"lost); by their {100 * settings.confidence:g} % lower bound, a fold as one observation, "
         f"{100 * bounds[over].lower:+.3f} %"
     )
-    return _above("fold_stability", bounds[over].lower, least, told, unit="%")
+    return _above("fold_stability", bounds[over].lower, least, words, unit="%")
 
 
 def judge_holdout(
@@ -179,8 +179,8 @@ def judge_holdout(
     if gain is None:
         reason = f"the holdout stays sealed: {refused} other gate(s) did not pass"
         return GateResult("holdout", "insufficient", None, least, reason)
-    told = f"on the holdout's {labels} labels the mean gain over {against} is {100 * gain:+.3f} %"
-    return _verdict("holdout", gain, least, lambda value, bound: value >= bound, told, "at least", unit="%")
+    words = f"on the holdout's {labels} labels the mean gain over {against} is {100 * gain:+.3f} %"
+    return _verdict("holdout", gain, least, lambda value, bound: value >= bound, words, "at least", unit="%")
 
 
 def not_trained(settings: LearningSettings, why: str) -> tuple[GateResult, ...]:
@@ -198,33 +198,33 @@ def refusal_words(verdicts: Sequence[GateResult]) -> str:
 
 def _size(gate: str, value: float, least: float, what: str) -> GateResult:
     status: Status = "pass" if value >= least else "insufficient"
-    told = f"{value:,.0f} {what}; at least {least:,.0f} are asked for"
-    return GateResult(gate, status, _finite(value), least, told)
+    words = f"{value:,.0f} {what}; at least {least:,.0f} are asked for"
+    return GateResult(gate, status, _finite(value), least, words)
 
 
 def _deflated(e: Evidence, settings: LearningSettings) -> GateResult:
-    told = (
+    words = (
         f"the deflated Sharpe ratio over {e.all_trials} trials and {e.days} days, the smaller one of over cash and "
         f"over the rule, is {e.deflated:.3f}"
     )
     least = settings.deflated_sharpe_minimum
-    return _verdict("deflated_sharpe", e.deflated, least, lambda value, bound: value >= bound, told, "at least")
+    return _verdict("deflated_sharpe", e.deflated, least, lambda value, bound: value >= bound, words, "at least")
 
 
 def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:
     if e.trials < settings.minimum_trials:
         reason = f"{e.trials} trials were made; the probability of overfitting needs {settings.minimum_trials}"
         return GateResult("pbo", "insufficient", None, settings.max_pbo, reason)
-    told = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is clearly below the median in the other"
-    return _below("pbo", e.pbo, settings.max_pbo, told, unit="%")
+    words = f"in {100 * e.pbo:.1f} % of the halves the trial that was best is clearly below the median in the other"
+    return _below("pbo", e.pbo, settings.max_pbo, words, unit="%")
 
 
-def _above(gate: str, value: float, least: float, told: str, missing: str | None = None, unit: str = "") -> GateResult:
-    return _verdict(gate, value, least, lambda found, bound: found > bound, told, "above", missing, unit)
+def _above(gate: str, value: float, least: float, words: str, missing: str | None = None, unit: str = "") -> GateResult:
+    return _verdict(gate, value, least, lambda found, bound: found > bound, words, "above", missing, unit)
 
 
-def _below(gate: str, value: float, most: float, told: str, unit: str = "") -> GateResult:
-    return _verdict(gate, value, most, lambda found, bound: found <= bound, told, "at most", unit=unit)
+def _below(gate: str, value: float, most: float, words: str, unit: str = "") -> GateResult:
+    return _verdict(gate, value, most, lambda found, bound: found <= bound, words, "at most", unit=unit)
 
 
 def _verdict(
@@ -232,19 +232,19 @@ def _verdict(
     value: float,
     threshold: float,
     holds: Callable[[float, float], bool],
-    told: str,
+    words: str,
     word: str,
     missing: str | None = None,
     unit: str = "",
 ) -> GateResult:
-    """Return the verdict on a figure. unit: in which `told` states it, "%" or "points" of a fraction, or none."""
+    """Return the verdict on a figure. unit: in which `words` states it, "%" or "points" of a fraction, or none."""
     if not math.isfinite(value):
         reason = missing or "the figure could not be measured on these labels"
         return GateResult(gate, "insufficient", None, threshold, reason)
     status: Status = "pass" if holds(value, threshold) else "fail"
     bound = f"{100 * threshold:g} {unit}" if unit else f"{threshold:g}"
     return GateResult(
-        gate, status, value, threshold, f"{told}; {word} {bound} {'are' if unit == 'points' else 'is'} asked for"
+        gate, status, value, threshold, f"{words}; {word} {bound} {'are' if unit == 'points' else 'is'} asked for"
     )
 
 

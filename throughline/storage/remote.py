@@ -46,8 +46,8 @@ def open_remote(url: str, what: str) -> tuple[Any, str]:
 
 def reason_of(error: BaseException) -> str:
     """Return why the system or a store refused, in a few words and without numbers of errors."""
-    told = getattr(error, "strerror", None)
-    if isinstance(told, str) and told:
-        return told
+    reason = getattr(error, "strerror", None)
+    if isinstance(reason, str) and reason:
+        return reason
     lines = str(error).strip().splitlines()
     return printable(lines[0][:_LONGEST]) if lines else "no reason was given"

@@ -51,10 +51,9 @@ def simulate(
 ) -> Simulation:
     """Run `entries` through `bars` on each of `paths` and return what was filled, closed, refused and carried.
 
-    Order within a bar: time limit, emergency exit and gap at its open, then new entries, then stop,
-    then target. A slot (and the cash) of a position that closes in a bar serves entries that fill on bars opening
-    strictly later. Competing entries of one bar: highest score, then instrument name by UTF-8
-    bytes, then decision time, then number.
+    Order within a bar: time limit, emergency exit and gap at its open, then new entries, then stop, then target. A slot
+    (and the cash) of a position that closes in a bar serves entries that fill on bars opening strictly later. Competing
+    entries of one bar: highest score, then instrument name by UTF-8 bytes, then decision time, then number.
 
     Parameters
     ----------

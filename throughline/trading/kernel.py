@@ -97,10 +97,10 @@ class Served(NamedTuple):
 
 class Terms(NamedTuple):
     """Rules, costs and path of one pass. multiplier scales spread and impact; halted_share: of the last close; jump:
-    factor from which on a price is doubtful beside L (inf: never); believed: the factor up to which
-    a doubtful rise counts; minimum: USD, the smallest position; contiguous: gaps and jumps are looked at (the
-    benchmark's raw rows know none); at_target: no first price is sold above the target; jump_gains: False on the path
-    that gains nothing over a doubtful jump."""
+    factor from which on a price is doubtful beside L (inf: never); believed: the factor up to which a doubtful rise
+    counts; minimum: USD, the smallest position; contiguous: gaps and jumps are looked at (the benchmark's raw rows know
+    none); at_target: no first price is sold above the target; jump_gains: False on the path that gains nothing over a
+    doubtful jump."""
 
     interval: int
     until: int

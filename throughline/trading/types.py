@@ -244,17 +244,17 @@ class Costs:
 class Position:
     """An open position. Everything the engine needs to go on with it, and nothing else: every field matters.
 
-    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close
-    and last_price: close (time, price) of the last bar seen, whose price a quote of a bar without volume far above the
-    last traded one does not change; traded_close and traded_price: those of the last bar
-    seen in which somebody could trade. resume_time: end of the last blocked day held through (0 = none); a halt is
-    not booked before it. quantity: still held; initial_quantity: bought. notional: USD paid for it without the fee;
-    entry_fee; entry_costs: spread and impact inside the notional. A position whose exit has been triggered but not
-    completed has `exit_reason` set; sold_value (at raw prices), exit_value (at execution prices), exit_fees and
-    attrition are what has been sold so far. low_gain and high_gain (USD) are what the least and the most favourable
-    reading of an `ambiguous` bar or of a gap would have added to the PnL so far, low_quantity and high_quantity
-    what they would still hold. Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals:
-    writing it with 18 decimals and reading it back gives the same double (``throughline.trading.state``).
+    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close and
+    last_price: close (time, price) of the last bar seen (the price leaves out quotes of bars without volume that lie a
+    doubtful jump above traded_price); traded_close and traded_price: those of the last bar seen in which somebody could
+    trade. resume_time: end of the last blocked day held through (0 = none); a halt is not booked before it. quantity:
+    still held; initial_quantity: bought. notional: USD paid for it without the fee; entry_fee; entry_costs: spread and
+    impact inside the notional. A position whose exit has been triggered but not completed has `exit_reason` set;
+    sold_value (at raw prices), exit_value (at execution prices), exit_fees and attrition are what has been sold so far.
+    low_gain and high_gain (USD) are what the least and the most favourable reading of an `ambiguous` bar or of a gap
+    would have added to the PnL so far, low_quantity and high_quantity what they would still hold. Every float is a
+    multiple of 1e-18 or wide enough to be exact at 18 decimals: writing it with 18 decimals and reading it back gives
+    the same double (``throughline.trading.state``).
     """
 
     key: str

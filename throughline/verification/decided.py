@@ -26,18 +26,18 @@ def decision_problems(body: Body, state: ServingState, models: set[str]) -> list
     decision = body["decision"]
     problems: list[tuple[FindingKind, str]] = []
     serving = {"champion": state.champion, "canary": state.canary, "fallback": state.fallback}
-    wanted = {role: model for role, model in serving.items() if model is not None}
+    served = {role: model for role, model in serving.items() if model is not None}
     scored = {line["role"]: line["model"] for line in decision["scores"]}
-    if scored != wanted:
-        problems.append(("inconsistent", f"was scored by {_named(scored)}, {_named(wanted)} served then"))
+    if scored != served:
+        problems.append(("inconsistent", f"was scored by {_named(scored)}, {_named(served)} served then"))
     decided = serving.get(body["arm"])
     if decided != body["model_version"]:
-        told = f"{body['arm']} {body['model_version'][:12]}"
-        problems.append(("inconsistent", f"was decided by {told}, the {body['arm']} was {_short(decided)}"))
+        by = f"{body['arm']} {body['model_version'][:12]}"
+        problems.append(("inconsistent", f"was decided by {by}, the {body['arm']} was {_short(decided)}"))
     wrong = [line["role"] for line in decision["scores"] if line["model"] == RULE and line["take"] == state.rule_closed]
     if wrong:
-        told = "closed" if state.rule_closed else "open"
-        problems.append(("inconsistent", f"the rule ({', '.join(wrong)}) did not decide as a rule that is {told} does"))
+        rule = "closed" if state.rule_closed else "open"
+        problems.append(("inconsistent", f"the rule ({', '.join(wrong)}) did not decide as a rule that is {rule} does"))
     unknown = sorted({body["model_version"], *scored.values()} - {RULE} - models)
     problems += [("dangling_link", f"names model {model[:16]}..., which is not recorded") for model in unknown]
     bucket = bucket_of(state.rollout, decision["episode"]) if state.rollout is not None else None
