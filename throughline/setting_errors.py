@@ -71,13 +71,13 @@ def _did_you_mean(model: type[BaseModel], place: Sequence[str]) -> str:
     """Return the nearest key of the same table, else the same key in another table, else what the table knows."""
     tables = _tables(model, "")
     here = ".".join(place[:-1])
-    wanted = place[-1][:60]
+    typed = place[-1][:60]
     known = tables.get(here, [])
-    near = difflib.get_close_matches(wanted, known, 1, 0.6)
+    near = difflib.get_close_matches(typed, known, 1, 0.6)
     if near:
         return f"; did you mean '{here + '.' if here else ''}{near[0]}'?"
     everywhere = {name: f"{table}.{name}" if table else name for table, names in tables.items() for name in names}
-    far = difflib.get_close_matches(wanted, list(everywhere), 1, 0.8)
+    far = difflib.get_close_matches(typed, list(everywhere), 1, 0.8)
     if far:
         return f"; did you mean '{everywhere[far[0]]}'?"
     return f"; the settings {'of [' + here + ']' if here else 'at the top'} are {', '.join(known)}"
@@ -85,8 +85,8 @@ def _did_you_mean(model: type[BaseModel], place: Sequence[str]) -> str:
 
 def _tables(model: type[BaseModel], name: str) -> dict[str, list[str]]:
     """Return the keys of every table of the configuration: dotted name -> keys."""
-    found = {name: list(model.model_fields)}
+    tables = {name: list(model.model_fields)}
     for key, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found |= _tables(field.annotation, f"{name}.{key}" if name else key)
-    return found
+            tables |= _tables(field.annotation, f"{name}.{key}" if name else key)
+    return tables

@@ -203,8 +203,8 @@ def _read_bars(archive: ArchiveDescription, folders: DataFolders, own: list[Colu
         require_no_copies(table)
     require_different(table)
     if archive.benchmark is not None:
-        held = shown(bars.table.file) + (" (read with bars.only)" if bars.only else "")
-        require_known([archive.benchmark], table, f"{where}: benchmark", held)
+        pattern = shown(bars.table.file) + (" (read with bars.only)" if bars.only else "")
+        require_known([archive.benchmark], table, f"{where}: benchmark", pattern)
     require_different_places(table, [("instrument", bars.table.instrument), ("time", bars.table.time), *roles])
     require_pieces(table, {name: table.values[name] for name in prices})
     if bars.table.instrument is None and INSTRUMENT not in bars.table.file:

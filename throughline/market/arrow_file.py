@@ -1,4 +1,4 @@
-"""Reading Parquet and Feather: the wanted columns as pyarrow arrays.
+"""Reading Parquet and Feather: the requested columns as pyarrow arrays.
 
 Belongs here: these two formats. Does not belong here: what types mean (`columns`).
 """
@@ -19,7 +19,7 @@ _MOST_VALUES = 500_000_000
 _NAMES = {"parquet": "Parquet", "feather": "Feather"}
 
 
-def read_arrow(path: Path, form: str, wanted: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
+def read_arrow(path: Path, form: str, requested: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
     """Return (column -> pyarrow array, names of all columns). form: "parquet" or "feather".
 
     Raises:
@@ -33,7 +33,7 @@ def read_arrow(path: Path, form: str, wanted: Sequence[Column]) -> tuple[Mapping
     if looks_like(head) != _NAMES[form]:
         raise _fail(path, f"cannot be read as {_NAMES[form]}{format_hint(head) or ': it is something else'}")
     try:
-        names, places, table = _read(path, form, wanted)
+        names, places, table = _read(path, form, requested)
     except (pa.ArrowException, OSError, ValueError, KeyError):
         raise _fail(path, f"cannot be read as {_NAMES[form]}: the file is damaged or cut off") from None
     if isinstance(places, str):
@@ -45,13 +45,13 @@ def read_arrow(path: Path, form: str, wanted: Sequence[Column]) -> tuple[Mapping
     return {column: _one(table.column(names[place])) for column, place in places.items()}, names
 
 
-def _read(path: Path, form: str, wanted: Sequence[Column]) -> tuple[tuple[str, ...], dict[Column, int] | str, Any]:
+def _read(path: Path, form: str, requested: Sequence[Column]) -> tuple[tuple[str, ...], dict[Column, int] | str, Any]:
     if form == "parquet":
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path) as file:
             names = tuple(file.schema_arrow.names)
-            places = _unique(place_columns(wanted, names), names)
+            places = _unique(place_columns(requested, names), names)
             if isinstance(places, str):
                 return names, places, None
             if file.metadata.num_rows * len(set(places.values())) > _MOST_VALUES:
@@ -64,7 +64,7 @@ def _read(path: Path, form: str, wanted: Sequence[Column]) -> tuple[tuple[str, .
     table = feather.read_table(path, memory_map=False)
     table.validate(full=True)  # a damaged file reads as offsets that lead out of its buffers
     names = tuple(table.schema.names)
-    return names, _unique(place_columns(wanted, names), names), table
+    return names, _unique(place_columns(requested, names), names), table
 
 
 def _unique(places: dict[Column, int] | str, names: Sequence[str]) -> dict[Column, int] | str:

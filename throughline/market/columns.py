@@ -37,9 +37,9 @@ class Names:
 
 @dataclass(frozen=True)
 class Rows:
-    """The wanted columns of one file, still as pyarrow arrays.
+    """The requested columns of one file, still as pyarrow arrays.
 
-    file: its name in messages. count: number of rows. present: the names of all its columns, wanted or not.
+    file: its name in messages. count: number of rows. present: the names of all its columns, requested or not.
     """
 
     file: str
@@ -165,19 +165,19 @@ class Rows:
 
 def read_rows(path: Path, layout: FileLayout, columns: Sequence[Column]) -> Rows:
     """Read the named columns of one file. Raises ArchiveError if it is missing, damaged, empty or lacks a column."""
-    wanted = list(dict.fromkeys(columns))
+    requested = list(dict.fromkeys(columns))
     if layout.format == "csv":
         from throughline.market.csv_file import read_csv
 
-        arrays, present = read_csv(path, layout, wanted)
+        arrays, present = read_csv(path, layout, requested)
     elif layout.format == "json":
         from throughline.market.json_file import read_json
 
-        arrays, present = read_json(path, layout, wanted)
+        arrays, present = read_json(path, layout, requested)
     else:
         from throughline.market.arrow_file import read_arrow
 
-        arrays, present = read_arrow(path, layout.format, wanted)
+        arrays, present = read_arrow(path, layout.format, requested)
     return Rows(printable(str(path)), layout, arrays, len(next(iter(arrays.values()))), present)
 
 

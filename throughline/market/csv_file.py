@@ -1,4 +1,4 @@
-"""Reading a CSV: the wanted columns as text arrays, with errors that name the row.
+"""Reading a CSV: the requested columns as text arrays, with errors that name the row.
 
 Belongs here: encodings, header lines, delimiters, ragged rows. Does not belong here: numbers and times (`columns`).
 pyarrow reads; where it fails, the file is read once more, slowly, to say which row is at fault and why.
@@ -29,16 +29,18 @@ _NO_HEADER = (
 )
 
 
-def read_csv(path: Path, layout: FileLayout, wanted: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
+def read_csv(
+    path: Path, layout: FileLayout, requested: Sequence[Column]
+) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
     """Return (column -> pyarrow text array, names of all columns). Raises ArchiveError naming file and row."""
     data = _utf8(path, layout, read_bytes(path))
-    names, lines = _header(path, layout, data, wanted)
-    places = place_columns(wanted, names)
+    names, lines = _header(path, layout, data, requested)
+    places = place_columns(requested, names)
     if isinstance(places, str):
         if looks_like(data[:512]) in _TEXTS:
             raise _fail(path, "cannot be read as CSV" + format_hint(data[:512]))
-        raise _fail(path, places + _header_hint(layout, data, wanted, names))
-    if not layout.columns and any(isinstance(name, int) and is_number(names[name - 1]) for name in wanted):
+        raise _fail(path, places + _header_hint(layout, data, requested, names))
+    if not layout.columns and any(isinstance(name, int) and is_number(names[name - 1]) for name in requested):
         raise _fail(path, f"has {_NO_HEADER}")
     return _parse(path, layout, data, names, lines, places), names
 
@@ -181,7 +183,7 @@ def _lines(layout: FileLayout, data: bytes, strict: bool = False) -> Iterator[tu
             yield layout.skip_lines + reader.line_num, fields
 
 
-def _header(path: Path, layout: FileLayout, data: bytes, wanted: Sequence[Column]) -> tuple[tuple[str, ...], int]:
+def _header(path: Path, layout: FileLayout, data: bytes, requested: Sequence[Column]) -> tuple[tuple[str, ...], int]:
     """Return (names of the columns, lines above the first row)."""
     try:
         number, first = next(_lines(layout, data), (0, []))
@@ -214,11 +216,11 @@ def _header(path: Path, layout: FileLayout, data: bytes, wanted: Sequence[Column
     return layout.columns, number if has_header else layout.skip_lines
 
 
-def _header_hint(layout: FileLayout, data: bytes, wanted: Sequence[Column], names: Sequence[str]) -> str:
+def _header_hint(layout: FileLayout, data: bytes, requested: Sequence[Column], names: Sequence[str]) -> str:
     """Return what is wrong with the first line, where that can be seen: the end of a sentence."""
     if layout.columns:
         return ""
-    named = [column for column in wanted if isinstance(column, str)]
+    named = [column for column in requested if isinstance(column, str)]
     for mark in (",", ";", "\t", "|"):
         if mark != layout.delimiter and len(names) == 1 and mark in names[0]:
             parts = [part.strip('" ') for part in names[0].split(mark)]

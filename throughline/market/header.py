@@ -21,13 +21,13 @@ def column_text(column: Column) -> str:
     return f"column {shown(column)}" if column else "column without a name"
 
 
-def place_columns(wanted: Sequence[Column], present: Sequence[str]) -> dict[Column, int] | str:
-    """Return the position (from 0) of every wanted column; or, as text, why one cannot be found.
+def place_columns(requested: Sequence[Column], present: Sequence[str]) -> dict[Column, int] | str:
+    """Return the position (from 0) of every requested column; or, as text, why one cannot be found.
 
     present: the names of the file's columns in order.
     """
     places: dict[Column, int] = {}
-    for column in wanted:
+    for column in requested:
         if isinstance(column, int):
             if column > len(present):
                 return f"has {len(present):,} columns, so there is no {column_text(column)}"

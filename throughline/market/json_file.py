@@ -17,14 +17,16 @@ from throughline.market.settings_table import Column
 from throughline.market.unpacking import format_hint, looks_like, read_bytes
 
 
-def read_json(path: Path, layout: FileLayout, wanted: Sequence[Column]) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
+def read_json(
+    path: Path, layout: FileLayout, requested: Sequence[Column]
+) -> tuple[Mapping[Column, Any], tuple[str, ...]]:
     """Return (column -> pyarrow array, names of all columns). Raises ArchiveError naming file and row."""
     rows = _document(path)
     if isinstance(rows[0], list):
         names, cells = _from_lists(path, layout, rows)
     else:
         names, cells = _from_objects(path, layout, rows)
-    places = place_columns(wanted, names)
+    places = place_columns(requested, names)
     if isinstance(places, str):
         bare = isinstance(rows[0], list) and not layout.columns
         raise _fail(path, "its rows are lists; name their values in order with columns = [...]" if bare else places)

@@ -16,7 +16,7 @@ are not doubted, since moves of their size are ordinary: an archive names them a
 
 Why 1.8 where only closes are known: a step holds an hour of trading there. Of 1,847,039 hourly closes of 2022 to July
 2024, 24 are beyond 1.8 (LUNA's end, and spikes), 55 beyond 1.5 and 16 beyond 2. A split of 2:1 is beyond 1.8 as long as
-the coin moves by less than 10 %; one of 3:2 cannot be told from a move.
+the coin moves by less than 10 %; one of 3:2 cannot be distinguished from a move.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One instrument's day as it was known at a bar's close: the day's canonical line, cut off there.
 
-A day's artifact holds the whole day. A record decided at 05:00 must not depend on what the day held later, so it names
+A day's artifact holds the whole day. A record decided at 05:00 must not depend on what the day holds later, so it names
 this line instead; cutting the day's own line at the same bar gives the same bytes.
 """
 
@@ -32,7 +32,7 @@ def line_so_far(panel: MarketPanel, day: date, column: int, row: int) -> bytes:
     def cut(grid: FloatGrid) -> FloatGrid:
         return np.where(later, np.nan, grid[rows, column : column + 1])
 
-    def held(item: Reference) -> Reference:
+    def cut_reference(item: Reference) -> Reference:
         values = np.where(later, item.values[row, column], item.values[rows, column : column + 1])
         event = np.where(later, item.event_time[row, column], item.event_time[rows, column : column + 1])
         available = np.where(later, item.available_at[row, column], item.available_at[rows, column : column + 1])
@@ -50,7 +50,7 @@ def line_so_far(panel: MarketPanel, day: date, column: int, row: int) -> bytes:
         volume=cut(panel.volume),
         segment_start=panel.segment_start[rows, column : column + 1],
         price_factor=None if panel.price_factor is None else panel.price_factor[rows, column : column + 1],
-        references={key: held(item) for key, item in panel.references.items()},
+        references={key: cut_reference(item) for key, item in panel.references.items()},
         quarantined=tuple(
             item
             for item in panel.quarantined

@@ -73,18 +73,19 @@ def _require_no_longer_bars(table: Table, raw: RawBars, verdict: CleanBars, inte
     smaller, owner = _contained_rows(raw, verdict, bars)
     if len(owner) < LEAST_LONGER:
         return
-    found: NDArray[np.int64] = np.zeros(len(owner), np.int64)
+    multiple: NDArray[np.int64] = np.zeros(len(owner), np.int64)
     for longer in _LONGER:
-        found[(found == 0) & _is_longer(raw, bars, owner, longer, interval_ms)] = longer
+        multiple[(multiple == 0) & _is_longer(raw, bars, owner, longer, interval_ms)] = longer
     code = raw.code[smaller]
-    for name in np.unique(code[found > 0]).tolist():
-        mine = found[code == name]
-        shows = mine[mine > 0]
-        if len(shows) < LEAST_LONGER or len(shows) < LONGER_SHARE * len(mine):
+    for name in np.unique(code[multiple > 0]).tolist():
+        lengths = multiple[code == name]
+        longer_bars = lengths[lengths > 0]
+        if len(longer_bars) < LEAST_LONGER or len(longer_bars) < LONGER_SHARE * len(lengths):
             continue
-        place = int(np.flatnonzero((code == name) & (found > 0))[0])
+        place = int(np.flatnonzero((code == name) & (multiple > 0))[0])
         raise ArchiveError(
-            f"{table.place(int(bars[owner[place]]))} is a bar of {duration_words(int(found[place]) * interval_ms)} and "
+            f"{table.place(int(bars[owner[place]]))} is a bar of "
+            f"{duration_words(int(multiple[place]) * interval_ms)} and "
             f"{table.place(int(smaller[place]))} one of {duration_words(interval_ms)}, both of "
             f"{shown(table.names[name])} at {time_text_ms(int(raw.time[smaller[place]]))}: the rows are of two "
             "intervals; keep those of one"

@@ -1,4 +1,4 @@
-"""Names of instruments: which texts may be one, and which two are too alike to be told apart.
+"""Names of instruments: which texts may be one, and which two are too alike to be distinguished.
 
 Belongs here: single names and sets of names. Does not belong here: where they were read (`columns`, `tables`).
 """
@@ -25,7 +25,7 @@ def name_fault(name: str) -> str | None:
     """Return why a text cannot be an instrument's name, as the end of a sentence that names the place; or None.
 
     Refused are empty and blank names, spaces around a name, names longer than 200 characters, and control, format
-    (zero width, bidi), surrogate and private characters, each told as U+XXXX.
+    (zero width, bidi), surrogate and private characters, each shown as U+XXXX.
     """
     if not name or not _INVISIBLE.sub("", name).strip():
         return "is empty; every row needs a name"

@@ -53,9 +53,9 @@ class DataFolders:
 
 def pattern_fault(pattern: str) -> str | None:
     """Return what is wrong with a pattern of a description, or None."""
-    for found in _PLACEHOLDER.findall(pattern):
-        if found != INSTRUMENT and found not in _DIGITS:
-            return f"holds {shown(found)}; the placeholders are {INSTRUMENT}, {', '.join(_DIGITS)}"
+    for placeholder in _PLACEHOLDER.findall(pattern):
+        if placeholder != INSTRUMENT and placeholder not in _DIGITS:
+            return f"holds {shown(placeholder)}; the placeholders are {INSTRUMENT}, {', '.join(_DIGITS)}"
     if pattern.count(INSTRUMENT) > 1:
         return f"holds {INSTRUMENT} twice; name the instrument once"
     parts = PurePosixPath(pattern).parts
@@ -150,14 +150,14 @@ def instrument_of(folders: DataFolders, pattern: str, path: Path) -> str:
     head, tail = re.compile(_expression(before)), re.compile(_expression(after))
     starts = [place for place in range(len(relative)) if head.fullmatch(relative, 0, place)]
     ends = [place for place in range(1, len(relative) + 1) if tail.fullmatch(relative, place)]
-    found = {relative[i:j] for i in starts for j in ends if i < j and "/" not in relative[i:j]}
-    if len(found) > 1:
-        first, second = sorted(found, key=lambda text: (len(text), text.encode("utf-8", "surrogatepass")))[:2]
+    names = {relative[i:j] for i in starts for j in ends if i < j and "/" not in relative[i:j]}
+    if len(names) > 1:
+        first, second = sorted(names, key=lambda text: (len(text), text.encode("utf-8", "surrogatepass")))[:2]
         raise ArchiveError(
             f"{printable(str(path))}: {shown(pattern)} reads the instrument as {shown(first)} or as {shown(second)}; "
             "write more of the name into the pattern, for example {year}-{month} for a date"
         )
-    return decoded(found.pop()) if before.endswith("=") else found.pop()
+    return decoded(names.pop()) if before.endswith("=") else names.pop()
 
 
 def hive_value(folders: DataFolders, path: Path, key: str) -> str | None:
@@ -245,8 +245,8 @@ def _suggested(one: str, other: str, ending: str) -> str:
 
     What comes before the first number is the instrument; what both have in common behind it stands in the pattern.
     """
-    found = _PIECE.search(other)
-    place = found.start() if found else len(other)
+    match = _PIECE.search(other)
+    place = match.start() if match else len(other)
     mark = other[place : place + 1]
     left, right = one[place:], other[place:]
     head = _up_to_a_mark(left, right)

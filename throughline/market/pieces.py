@@ -171,10 +171,10 @@ def _intervals(table: Table, code: NDArray[np.int32], stamp: NDArray[np.int64], 
     by_step = shown_by[np.argsort(shortest[shown_by], kind="stable")]
     if len(by_step) == 0 or shortest[by_step[-1]] < 2 * shortest[by_step[0]]:
         return
-    held = {number: set(np.unique(code[file == number]).tolist()) for number in by_step.tolist()}
+    instruments = {number: set(np.unique(code[file == number]).tolist()) for number in by_step.tolist()}
     for place, other in enumerate(by_step.tolist()):
         for one in by_step[:place].tolist():
-            both = held[one] & held[other]
+            both = instruments[one] & instruments[other]
             if both and shortest[other] >= 2 * shortest[one]:
                 raise ArchiveError(
                     f"{table.files[one]} and {table.files[other]} both give {shown(table.names[min(both)])}, with bars "

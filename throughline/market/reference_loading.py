@@ -167,11 +167,11 @@ def _links(item: ReferenceDescription, folders: DataFolders, names: tuple[str, .
     if item.mapping is None:
         return {name: name for name in names}
     mapping = item.mapping
-    found = find_files(folders, mapping.file)
-    if len(found) > 1:
-        files = f"{printable(str(found[0]))} and {printable(str(found[1]))}"
+    map_files = find_files(folders, mapping.file)
+    if len(map_files) > 1:
+        files = f"{printable(str(map_files[0]))} and {printable(str(map_files[1]))}"
         raise ArchiveError(f"{files} are both the map of references.{item.name}; name one file")
-    table = read_rows(found[0], mapping.source, [mapping.instrument, mapping.key])
+    table = read_rows(map_files[0], mapping.source, [mapping.instrument, mapping.key])
     result: dict[str, str] = {}
     seen: set[str] = set()
     known, looks = set(names), {look_key(name): name for name in names}

@@ -51,8 +51,8 @@ class Series:
         if len(self.key) == 0:
             return np.full(shape, np.nan), np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
         latest = closes if self.own_row else np.where(closes % _DAY_MS == 0, closes - 1, closes)
-        wanted = (codes.astype(np.int64) << _SHIFT)[None, :] + latest[:, None]
-        place = np.searchsorted(self.key, wanted.ravel(), "right") - 1
+        lookup_key = (codes.astype(np.int64) << _SHIFT)[None, :] + latest[:, None]
+        place = np.searchsorted(self.key, lookup_key.ravel(), "right") - 1
         row = np.maximum(place, 0).reshape(shape)
         event = self.event_time[row]
         known = (place.reshape(shape) >= 0) & (self.code[row] == codes[None, :])

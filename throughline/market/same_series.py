@@ -39,7 +39,7 @@ def equal_series(table: Table, columns: Sequence[F64]) -> tuple[str, ...]:
     """
     if len(table.names) < 2:
         return ()
-    rows = np.flatnonzero(_says_something(columns))
+    rows = np.flatnonzero(_informative(columns))
     if len(rows) < 2 * LEAST_SHARED:
         return ()
     key = _row_keys(table.stamp[rows], [column[rows] for column in columns])
@@ -71,7 +71,7 @@ def equal_series(table: Table, columns: Sequence[F64]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _says_something(columns: Sequence[F64]) -> NDArray[np.bool_]:
+def _informative(columns: Sequence[F64]) -> NDArray[np.bool_]:
     """Say which rows have all their values above zero and, with open, high and low, prices that are not all equal."""
     whole = np.logical_and.reduce([np.isfinite(column) & (column > 0) for column in columns])
     if len(columns) > 2:

@@ -38,7 +38,7 @@ def wrong_spacing(code: I32, time: I64, names: Sequence[str], interval_ms: int) 
     same = (code[1:] == code[:-1]) & (time[1:] > time[:-1])
     steps, owner = np.diff(time)[same], code[1:][same]
     bounds = np.searchsorted(owner, np.arange(len(names) + 1))
-    found: list[tuple[str, int]] = []
+    other_steps: list[tuple[str, int]] = []
     rest: list[I64] = []
     for number, name in enumerate(names):
         mine = steps[bounds[number] : bounds[number + 1]]
@@ -47,15 +47,15 @@ def wrong_spacing(code: I32, time: I64, names: Sequence[str], interval_ms: int) 
             continue
         usual = _other_distance(mine, interval_ms)
         if usual is not None:
-            found.append((name, usual))
+            other_steps.append((name, usual))
     together = np.concatenate(rest) if rest else np.zeros(0, np.int64)
-    if not found:
+    if not other_steps:
         usual = _other_distance(together, interval_ms) if len(together) >= LEAST_STEPS else None
         if usual is None:
             return None
         return f"bars stand {duration_words(usual)} apart where the description says {duration_words(interval_ms)}"
-    usual = found[0][1]
-    alike = [name for name, step in found if step == usual]
+    usual = other_steps[0][1]
+    alike = [name for name, step in other_steps if step == usual]
     shown = ", ".join(alike[:3]) + (f" and {len(alike) - 3} more" if len(alike) > 3 else "")
     return (
         f"bars stand {duration_words(usual)} apart where the description says {duration_words(interval_ms)} "

@@ -33,8 +33,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def read_stamps(rows: Rows, column: Column, layout: TableLayout) -> I64:
     """Return a time column as Unix ms (UTC).
 
-    With time_unit "unix" each value's unit is told by its size: the seconds, milliseconds, microseconds and nanoseconds
-    of 2000 to 2100 are four ranges of numbers that do not overlap.
+    With time_unit "unix" each value's unit follows from its size: the seconds, milliseconds, microseconds and
+    nanoseconds of 2000 to 2100 are four ranges of numbers that do not overlap.
 
     Raises:
         ArchiveError: naming row and value, for a missing, naive, ambiguous or impossible time.
@@ -152,17 +152,17 @@ def _texts(rows: Rows, column: Column, values: Any, layout: TableLayout) -> I64:
                 'closes; write stamp = "open" and time_unit = "date" where it is the day of the bar',
             )
     if unit == "date":
-        wanted, hint = pa.date32(), "a date such as 2021-05-19"
+        arrow_type, hint = pa.date32(), "a date such as 2021-05-19"
     elif zone is None:
-        wanted = pa.timestamp("ns", "UTC")
+        arrow_type = pa.timestamp("ns", "UTC")
         hint = "a time with its zone (2021-05-19T08:00:00Z); name time_zone in the description if it has none"
     else:
-        wanted = pa.timestamp("ns")
+        arrow_type = pa.timestamp("ns")
         hint = "a time without zone (2021-05-19 08:00:00), since the description names time_zone"
     try:
-        stamps = values.cast(wanted)
+        stamps = values.cast(arrow_type)
     except pa.ArrowInvalid:
-        row = first_failure(values, lambda part: part.cast(wanted))
+        row = first_failure(values, lambda part: part.cast(arrow_type))
         raise rows.fault(
             column, row, f"({shown(values[row].as_py())}) must be {hint}; another form is described by time_format"
         ) from None

@@ -79,9 +79,9 @@ class Table:
             origin=self.origin[rows],
         )
 
-    def only(self, wanted: Sequence[str]) -> Table:
+    def only(self, requested: Sequence[str]) -> Table:
         """Return the rows of some instruments, all of which must be there."""
-        chosen = tuple(name for name in self.names if name in set(wanted))
+        chosen = tuple(name for name in self.names if name in set(requested))
         place = np.full(len(self.names), -1, np.int32)
         for number, name in enumerate(chosen):
             place[self.names.index(name)] = number
@@ -107,14 +107,14 @@ def read_table(
     if layout.instrument is None and INSTRUMENT not in layout.file:
         require_whole_names([(plain_stem(path), path) for path in files])
     partitions = tuple(hive_parts(folders, path) for path in files)
-    by_path = layout.instrument is None or all(layout.instrument in found for found in partitions)
+    by_path = layout.instrument is None or all(layout.instrument in parsed for parsed in partitions)
     read = [_read_file(layout, folders, path, [*numbers, layout.time, *times]) for path in files]
     _require_one_order([*numbers, layout.time, *times], [rows for rows, _ in read])
     if by_path:
-        _require_a_file_each([(found.names[0], path) for (_, found), path in zip(read, files, strict=True)])
-    names = tuple(sorted({name for _, found in read for name in found.names}, key=lambda name: name.encode()))
+        _require_a_file_each([(parsed.names[0], path) for (_, parsed), path in zip(read, files, strict=True)])
+    names = tuple(sorted({name for _, parsed in read for name in parsed.names}, key=lambda name: name.encode()))
     place = {name: number for number, name in enumerate(names)}
-    code = [np.array([place[name] for name in found.names], np.int32)[found.codes] for _, found in read]
+    code = [np.array([place[name] for name in parsed.names], np.int32)[parsed.codes] for _, parsed in read]
     counts = np.array([len(rows) for rows, _ in read], np.int64)
     return Table(
         names=names,
@@ -131,9 +131,9 @@ def read_table(
     )
 
 
-def _require_one_order(wanted: Sequence[Column], files: Sequence[Rows]) -> None:
+def _require_one_order(requested: Sequence[Column], files: Sequence[Rows]) -> None:
     """Refuse files of which a column that is given by its position has another name in another file."""
-    for column in dict.fromkeys(wanted):
+    for column in dict.fromkeys(requested):
         if not isinstance(column, int):
             continue
         first = files[0].present[column - 1]
@@ -165,17 +165,17 @@ def _joined(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _read_file(layout: TableLayout, folders: DataFolders, path: Path, wanted: list[Column]) -> tuple[Rows, Names]:
+def _read_file(layout: TableLayout, folders: DataFolders, path: Path, requested: list[Column]) -> tuple[Rows, Names]:
     if layout.instrument is None:
         name = instrument_of(folders, layout.file, path) if INSTRUMENT in layout.file else plain_stem(path)
-        rows = read_rows(path, layout.source, wanted)
+        rows = read_rows(path, layout.source, requested)
         return rows, _one_name(rows, path, name)
     # A Hive partition `symbol=AAA` names the instrument of files that do not hold the column themselves.
     folder = hive_value(folders, path, layout.instrument) if isinstance(layout.instrument, str) else None
     if folder is None:
-        rows = read_rows(path, layout.source, [*wanted, layout.instrument])
+        rows = read_rows(path, layout.source, [*requested, layout.instrument])
         return rows, rows.names(layout.instrument)
-    rows = read_rows(path, layout.source, wanted)
+    rows = read_rows(path, layout.source, requested)
     if layout.instrument in rows.present:
         raise rows.fail(
             f"column {shown(layout.instrument)} names the instrument, and so does the folder {shown(layout.instrument)}"
@@ -191,17 +191,17 @@ def _one_name(rows: Rows, path: Path, name: str) -> Names:
     return Names(np.zeros(len(rows), np.int32), (unicodedata.normalize("NFC", name),))
 
 
-def require_known(wanted: Sequence[str], table: Table, where: str, pattern: str) -> None:
+def require_known(requested: Sequence[str], table: Table, where: str, pattern: str) -> None:
     """Raise ArchiveError for the first name that the table does not hold.
 
     Args:
-        wanted: the names.
+        requested: the names.
         table: what must hold them.
         where: the file and key that name them, for the message.
         pattern: what the message calls the table.
     """
     known = set(table.names)
-    for name in wanted:
+    for name in requested:
         if name not in known:
             raise ArchiveError(
                 f"{where} names {shown(name)}, which {pattern} does not hold{did_you_mean(name, table.names)}"

@@ -101,9 +101,9 @@ class ArtifactStore:
             raise StorageError(
                 f"The artifact {place} cannot be read ({reason_of(error)}): restore it from a backup."
             ) from error
-        found = sha256_hex(data)
-        if found != digest:
-            raise StorageError(f"The artifact {place} holds other bytes (hash {found}): restore it from a backup.")
+        actual = sha256_hex(data)
+        if actual != digest:
+            raise StorageError(f"The artifact {place} holds other bytes (hash {actual}): restore it from a backup.")
         return data
 
     def delete(self, digest: str) -> None:

@@ -27,14 +27,14 @@ class Home:
         """Name the home at `path` (``~`` is expanded). Nothing is created."""
         if not os.fspath(path).strip():
             raise SettingsError(f"The home folder is empty: give --home a folder or unset {HOME_VARIABLE}.")
-        found = resolved_path(path, f"the home (--home or {HOME_VARIABLE})")
-        if any(unicodedata.category(char) == "Cc" for char in str(found)):
+        resolved = resolved_path(path, f"the home (--home or {HOME_VARIABLE})")
+        if any(unicodedata.category(char) == "Cc" for char in str(resolved)):
             # PostgreSQL counts the lines of its own files, in one of which the path stands.
             raise SettingsError(
-                f"The home {shown(str(found), 200)} has a line feed or another control character in its path, which "
+                f"The home {shown(str(resolved), 200)} has a line feed or another control character in its path, which "
                 "PostgreSQL cannot take: choose another --home."
             )
-        object.__setattr__(self, "path", found)
+        object.__setattr__(self, "path", resolved)
 
     @classmethod
     def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:

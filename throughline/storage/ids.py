@@ -48,7 +48,7 @@ class TypedId:
 
 
 @dataclass(frozen=True)
-class FoundId:
+class MatchedId:
     """What an ID names. id: the whole ID as text; table: where it stands; uuid: of a trade or record, else None."""
 
     kind: Kind
@@ -61,7 +61,7 @@ class FoundId:
 class _Match:
     """A row that fits. chain: what all records of one chain share, None where the row belongs to none."""
 
-    found: FoundId
+    record: MatchedId
     chain: uuids.UUID | None = None
 
 
@@ -101,7 +101,7 @@ def resolve_id(
     experiment: str | None = None,
     modes: Collection[str] | None = None,
     among: Sequence[Table] = tables.LEDGER,
-) -> FoundId:
+) -> MatchedId:
     """Return the one experiment, model, trade or record that an ID, or the beginning of it, names.
 
     A whole ID names its own row even where it is also the beginning of another ID. Records of one chain that share the
@@ -127,18 +127,18 @@ def resolve_id(
     matches: list[_Match] = []
     for kind in kinds:
         matches += _matches(connection, kind, asked.digits, experiment, modes, among)
-    whole = [match for match in matches if match.found.id.replace("-", "") == asked.digits]
+    whole = [match for match in matches if match.record.id.replace("-", "") == asked.digits]
     if whole:
-        return whole[0].found
+        return whole[0].record
     if not matches:
         raise UnknownRecord(_unknown(asked, kinds, experiment, among))
     if len(matches) == 1:
-        return matches[0].found
+        return matches[0].record
     # A scan has the instant of all its candidates, so where its digits fit one chain only, it made no other candidate.
-    steps = [match for match in matches if match.found.table != tables.market_scans.name]
+    steps = [match for match in matches if match.record.table != tables.market_scans.name]
     chains = {match.chain for match in steps}
     if len(chains) == 1 and None not in chains:
-        return steps[-1].found
+        return steps[-1].record
     experiments = _experiments(connection, asked.digits, among) if "record" in kinds and experiment is None else ()
     raise AmbiguousId(_ambiguous(asked, matches, experiments), asked.text, experiments)
 
@@ -151,9 +151,9 @@ def resolve_record(
     among: Sequence[Table] = tables.LEDGER,
 ) -> uuids.UUID:
     """Return the UUID of the one record or trade that an ID names; arguments and errors as in `resolve_id`."""
-    found = resolve_id(connection, typed, *kinds, experiment=experiment, among=among).uuid
-    assert found is not None  # records and trades have one
-    return found
+    resolved = resolve_id(connection, typed, *kinds, experiment=experiment, among=among).uuid
+    assert resolved is not None  # records and trades have one
+    return resolved
 
 
 def _matches(
@@ -181,7 +181,7 @@ def _matches(
     chosen = [column] if uuid is None else [column, uuid]
     statement = select(*chosen).where(*conditions).order_by(column.collate("C")).limit(_SHOWN + 1)
     return [
-        _Match(FoundId(kind, str(row[0]), source.name, row[1] if uuid is not None else None))
+        _Match(MatchedId(kind, str(row[0]), source.name, row[1] if uuid is not None else None))
         for row in connection.execute(statement)
     ]
 
@@ -206,7 +206,7 @@ def _records(connection: Connection, table: Table, digits: str, experiment: str 
     if experiment is not None:
         statement = statement.where(table.c.experiment == experiment)
     return [
-        _Match(FoundId("record", str(row[0]), table.name, row[0]), None if chain is None else row[1])
+        _Match(MatchedId("record", str(row[0]), table.name, row[0]), None if chain is None else row[1])
         for row in connection.execute(statement)
     ]
 
@@ -222,14 +222,14 @@ def _begins(table: Table, digits: str) -> ColumnElement[bool] | None:
 
 def _experiments(connection: Connection, digits: str, among: Sequence[Table]) -> tuple[str, ...]:
     """Return the experiments of all records but scans whose UUID begins with `digits`, in order of their ID."""
-    found: set[str] = set()
+    experiments: set[str] = set()
     for table in among:
         if table.name == tables.market_scans.name:
             continue
         within = _begins(table, digits)
         if within is not None:
-            found.update(connection.execute(select(table.c.experiment).where(within).distinct()).scalars())
-    return tuple(sorted(found))
+            experiments.update(connection.execute(select(table.c.experiment).where(within).distinct()).scalars())
+    return tuple(sorted(experiments))
 
 
 def _unknown(asked: TypedId, kinds: Sequence[Kind], experiment: str | None, among: Sequence[Table]) -> str:
@@ -260,13 +260,13 @@ def _ambiguous(asked: TypedId, matches: Sequence[_Match], experiments: Sequence[
     chains = list(dict.fromkeys(str(match.chain) for match in matches if match.chain is not None))
     if len(chains) > 1:  # the records of one candidate share their digits with it: the candidate says which is meant
         listed = [f"candidates {chain}" for chain in chains]
-        listed += [_described(match.found) for match in matches if match.found.kind != "record"]
+        listed += [_described(match.record) for match in matches if match.record.kind != "record"]
     else:
-        listed = [_described(match.found) for match in matches]
+        listed = [_described(match.record) for match in matches]
     shown = ", ".join(listed[:_SHOWN])
     more = ", and more" if len(listed) > _SHOWN else ""
     return f"'{asked.text}' begins the IDs of several things: {shown}{more}; give more of its digits"
 
 
-def _described(found: FoundId) -> str:
-    return f"{found.table} {found.id}" if found.kind == "record" else f"{found.kind} {found.id}"
+def _described(record: MatchedId) -> str:
+    return f"{record.table} {record.id}" if record.kind == "record" else f"{record.kind} {record.id}"

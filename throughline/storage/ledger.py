@@ -280,7 +280,7 @@ def _compare_sealed(cursor: Any, write: PartitionWrite) -> None:
 
 
 def _differences(cursor: Any, write: PartitionWrite) -> list[str]:
-    found: list[str] = []
+    differences: list[str] = []
     for name, rows in write.rows.items():
         cursor.execute(
             f"SELECT uuid::text, content_hash FROM {name} WHERE experiment = %s AND partition = %s ORDER BY uuid",
@@ -291,14 +291,16 @@ def _differences(cursor: Any, write: PartitionWrite) -> list[str]:
         changed = sorted(key for key in given if key in recorded and recorded[key] != given[key])
         if changed:
             first = changed[0]
-            found.append(_other_hash(name, first, recorded[first], given[first]) + _more(len(changed) - 1, "changed"))
+            differences.append(
+                _other_hash(name, first, recorded[first], given[first]) + _more(len(changed) - 1, "changed")
+            )
         for word, keys in (
             ("new", sorted(given.keys() - recorded.keys())),
             ("no longer given", sorted(recorded.keys() - given.keys())),
         ):
             if keys:
-                found.append(f"{name} {word}: {', '.join(keys[:_NAMED])}{_more(len(keys) - _NAMED, word)}")
-    return found
+                differences.append(f"{name} {word}: {', '.join(keys[:_NAMED])}{_more(len(keys) - _NAMED, word)}")
+    return differences
 
 
 def _compare_verdicts(cursor: Any, write: PartitionWrite) -> None:

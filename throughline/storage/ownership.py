@@ -56,20 +56,20 @@ def explanation(error: OSError, home: Path) -> str:
 def explanation_of_output(text: str, home: Path) -> str | None:
     """Return the sentence for what a program wrote before it failed; None where that says nothing about the disk."""
     known = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    found = next((number for number in known if os.strerror(number) in text), None)
-    return None if found is None else explanation(OSError(found, os.strerror(found)), home)
+    known_error = next((number for number in known if os.strerror(number) in text), None)
+    return None if known_error is None else explanation(OSError(known_error, os.strerror(known_error)), home)
 
 
 def _first_denied(path: Path) -> Path:
     """Return the topmost part of `path` that this process may not use as it needs to."""
     for part in [*reversed(path.parents), path]:
         try:
-            found = part.lstat()
+            status = part.lstat()
         except FileNotFoundError:
             return part.parent  # a file was to be made there
         except OSError:
             break
-        if not os.access(part, os.X_OK if stat.S_ISDIR(found.st_mode) else os.R_OK | os.W_OK):
+        if not os.access(part, os.X_OK if stat.S_ISDIR(status.st_mode) else os.R_OK | os.W_OK):
             return part
     return path
 
@@ -120,11 +120,11 @@ def check_data(data: Path, uid: int) -> None:
     foreign: list[Path] = []
     closed: list[Path] = []
     for path in _below(data):
-        found = path.lstat()
-        needed = 0o700 if stat.S_ISDIR(found.st_mode) else 0o600
-        if found.st_uid != uid:
+        status = path.lstat()
+        needed = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+        if status.st_uid != uid:
             foreign.append(path)
-        elif not stat.S_ISLNK(found.st_mode) and found.st_mode & needed != needed:
+        elif not stat.S_ISLNK(status.st_mode) and status.st_mode & needed != needed:
             closed.append(path)
     if foreign:
         owner = user_name(foreign[0].lstat().st_uid)

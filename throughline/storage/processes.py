@@ -65,11 +65,11 @@ def is_postmaster(pid: int, data: Path) -> bool:
 
 def orphans_of(data: Path) -> list[psutil.Process]:
     """Return PostgreSQL processes that work in `data` although their postmaster is gone."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.name() == "postgres" and process.cwd() == str(data):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes

