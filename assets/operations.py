@@ -15,9 +15,9 @@ import dagster as dg
 from assets import learning_words as words
 from assets.checks.gates import CHECK_NAME, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
-from assets.shell import DAILY_ASSETS, Graph, failure, remember_experiment, run_tags
+from assets.shell import Graph, failure, remember_experiment, run_tags
+from throughline.catalogue import catalogue
 from throughline.errors import SettingsError, ThroughlineError, shown
-from throughline.quality.suite import GATED_ASSETS
 
 if TYPE_CHECKING:
     from resources.flow import Flow
@@ -173,7 +173,7 @@ class _Walk:
     def _run(self, first: date, last: date) -> None:
         days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
         try:
-            for name in DAILY_ASSETS:
+            for name in catalogue().stages:
                 self._stage(name, days)
         finally:
             self._show_gates()
@@ -217,7 +217,7 @@ class _Walk:
 
     def _show_gates(self) -> None:
         """Show how each gate stands, as the assets' own runs do."""
-        for name in GATED_ASSETS:
+        for name in catalogue().gated:
             key = self._graph.key(name)
             found = gate_result(self._ctx, key, name)
             self._context.instance.report_runless_asset_event(

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from throughline.quality.suite import GATED_ASSETS, count_words
+from throughline.catalogue import catalogue
+from throughline.quality.suite import count_words
 
 if TYPE_CHECKING:
     from throughline.flow import DayResult, FlowContext
@@ -85,7 +86,7 @@ def sealed_before(ctx: FlowContext, asset: str, days: Sequence[date]) -> Iterato
         seals = read_seals(conn, ctx.experiment.id, asset, days[0], days[-1])
         roots = {day: seal.root for day, seal in seals.items() if seal.status == "sealed"}
         states = {}
-        if asset in GATED_ASSETS:
+        if asset in catalogue().gated:
             states = gate_standings(conn, ctx.experiment.id, asset, list(roots), roots, ctx.gates.suite(asset)[1])
     for day in days:
         if day not in seals or (day in states and not states[day].open):

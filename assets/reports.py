@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.shell import DAILY_ASSETS, OWNERS, Graph, failure, remember_experiment, run_tags
+from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
+from throughline.catalogue import catalogue
 from throughline.errors import MissingPredecessor, ThroughlineError
 from throughline.experiment.identity import current_code_hash
 
@@ -60,7 +61,7 @@ def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
 
     experiment = ctx.experiment
     with ctx.engine.connect() as conn:
-        sealed = set.intersection(*(set(sealed_days(conn, experiment.id, name)) for name in DAILY_ASSETS))
+        sealed = set.intersection(*(set(sealed_days(conn, experiment.id, name)) for name in catalogue().stages))
     if not sealed:
         raise MissingPredecessor(
             f"no day of experiment {experiment.id[:12]} is sealed throughout: materialize its assets from "

@@ -1,7 +1,7 @@
 """The shell around a stage: from a Dagster range of partitions to a call of the flow, and back to what Dagster shows.
 
-Belongs here: what all partitioned assets share. Does not belong here: which assets there are (`market`, `decisions`,
-`trading`), and anything that decides.
+Belongs here: what all partitioned assets share. Does not belong here: which assets there are (`throughline.catalogue`),
+and anything that decides.
 
 Every asset takes a time range, hands its days to its stage in order, and returns a result with zero rows too. A day
 that fails its gate is data: the run stays green and the check is red. Where a stage raises, the days that it had sealed
@@ -20,31 +20,14 @@ import dagster as dg
 from assets.checks.gates import gate_check, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
 from resources.flow import EXPERIMENT_TAG
+from throughline.catalogue import StageSpec, catalogue
 from throughline.errors import MissingPredecessor, OutsideExperiment, RevisedData, ThroughlineError
 from throughline.experiment.identity import current_code_hash
-from throughline.quality.suite import GATED_ASSETS
 
 if TYPE_CHECKING:
     from throughline.flow import DayResult, FlowContext
 
 OWNERS = ["team:throughline"]
-
-DAILY_ASSETS = (
-    "market_bars",
-    "market_scan",
-    "trade_candidates",
-    "research_snapshots",
-    "portfolio_state",
-    "executions",
-    "outcomes",
-    "shadow_outcomes",
-    "trade_features",
-    "canonical_trades",
-    "soulprints",
-    "profit_buckets",
-    "registry_seals",
-)
-"""The partitioned assets of a mode: the stages of the flow, named here so that loading needs no part of it."""
 
 ACTIVE_EXPERIMENT = "active_experiment"
 """The asset that shows which experiment runs of the mode work on."""
@@ -71,33 +54,28 @@ class Graph:
         return f"flow_{self.mode}"
 
 
-def stage_asset(
-    graph: Graph,
-    name: str,
-    description: str,
-    *,
-    stage: str,
-    kinds: set[str],
-    deps: Sequence[dg.AssetDep | str] = (),
-    picture: Picture | None = None,
-) -> dg.AssetsDefinition:
-    """Return the partitioned asset over the stage `name`. deps: names of assets of this mode, or made edges."""
+def stage_asset(graph: Graph, spec: StageSpec, *, picture: Picture | None = None) -> dg.AssetsDefinition:
+    """Return the partitioned asset over a stage. picture: shows a range of its days."""
+    name, gated = spec.asset, spec.gated
     key = graph.key(name)
-    gated = name in GATED_ASSETS
+    deps: list[dg.AssetKey | dg.AssetDep] = [graph.key(above) for above in catalogue().direct_upstream[name]]
+    if spec.follows_itself:
+        yesterday = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+        deps.append(dg.AssetDep(key, partition_mapping=yesterday))
 
     @dg.asset(
         key=key,
-        description=f"{description} {which_experiment(graph.mode)}",
-        deps=[graph.key(item) if isinstance(item, str) else item for item in deps],
+        description=f"{spec.description} {which_experiment(graph.mode)}",
+        deps=deps,
         partitions_def=graph.partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(graph.chunk_days),
         check_specs=[gate_check(key)] if gated else None,
         required_resource_keys={graph.flow_key},
         code_version=current_code_hash(),
         group_name=graph.mode,
-        kinds=kinds,
+        kinds=set(spec.kinds),
         owners=OWNERS,
-        tags={"stage": stage, **({"tier": "gate"} if gated else {})},
+        tags={"stage": spec.group, **({"tier": "gate"} if gated else {})},
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         flow = getattr(context.resources, graph.flow_key)

@@ -13,15 +13,12 @@ from typing import Any
 import dagster as dg
 
 from assets.active import active_assets
-from assets.decisions import decision_assets
 from assets.learning import CHECKED_ASSETS, learning_assets
-from assets.market import market_assets
 from assets.operations import roll_back_op_name
-from assets.registry import registry_assets
 from assets.registry_reports import registry_report_assets
 from assets.reports import report_assets
 from assets.shell import Graph
-from assets.trading import trading_assets
+from assets.stages import stage_assets
 from pipelines.jobs import (
     canary_job,
     drift_job,
@@ -41,9 +38,9 @@ from sensors.active_experiment import active_experiment_sensor
 from sensors.canary_degraded import canary_degraded
 from sensors.gate_failed import gate_failure_notifier
 from sensors.run_failure import run_failure_notifier
-from throughline.quality.suite import GATED_ASSETS
+from throughline.catalogue import catalogue
 
-NOTIFIED_ASSETS = (*GATED_ASSETS, "registry_consistency", *CHECKED_ASSETS)
+NOTIFIED_ASSETS = (*catalogue().gated, "registry_consistency", *CHECKED_ASSETS)
 """Assets whose failed checks are told."""
 WALKED_MODES = ("backtest",)
 """Modes with a walk-forward: those whose market is history."""
@@ -72,10 +69,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
             for graph in graphs
             for build in (
                 active_assets,
-                market_assets,
-                decision_assets,
-                trading_assets,
-                registry_assets,
+                stage_assets,
                 registry_report_assets,
                 learning_assets,
                 report_assets,

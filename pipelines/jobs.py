@@ -9,7 +9,8 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.operations import roll_back_op, walk_forward_op
-from assets.shell import DAILY_ASSETS, Graph, which_experiment
+from assets.shell import Graph, which_experiment
+from throughline.catalogue import catalogue
 
 
 def pipeline_job_name(mode: str) -> str:
@@ -21,7 +22,7 @@ def pipeline_job(mode: str) -> dg.UnresolvedAssetJobDefinition:
     """Return the job that takes a mode's daily assets from bars to outcomes, for a day or an unbroken range."""
     return dg.define_asset_job(
         pipeline_job_name(mode),
-        selection=dg.AssetSelection.assets(*(dg.AssetKey([mode, name]) for name in DAILY_ASSETS)),
+        selection=dg.AssetSelection.assets(*(dg.AssetKey([mode, name]) for name in catalogue().stages)),
         description=f"All daily assets of mode '{mode}', in order. For history, backfill the assets and not this job: "
         f"a backfill of the job would run a chunk beside the one before it. {which_experiment(mode)}",
         tags={"throughline/mode": mode},

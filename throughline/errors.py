@@ -66,6 +66,10 @@ class SettingsError(ThroughlineError):
     """A setting or a configuration file is wrong; the message names the file and the key."""
 
 
+class CatalogueError(ThroughlineError):
+    """Two declarations of the catalogue contradict each other; the message names the record kind, stage or file."""
+
+
 class ArchiveError(ThroughlineError):
     """A data file or its description cannot be used; the message names the file, and the row or column."""
 

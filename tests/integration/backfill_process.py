@@ -16,9 +16,9 @@ from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget, create_te
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.backfill import execute_backfill_iteration
 
-from assets.shell import DAILY_ASSETS
 from resources.dagster_instance import instance_settings
 from resources.settings import load_settings
+from throughline.catalogue import catalogue
 
 
 def main(days: int) -> None:
@@ -46,7 +46,7 @@ def main(days: int) -> None:
                 backfill_id="test",
                 asset_graph=graph,
                 partition_names=names,
-                asset_selection=[dg.AssetKey(["demo", name]) for name in DAILY_ASSETS],
+                asset_selection=[dg.AssetKey(["demo", name]) for name in catalogue().stages],
                 backfill_timestamp=time.time(),
                 tags={},
                 dynamic_partitions_store=instance,

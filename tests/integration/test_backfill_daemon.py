@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from assets.shell import DAILY_ASSETS
 from pipelines.backfill import materialize_range
 from resources.dagster_instance import make_instance
 from tests.materialize.homes import FIRST, context_of, opened, seals_of, settings_of
+from throughline.catalogue import catalogue
 from throughline.storage.home import Home
 
 DAYS = 15
@@ -57,7 +57,7 @@ def test_a_backfill_through_the_daemon_gives_the_seals_of_the_command_under_six_
         last = FIRST + timedelta(days=DAYS - 1)
         materialize_range(settings_of(database.home.path), context, FIRST, last, chunk_days=11)
         expected = sorted([list(key), list(value)] for key, value in seals_of(context).items())
-    assert len(expected) == DAYS * len(DAILY_ASSETS)
+    assert len(expected) == DAYS * len(catalogue().stages)
     empty = Home(tmp_path / "empty")
     with make_instance(empty):  # makes all tables: copies of the home save each process the time to make its own
         pass

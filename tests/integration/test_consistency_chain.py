@@ -18,7 +18,7 @@ from tests.integration.consistency_homes import (
     sealed_home,
 )
 from tests.unit.consistency_rows import BY_HAND
-from throughline.tracking.layout import REGISTRIES
+from throughline.catalogue import catalogue
 
 TRADES, PRINTS, BUCKETS = "canonical_trades", "soulprints", "profit_buckets"
 
@@ -60,10 +60,10 @@ def test_a_soulprint_made_up_whole_is_named_by_the_research_record(hands: Connec
     ):
         new = json.loads(row.body)
         rewrite(hands, table, old, lambda body, new=new: body.update(new))
-    for asset in REGISTRIES:
+    for asset in catalogue().registries:
         reseal(hands, asset, trade["partition"])
     result = home.check(hands)
-    assert found(result, *REGISTRIES) == {(PRINTS, str(made.soulprint.uuid), "inconsistent")}
+    assert found(result, *catalogue().registries) == {(PRINTS, str(made.soulprint.uuid), "inconsistent")}
     assert any("values is" in item.problem and "research_docs" in item.problem for item in result.findings)
 
 
@@ -119,7 +119,7 @@ def test_a_trade_without_its_outcome_and_a_second_trade_of_an_outcome_are_named(
     assert twice in ({str(changed["uuid"])}, {str(first["uuid"])})
 
 
-@pytest.mark.parametrize("asset", REGISTRIES)
+@pytest.mark.parametrize("asset", catalogue().registries)
 @pytest.mark.parametrize("change", ["root = repeat('ab', 32)", "leaves = leaves + 1"])
 def test_an_edited_seal_of_a_registry_is_named(hands: Connection, home: Sealed, asset: str, change: str) -> None:
     day = pick(hands, TRADES, flow(home))["partition"]

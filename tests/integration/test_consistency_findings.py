@@ -19,8 +19,8 @@ from tests.integration.consistency_homes import (
     sealed_home,
 )
 from tests.unit.consistency_rows import BY_HAND
+from throughline.catalogue import catalogue
 from throughline.storage.tables import ledger_table, projection
-from throughline.tracking.layout import REGISTRIES
 
 TRADES, PRINTS, BUCKETS = "canonical_trades", "soulprints", "profit_buckets"
 
@@ -45,7 +45,10 @@ def test_an_untouched_home_has_no_findings_and_every_trade_is_linked_in_both_dir
     """Defect 6 of the seeds: linkage silently yielded nothing."""
     with home.database.engine("auditor").connect() as connection:
         result = home.check(connection, audit=True, artifacts=home.store)
-        rows = {table: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in REGISTRIES}
+        rows = {
+            table: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+            for table in catalogue().registries
+        }
         linked = connection.execute(
             text(
                 "SELECT count(*) FROM canonical_trades t JOIN soulprints s ON s.canonical_uuid = t.uuid"
@@ -63,7 +66,7 @@ def test_an_untouched_home_has_no_findings_and_every_trade_is_linked_in_both_dir
 @pytest.mark.parametrize("by_hand", [True, False])
 @pytest.mark.parametrize(
     ("table", "column"),
-    [(table, column) for table in REGISTRIES for column in projection(ledger_table(table))],
+    [(table, column) for table in catalogue().registries for column in projection(ledger_table(table))],
 )
 def test_an_edited_cell_is_named(hands: Connection, home: Sealed, table: str, column: str, by_hand: bool) -> None:
     where = f"experiment = '{BY_HAND}'" if by_hand else flow(home)
@@ -163,7 +166,7 @@ def test_all_rows_of_a_day_deleted_are_named_by_its_seals(hands: Connection, hom
     for table in (PRINTS, BUCKETS, TRADES):
         hands.execute(text(f"DELETE FROM {table} WHERE partition = :d"), {"d": day})
     named = found(home.check(hands))
-    assert {("partition_seals", f"{table}/{day}", "seal_mismatch") for table in REGISTRIES} <= named
+    assert {("partition_seals", f"{table}/{day}", "seal_mismatch") for table in catalogue().registries} <= named
 
 
 @pytest.mark.parametrize("table", [PRINTS, BUCKETS])
@@ -178,7 +181,7 @@ def test_an_entry_pointed_at_another_trade_is_named_and_so_is_the_trade_it_left(
         entry(hands, table, first),
         lambda body: body.update(canonical={"hash": second["content_hash"], "uuid": str(second["uuid"])}),
     )
-    named = found(home.check(hands), *REGISTRIES)
+    named = found(home.check(hands), *catalogue().registries)
     assert (TRADES, str(first["uuid"]), "missing_link") in named
     assert (table, str(moved["uuid"]), "duplicate") in named
     assert len(named) == 2
@@ -224,10 +227,10 @@ def test_a_profit_made_up_with_all_hashes_and_seals_made_again_is_named_by_the_o
     trade = pick(hands, TRADES, flow(home))
     changed = rewrite(hands, TRADES, trade, lambda body: body.update(profit_usd="1000000"))
     relink(hands, trade, changed)
-    for asset in REGISTRIES:
+    for asset in catalogue().registries:
         reseal(hands, asset, trade["partition"])
     result = home.check(hands)
-    assert found(result, *REGISTRIES) == {(TRADES, str(changed["uuid"]), "inconsistent")}
+    assert found(result, *catalogue().registries) == {(TRADES, str(changed["uuid"]), "inconsistent")}
     item = next(item for item in result.findings if item.table == TRADES)
     assert item.problem.startswith("profit_usd is 1000000, its chain gives")
     assert item.found == "1000000"

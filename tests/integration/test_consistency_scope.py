@@ -25,6 +25,7 @@ from tests.integration.consistency_homes import (
     write_hand,
 )
 from tests.unit.consistency_rows import BY_HAND, copied, hand_rows, typed
+from throughline.catalogue import catalogue
 from throughline.proof.log import publish
 from throughline.registry.consistency import check_registry, pool, reading
 from throughline.registry.consistency.forms import Forms, registry_forms
@@ -32,7 +33,6 @@ from throughline.registry.consistency.reading import Chunk, lines, prepared
 from throughline.storage.copy import copy_tuples
 from throughline.storage.tables import ledger_table, projection
 from throughline.tracking.checking import examine_row
-from throughline.tracking.layout import REGISTRIES
 from throughline.tracking.records import make_row
 
 TRADES, PRINTS, BUCKETS = "canonical_trades", "soulprints", "profit_buckets"
@@ -251,5 +251,5 @@ def _odd_rows(number: int, day: date) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_forms_know_every_column_of_the_registries() -> None:
-    for table in REGISTRIES:
+    for table in catalogue().registries:
         assert Forms(table).columns == projection(ledger_table(table))

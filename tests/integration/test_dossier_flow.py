@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from tests.integration.proof_home import new_experiment, seal_days
 from tests.integration.small_home import END, START, seal_experiment
 from throughline.analytics.dossier import dossier_html, write_dossier
+from throughline.catalogue import catalogue
 from throughline.cli import DirectWiring, run
 from throughline.errors import UnknownRecord
 from throughline.experiment.identity import Experiment
@@ -34,7 +35,6 @@ from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ids import parse_id
 from throughline.tracking.records import body_hash
-from throughline.tracking.versions import CURRENT, OPTIONAL, known_fields
 from throughline.verification.dossier import Dossier, compile_dossier
 from throughline.verification.story import find
 
@@ -459,9 +459,9 @@ def test_a_dossier_holds_while_another_run_appends_to_log_and_anchor(
 
 def test_every_body_of_the_flow_has_exactly_the_fields_of_its_version(own: Database, sealed: Experiment) -> None:
     with own.engine("reader").connect() as connection:
-        for table, version in CURRENT.items():
+        for table, kind in catalogue().records.items():
             bodies = connection.execute(text(f"SELECT body FROM {table} WHERE experiment = :e"), {"e": sealed.id})
             for data in bodies.scalars():
                 body = json.loads(bytes(data))
-                assert body["schema_version"] == version, table
-                assert body.keys() - OPTIONAL[table].split() - {"schema_version"} == known_fields(table, version), table
+                assert body["schema_version"] == kind.version, table
+                assert body.keys() - {"schema_version", "supersedes", *kind.optional.split()} == kind.fields, table

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from tests.integration.flow_slices import SIMULATED, Bench, experiment_of, provider_of
+from throughline.catalogue import catalogue
 from throughline.experiment.identity import Experiment
 from throughline.identity import canonical_bytes, content_hash, parse_time, seal_of, sha256_hex
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
 from throughline.storage.ledger import read_seals
 from throughline.storage.tables import LEDGER
-from throughline.tracking.records import KINDS, expected_uuid, project
+from throughline.tracking.records import expected_uuid, project
 
 TABLES = [table.name for table in LEDGER]
 LAST = SIMULATED.start + timedelta(days=5)
@@ -66,7 +67,7 @@ def test_every_record_reads_back_as_it_was_hashed(told: dict[str, Any], table: s
     assert told[table], "no record of this kind: the test proves nothing"
     for row, body in told[table].values():
         assert canonical_bytes(body) == row.body
-        assert content_hash(KINDS[table].kind, row.body) == row.content_hash
+        assert content_hash(catalogue().records[table].kind, row.body) == row.content_hash
         assert expected_uuid(table, body) == row.uuid
         assert project(table, body) == row.columns
         assert row.run_id == "test-run"
@@ -102,7 +103,7 @@ def test_a_column_says_what_the_body_says_under_the_same_name(told: dict[str, An
                 value = body["paths"]["base"][name] if table == "portfolio_states" and name in base else body[name]
                 assert _said(value, _read(column)) == _read(column), name
             compared.add(name)
-    assert compared == set(KINDS[table].columns)
+    assert compared == set(catalogue().records[table].column_names)
 
 
 def test_every_link_names_its_parent_by_uuid_and_hash(told: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from tests.integration.home_copies import open_sealed_copy
+from throughline.catalogue import catalogue
 from throughline.experiment.identity import Experiment
 from throughline.findings import Finding
 from throughline.identity import canonical_bytes, seal_of
@@ -29,8 +30,7 @@ from throughline.proof.sources import leaves_behind
 from throughline.proof.tree import Frontier
 from throughline.storage.database import Database
 from throughline.storage.home import Home
-from throughline.tracking.layout import ASSET_TABLES, TABLE_ASSET
-from throughline.tracking.records import KINDS, body_hash
+from throughline.tracking.records import body_hash
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def reseal(connection: Connection, asset: str, day: object) -> None:
     """Make a day's seal and verdicts agree with its rows again."""
     hashes = [
         item
-        for table in ASSET_TABLES[asset]
+        for table in catalogue().asset_tables[asset]
         for item in connection.execute(
             text(f"SELECT content_hash FROM {table} WHERE partition = :d"), {"d": day}
         ).scalars()
@@ -129,7 +129,7 @@ def rewrite_log(connection: Connection, signer: FileSigner | None = None) -> Non
             seal = one(connection, f"SELECT root, leaves, partition FROM partition_seals {where}", **values)
             key = (told["experiment"], told["asset"], seal["partition"])
             told |= {"root": seal["root"], "leaves": seal["leaves"]}
-            if told["asset"] in ASSET_TABLES:
+            if told["asset"] in catalogue().asset_tables:
                 told["manifest"] = manifest_hash(leaves_behind(connection, [key])[key])
         event = Event.of(told)
         frontier.append(event.leaf)
@@ -163,7 +163,7 @@ def test_an_untouched_home_has_no_findings_and_nothing_unanchored(
     assert result.rows > 300
 
 
-@pytest.mark.parametrize("table", list(KINDS))
+@pytest.mark.parametrize("table", list(catalogue().records))
 def test_a_row_edited_with_its_hash_is_named(owner: Connection, proof: Proof, table: str) -> None:
     row = pick(owner, table)
     edit(owner, table, row["uuid"])
@@ -238,7 +238,7 @@ def test_a_row_dated_back_or_given_to_another_run_is_named(
     assert "recorded_at was edited" in finding.problem
 
 
-@pytest.mark.parametrize("table", list(KINDS))
+@pytest.mark.parametrize("table", list(catalogue().records))
 def test_a_deleted_row_is_named(owner: Connection, proof: Proof, table: str) -> None:
     row = pick(owner, table, 1)
     owner.execute(text(f"DELETE FROM {table} WHERE uuid = :u"), {"u": row["uuid"]})
@@ -296,7 +296,7 @@ def test_days_cut_off_with_seals_events_and_heads_are_named_by_the_first_row_and
 ) -> None:
     last = one(owner, "SELECT max(partition) AS d FROM outcomes")["d"]
     expected = {}
-    for table in KINDS:
+    for table in catalogue().records:
         gone = owner.execute(
             text(f"SELECT uuid FROM {table} WHERE partition >= :d ORDER BY partition, uuid"), {"d": last}
         ).scalars()
@@ -513,7 +513,7 @@ def test_a_later_audit_from_a_head_on_is_as_good_as_a_whole_one_for_what_came_af
 
 def test_every_asset_of_the_ledger_was_under_test(owner: Connection) -> None:
     logged = set(owner.execute(text("SELECT DISTINCT asset FROM seal_events WHERE asset IS NOT NULL")).scalars())
-    assert set(TABLE_ASSET.values()) <= logged
+    assert set(catalogue().table_asset.values()) <= logged
 
 
 def tampered_anchor(proof: Proof, change: Callable[[Path], None], folder: Path) -> Proof:

@@ -21,6 +21,7 @@ import pytest
 
 from tests.integration.small_home import TableGates, seal_experiment
 from tests.integration.tampering.home import trade
+from throughline.catalogue import catalogue
 from throughline.clock import FixedClock
 from throughline.configuration import Configuration
 from throughline.experiment.identity import Experiment, make_experiment
@@ -38,7 +39,6 @@ from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.tables import REGISTRY
-from throughline.tracking.layout import REGISTRIES
 from throughline.verification import verify_connection
 
 START, END = date(2024, 3, 2), date(2024, 3, 5)
@@ -214,7 +214,7 @@ def test_every_registry_has_trades_of_all_ways(reference: Told) -> None:
     held = [told["canonical_trades"]["entries"] for told in reference.statistics.values()]
     assert sorted(held)[-1] == WRITERS * TRADES
     assert min(held) >= 2
-    assert {asset for _, asset, _ in reference.seals} >= set(REGISTRIES)
+    assert {asset for _, asset, _ in reference.seals} >= set(catalogue().registries)
 
 
 def test_the_registries_have_the_same_roots(reference: Told, together: Told) -> None:

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from throughline.errors import StorageError
@@ -37,6 +36,16 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL (of its superuser, to the database postgres) of a second server, as a stranger's PostgreSQL."""
     with open_database(tmp_path_factory.mktemp("other") / "home") as opened:
         yield make_url(opened.url()).set(username=ADMIN, database="postgres").render_as_string()
+
+
+@pytest.fixture(scope="module")
+def schemas(database: Database) -> tuple[dict[str, list[tuple[object, ...]]], ...]:
+    """Return the schema that the migrations make, and the one that the catalogue declares."""
+    engine = create_engine(database.url("declared"))
+    create_declared(engine)
+    declared = schema_of(engine)
+    engine.dispose()
+    return schema_of(database.engine("owner")), declared
 
 
 def run_sql(url: str, *statements: str) -> None:
@@ -77,18 +86,76 @@ def test_dagster_has_a_database_of_its_own(database: Database) -> None:
     stranger.dispose()
 
 
-def test_head_is_exactly_what_the_tables_say(database: Database) -> None:
+OBJECTS = {
+    "columns": "SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+    " a.attidentity, a.attgenerated, pg_catalog.pg_get_expr(d.adbin, d.adrelid),"
+    " row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum)"
+    " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
+    " LEFT JOIN pg_catalog.pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)"
+    " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0"
+    " AND NOT a.attisdropped",
+    "constraints": "SELECT conrelid::regclass::text, conname, pg_catalog.pg_get_constraintdef(oid)"
+    " FROM pg_catalog.pg_constraint WHERE connamespace = 'public'::regnamespace",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_catalog.pg_indexes WHERE schemaname = 'public'",
+    "views": "SELECT viewname, definition FROM pg_catalog.pg_views WHERE schemaname = 'public'",
+    "guards": "SELECT tgrelid::regclass::text, tgname, tgenabled, pg_catalog.pg_get_triggerdef(oid)"
+    " FROM pg_catalog.pg_trigger WHERE NOT tgisinternal",
+    "sequences": "SELECT sequencename, data_type::text FROM pg_catalog.pg_sequences WHERE schemaname = 'public'",
+}
+"""What a schema consists of -> a query that reads it in full."""
+
+
+def schema_of(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Return every object of the schema, Alembic's own table apart."""
+    with engine.connect() as connection:
+        found = {name: connection.execute(text(query)).all() for name, query in OBJECTS.items()}
+    return {name: sorted(tuple(row) for row in rows if row[0] != "alembic_version") for name, rows in found.items()}
+
+
+def create_declared(engine: Engine) -> None:
+    """Create what the catalogue and the tables declare: tables, guards, views."""
+    refuse = import_module("throughline.storage.migrations.versions.0001_ledger").REFUSE
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        connection.execute(text(refuse))
+        for table in APPEND_ONLY:
+            guard = f"{table.name}_append_only"
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {guard} BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION throughline_refuse_change()"
+            )
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER {guard}")
+        for table in LEDGER:
+            later = f"SELECT 1 FROM {table.name} AS later WHERE later.supersedes = record.uuid"
+            connection.exec_driver_sql(
+                f"CREATE VIEW {view_name(table)} AS SELECT * FROM {table.name} AS record WHERE NOT EXISTS ({later})"
+            )
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_migrations_make_exactly_what_the_catalogue_declares(
+    schemas: tuple[dict[str, list[tuple[object, ...]]], ...], name: str
+) -> None:
+    migrated, declared = schemas
+    assert migrated[name]
+    assert migrated[name] == declared[name]
+
+
+def test_the_comparison_of_schemas_sees_a_column_that_differs(
+    database: Database, schemas: tuple[dict[str, list[tuple[object, ...]]], ...]
+) -> None:
+    engine = create_engine(database.url("declared"))
+    with engine.connect() as connection:
+        connection.execute(text("ALTER TABLE outcomes ALTER exit_price DROP NOT NULL, ADD note text"))
+        changed = {tuple(row) for row in connection.execute(text(OBJECTS["columns"]))}
+        connection.rollback()
+    engine.dispose()
+    differing = {row[:2] for row in changed - set(schemas[0]["columns"])}
+    assert differing == {("outcomes", "exit_price"), ("outcomes", "note")}
+
+
+def test_the_newest_migration_is_the_one_that_the_code_names(database: Database) -> None:
     with database.engine("owner").connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
-        )
-        assert compare_metadata(context, metadata) == []
-        views = connection.execute(text("SELECT viewname FROM pg_views WHERE schemaname = 'public'")).scalars()
-        assert set(views) == {view_name(table) for table in LEDGER}
-        triggers = connection.execute(
-            text("SELECT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'A'")
-        ).scalars()
-        assert set(triggers) == {table.name for table in APPEND_ONLY}
         script = ScriptDirectory.from_config(migrations.config(connection))
     assert script.get_heads() == [migrations.HEAD]
 

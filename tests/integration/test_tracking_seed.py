@@ -11,13 +11,14 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from throughline.catalogue import catalogue
 from throughline.clock import FixedClock, SteppingClock
 from throughline.errors import LedgerConflict, StorageError, UnknownRecord
 from throughline.identity import canonical_bytes, content_hash
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ledger import append_record, read_rows
-from throughline.storage.tables import LEDGER, executions, projection
+from throughline.storage.tables import LEDGER, executions
 from throughline.tracking import (
     ExecutionRecord,
     ResearchDocument,
@@ -26,7 +27,7 @@ from throughline.tracking import (
     TradeOutcome,
     TradeTrackingSystem,
 )
-from throughline.tracking.records import KINDS, expected_uuid, make_row, project
+from throughline.tracking.records import expected_uuid, make_row, project
 
 AT = datetime(2024, 5, 6, 7, 8, 9, 123_456, tzinfo=UTC)
 
@@ -305,14 +306,8 @@ def test_columns_uuid_and_hash_of_what_is_stored_equal_its_body(stored: dict[str
         assert canonical_bytes(body) == row.body
         assert project(table, body) == row.columns
         assert expected_uuid(table, body) == row.uuid
-        assert content_hash(KINDS[table].kind, row.body) == row.content_hash
+        assert content_hash(catalogue().records[table].kind, row.body) == row.content_hash
         assert (body["experiment"], body["partition"]) == (row.experiment, row.partition.isoformat())
-
-
-def test_the_registry_of_kinds_covers_every_ledger_table_and_its_columns() -> None:
-    assert set(KINDS) == {table.name for table in LEDGER}
-    for table in LEDGER:
-        assert set(KINDS[table.name].columns) == set(projection(table))
 
 
 def test_money_survives_the_database_to_the_last_decimal(tracker: TradeTrackingSystem, database: Database) -> None:

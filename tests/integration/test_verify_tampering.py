@@ -16,12 +16,13 @@ from sqlalchemy import Connection, text
 
 from tests.integration.home_copies import open_sealed_copy
 from tests.integration.small_home import END, START, seal_experiment
+from throughline.catalogue import catalogue
 from throughline.experiment.identity import Experiment
 from throughline.identity import canonical_bytes, content_hash, seal_of
 from throughline.quality.verdict import Failure
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
-from throughline.tracking.records import KINDS, body_hash, expected_uuid
+from throughline.tracking.records import body_hash, expected_uuid
 from throughline.verification import VerifyResult, verify, verify_connection
 
 
@@ -109,11 +110,11 @@ def test_an_untouched_home_has_no_findings(own: Database, store: ArtifactStore, 
 
 def test_the_home_under_test_has_rows_in_every_table(own: Database, sealed: Experiment) -> None:
     with own.engine("reader").connect() as connection:
-        for table in KINDS:
+        for table in catalogue().records:
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() > 0, table
 
 
-@pytest.mark.parametrize("table", list(KINDS))
+@pytest.mark.parametrize("table", list(catalogue().records))
 def test_an_edited_cell_of_any_table_is_found(owner: Connection, store: ArtifactStore, table: str) -> None:
     column, value = {
         "market_scans": ("instruments", "instruments + 1"),
@@ -203,7 +204,7 @@ def test_a_record_rewritten_with_hash_and_seal_is_found_by_its_children(
     assert any(f"research names research_docs {parent['uuid']}" in problem for problem in problems)
 
 
-@pytest.mark.parametrize("table", list(KINDS))
+@pytest.mark.parametrize("table", list(catalogue().records))
 def test_a_deleted_row_of_any_table_is_found(owner: Connection, store: ArtifactStore, table: str) -> None:
     row = pick(owner, table)
     owner.execute(text(f"DELETE FROM {table} WHERE uuid = :u"), {"u": row["uuid"]})
@@ -550,7 +551,7 @@ def test_an_edited_root_of_the_log_seal_is_found(owner: Connection, store: Artif
 
 
 def test_every_finding_says_what_can_be_done(owner: Connection, store: ArtifactStore) -> None:
-    for table in KINDS:
+    for table in catalogue().records:
         owner.execute(
             text(f"UPDATE {table} SET body = 'oops' WHERE uuid = (SELECT min(uuid::text)::uuid FROM {table})")
         )

@@ -19,6 +19,7 @@ from pipelines.jobs import registry_check_job_name
 from resources.flow import GivenFlow
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
+from throughline.catalogue import LOG, catalogue
 from throughline.errors import GateClosed
 from throughline.features.labels import ASSET, read_labels
 from throughline.flow import FlowContext
@@ -27,7 +28,6 @@ from throughline.proof.audit import audit
 from throughline.registry.consistency import Reading, newest_report, require_registry
 from throughline.storage.database import Database
 from throughline.storage.queries import read_all_seals, read_rows
-from throughline.tracking.layout import LOG, REGISTRIES
 from throughline.tracking.system import TradeTrackingSystem
 
 DAYS = 8
@@ -71,7 +71,7 @@ def test_every_outcome_of_a_range_is_one_trade_with_both_specialised_entries(
     _, _, context = own
     with context.engine.connect() as conn:
         outcomes = read_rows(conn, "outcomes", context.experiment.id)
-        rows = {name: read_rows(conn, name, context.experiment.id) for name in REGISTRIES}
+        rows = {name: read_rows(conn, name, context.experiment.id) for name in catalogue().registries}
         seals = read_all_seals(conn, context.experiment.id)
     assert outcomes
     assert {len(held) for held in rows.values()} == {len(outcomes)}

@@ -14,12 +14,11 @@ from assets.checks.gates import CHECK_NAME
 from assets.learning import CHECKED_ASSETS, GATES_PASSED, NO_DRIFT, NOT_DEGRADED, TRAINING_SET_CHECK
 from assets.operations import roll_back_op_name
 from assets.registry_reports import CONSISTENT
-from assets.shell import DAILY_ASSETS
 from pipelines.build import build_defs
 from pipelines.jobs import roll_back_job_name
 from resources.settings import MODES, load_settings
+from throughline.catalogue import catalogue
 from throughline.flow import STAGES
-from throughline.quality.suite import GATED_ASSETS
 
 EDGES = {
     "market_bars": set(),
@@ -30,7 +29,7 @@ EDGES = {
     "executions": {"portfolio_state"},
     "outcomes": {"executions"},
     "shadow_outcomes": {"portfolio_state"},
-    "trade_features": {"outcomes", "shadow_outcomes", "research_snapshots"},
+    "trade_features": {"outcomes", "shadow_outcomes"},
     "canonical_trades": {"outcomes"},
     "soulprints": {"canonical_trades"},
     "profit_buckets": {"canonical_trades"},
@@ -114,7 +113,7 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
         "canary_degraded_backtest",
     }
     checks = {(key.asset_key.to_user_string(), key.name) for key in repository.asset_graph.asset_check_keys}
-    gates = {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in GATED_ASSETS}
+    gates = {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in catalogue().gated}
     assert checks == gates | {(f"{mode}/{name}", check) for mode in MODES for name, check in CHECKS.items()}
     assert set(CHECKS) == {"registry_consistency", *CHECKED_ASSETS}
     assert CHECK_NAME == "every_day_passes_its_suite"
@@ -180,12 +179,12 @@ def test_every_asset_says_who_owns_it_what_it_runs_on_and_which_code_decides(def
         assert len(node.code_version or "") == 64, key
         assert node.description, key
         assert node.group_name == key.path[0]
-        assert (node.tags.get("tier") == "gate") == (key.path[-1] in (*GATED_ASSETS, "registry_consistency")), key
+        assert (node.tags.get("tier") == "gate") == (key.path[-1] in (*catalogue().gated, "registry_consistency")), key
 
 
 def test_the_daily_assets_are_the_stages_of_the_flow_in_order() -> None:
-    assert tuple(STAGES) == DAILY_ASSETS
-    assert tuple(EDGES)[: -len(UNPARTITIONED)] == DAILY_ASSETS
+    assert tuple(STAGES) == tuple(catalogue().stages)
+    assert tuple(EDGES)[: -len(UNPARTITIONED)] == tuple(STAGES)
 
 
 def test_the_first_partition_is_a_setting(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from tests.unit.dossier_cases import bodies, dossier, step, story
 from throughline.analytics.dossier import dossier_html, write_page
 from throughline.analytics.dossier_pictures import LABEL, price_svg, spans_svg
+from throughline.catalogue import catalogue
 from throughline.cli.dossier_words import parts
 from throughline.cli.record_words import TITLES, describe
 from throughline.errors import StorageError
-from throughline.tracking.records import KINDS
 
 VOID = {"meta", "br", "hr", "img", "input", "line", "rect", "polyline", "path"}
 EVIL = "<script>alert(1)</script>\"'&{{body}}{{title}}"
@@ -268,8 +268,8 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: s
 
 
 def test_every_kind_of_record_has_a_title_and_words() -> None:
-    assert set(TITLES) == set(KINDS)
-    for table in KINDS:
+    assert set(TITLES) == set(catalogue().records)
+    for table in catalogue().records:
         assert describe(table, {}) == ["its body cannot be read"]
 
 

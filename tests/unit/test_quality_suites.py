@@ -11,22 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from throughline.catalogue import catalogue
 from throughline.configuration import GateSettings
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.quality.runner import GreatExpectationsRunner
-from throughline.quality.suite import (
-    GATED_ASSETS,
-    TRAINING_SET,
-    Rule,
-    count_words,
-    load_suite,
-    parse_suite,
-    resolved_kwargs,
-)
+from throughline.quality.suite import TRAINING_SET, Rule, count_words, load_suite, parse_suite, resolved_kwargs
 from throughline.quality.verdict import Failure
 
 DAY = date(2021, 1, 2)
-SUITES = (*GATED_ASSETS, TRAINING_SET)
+SUITES = (*catalogue().gated, TRAINING_SET)
 NAN = float("nan")
 
 BAR = {"open_time": 0, "open": 2.0, "high": 4.0, "low": 1.0, "close": 3.0, "volume": 5.0}

@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from throughline.tracking.records import KINDS
+from throughline.catalogue import catalogue
 from throughline.tracking.versions import (
-    CURRENT,
-    FIELDS,
     UnknownVersion,
+    current_version,
     filled,
     known_fields,
     missing_fields,
@@ -24,20 +23,20 @@ def body(table: str, version: int) -> dict[str, object]:
     return {"schema_version": version} | dict.fromkeys(known_fields(table, version), "x")
 
 
-@pytest.mark.parametrize("table", KINDS)
+@pytest.mark.parametrize("table", catalogue().records)
 def test_a_body_of_every_version_is_read_with_all_fields_of_today(table: str) -> None:
-    for version in FIELDS[table]:
+    for version in catalogue().records[table].versions:
         stored = body(table, version)
         told = read_body(table, json.dumps(stored))
-        assert set(told) == {"schema_version"} | known_fields(table, CURRENT[table])
+        assert set(told) == {"schema_version"} | known_fields(table, current_version(table))
         assert {name for name, value in told.items() if value is None} == known_fields(
-            table, CURRENT[table]
+            table, current_version(table)
         ) - known_fields(table, version)
 
 
-@pytest.mark.parametrize("table", KINDS)
+@pytest.mark.parametrize("table", catalogue().records)
 def test_a_field_that_its_version_must_have_is_missed_by_name(table: str) -> None:
-    for version in FIELDS[table]:
+    for version in catalogue().records[table].versions:
         for field in known_fields(table, version):
             stored = body(table, version)
             del stored[field]
@@ -62,5 +61,5 @@ def test_a_field_of_version_one_that_only_some_releases_wrote_is_kept() -> None:
 
 
 def test_comparing_leaves_out_what_the_stored_version_could_not_say() -> None:
-    made = body("candidates", CURRENT["candidates"])
+    made = body("candidates", current_version("candidates"))
     assert set(same_version("candidates", body("candidates", 1), made)) == known_fields("candidates", 1)

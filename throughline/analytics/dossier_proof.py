@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from throughline.analytics.dossier_markup import Html, code, joined, mark, note, safe, stamp, table, tag, when, words
-from throughline.tracking.layout import BARS
+from throughline.catalogue import BARS
 from throughline.verification.dossier import Dossier
 from throughline.verification.dossier_log import LogPlace, claim_of
 from throughline.verification.story import Step

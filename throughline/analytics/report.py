@@ -23,12 +23,12 @@ from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import performance, signs_flip
 from throughline.analytics.registry_analytics import registry_analytics
 from throughline.analytics.trades import read_trades
+from throughline.catalogue import catalogue
 from throughline.errors import SettingsError
 from throughline.experiment.identity import Experiment
 from throughline.flow.market_view import DAY, day_ms
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.gate import require_gate
-from throughline.quality.suite import HARD_ASSETS
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import read_seals
 from throughline.verification import verify
@@ -61,7 +61,7 @@ def build_report(
         )
     settings = experiment.configuration
     with engine.connect() as connection:
-        for asset in HARD_ASSETS:  # figures of a ledger that failed its own gate would be no figures
+        for asset in catalogue().hard:  # figures of a ledger that failed its own gate would be no figures
             sealed = read_seals(connection, experiment.id, asset, start, end)
             roots = {day: seal.root for day, seal in sealed.items() if seal.status == "sealed"}
             require_gate(connection, experiment.id, asset, roots)

@@ -23,7 +23,18 @@ from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.setting_errors import setting_error
 
 MODES = ("demo", "backtest")
-_DECISION_PACKAGES = ("features", "flow", "learning", "market", "signals", "strategy", "tracking", "trading")
+_DECISION_PACKAGES = (
+    "catalogue",
+    "features",
+    "flow",
+    "learning",
+    "market",
+    "registries",
+    "signals",
+    "strategy",
+    "tracking",
+    "trading",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Experiment:
 
 def decision_code_hash(package: Path | None = None) -> str:
     """Return the hash of the files that decide: market, signals, strategy, trading, features, learning and flow, and of
-    tracking, which decides how a record is written (its version, hash and UUID).
+    catalogue, registries and tracking, which decide how a record is written (its version, hash and UUID).
 
     Not the git commit: documentation does not fork experiments. The flow is among them because it hands the engine
     its bars and sizes: with other files there, the same experiment could give other records.

@@ -17,7 +17,7 @@ from throughline.flow.deciding import Desk, deciding
 from throughline.flow.knowledge import snapshot_at
 from throughline.flow.market_view import ScreenedChunk
 from throughline.flow.scan import screened
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, require_unrevised, seal_days
 from throughline.identity import score_text
 from throughline.learning.types import RULE
 from throughline.storage.queries import read_rows
@@ -34,7 +34,7 @@ def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]
     """
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn, deciding(ctx, conn, wanted) as desk:
-        blocked = blocked_days(ctx, conn, ("market_scan", "market_bars"), wanted)
+        blocked = blocked_by_upstream(ctx, conn, "trade_candidates", wanted)
         chunk = screened(ctx, conn, wanted)
         require_unrevised(ctx, conn, ctx.view.read_days(wanted))
         scans: dict[date, list[LedgerRow]] = {day: [] for day in wanted}

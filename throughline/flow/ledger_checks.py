@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from throughline.catalogue import catalogue
 from throughline.flow.context import DayResult, FlowContext
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days, seals_by_day
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, seal_days, seals_by_day
 from throughline.storage.queries import read_rows
 from throughline.storage.records import LedgerRow
 
@@ -23,28 +24,26 @@ Frame = Callable[[Sequence[LedgerRow], Sequence[Mapping[str, Any]]], dict[str, l
 
 def check_executions(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the executions whose fill bar opens in each of `days`. Raises GateClosed on the first day that fails."""
-    return check_rows(ctx, days, "executions", "portfolio_state", ("portfolio_state",), _execution_frame)
+    return check_rows(ctx, days, "executions", _execution_frame)
 
 
 def check_outcomes(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the outcomes whose exit bar opens in each of `days`. Raises GateClosed on the first day that fails."""
-    return check_rows(ctx, days, "outcomes", "portfolio_state", ("portfolio_state", "executions"), _outcome_frame)
+    return check_rows(ctx, days, "outcomes", _outcome_frame)
 
 
-def check_rows(
-    ctx: FlowContext, days: Sequence[date], asset: str, writer: str, needs: Sequence[str], frame: Frame
-) -> list[DayResult]:
-    """Seal the rows of `asset` (its table has the same name), whose number the details of `writer`'s seal say.
+def check_rows(ctx: FlowContext, days: Sequence[date], asset: str, frame: Frame) -> list[DayResult]:
+    """Seal the rows of `asset` (its table has the same name), whose number the seal of the asset that wrote them says.
 
     frame: makes the columns that the suite judges from rows and bodies. Raises GateClosed on the first day that fails.
     """
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_days(ctx, conn, needs, wanted)
+        blocked = blocked_by_upstream(ctx, conn, asset, wanted)
         held: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
         for row in read_rows(conn, asset, ctx.experiment.id, wanted[0], wanted[-1]):
             held[row.partition].append(row)
-        writers = seals_by_day(ctx, conn, writer, wanted)
+        writers = seals_by_day(ctx, conn, catalogue().written_by[asset], wanted)
     drafts = []
     for day in wanted:
         rows = held[day]
@@ -60,7 +59,7 @@ def check_rows(
                 details={asset: len(rows)},
             )
         )
-    return seal_days(ctx, asset, drafts, blocked, hard=True)
+    return seal_days(ctx, asset, drafts, blocked)
 
 
 def _execution_frame(rows: Sequence[LedgerRow], bodies: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

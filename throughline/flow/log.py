@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from throughline.catalogue import LOG
 from throughline.errors import SettingsError
 from throughline.flow.context import DayResult, FlowContext
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, seal_days
 from throughline.proof.log import day_leaf, publish
 from throughline.storage.queries import read_all_seals
 from throughline.storage.records import Seal
-from throughline.tracking.layout import LOG, UPSTREAM
 
 
 def log_seals(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -29,7 +29,7 @@ def log_seals(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     wanted = require_days(ctx, days)
     held: dict[date, list[Seal]] = {day: [] for day in wanted}
     with ctx.engine.connect() as conn:
-        blocked_days(ctx, conn, UPSTREAM[LOG], wanted)  # raises where one of them is not sealed
+        blocked_by_upstream(ctx, conn, LOG, wanted)  # raises where one of them is not sealed
         for seal in read_all_seals(conn, ctx.experiment.id, wanted[0], wanted[-1]):
             if seal.asset != LOG:
                 held[seal.partition].append(seal)

@@ -18,7 +18,7 @@ import pandas as pd
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.ledger_checks import check_rows
 from throughline.flow.market_view import without_days
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days, seals_by_day
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, blocked_days, require_days, seal_days, seals_by_day
 from throughline.identity import parse_time, time_to_ms
 from throughline.market.panel import MarketPanel
 from throughline.registry.records import Excursion, TradeRows, link_trade, percent_text, soulprint_of, trade_body
@@ -32,7 +32,7 @@ def register_trades(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one canonical trade per outcome of each of `days`, with its soulprint and bucket entry."""
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_days(ctx, conn, ("outcomes",), wanted)
+        blocked = blocked_by_upstream(ctx, conn, "canonical_trades", wanted)
         ended = read_rows(conn, "outcomes", ctx.experiment.id, wanted[0], wanted[-1])
         sealed = seals_by_day(ctx, conn, "outcomes", wanted)
         entries = read_named(conn, "executions", (row.columns["execution_uuid"] for row in ended))
@@ -47,7 +47,7 @@ def register_trades(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         went = excursion(panel, json.loads(entry.body), json.loads(row.body))
         made[row.partition].append(link_trade(body, soulprint_of(research), went, ctx.run_id))
     drafts = [_draft(day, made[day], sealed[day].leaves) for day in wanted]
-    return seal_days(ctx, "canonical_trades", drafts, blocked, hard=True)
+    return seal_days(ctx, "canonical_trades", drafts, blocked)
 
 
 def _panel(ctx: FlowContext, conn: Any, entries: Sequence[LedgerRow], days: Sequence[date]) -> MarketPanel | None:
@@ -116,12 +116,12 @@ def _draft(day: date, made: Sequence[TradeRows], outcomes: int) -> DayDraft:
 
 def check_soulprints(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the soulprints of each of `days`. Raises GateClosed on the first day that fails."""
-    return check_rows(ctx, days, "soulprints", "canonical_trades", ("canonical_trades",), _soulprint_frame)
+    return check_rows(ctx, days, "soulprints", _soulprint_frame)
 
 
 def check_profit_buckets(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the bucket entries of each of `days`. Raises GateClosed on the first day that fails."""
-    return check_rows(ctx, days, "profit_buckets", "canonical_trades", ("canonical_trades",), _bucket_frame)
+    return check_rows(ctx, days, "profit_buckets", _bucket_frame)
 
 
 def _canonical(rows: Sequence[LedgerRow]) -> list[str]:

@@ -17,7 +17,7 @@ from throughline.flow.knowledge import place_of, snapshot_at
 from throughline.flow.market_view import ScreenedChunk, known_at
 from throughline.flow.research_signals import math_at
 from throughline.flow.scan import screened
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, require_unrevised, seal_days
 from throughline.identity import decimal_text, parse_time, sha256_hex, time_text_ms
 from throughline.market.line_so_far import line_so_far
 from throughline.storage.queries import read_rows, record_artifact
@@ -36,7 +36,7 @@ def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one research document per candidate of each of `days`."""
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_days(ctx, conn, ("trade_candidates", "market_bars"), wanted)
+        blocked = blocked_by_upstream(ctx, conn, "research_snapshots", wanted)
         candidates: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
         for row in read_rows(conn, "candidates", ctx.experiment.id, wanted[0], wanted[-1]):
             candidates[row.partition].append(row)

@@ -12,7 +12,14 @@ import pandas as pd
 from throughline.configuration import STRATEGY
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.flow.sealing import (
+    DayDraft,
+    blocked_by_upstream,
+    blocked_days,
+    require_days,
+    require_unrevised,
+    seal_days,
+)
 from throughline.identity import decimal_text, score_text, time_text_ms
 from throughline.market.blocks import segment_name
 from throughline.strategy.screen import FUNNEL, RANGE_FILTERS, Verdict, funnel_row
@@ -23,7 +30,7 @@ def scan_market(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one scan per decision instant (a bar's close) in each of `days`."""
     wanted = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_days(ctx, conn, ("market_bars",), wanted)
+        blocked = blocked_by_upstream(ctx, conn, "market_scan", wanted)
         chunk = screened(ctx, conn, wanted)
         read = ctx.view.read_days(wanted)
         roots = require_unrevised(ctx, conn, read)

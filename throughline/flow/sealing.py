@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
+from throughline.catalogue import catalogue
 from throughline.errors import GateClosed, MissingPredecessor, OutsideExperiment, RevisedData, SettingsError
 from throughline.experiment.registry import warm_up
 from throughline.flow.context import DayResult, FlowContext
 from throughline.identity import seal_of
 from throughline.quality.gate import gate_states, require_gate
-from throughline.quality.suite import GATED_ASSETS, HARD_ASSETS
 from throughline.quality.verdict import Verdict
 from throughline.storage.artifacts import ArtifactRef
 from throughline.storage.ledger import write_partitions
@@ -101,15 +101,24 @@ def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days:
                 result.setdefault(day, json.loads(seals[day].blocked_by or "{}"))
             else:
                 open_days.append(day)
-        if asset in GATED_ASSETS and open_days:
+        if asset in catalogue().gated and open_days:
             _, suite_hash = ctx.gates.suite(asset)
             roots = {day: seals[day].root for day in open_days}
-            if asset in HARD_ASSETS:
+            if asset in catalogue().hard:
                 require_gate(conn, ctx.experiment.id, asset, roots, suite_hash)
             for day, failures in gate_states(conn, ctx.experiment.id, asset, open_days, roots, suite_hash).items():
                 if failures:
                     result.setdefault(day, {"asset": asset, "rows": failures[0].rows, "rule": failures[0].rule})
     return result
+
+
+def blocked_by_upstream(ctx: FlowContext, conn: Connection, asset: str, days: Sequence[date]) -> dict[date, Blocked]:
+    """Return which of `days` of a stage are blocked by the assets it stands on, and by what; none if it never is.
+
+    Raises as `blocked_days` does, for every stage.
+    """
+    blocked = blocked_days(ctx, conn, catalogue().upstream[asset], days)
+    return blocked if catalogue().stages[asset].blockable else {}
 
 
 def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> dict[date, str]:
@@ -134,15 +143,16 @@ def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) 
 
 
 def seal_days(
-    ctx: FlowContext, asset: str, drafts: Sequence[DayDraft], blocked: Mapping[date, Blocked], *, hard: bool = False
+    ctx: FlowContext, asset: str, drafts: Sequence[DayDraft], blocked: Mapping[date, Blocked]
 ) -> list[DayResult]:
     """Judge the drafts, then write each day whole: its rows, verdict and seal are in one transaction.
 
-    Blocked days get zero rows and the status 'blocked'. With `hard` a failed verdict is written, the days after it are
-    not, and GateClosed is raised.
+    Blocked days get zero rows and the status 'blocked'. Where the asset's gate is hard, a failed verdict is written,
+    the days after it are not, and GateClosed is raised.
     """
     started = time.perf_counter()
     verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
+    hard = asset in catalogue().hard
     broken = next((verdict for verdict in verdicts.values() if not verdict.passed), None) if hard else None
     kept = [draft for draft in drafts if broken is None or draft.day <= broken.day]
     writes = [_write(ctx, asset, draft, blocked.get(draft.day), verdicts.get(draft.day)) for draft in kept]
@@ -190,7 +200,7 @@ def _write(
 
 
 def _judge(ctx: FlowContext, asset: str, drafts: Sequence[DayDraft]) -> dict[date, Verdict]:
-    if asset not in GATED_ASSETS or not drafts:
+    if asset not in catalogue().gated or not drafts:
         return {}
     suite, suite_hash = ctx.gates.suite(asset)
     frames = [draft.gate_rows for draft in drafts if draft.gate_rows is not None and len(draft.gate_rows)]

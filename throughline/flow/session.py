@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from throughline.catalogue import SESSION, catalogue
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, ScreenedChunk, day_ms, midnight
@@ -70,8 +71,7 @@ def run_session(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     wanted = require_days(ctx, days)
     results: list[DayResult] = []
     with ctx.engine.connect() as conn, advisory_lock(conn, ctx.experiment.id):
-        needs = ("market_bars", "trade_candidates", "research_snapshots")
-        gates = blocked_days(ctx, conn, needs, wanted)
+        gates = blocked_days(ctx, conn, catalogue().upstream[SESSION], wanted)
         bars_blocked = blocked_days(ctx, conn, ("market_bars",), wanted)
         chunk = screened(ctx, conn, wanted)
         require_unrevised(ctx, conn, wanted)
@@ -81,7 +81,7 @@ def run_session(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         for day in wanted:
             started = time.perf_counter()
             draft, previous = _run_day(ctx, conn, chunk, day, inputs[day], previous, executions, started)
-            results += seal_days(ctx, "portfolio_state", [draft], blocked={})
+            results += seal_days(ctx, SESSION, [draft], blocked={})
     return results
 
 

@@ -20,7 +20,15 @@ from throughline.flow.day_bars import day_bars
 from throughline.flow.market_view import DAY, day_ms
 from throughline.flow.paths import costs, exit_rules
 from throughline.flow.scan import screened
-from throughline.flow.sealing import Blocked, DayDraft, blocked_days, require_days, require_unrevised, seal_days
+from throughline.flow.sealing import (
+    Blocked,
+    DayDraft,
+    blocked_by_upstream,
+    blocked_days,
+    require_days,
+    require_unrevised,
+    seal_days,
+)
 from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_ms
 from throughline.storage.queries import read_rows
@@ -37,7 +45,7 @@ def resolve_shadows(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     first = max(ctx.experiment.epoch, wanted[0] - reach * DAY)
     span = [first + k * DAY for k in range((wanted[-1] - first).days + 1)]
     with ctx.engine.connect() as conn:
-        blocked_days(ctx, conn, ("portfolio_state",), wanted)
+        blocked_by_upstream(ctx, conn, "shadow_outcomes", wanted)
         # A blocked input leaves the day without candidates; positions from before go on, so the day is not blocked.
         bars_blocked = blocked_days(ctx, conn, ("market_bars",), span)
         blocked_days(ctx, conn, ("trade_candidates",), span)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from throughline.features.vector import feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, midnight
-from throughline.flow.sealing import DayDraft, blocked_days, require_days, seal_days
+from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, seal_days
 from throughline.identity import score_text, time_text
 from throughline.learning.types import NOT_LABELS, STOPPED, TOTAL_LOSS
 from throughline.storage.queries import read_of_candidates, read_rows
@@ -37,7 +37,7 @@ def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     wanted = require_days(ctx, days)
     drafts = []
     with ctx.engine.connect() as conn:
-        blocked_days(ctx, conn, ("outcomes", "shadow_outcomes"), wanted)  # raises where one is not sealed or not open
+        blocked_by_upstream(ctx, conn, "trade_features", wanted)  # raises where one is not sealed or not open
         for day in wanted:
             found = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
             ends = [end for end in found if not NOT_LABELS.intersection(end.flags)]

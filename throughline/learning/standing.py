@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from throughline.catalogue import LOG
 from throughline.errors import MissingPredecessor
 from throughline.experiment.identity import Experiment
 from throughline.learning.cash import RuleJudgement, judge_rule, term_at
@@ -20,7 +21,6 @@ from throughline.learning.looks import read_looks
 from throughline.learning.observations import midnight_after
 from throughline.learning.rule_outcomes import read_rule_outcomes
 from throughline.storage.queries import sealed_days
-from throughline.tracking.layout import LOG
 
 
 @dataclass(frozen=True)

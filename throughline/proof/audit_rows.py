@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from throughline.catalogue import LOG, catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.proof import sources
 from throughline.proof.anchor import Anchored
@@ -21,7 +22,6 @@ from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.runs import Runs
 from throughline.proof.sources import QUARANTINE
-from throughline.tracking.layout import ASSET_TABLES, LOG
 
 Facts = Mapping[str, sources.RowFacts]
 """Key -> what the database has."""
@@ -101,7 +101,7 @@ class RowAudit:
             return
         found, expected = behind.leaves(), self._expected(item)
         if expected is None:
-            tables = " + ".join(ASSET_TABLES.get(str(event.told["asset"]), ()))
+            tables = " + ".join(catalogue().asset_tables.get(str(event.told["asset"]), ()))
             problem = f"the rows of {tables} are not those of event {event.seq}, which is not anchored yet"
             finding = Finding("partition_seals", event.name, problem, "seal_mismatch", event.told["manifest"])
             self.findings.append(finding)
@@ -243,5 +243,5 @@ class RowAudit:
 def _tables_behind(event: Event) -> set[str]:
     """Return the tables in which what an event logs stands."""
     if event.kind in ("seal", "verdict"):
-        return {"partition_seals", "gate_verdicts", *ASSET_TABLES.get(str(event.told["asset"]), ())}
+        return {"partition_seals", "gate_verdicts", *catalogue().asset_tables.get(str(event.told["asset"]), ())}
     return {leaf.table for leaf in entry_leaves(event)}

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from throughline.catalogue import catalogue
 from throughline.errors import shown
 from throughline.identity import canonical_bytes
 from throughline.proof import tree
 from throughline.proof.events import Event, Head, entry_leaves, rotated_key
 from throughline.proof.keys import key_id
 from throughline.proof.prove import FORMAT, followed_links
-from throughline.tracking.layout import TABLE_ASSET
-from throughline.tracking.records import KINDS, body_hash, expected_uuid
+from throughline.tracking.records import body_hash, expected_uuid
 from throughline.tracking.versions import version_problem
 
 _PARTS = {"format", "asked", "records", "events", "head"}
@@ -142,7 +142,7 @@ def _events(listed: Any, head: Head) -> dict[int, Event]:
 def _records(listed: Any, events: Mapping[int, Event]) -> dict[str, _Record]:
     records: dict[str, _Record] = {}
     for item in listed:
-        if set(item) not in _PLACES or item["table"] not in KINDS:
+        if set(item) not in _PLACES or item["table"] not in catalogue().records:
             raise _Wrong("a record of the file has another form")
         table, body = item["table"], item["body"]
         canonical = canonical_bytes(body)
@@ -171,7 +171,8 @@ def _records(listed: Any, events: Mapping[int, Event]) -> dict[str, _Record]:
 
 
 def _under_seal(table: str, body: Mapping[str, Any], digest: str, item: Mapping[str, Any], event: Event) -> bool:
-    if event.told["asset"] != TABLE_ASSET[table] or event.partition != date.fromisoformat(body["partition"]):
+    asset = catalogue().table_asset[table]
+    if event.told["asset"] != asset or event.partition != date.fromisoformat(body["partition"]):
         return False
     leaf = tree.leaf_hash(bytes.fromhex(digest))
     root = bytes.fromhex(event.told["root"])

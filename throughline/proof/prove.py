@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from throughline.catalogue import catalogue
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of
 from throughline.proof import sources, tree
@@ -26,7 +27,6 @@ from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, entry_leaves
 from throughline.proof.writing import last_head
 from throughline.storage.records import LedgerRow
-from throughline.tracking.layout import LINKS, TABLE_ASSET
 from throughline.tracking.lookup import find_record, records_of
 from throughline.tracking.records import body_hash
 
@@ -49,7 +49,7 @@ Named = tuple[str, LedgerRow]
 
 def followed_links(table: str) -> tuple[tuple[str, str], ...]:
     """Return the (body key, table) links of a table whose records a proof must hold too."""
-    return tuple(link for link in LINKS[table] if (table, link[0]) not in _OPEN_ENDED)
+    return tuple(link for link in catalogue().links[table].items() if (table, link[0]) not in _OPEN_ENDED)
 
 
 @dataclass
@@ -63,7 +63,7 @@ class _Paths:
 
     def place(self, table: str, row: LedgerRow) -> dict[str, Any] | None:
         """Return the record's place: {event, index, path}, or {event} for one written by hand; None: not logged yet."""
-        key = (row.experiment, TABLE_ASSET[table], row.partition)
+        key = (row.experiment, catalogue().table_asset[table], row.partition)
         event = self._seal_event(key)
         if event is None:
             return self._entries_place(table, row)
@@ -196,7 +196,7 @@ def _chain(connection: Connection, table: str, row: LedgerRow) -> list[Named]:
     for name, item in list(found.values()):
         for above in _ancestors(connection, name, item):
             found[str(above[1].uuid)] = above
-    order = {name: place for place, name in enumerate(LINKS)}
+    order = {name: place for place, name in enumerate(catalogue().records)}
     return sorted(found.values(), key=lambda named: (order[named[0]], named[1].uuid))
 
 

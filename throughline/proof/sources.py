@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from throughline.catalogue import LOG, catalogue
 from throughline.identity import seal_of, sha256_hex, time_text
 from throughline.proof.events import Event, Written, day_leaf, entry_leaves, quarantine_leaf, verdict_told
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import CHAIN, REGISTRY, ledger_table
-from throughline.tracking.layout import ASSET_TABLES, LOG, TABLE_ASSET, UPSTREAM
 from throughline.tracking.system import MODE
 
 Key = tuple[str, str, date]
@@ -27,7 +27,7 @@ Key = tuple[str, str, date]
 _SEAL = "experiment, asset, partition, root, leaves, status, blocked_by, artifact, details, run_id"
 _ONE_LINE = "replace(coalesce(content_hash, ''), E'\\n', ' ')"
 """A meddled hash must not bring lines of its own, which could stand for rows that are gone."""
-_FLOW = {asset: place for place, asset in enumerate(UPSTREAM)}
+_FLOW = {asset: place for place, asset in enumerate(catalogue().upstream)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, Behind]:
     found = {key: Behind() for key in keys}
     mixed: list[Key] = []
     for (experiment, asset), days in _grouped(keys).items():
-        for table in ASSET_TABLES.get(asset, ()):
+        for table in catalogue().asset_tables.get(asset, ()):
             rows = connection.exec_driver_sql(
                 "SELECT partition, count(*),"
                 f" string_agg('{table} ' || uuid || ' ' || {_ONE_LINE} || E'\\n', '' ORDER BY uuid),"
@@ -226,7 +226,7 @@ def written_behind(connection: Connection, keys: Sequence[Key]) -> dict[Key, lis
     """Return when and by which runs the ledger rows behind the seals of `keys` were written, in order."""
     found: dict[Key, list[Written]] = {key: [] for key in keys}
     for (experiment, asset), days in _grouped(found).items():
-        for table in ASSET_TABLES.get(asset, ()):
+        for table in catalogue().asset_tables.get(asset, ()):
             rows = connection.exec_driver_sql(
                 f"SELECT partition, run_id, recorded_at, count(*) FROM {table} WHERE experiment = %s"
                 " AND partition = ANY(%s) GROUP BY partition, run_id, recorded_at",
@@ -265,7 +265,7 @@ def quarantine_leaves(connection: Connection, numbers: Sequence[int]) -> list[Le
 
 def seal_problem(seal: Seal, found: Behind) -> str | None:
     """Return what is wrong where what is found does not give the seal, None where it does or where it seals no rows."""
-    if seal.asset not in ASSET_TABLES and seal.asset != LOG:
+    if seal.asset not in catalogue().asset_tables and seal.asset != LOG:
         return None
     if found.rows != seal.leaves:
         return f"it seals {seal.leaves} rows, there are {found.rows}"
@@ -347,7 +347,7 @@ def count_unanchored(connection: Connection, anchored_size: int) -> int:
         " AND t.partition = p.partition)), 0) FROM p WHERE NOT EXISTS (SELECT 1 FROM seal_events AS e WHERE"
         f" e.kind = 'seal' AND e.experiment = p.experiment AND e.asset = '{asset}' AND e.partition = p.partition"
         " AND e.seq < %(size)s OFFSET 0))"  # OFFSET 0: probed by its key for each day, never joined
-        for table, asset in TABLE_ASSET.items()
+        for table, asset in catalogue().table_asset.items()
     ]
     for table, rows in connection.exec_driver_sql(" UNION ALL ".join(parts), {"size": anchored_size}):
         total += max(0, int(rows) - covered.get(table, 0))

@@ -20,25 +20,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from throughline.catalogue import catalogue
 from throughline.errors import SettingsError
 from throughline.identity import hash_body
-
-GATED_ASSETS = (
-    "market_bars",
-    "market_scan",
-    "trade_candidates",
-    "research_snapshots",
-    "executions",
-    "outcomes",
-    "canonical_trades",
-    "soulprints",
-    "profit_buckets",
-    "trade_features",
-)
-"""Assets with a suite, in the order of the flow."""
-
-HARD_ASSETS = ("executions", "outcomes", "canonical_trades", "soulprints", "profit_buckets")
-"""Gated assets of the ledger and the registries: there a failure raises (docs/architecture.md, Gates)."""
 
 TRAINING_SET = "training_set"
 """What a model is trained on has a suite as well; it has no days of its own, and its verdict is a gate of the model."""
@@ -101,7 +85,7 @@ class Suite:
 @cache
 def load_suite(asset: str) -> Suite:
     """Return the suite of a gated asset. Raises SettingsError for an unknown asset or a malformed file."""
-    known = (*GATED_ASSETS, TRAINING_SET)
+    known = (*catalogue().gated, TRAINING_SET)
     if asset not in known:
         raise SettingsError(f"asset {asset!r} has no quality suite; gated assets are {', '.join(known)}")
     file = resources.files("throughline.quality.suites").joinpath(f"{asset}.json")
@@ -173,7 +157,7 @@ def resolved_kwargs(rule: Rule, settings: Mapping[str, float]) -> dict[str, Any]
 
 def count_words(asset: str, rule: str, count: int) -> str:
     """Return how much of a day broke a rule, in words: "42 rows", "12 hours", or "the whole day"."""
-    frames = (load_suite(asset).days, load_suite(asset).rows) if asset in GATED_ASSETS else ()
+    frames = (load_suite(asset).days, load_suite(asset).rows) if asset in catalogue().gated else ()
     unit = next((item.unit for frame in frames for item in frame.rules if item.name == rule), "rows")
     if not unit:
         return "the whole day"

@@ -1,15 +1,17 @@
-"""The tables, as SQLAlchemy Core metadata: the single truth that migrations are tested against.
+"""The tables, as SQLAlchemy Core metadata: what the migrations make is tested against it.
 
-Belongs here: columns, keys, links along the chain, and which tables are append-only. Does not belong here: how rows
-are written (ledger) or who may do it (roles).
+Belongs here: the tables of the catalogue's records, and the tables that hold no records (experiments, seals, verdicts,
+artifacts, the log, models). Does not belong here: what a kind of record is (`throughline.catalogue`), how rows are
+written (ledger) or who may do it (roles).
 
-Ledger tables hold one immutable record a row: `body` is the canonical JSON that was hashed, the columns beside the
+A record table holds one immutable record a row: `body` is the canonical JSON that was hashed, the columns beside the
 common ones are its projection. All times are UTC instants. Views ``current_<table>`` show the last of each chain of
 corrections.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +36,9 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.types import TypeEngine
+
+from throughline.catalogue import ColumnType, RecordKind, catalogue
 
 metadata = MetaData(
     naming_convention={
@@ -48,6 +53,23 @@ metadata = MetaData(
 MONEY = Numeric(38, 18)
 """Money, prices and quantities."""
 
+COMMON = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id", "recorded_at")
+"""Columns that every record table has; the rest is the projection."""
+
+CHANGEABLE = {"append_only": False}
+"""`info` of a table of settings or a cache. Every other table is append-only."""
+
+_TYPES: Mapping[ColumnType, TypeEngine[Any]] = {
+    "text": Text(),
+    "texts": ARRAY(Text),
+    "uuid": Uuid(),
+    "instant": DateTime(timezone=True),
+    "number": Numeric(),
+    "money": MONEY,
+    "integer": Integer(),
+    "big_integer": BigInteger(),
+}
+
 
 def _instant() -> DateTime:
     return DateTime(timezone=True)
@@ -57,35 +79,35 @@ def _stamp(name: str) -> Column[Any]:
     return Column(name, _instant(), nullable=False, server_default=func.now())
 
 
-def _candidate() -> Column[Any]:
-    return Column("candidate_uuid", ForeignKey("candidates.uuid"), nullable=False)
-
-
-def _ledger(name: str, *columns: Any, one_per_candidate: bool = False) -> Table:
-    """Return a ledger table: the common columns, the projection, and its indexes."""
+def record_table(kind: RecordKind, target: MetaData) -> Table:
+    """Return the table of a kind of record, made in `target`: the common columns, the projection, and its indexes."""
+    projected = []
+    for column in kind.columns:
+        parent = kind.references(column)
+        keys = () if parent is None else (ForeignKey(f"{parent}.uuid"),)
+        projected.append(Column(column.name, _TYPES[column.type], *keys, nullable=column.nullable))
     table = Table(
-        name,
-        metadata,
+        kind.table,
+        target,
         Column("uuid", Uuid, primary_key=True),
         Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
         Column("partition", Date, nullable=False),
         Column("content_hash", Text, nullable=False),
         Column("body", LargeBinary, nullable=False),
-        Column("supersedes", Uuid, ForeignKey(f"{name}.uuid"), nullable=True),
+        Column("supersedes", Uuid, ForeignKey(f"{kind.table}.uuid"), nullable=True),
         Column("run_id", Text, nullable=True),
         _stamp("recorded_at"),
-        *columns,
+        *projected,
         CheckConstraint("content_hash ~ '^[0-9a-f]{64}$'", name="content_hash"),
     )
     Index(None, table.c.experiment, table.c.partition)
-    Index(f"uq_{name}_supersedes", table.c.supersedes, unique=True)
-    if one_per_candidate:
-        Index(
-            f"uq_{name}_candidate_uuid",
-            table.c.candidate_uuid,
-            unique=True,
-            postgresql_where=text("supersedes IS NULL"),
-        )
+    Index(f"uq_{kind.table}_supersedes", table.c.supersedes, unique=True)
+    if kind.one_per_candidate:
+        name, first = f"uq_{kind.table}_candidate_uuid", text("supersedes IS NULL")
+        Index(name, table.c.candidate_uuid, unique=True, postgresql_where=first)
+    for index in kind.indexes:
+        columns = [table.c[name] for name in index.columns]
+        Index(None, *columns, unique=index.unique, postgresql_using=index.method or None)
     return table
 
 
@@ -99,141 +121,6 @@ experiments = Table(
     Column("data_revision", Text, nullable=True),
     _stamp("created_at"),
 )
-
-market_scans = _ledger(
-    "market_scans",
-    Column("decision_time", _instant(), nullable=False),
-    Column("instruments", Integer, nullable=False),
-    Column("triggered", Integer, nullable=False),
-    Column("admitted", Integer, nullable=False),
-)
-
-candidates = _ledger(
-    "candidates",
-    Column("scan_uuid", ForeignKey("market_scans.uuid"), nullable=True),
-    Column("instrument", Text, nullable=False),
-    Column("segment", Text, nullable=False),
-    Column("decision_time", _instant(), nullable=False),
-    Column("strategy", Text, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("confidence", Numeric, nullable=False),
-    Column("opportunity_score", Numeric, nullable=True),
-    Column("model_version", Text, nullable=False),
-    Column("params_ptr", Text, nullable=False),
-    Column("created_by", Text, nullable=False),
-)
-
-research_docs = _ledger(
-    "research_docs",
-    _candidate(),
-    Column("initial_market_cap", Numeric, nullable=True),
-    Column("volume_24h", Numeric, nullable=True),
-    Column("contract_address", Text, nullable=True),
-    Column("trade_rationale", Text, nullable=False),
-    one_per_candidate=True,
-)
-
-dispositions = _ledger(
-    "dispositions",
-    _candidate(),
-    Column("disposition", Text, nullable=False),
-    one_per_candidate=True,
-)
-
-executions = _ledger(
-    "executions",
-    _candidate(),
-    Column("research_uuid", ForeignKey("research_docs.uuid"), nullable=False),
-    Column("order_id", Text, nullable=False),
-    Column("instrument", Text, nullable=False),
-    Column("side", Text, nullable=False),
-    Column("fill_time", _instant(), nullable=False),
-    Column("entry_price", MONEY, nullable=False),
-    Column("quantity", MONEY, nullable=False),
-    Column("notional_usd", MONEY, nullable=False),
-    Column("fee_usd", MONEY, nullable=False),
-    one_per_candidate=True,
-)
-
-outcomes = _ledger(
-    "outcomes",
-    _candidate(),
-    Column("execution_uuid", ForeignKey("executions.uuid"), nullable=False),
-    Column("exit_time", _instant(), nullable=False),
-    Column("exit_price", MONEY, nullable=False),
-    Column("realized_pnl_usd", MONEY, nullable=False),
-    Column("realized_pnl_percent", Numeric, nullable=False),
-    Column("time_in_market_seconds", BigInteger, nullable=False),
-    Column("termination_reason", Text, nullable=False),
-    one_per_candidate=True,
-)
-
-shadow_outcomes = _ledger(
-    "shadow_outcomes",
-    _candidate(),
-    Column("resolved_at", _instant(), nullable=False),
-    Column("return_percent", Numeric, nullable=True),
-    Column("termination_reason", Text, nullable=False),
-    one_per_candidate=True,
-)
-
-portfolio_states = _ledger(
-    "portfolio_states",
-    Column("previous_uuid", Uuid, ForeignKey("portfolio_states.uuid"), nullable=True),
-    Column("as_of", _instant(), nullable=False),
-    Column("cash_usd", MONEY, nullable=False),
-    Column("equity_usd", MONEY, nullable=False),
-    Column("open_positions", Integer, nullable=False),
-)
-
-canonical_trades = _ledger(
-    "canonical_trades",
-    Column("candidate_uuid", ForeignKey("candidates.uuid"), nullable=True),
-    Column("outcome_uuid", ForeignKey("outcomes.uuid"), nullable=True),
-    Column("symbol", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("strategy_id", Text, nullable=False),
-    Column("model_version", Text, nullable=False),
-    Column("opened_at", _instant(), nullable=False),
-    Column("closed_at", _instant(), nullable=False),
-    Column("entry_price", MONEY, nullable=False),
-    Column("exit_price", MONEY, nullable=False),
-    Column("amount", MONEY, nullable=False),
-    Column("fees_usd", MONEY, nullable=False),
-    Column("profit_usd", MONEY, nullable=False),
-    Column("profit_percentage", Numeric, nullable=False),
-    Column("termination_reason", Text, nullable=False),
-    Column("soulprint", Text, nullable=False),
-    Column("pattern", Text, nullable=False),
-    one_per_candidate=True,
-)
-Index(None, canonical_trades.c.content_hash)
-Index(None, canonical_trades.c.symbol)
-
-soulprints = _ledger(
-    "soulprints",
-    Column("canonical_uuid", ForeignKey("canonical_trades.uuid"), nullable=False),
-    Column("canonical_hash", Text, nullable=False),
-    Column("soulprint", Text, nullable=False),
-    Column("schema", Text, nullable=False),
-    Column("decision_time", _instant(), nullable=False),
-    Column("simhash", Text, nullable=True),
-)
-Index(None, soulprints.c.canonical_uuid, unique=True)
-Index(None, soulprints.c.soulprint)
-
-profit_buckets = _ledger(
-    "profit_buckets",
-    Column("canonical_uuid", ForeignKey("canonical_trades.uuid"), nullable=False),
-    Column("canonical_hash", Text, nullable=False),
-    Column("pattern", Text, nullable=False),
-    Column("buckets", ARRAY(Text), nullable=False),
-    Column("closed_at", _instant(), nullable=False),
-    Column("max_favorable_percent", Numeric, nullable=True),
-    Column("max_adverse_percent", Numeric, nullable=True),
-)
-Index(None, profit_buckets.c.canonical_uuid, unique=True)
-Index(None, profit_buckets.c.buckets, postgresql_using="gin")
 
 partition_seals = Table(
     "partition_seals",
@@ -292,6 +179,7 @@ active_experiments = Table(
     Column("mode", Text, primary_key=True),
     Column("experiment", Text, ForeignKey("experiments.id"), nullable=False),
     _stamp("set_at"),
+    info=CHANGEABLE,
 )
 """The experiment that a mode works on where none is named."""
 
@@ -301,6 +189,7 @@ experiment_inputs = Table(
     Column("experiment", Text, ForeignKey("experiments.id"), primary_key=True),
     Column("inputs", Text, nullable=False),
     _stamp("set_at"),
+    info=CHANGEABLE,
 )
 """What an experiment was last run from on this machine (paths of its archive, or the seed of its market), as JSON."""
 
@@ -366,18 +255,6 @@ consistency_reports = Table(
     _stamp("recorded_at"),
 )
 """What each consistency check of the registry said; `report` is the hash of its artifact."""
-
-trade_features = _ledger(
-    "trade_features",
-    _candidate(),
-    Column("research_uuid", ForeignKey("research_docs.uuid"), nullable=False),
-    Column("source", Text, nullable=False),
-    Column("resolved_at", _instant(), nullable=False),
-    Column("net_return", Numeric, nullable=False),
-    Column("features_hash", Text, nullable=False),
-    Column("schema", Text, nullable=False),
-)
-Index(None, trade_features.c.candidate_uuid, trade_features.c.source)
 
 models = Table(
     "models",
@@ -488,74 +365,45 @@ hot_features = Table(
     Column("event_time", _instant(), nullable=False),
     Column("entry", LargeBinary, nullable=False),
     PrimaryKeyConstraint("namespace", "instrument"),
+    info=CHANGEABLE,
 )
 """The latest feature vector per instrument, where no Redis is configured. A cache: what is true is in the ledger."""
 
-CHAIN: tuple[Table, ...] = (
-    market_scans,
-    candidates,
-    research_docs,
-    dispositions,
-    executions,
-    outcomes,
-    shadow_outcomes,
-    portfolio_states,
-    trade_features,
-)
-"""The tables of the chain, parents before children."""
+_RECORDS: Mapping[str, Table] = {name: record_table(kind, metadata) for name, kind in catalogue().records.items()}
 
-REGISTRY: tuple[Table, ...] = (canonical_trades, soulprints, profit_buckets)
+LEDGER: tuple[Table, ...] = tuple(_RECORDS.values())
+"""The record tables, parents before children."""
+
+REGISTRY: tuple[Table, ...] = tuple(_RECORDS[name] for name in catalogue().registries)
 """The tables of the registries, parents before children."""
 
-LEDGER: tuple[Table, ...] = (*CHAIN, *REGISTRY)
-"""The ledger tables, parents before children."""
+CHAIN: tuple[Table, ...] = tuple(table for table in LEDGER if table not in REGISTRY)
+"""The tables of the chain from scan to outcome and of what is learned from it, parents before children."""
 
-LEARNING: tuple[Table, ...] = (
-    models,
-    model_verdicts,
-    model_trials,
-    holdout_openings,
-    model_registrations,
-    model_events,
-    model_scores,
-    canary_looks,
-)
-"""The tables of models and what became of them, parents before children."""
+APPEND_ONLY: tuple[Table, ...] = tuple(table for table in metadata.sorted_tables if table.info is not CHANGEABLE)
+"""Tables that nobody but the owner may update, delete from or truncate, parents before children."""
 
-APPEND_ONLY: tuple[Table, ...] = (
-    experiments,
-    *LEDGER,
-    partition_seals,
-    gate_verdicts,
-    artifacts,
-    artifact_tombstones,
-    seal_events,
-    seal_heads,
-    registry_quarantine,
-    consistency_reports,
-    *LEARNING,
-)
-"""Tables that nobody but the owner may update, delete from or truncate."""
+MUTABLE: tuple[Table, ...] = tuple(table for table in metadata.sorted_tables if table not in APPEND_ONLY)
+"""Tables of settings and caches."""
 
-MUTABLE: tuple[Table, ...] = (active_experiments, experiment_inputs, hot_features)
 
-COMMON = ("uuid", "experiment", "partition", "content_hash", "body", "supersedes", "run_id", "recorded_at")
-"""Columns that every ledger table has; the rest is the projection."""
+def __getattr__(name: str) -> Table:
+    """Return the table of a kind of record as an attribute of this module: ``tables.outcomes``."""
+    if name not in _RECORDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _RECORDS[name]
 
 
 def ledger_table(name: str) -> Table:
-    """Return the ledger table `name`. Raises KeyError for any other name."""
-    return _BY_NAME[name]
+    """Return the record table `name`. Raises KeyError for any other name."""
+    return _RECORDS[name]
 
 
 def projection(table: Table) -> tuple[str, ...]:
-    """Return the names of the projection columns of a ledger table, in order."""
+    """Return the names of the projection columns of a record table, in order."""
     return tuple(column.name for column in table.columns if column.name not in COMMON)
 
 
 def view_name(table: Table) -> str:
     """Return the name of the view that shows the latest of each chain of corrections."""
     return f"current_{table.name}"
-
-
-_BY_NAME = {table.name: table for table in LEDGER}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import BARS
 from throughline.experiment.identity import from_body
 from throughline.identity import parse_time
 from throughline.proof.settings import Proof
@@ -21,7 +22,6 @@ from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.ids import TypedId
 from throughline.storage.queries import read_experiment
-from throughline.tracking.layout import BARS
 from throughline.tracking.system import MODE
 from throughline.verification.dossier_log import Claim, LogCheck, claim_of, log_check
 from throughline.verification.dossier_parts import (

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import BARS
 from throughline.configuration import ExitSettings
 from throughline.errors import StorageError
 from throughline.experiment.registry import warm_up
@@ -23,7 +24,6 @@ from throughline.market.blocks import root_of
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import read_seals
-from throughline.tracking.layout import BARS
 
 _DAY = timedelta(days=1)
 Body = Mapping[str, Any]

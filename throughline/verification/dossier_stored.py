@@ -12,10 +12,10 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import catalogue
 from throughline.errors import StorageError
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
-from throughline.tracking.layout import TABLE_ASSET
 from throughline.tracking.system import MODE
 from throughline.verification.dossier_parts import Chain, Knowledge
 from throughline.verification.dossier_prices import tombstone
@@ -80,7 +80,7 @@ def _unregistered(connection: Connection, story: Story, chain: Chain) -> str:
         return (
             "its outcome was recorded by hand and nobody registered it: the coordinator's add_trade_with_linkages does"
         )
-    asset, day = TABLE_ASSET["canonical_trades"], chain.outcome.partition
+    asset, day = catalogue().table_asset["canonical_trades"], chain.outcome.partition
     c = tables.partition_seals.c
     where = (c.experiment == story.experiment, c.asset == asset, c.partition == date.fromisoformat(day))
     if connection.execute(select(c.root).where(*where)).scalar() is None:

@@ -11,10 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from throughline.catalogue import catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.tracking.checking import CheckedRow, examine_row, finding
-from throughline.tracking.layout import LINKS
-from throughline.tracking.records import KINDS
 from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems, state_problems
 from throughline.verification.learned import label_problems, research_problems
@@ -51,7 +50,7 @@ def check_ledger(connection: Connection, experiment: str, epoch: date | None, pr
     epoch: None for records written by hand, whose bodies may leave sums untold: hashes, columns, UUIDs and links alone.
     """
     ledger = Ledger()
-    for table in KINDS:
+    for table in catalogue().records:
         days = ledger.leaves.setdefault(table, {})
         for batch in stream(connection, table, experiment):
             checked = []
@@ -82,7 +81,7 @@ def _reference(item: CheckedRow, key: str) -> tuple[uuid_module.UUID, str] | Non
 
 def _links(connection: Connection, table: str, rows: list[CheckedRow], experiment: str, ledger: Ledger) -> None:
     """Every {uuid, hash} in the bodies names a record that exists, has that hash, and is of the same chain."""
-    for key, target in (*LINKS[table], ("supersedes", table)):
+    for key, target in (*catalogue().links[table].items(), ("supersedes", table)):
         told = [(item, reference) for item in rows if (reference := _reference(item, key)) is not None]
         known = parents(connection, target, [uuid for _, (uuid, _) in told]) if told else {}
         for item, (uuid, claimed) in told:
@@ -127,11 +126,11 @@ def _contents(connection: Connection, table: str, rows: list[CheckedRow], epoch:
     keys = _COMPARED.get(table, ())
     for key in keys:
         wanted = [reference[0] for item in rows if (reference := _reference(item, key)) is not None]
-        known |= parents(connection, dict(LINKS[table])[key], wanted, with_body=True)
+        known |= parents(connection, catalogue().links[table][key], wanted, with_body=True)
     for item in rows:
         assert item.body is not None
         try:
-            found = [_body(dict(LINKS[table])[key], known, _reference(item, key)) for key in keys]
+            found = [_body(catalogue().links[table][key], known, _reference(item, key)) for key in keys]
             parent = found[0] if len(found) == 1 else found
             ledger.findings += [
                 finding(table, item.uuid, "inconsistent", it) for it in check(item, parent, epoch, ledger)

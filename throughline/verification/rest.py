@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import catalogue
 from throughline.findings import Finding, distinct
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
@@ -23,7 +24,6 @@ from throughline.registry.consistency.damage import attempt, damaged_tables
 from throughline.registry.consistency.guards import check_guards
 from throughline.storage import tables
 from throughline.tracking.checking import examine_row
-from throughline.tracking.records import KINDS
 from throughline.verification.ledger import Progress
 from throughline.verification.reading import stream
 from throughline.verification.verify import check_experiment
@@ -68,7 +68,7 @@ def check_rest(
 
     if "experiments" not in lost:
         rows += ask(lambda: _experiments(connection, findings, experiments))
-    for table in KINDS:
+    for table in catalogue().records:
         if table not in lost:
             rows += ask(lambda table=table: _rows(connection, table, findings, progress, experiments))  # type: ignore[misc]
     log = None

@@ -8,20 +8,10 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
+from throughline.catalogue import BARS, LOG, SESSION, catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.identity import seal_of
-from throughline.quality.suite import GATED_ASSETS
 from throughline.tracking.checking import finding
-from throughline.tracking.layout import (
-    ASSET_TABLES,
-    BARS,
-    BLOCKABLE,
-    LOG,
-    SESSION,
-    TABLE_ASSET,
-    UPSTREAM,
-    WRITTEN_BEFORE,
-)
 from throughline.verification.ledger import Ledger
 from throughline.verification.store import warm_up
 
@@ -77,13 +67,13 @@ def check_seals(
     for seal in seals:
         by_asset.setdefault(seal["asset"], {})[seal["partition"]] = seal
     result = Sealing(by_asset)
-    for asset in by_asset.keys() - UPSTREAM.keys():
+    for asset in by_asset.keys() - catalogue().upstream.keys():
         result.find(asset, min(by_asset[asset]), "no asset of the flow has this name")
-    for asset in UPSTREAM:
+    for asset in catalogue().upstream:
         held = by_asset.get(asset, {})
         _check_states(result, asset, held.values())
         _check_order(result, asset, sorted(held), epoch)
-        if asset in ASSET_TABLES:
+        if asset in catalogue().asset_tables:
             _check_roots(result, asset, held, ledger)
     _check_log(result, log)
     _check_unsealed(result, ledger)
@@ -111,13 +101,13 @@ def _check_order(result: Sealing, asset: str, days: Sequence[date], epoch: date)
     for day in days:
         if day < epoch:
             result.find(asset, day, f"lies before the epoch {epoch}", epoch, day, "wrong_order")
-        for above in UPSTREAM[asset]:
+        for above in catalogue().upstream[asset]:
             if day not in result.by_asset.get(above, {}):
                 result.find(above, day, f"seal is missing, though {asset} of that day is sealed", kind="missing_row")
     if asset == SESSION and days and days[0] > epoch:
         problem = f"seal is missing: sessions are sealed from {days[0]} on, the epoch is {epoch}"
         result.find(asset, epoch, problem, epoch, days[0], "missing_row")
-    if asset == SESSION or SESSION in UPSTREAM[asset]:
+    if asset == SESSION or SESSION in catalogue().upstream[asset]:
         for before, after in pairwise(days):
             for k in range(1, (after - before).days):
                 problem = f"seal is missing between {before} and {after}"
@@ -125,7 +115,7 @@ def _check_order(result: Sealing, asset: str, days: Sequence[date], epoch: date)
 
 
 def _check_roots(result: Sealing, asset: str, held: Mapping[date, Row], ledger: Ledger) -> None:
-    tables = ASSET_TABLES[asset]
+    tables = catalogue().asset_tables[asset]
     for day, seal in held.items():
         hashes = [item for table in tables for item in ledger.leaves.get(table, {}).get(day, ())]
         if len(hashes) != seal["leaves"]:
@@ -152,13 +142,13 @@ def _check_log(result: Sealing, log: Mapping[date, Sequence[str]]) -> None:
 def _check_unsealed(result: Sealing, ledger: Ledger) -> None:
     """Rows of a day without a seal: findings, but for what a session wrote and its assets have not reached yet."""
     for table, days in ledger.leaves.items():
-        asset = TABLE_ASSET[table]
+        asset = catalogue().table_asset[table]
         held = result.by_asset.get(asset, {})
         last = max(held, default=date.min)
         for day, hashes in days.items():
             if day in held:
                 continue
-            if day > last and day in result.by_asset.get(WRITTEN_BEFORE.get(asset, ""), {}):
+            if day > last and day in result.by_asset.get(catalogue().written_by.get(asset, ""), {}):
                 result.pending += len(hashes)
             else:
                 problem = f"{len(hashes)} row(s) are under no seal of {asset} of {day}"
@@ -237,7 +227,7 @@ def _check_verdicts(result: Sealing, verdicts: Sequence[Row]) -> None:
         judged.add((asset, day))
         if not verdict["passed"]:
             failed.add((asset, day))
-    for asset in GATED_ASSETS:
+    for asset in catalogue().gated:
         for day, seal in result.by_asset.get(asset, {}).items():
             if seal["status"] == "sealed" and (asset, day) not in judged:
                 problem = "verdict on the sealed rows is missing"
@@ -252,9 +242,9 @@ def _check_blocked(result: Sealing, failed: set[tuple[str, date]]) -> None:
         seal = result.by_asset.get(asset, {}).get(day)
         return (asset, day) in failed or (seal is not None and seal["status"] == "blocked")
 
-    for asset in BLOCKABLE:
+    for asset in catalogue().blockable:
         for day, seal in result.by_asset.get(asset, {}).items():
-            closed = [above for above in UPSTREAM[asset] if shut(above, day)]
+            closed = [above for above in catalogue().upstream[asset] if shut(above, day)]
             if closed and seal["status"] != "blocked":
                 problem = f"is not blocked, though {closed[0]} of that day failed its gate or is blocked"
                 result.find(asset, day, problem, "blocked", seal["status"], "inconsistent")

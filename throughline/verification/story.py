@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from throughline.catalogue import catalogue
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of, time_text
 from throughline.registry.consistency.seals import waits_for_seal
@@ -20,7 +21,6 @@ from throughline.storage import tables
 from throughline.storage.ids import TypedId, resolve_record
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.checking import check_row
-from throughline.tracking.layout import ASSET_TABLES, LINKS, TABLE_ASSET
 from throughline.tracking.system import MODE
 from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems
@@ -270,7 +270,7 @@ def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str,
 
 def _link_problems(connection: Connection, table: str, body: Mapping[str, Any]) -> list[str]:
     problems = []
-    for key, target in (*LINKS[table], ("supersedes", table)):
+    for key, target in (*catalogue().links[table].items(), ("supersedes", table)):
         told = body.get(key)
         if not told:
             continue
@@ -284,13 +284,13 @@ def _link_problems(connection: Connection, table: str, body: Mapping[str, Any]) 
 
 def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck:
     """Return the day's seal, recomputed with `found` in place of the hash that is stored with the row."""
-    asset = TABLE_ASSET[table]
+    asset = catalogue().table_asset[table]
     c = tables.partition_seals.c
     statement = select(c.root).where(
         c.experiment == row["experiment"], c.asset == asset, c.partition == row["partition"]
     )
     hashes: list[str] = []
-    for name in ASSET_TABLES[asset]:
+    for name in catalogue().asset_tables[asset]:
         rows = connection.execute(
             text(f"SELECT uuid, content_hash FROM {name} WHERE experiment = :e AND partition = :p"),
             {"e": row["experiment"], "p": row["partition"]},

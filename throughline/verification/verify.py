@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from throughline.catalogue import BARS, SESSION
 from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import content_hash
 from throughline.registry.consistency.guards import check_readable
@@ -18,7 +19,6 @@ from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.queries import read_all_seals
 from throughline.tracking.checking import finding
-from throughline.tracking.layout import BARS, SESSION
 from throughline.tracking.system import MODE
 from throughline.verification import reading
 from throughline.verification.ledger import Progress, check_ledger

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from throughline.catalogue import LOG
 from throughline.flow.context import FlowContext, shadow_reach_days
 from throughline.learning.cash import look_due
 from throughline.learning.cycle import Close, close_day, current_state, retrain_days
 from throughline.learning.observations import midnight_after
 from throughline.learning.types import Progress, no_progress
 from throughline.storage.queries import sealed_days
-from throughline.tracking.layout import LOG
 
 DAY = timedelta(days=1)
 CHUNK_DAYS = 30

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tests.integration.tampering.home import SealedHome
+from throughline.catalogue import catalogue
 from throughline.proof.events import Event, Head
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import LEDGER
-from throughline.tracking.layout import LINKS, REGISTRIES, TABLE_ASSET
 
 Name = tuple[str, str]
 """Table and row, as findings say them."""
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def asset(self) -> str:
-        return TABLE_ASSET[self.table]
+        return catalogue().table_asset[self.table]
 
 
 @dataclass
@@ -92,18 +92,18 @@ class Books:
         """With each entry of a registry its trade and the other entries of that trade."""
         found = set(names)
         for name in names:
-            if name[0] in REGISTRIES:
+            if name[0] in catalogue().registries:
                 trades = {name} if name[0] == "canonical_trades" else self.links[name]
                 for one in trades:
                     if one[0] == "canonical_trades":
-                        found |= {one, *(item for item in self.below[one] if item[0] in REGISTRIES)}
+                        found |= {one, *(item for item in self.below[one] if item[0] in catalogue().registries)}
         return found
 
 
 def references(table: str, body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return (body key, table, UUID) of every record that a body names by UUID and hash."""
     found = []
-    for key, target in (*LINKS[table], ("supersedes", table)):
+    for key, target in (*catalogue().links[table].items(), ("supersedes", table)):
         named = body.get(key)
         if isinstance(named, dict) and isinstance(named.get("uuid"), str):
             found.append((key, target, named["uuid"]))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.integration.tampering.intruder import Intruder
+from throughline.catalogue import LOG, catalogue
 from throughline.identity import seal_of
 from throughline.proof import sources
 from throughline.proof.anchoring import seal_key
@@ -23,7 +24,6 @@ from throughline.proof.events import Event, Head, day_leaf, quarantine_leaf, sea
 from throughline.proof.keys import key_id
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.tree import Frontier
-from throughline.tracking.layout import ASSET_TABLES, LOG, TABLE_ASSET
 
 _COUNTED = {
     "trade_candidates": "candidates",
@@ -66,10 +66,12 @@ class Forger(Intruder):
         for name in self.trace.rows:
             row = self.books.rows.get(name)
             days |= (
-                {(TABLE_ASSET[name[0]], row.partition)} if row and row.experiment != self.books.home.by_hand else set()
+                {(catalogue().table_asset[name[0]], row.partition)}
+                if row and row.experiment != self.books.home.by_hand
+                else set()
             )
             if name in self.trace.days and self.trace.bodies[name].get("experiment") != self.books.home.by_hand:
-                days.add((TABLE_ASSET[name[0]], self.trace.days[name]))
+                days.add((catalogue().table_asset[name[0]], self.trace.days[name]))
         for asset, day in sorted(days):
             if (asset, day) in self.books.seals:
                 self._reseal(asset, day)
@@ -78,7 +80,7 @@ class Forger(Intruder):
     def _reseal(self, asset: str, day: date) -> None:
         where = (self.books.home.experiment, day)
         hashes: list[str] = []
-        for table in ASSET_TABLES[asset]:
+        for table in catalogue().asset_tables[asset]:
             found = self.sql(f"SELECT content_hash FROM {table} WHERE experiment = %s AND partition = %s", *where)
             hashes += found.scalars()
         before = self.books.seals[asset, day]

@@ -16,8 +16,8 @@ from datetime import date
 from typing import Any
 
 from tests.integration.tampering.books import CANDIDATES_OF, Books, Name, Row, candidates_in, references
+from throughline.catalogue import BARS, LOG, catalogue
 from throughline.findings import Finding
-from throughline.tracking.layout import ASSET_TABLES, BARS, LOG, TABLE_ASSET, UPSTREAM
 
 RUNS = ("truncated", "rewritten")
 
@@ -71,7 +71,7 @@ class Trace:
         return found
 
     def _of_its_day(self, name: Name, row: Row | None) -> set[Name]:
-        table, asset = name[0], TABLE_ASSET[name[0]]
+        table, asset = name[0], catalogue().table_asset[name[0]]
         body = self.bodies.get(name)
         days = {row.partition} if row else set()
         days |= {self.days[name]} if name in self.days else set()
@@ -93,10 +93,10 @@ class Trace:
 
 def _of_a_seal(asset: str, day: date) -> set[Name]:
     below = {asset}
-    for _ in UPSTREAM:
-        below |= {name for name, above in UPSTREAM.items() if below & set(above)}
+    for _ in catalogue().upstream:
+        below |= {name for name, above in catalogue().upstream.items() if below & set(above)}
     found = {(kind, f"{name}/{day}") for name in below | {LOG} for kind in ("partition_seals", "gate_verdicts")}
-    return found | {(table, f"{asset}/{day}") for table in ASSET_TABLES.get(asset, ())}
+    return found | {(table, f"{asset}/{day}") for table in catalogue().asset_tables.get(asset, ())}
 
 
 def named(findings: Iterable[Finding], books: Books) -> dict[Name, set[str]]:

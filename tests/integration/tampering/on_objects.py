@@ -11,9 +11,9 @@ from typing import Any
 from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.on_rows import EDITED, any_row
 from tests.integration.tampering.values import is_time, leaves, other_bytes, other_cell, other_leaf, other_text, put
+from throughline.catalogue import catalogue
 from throughline.identity import canonical_bytes, time_text
 from throughline.proof.events import Event, Head
-from throughline.tracking.layout import ASSET_TABLES
 
 CHANGED = frozenset(
     ("hash_mismatch", "seal_mismatch", "broken_chain", "foreign_signature", "wrong_order", "unreadable")
@@ -99,7 +99,7 @@ def _seal_gone(attacker: Attacker) -> None:
     attacker.sql("DELETE FROM partition_seals WHERE asset = %s AND partition = %s", asset, day)
     attacker.trace.seals.add((asset, day))
     attacker.trace.primary["partition_seals", f"{asset}/{day}"] = GONE
-    attacker.trace.may |= {(table, f"{asset}/{day}") for table in ASSET_TABLES.get(asset, ())}
+    attacker.trace.may |= {(table, f"{asset}/{day}") for table in catalogue().asset_tables.get(asset, ())}
     _cover_seals(attacker, {day})
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.books import CANDIDATES_OF, Row, references
 from tests.integration.tampering.values import leaves, other_cell, other_leaf, other_text, put
+from throughline.catalogue import catalogue
 from throughline.registry.records import Excursion, Soulprint, link_trade
 from throughline.storage.tables import LEDGER, ledger_table
-from throughline.tracking.layout import LINKS
-from throughline.tracking.records import KINDS, make_row
+from throughline.tracking.records import make_row
 
 EDITED = frozenset(("hash_mismatch", "unreadable", "rewritten"))
 GONE = frozenset(("missing_row", "truncated"))
@@ -51,7 +51,7 @@ def cell_edit(attacker: Attacker) -> None:
             trace.bodies[row.name] = json.loads(value)
         except ValueError:
             trace.bodies[row.name] = row.body
-    if column in KINDS[row.table].columns or column in ("supersedes", "uuid"):
+    if column in catalogue().records[row.table].columns or column in ("supersedes", "uuid"):
         trace.may |= {(table, str(value)) for table in books.lines}
         trace.may |= {(table, f"candidate {value}") for table in CANDIDATES_OF}
     attacker.leave()
@@ -140,7 +140,7 @@ def made_up_trade(attacker: Attacker, experiment: str) -> list[tuple[str, Any]]:
 def link_repointed(attacker: Attacker) -> None:
     """A link to another record of the same table: the column, the body, and as far as the degree goes."""
     random = attacker.random
-    table = random.choice([name for name, links in LINKS.items() if links])
+    table = random.choice([name for name, links in catalogue().links.items() if links])
     row = random.choice([item for item in attacker.books.table(table) if references(table, item.body)])
     key, target, uuid = random.choice(references(table, row.body))
     other = random.choice([item for item in attacker.books.table(target) if item.uuid != uuid])
@@ -158,7 +158,7 @@ def link_repointed(attacker: Attacker) -> None:
 
 
 def _point(attacker: Attacker, row: Row, key: str, other: Row) -> None:
-    if attacker.degree == "bare" and f"{key}_uuid" in KINDS[row.table].columns:
+    if attacker.degree == "bare" and f"{key}_uuid" in catalogue().records[row.table].columns:
         attacker.unlock(row.table)
         attacker.sql(f"UPDATE {row.table} SET {key}_uuid = %s WHERE uuid = %s", other.uuid, row.uuid)
         attacker.trace.rows[row.name] = "changed"

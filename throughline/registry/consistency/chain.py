@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import catalogue
 from throughline.findings import FindingKind
 from throughline.registry.consistency.entries import Entry
 from throughline.registry.consistency.forms import AT, NULL
@@ -24,11 +25,10 @@ from throughline.registry.records import soulprint_of, trade_body
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import outcomes
 from throughline.tracking.checking import finding
-from throughline.tracking.layout import LINKS
 from throughline.tracking.records import body_hash
 from throughline.tracking.versions import same_version
 
-_NAMED = LINKS["canonical_trades"]
+_NAMED = tuple(catalogue().links["canonical_trades"].items())
 """(body key, table) of the records of the chain that a trade names."""
 _UUIDS = {f"{key}.uuid" for key, _ in _NAMED}
 _ABOVE = {"research": ("candidate",), "execution": ("candidate", "research"), "outcome": ("candidate", "execution")}

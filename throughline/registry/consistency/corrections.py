@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from throughline.catalogue import catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.tracking.checking import finding
-from throughline.tracking.layout import REGISTRIES
 
 SET_ASIDE: frozenset[FindingKind] = frozenset(
     ("orphan", "missing_link", "dangling_link", "duplicate", "wrong_parent", "inconsistent")
@@ -29,7 +29,7 @@ def check_corrections(connection: Connection) -> list[Finding]:
     other correction; following them comes to an end.
     """
     findings: list[Finding] = []
-    for table in REGISTRIES:
+    for table in catalogue().registries:
         statement = text(
             "SELECT c.uuid, c.supersedes, c.experiment, c.partition, c.body, p.uuid AS found,"
             " p.experiment AS its_experiment, p.partition AS its_day, p.content_hash AS its_hash"
@@ -93,7 +93,7 @@ def quarantined(connection: Connection) -> tuple[set[tuple[str, str]], list[Find
     statement = text("SELECT seq, table_name, row_uuid, action FROM registry_quarantine ORDER BY seq")
     for seq, table, uuid, action in connection.execute(statement):
         key = (str(table), str(uuid))
-        if table not in REGISTRIES:
+        if table not in catalogue().registries:
             findings.append(_odd(seq, "dangling_link", f"names the table {table}, which is no registry", None, table))
             continue
         if action not in ACTIONS:
@@ -104,7 +104,7 @@ def quarantined(connection: Connection) -> tuple[set[tuple[str, str]], list[Find
             problem = f"'{action}' of {table} {uuid} follows on '{state.get(key, 'no quarantine')}'"
             findings.append(_odd(seq, "wrong_order", problem, None, action))
         state[key] = action
-    for table in REGISTRIES:
+    for table in catalogue().registries:
         named = sorted(uuid for name, uuid in state if name == table)
         for uuid in _missing(connection, table, named):
             problem = f"quarantine names {table} {uuid}, which does not exist"

@@ -24,11 +24,10 @@ from typing import Any
 
 from sqlalchemy import ARRAY, DateTime, Numeric, Text, Uuid
 
+from throughline.catalogue import catalogue
 from throughline.identity import SCHEMA_VERSION
 from throughline.signals.vector import NAMES
 from throughline.storage.tables import ledger_table, projection
-from throughline.tracking.layout import REGISTRIES
-from throughline.tracking.records import KINDS
 from throughline.tracking.versions import VERSION, missing_fields, version_problem
 
 NULL = r"\N"
@@ -83,15 +82,15 @@ def money_text(column: str) -> str:
 
 
 def _paths(table: str) -> tuple[str, ...]:
-    kind = KINDS[table]
+    kind = catalogue().records[table]
     parent = () if kind.parent is None else (f"{kind.parent}.uuid",)
-    columns = [path for path, _ in kind.columns.values()]
+    columns = kind.paths.values()
     asked = ("experiment", "partition", kind.event_time, *parent, *kind.natural_key, *columns, *_MORE[table])
     return tuple(dict.fromkeys(asked))
 
 
 AT: Mapping[str, Mapping[str, int]] = {
-    table: {path: place for place, path in enumerate(_paths(table))} for table in REGISTRIES
+    table: {path: place for place, path in enumerate(_paths(table))} for table in catalogue().registries
 }
 """Registry -> path in a body -> its place in what `Forms.told` returns."""
 
@@ -103,10 +102,10 @@ class Forms:
     """
 
     def __init__(self, table: str) -> None:
-        source, kind = ledger_table(table), KINDS[table]
+        source, kind = ledger_table(table), catalogue().records[table]
         self.table = table
         self.columns = projection(source)
-        paths = {name: kind.columns[name][0] for name in self.columns}
+        paths = kind.paths
         self.at = AT[table]
         self.paths = tuple(self.at)
         places = {name: len(COMMON) + place for place, name in enumerate(self.columns)}
@@ -244,4 +243,4 @@ _FORMS: Mapping[type, Callable[[str, str], bool]] = {
 
 def registry_forms() -> dict[str, Forms]:
     """Return the forms of every registry, for one check."""
-    return {table: Forms(table) for table in REGISTRIES}
+    return {table: Forms(table) for table in catalogue().registries}

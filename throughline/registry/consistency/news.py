@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from throughline.tracking.layout import REGISTRIES
+from throughline.catalogue import catalogue
 
 _AT_ONCE = 10_000
 
@@ -37,7 +37,7 @@ def news_since(connection: Connection, since: int) -> News:
         if told.get("kind") == "entries" and isinstance(told.get("rows"), list):
             for row in told["rows"]:
                 entries.setdefault(str(row[0]), set()).add(str(row[1]))
-    for table in REGISTRIES:
+    for table in catalogue().registries:
         uuids = sorted(entries.get(table, ()))
         for start in range(0, len(uuids), _AT_ONCE):
             named = text(f"SELECT DISTINCT experiment, partition FROM {table} WHERE uuid = ANY(CAST(:keys AS uuid[]))")

@@ -16,9 +16,9 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Connection, select, text
 
+from throughline.catalogue import LOG, catalogue
 from throughline.registry.consistency.forms import COMMON, Forms
 from throughline.storage.tables import ledger_table
-from throughline.tracking.layout import LOG, REGISTRIES
 
 BATCH = 2_000
 """Trades read at once. With their two other rows they take some 40 MB while they are checked."""
@@ -119,13 +119,13 @@ def counts(connection: Connection, only: Iterable[Partition] | None = None) -> d
         result = dict.fromkeys(pairs, 0)
         asked = " WHERE (experiment, partition) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:days AS date[])))"
         values = {"ids": [pair[0] for pair in pairs], "days": [pair[1] for pair in pairs]}
-    for table in REGISTRIES:
+    for table in catalogue().registries:
         statement = text(f"SELECT experiment, partition, count(*) FROM {table}{asked} GROUP BY 1, 2")
         for experiment, day, count in connection.execute(statement, values):
             result[experiment, day] = max(result.get((experiment, day), 0), count)
     if only is None:
         sealed = text("SELECT DISTINCT experiment, partition FROM partition_seals WHERE asset = ANY(:assets)")
-        for experiment, day in connection.execute(sealed, {"assets": [*REGISTRIES, LOG]}):
+        for experiment, day in connection.execute(sealed, {"assets": [*catalogue().registries, LOG]}):
             result.setdefault((experiment, day), 0)
     return result
 

@@ -11,13 +11,13 @@ from datetime import date
 
 from sqlalchemy import Connection, select
 
+from throughline.catalogue import LOG, catalogue
 from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.proof.log import day_leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import partition_seals
 from throughline.tracking.checking import finding
-from throughline.tracking.layout import LOG, REGISTRIES, WRITTEN_BEFORE
 
 Leaves = Mapping[str, Mapping[date, Sequence[str]]]
 """Registry -> day -> content hashes recomputed from the bodies."""
@@ -33,8 +33,9 @@ def check_seals(
     """
     findings: list[Finding] = []
     held = _seals(connection, experiment, days)
-    seals = {asset: {seal.partition: seal for seal in held if seal.asset == asset} for asset in (*REGISTRIES, LOG)}
-    for asset in REGISTRIES:
+    registries = catalogue().registries
+    seals = {asset: {seal.partition: seal for seal in held if seal.asset == asset} for asset in (*registries, LOG)}
+    for asset in registries:
         for day in sorted(seals[asset]):
             findings += _seal_findings(asset, day, seals[asset][day], leaves[asset].get(day, ()), by_hand)
         for day in sorted(leaves[asset].keys() - seals[asset].keys()):
@@ -79,7 +80,7 @@ def waits_for_seal(connection: Connection, experiment: str, asset: str, day: dat
     They do where an earlier asset of the run wrote them and sealed that day itself, and `asset` has sealed no later
     day: the run is under way, or it stopped in between and goes on from there.
     """
-    before = WRITTEN_BEFORE.get(asset)
+    before = catalogue().written_by.get(asset)
     if before is None:
         return False
     c = partition_seals.c
