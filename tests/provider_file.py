@@ -1,4 +1,4 @@
-"""A market data provider in one file, as a user would write it: what the tests of the seam add."""
+"""A market data provider and a mode in one file each, as a user would write them: what the tests of the seams add."""
 
 RECORDED = '''
 """A provider whose market is recorded: here that of a seed, some days of it."""
@@ -34,4 +34,23 @@ class Recorded:
 
 
 PROVIDER = ProviderSpec("recorded", "history", "Recorded ticks.", RecordedOptions, Recorded)
+'''
+
+REPLAY = '''
+"""A mode that replays recorded data."""
+
+from throughline.experiment.mode import Mode
+
+MODE = Mode(
+    name="replay",
+    title="Replay",
+    description="Recorded data, decided again.",
+    market="history",
+    provider="recorded",
+    fills="simulated",
+    commands={"backtest": "throughline backtest --mode replay --tape FILE"},
+    rank=30,
+    warning="Replayed.",
+    running_schedules=frozenset({"daily"}),
+)
 '''

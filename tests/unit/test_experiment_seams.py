@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import AddModule
-from tests.provider_file import RECORDED
+from tests.provider_file import RECORDED, REPLAY
 from throughline.cli import run
 from throughline.cli.wiring import DirectWiring
 from throughline.configuration import Configuration
@@ -17,25 +17,6 @@ from throughline.experiment.identity import make_experiment
 from throughline.experiment.mode import all_modes, default_mode, find_mode, mode_names, mode_warning
 from throughline.experiment.provider import find_provider, plain_inputs, providers_of, read_options
 from throughline.unified import UnifiedTradingPipeline
-
-REPLAY = '''
-"""A mode that replays recorded data."""
-
-from throughline.experiment.mode import Mode
-
-MODE = Mode(
-    name="replay",
-    title="Replay",
-    description="Recorded data, decided again.",
-    market="history",
-    provider="archive",
-    fills="simulated",
-    commands={"backtest": "throughline backtest --archive FILE"},
-    rank=30,
-    warning="Replayed.",
-    running_schedules=frozenset({"daily"}),
-)
-'''
 
 
 def test_a_question_without_a_mode_means_the_backtest_and_then_the_demo() -> None:
@@ -57,7 +38,9 @@ def test_a_mode_in_a_file_of_its_own_is_found(add_module: AddModule) -> None:
     made = make_experiment("replay", date(2024, 1, 1), Configuration(), "a" * 64, 7, lock="0" * 64)
     assert made.mode == "replay"
     assert not find_mode("replay").allows("walk-forward")
-    with pytest.raises(SettingsError, match=r"mode 'replay' needs archive"):
+    with pytest.raises(
+        SettingsError, match="no market data provider 'recorded' of mode 'replay': choose one of archive"
+    ):
         UnifiedTradingPipeline("replay")
 
 
@@ -88,6 +71,17 @@ def test_options_are_validated_once_and_named_as_they_were_given(tmp_path: Path)
         read_options(mode, {"provider": "simulated"})
     with pytest.raises(SettingsError, match="begins with '~nobody-of-this-name'"):
         read_options(mode, {"archive": "~nobody-of-this-name/a.toml", "data": "."})
+
+
+def test_a_command_runs_each_mode_that_allows_it(add_module: AddModule, capsys: pytest.CaptureFixture[str]) -> None:
+    add_module("throughline.experiment.modes", "replay", REPLAY)
+    assert run(["backtest", "--help"], DirectWiring()) == 0
+    assert "--mode [backtest|replay]" in capsys.readouterr().out
+    assert run(["walk-forward", "--help"], DirectWiring()) == 0
+    assert "--mode" not in capsys.readouterr().out
+    days = ["--start", "2024-01-28", "--end", "2024-01-29"]
+    assert run(["backtest", "--mode", "demo", *days], DirectWiring()) == 2
+    assert "'demo' is not one of 'backtest', 'replay'" in capsys.readouterr().err
 
 
 def test_a_provider_in_a_file_of_its_own_is_an_option_of_the_command(

@@ -23,9 +23,7 @@ from throughline.cli.options import REDIS_VARIABLE, Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
-from throughline.experiment.modes.backtest import MODE as BACKTEST
 from throughline.experiment.modes.demo import DAYS, LAST_DAY
-from throughline.experiment.modes.demo import MODE as DEMO
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
 SEED = 7
 
 
-@click.command(cls=MarketCommand, mode=BACKTEST, short_help="Run the strategy on real data and report it.")
+@click.command(cls=MarketCommand, short_help="Run the strategy on real data and report it.")
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, costs, gates.")
@@ -68,11 +66,11 @@ def backtest(
     configuration = load_configuration(config)
     provider = open_market(options, market)
     require_inside(provider, start, end)
-    task = Task(BACKTEST.name, provider, configuration, market.inputs, start, end, seed, use=use, dossiers=dossiers)
+    task = Task(market.mode.name, provider, configuration, market.inputs, start, end, seed, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
-@click.command(cls=MarketCommand, mode=DEMO, short_help="Run the whole chain on an invented market.")
+@click.command(cls=MarketCommand, short_help="Run the whole chain on an invented market.")
 @click.option(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of the invented market."
 )
@@ -93,9 +91,8 @@ def demo(
     from throughline.configuration import Configuration
 
     start = LAST_DAY - timedelta(days=days - 1)
-    task = Task(
-        DEMO.name, market.open(), Configuration(), market.inputs, start, LAST_DAY, seed, use=use, dossiers=dossiers
-    )
+    mode, inputs = market.mode.name, market.inputs
+    task = Task(mode, market.open(), Configuration(), inputs, start, LAST_DAY, seed, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 

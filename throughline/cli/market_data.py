@@ -1,4 +1,4 @@
-"""Commands that take the options of market data providers: those that serve the command's mode.
+"""Commands that take the options of market data providers: those of the modes that a command may run.
 
 Belongs here: options of the command line from fields of `ProviderOptions`, and back. Does not belong here: which
 providers there are and what they need (`throughline.experiment.provider`).
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import click
 
-from throughline.experiment.mode import Mode
+from throughline.experiment.mode import Mode, all_modes, find_mode
 from throughline.experiment.provider import (
     CHOICE,
     ProviderOptions,
     ProviderSpec,
+    find_provider,
     option_flag,
     plain_inputs,
     providers_of,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from throughline.market.panel import MarketDataProvider
+
+MODE = "mode"
 
 
 @dataclass(frozen=True)
@@ -57,63 +60,63 @@ class MarketData:
 
 
 class MarketCommand(click.Command):
-    """A command that runs days of a mode. It has the options of the mode's providers besides its own, among which is
-    `--seed`, and its function receives `market` (`MarketData`) in their place.
+    """A command that runs days of the modes that allow it by its name (`Mode.commands`).
 
-    Args:
-        mode: the mode.
-        args: of `click.Command`.
-        kwargs: of `click.Command`.
+    Besides its own options, among which is `--seed`, it has those of the market data providers of these modes. Its
+    function receives `market` (`MarketData`) in their place. `--mode` and `--provider` appear where there is a choice.
     """
 
-    def __init__(self, *args: Any, mode: Mode, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.mode = mode
-
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the options of the providers, then those of the command."""
+        """Return the options of the market data, then those of the command."""
         return [*self._market_options().values(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Read the market data's options, and call the function with what they name."""
-        chosen = ctx.params.pop(CHOICE, None) or self.mode.provider
+        """Read the options of the market data, and call the function with what they name."""
         options = self._market_options()
         given = {name: value for name in options if (value := ctx.params.pop(name, None)) not in (None, ())}
-        for name, field in providers_of(self.mode)[chosen].options.model_fields.items():
+        mode = find_mode(given.pop(MODE)) if MODE in given else self._modes()[0]
+        chosen = given.pop(CHOICE, mode.provider)
+        for name, field in find_provider(chosen, mode).options.model_fields.items():
             if field.is_required() and name in options and name not in given:
                 raise click.MissingParameter(ctx=ctx, param=options[name])
-        spec, read = read_options(self.mode, {CHOICE: chosen, **given}, seed=ctx.params["seed"], flags=True)
-        ctx.params["market"] = MarketData(self.mode, spec, read)
+        spec, read = read_options(mode, {CHOICE: chosen, **given}, seed=ctx.params["seed"], flags=True)
+        ctx.params["market"] = MarketData(mode, spec, read)
         return super().invoke(ctx)
 
+    def _modes(self) -> list[Mode]:
+        """Return the modes that this command may run, the one that is meant without `--mode` first."""
+        return [mode for mode in all_modes() if mode.allows(str(self.name))]
+
     def _market_options(self) -> dict[str, click.Option]:
-        """Return the options by field; `--provider` is among them where there is a choice."""
-        specs = providers_of(self.mode)
+        """Return the options by their field."""
+        modes = self._modes()
+        specs = {name: spec for mode in modes for name, spec in providers_of(mode).items()}
         options: dict[str, click.Option] = {}
+        if len(modes) > 1:
+            meanings = {mode.name: mode.description for mode in modes}
+            options[MODE] = _choice(MODE, "Mode of the experiment.", meanings, modes[0].name)
         if len(specs) > 1:
-            options[CHOICE] = _choice(self.mode, specs)
+            meanings = {spec.name: spec.description for spec in specs.values()}
+            default = modes[0].provider if len(modes) == 1 else "that of the mode"
+            options[CHOICE] = _choice(CHOICE, "Market data provider.", meanings, default)
         for spec in specs.values():
             for name, field in spec.options.model_fields.items():
                 if name != "seed":
-                    options.setdefault(name, _option(self.mode, spec, name, field))
+                    options.setdefault(name, _option(spec, name, field, own=spec.name == modes[0].provider))
         return options
 
 
-def _choice(mode: Mode, specs: Mapping[str, ProviderSpec]) -> click.Option:
-    meanings = " ".join(f"{spec.name}: {spec.description}" for spec in specs.values())
-    return click.Option(
-        ["--" + CHOICE],
-        type=click.Choice(list(specs)),
-        default=mode.provider,
-        show_default=True,
-        help=f"Market data provider. {meanings}",
-    )
+def _choice(name: str, text: str, meanings: Mapping[str, str], default: str) -> click.Option:
+    """Return an option with a fixed set of values. meanings: value -> what it means."""
+    explained = " ".join(f"{value}: {meaning}" for value, meaning in meanings.items())
+    help_text = f"{text} {explained}  [default: {default}]"
+    return click.Option(["--" + name], type=click.Choice(list(meanings)), help=help_text)
 
 
-def _option(mode: Mode, spec: ProviderSpec, name: str, field: FieldInfo) -> click.Option:
+def _option(spec: ProviderSpec, name: str, field: FieldInfo, *, own: bool) -> click.Option:
     """Return the command-line option of a provider's field; its value is validated with the others."""
     text = field.description or ""
-    if spec.name != mode.provider:
+    if not own:
         text = f"With --{CHOICE} {spec.name}: {text}"
     if field.is_required():
         text += "  [required]"

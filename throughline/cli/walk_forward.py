@@ -29,7 +29,6 @@ from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.walk_settings import policy_words, walk_configuration
 from throughline.cli.wiring import Shown
-from throughline.experiment.modes.backtest import MODE as BACKTEST
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -43,9 +42,7 @@ TRAINING_PARTS = 400
 """Parts of the progress bar that a training counts for; a stage of a day counts for one."""
 
 
-@click.command(
-    "walk-forward", cls=MarketCommand, mode=BACKTEST, short_help="Backtest with models trained as time goes on."
-)
+@click.command("walk-forward", cls=MarketCommand, short_help="Backtest with models trained as time goes on.")
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option(
@@ -89,7 +86,7 @@ def walk_forward(
     provider = open_market(options, market)
     require_inside(provider, start, end)
     task = Task(
-        BACKTEST.name,
+        market.mode.name,
         provider,
         configuration,
         market.inputs,
