@@ -49,6 +49,7 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     from throughline.configuration import Configuration
     from throughline.experiment import registry
     from throughline.experiment.identity import make_experiment
+    from throughline.experiment.modes.demo import MODE as DEMO
     from throughline.flow import make_context
     from throughline.market.simulated import SimulatedProvider
     from throughline.proof.settings import open_proof
@@ -60,7 +61,7 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     provider = SimulatedProvider(SEED)
     with open_database(settings.home) as database:
         source = provider.description.source_hash
-        experiment = make_experiment("demo", START, Configuration(), source, SEED, lock="0" * 64)
+        experiment = make_experiment(DEMO.name, START, Configuration(), source, SEED, lock="0" * 64)
         engine = database.engine("writer")
         registry.register(engine, experiment)
         clock = SystemClock()

@@ -30,6 +30,7 @@ from sqlalchemy import select
 
 from tests.feature_cases import candidate_row, filled_values, label_row, research_row, snapshot, some_uuid, write_of
 from tests.integration.redis_server import RedisServer
+from throughline.experiment.modes.demo import MODE as DEMO
 from throughline.features.asof import asof_join
 from throughline.features.hot import HotEntry, HotStore, open_hot_store
 from throughline.features.labels import read_labels
@@ -155,7 +156,7 @@ def measure_labels(database: Database, count: int) -> None:
     name = uuid.uuid4().hex * 2
     engine = database.engine("writer")
     with engine.begin() as connection:
-        register_experiment(connection, name, "demo", b'{"schema_version":1}')
+        register_experiment(connection, name, DEMO.name, b'{"schema_version":1}')
     rng = np.random.default_rng(4)
     drawn = [snapshot(rng, T0, f"COIN{k}") for k in range(200)]
     per_day = -(-count // 365)

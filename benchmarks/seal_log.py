@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from throughline.clock import SystemClock
+from throughline.experiment.modes.demo import MODE as DEMO
 from throughline.identity import seal_of
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
@@ -67,7 +68,7 @@ def seal(engine: Engine, experiment: str, days: int, rows: int, first: date = FI
 def experiment_of(engine: Engine, name: str) -> str:
     experiment = (name.encode().hex() + "0" * 64)[:64]
     with engine.begin() as connection:
-        register_experiment(connection, experiment, "demo", name.encode())
+        register_experiment(connection, experiment, DEMO.name, name.encode())
     return experiment
 
 

@@ -33,17 +33,16 @@ from pipelines.jobs import (
 from pipelines.partitions import daily_partitions
 from pipelines.schedules import daily_schedule, learning_schedules, registry_check_schedule
 from resources.flow import HomeFlow
-from resources.settings import MODES, Settings
+from resources.settings import Settings
 from sensors.active_experiment import active_experiment_sensor
 from sensors.canary_degraded import canary_degraded
 from sensors.gate_failed import gate_failure_notifier
 from sensors.run_failure import run_failure_notifier
 from throughline.catalogue import catalogue
+from throughline.experiment.mode import find_mode, mode_names
 
 NOTIFIED_ASSETS = (*catalogue().gated, "registry_consistency", *CHECKED_ASSETS)
 """Assets whose failed checks are told."""
-WALKED_MODES = ("backtest",)
-"""Modes with a walk-forward: those whose market is history."""
 
 
 def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -60,9 +59,10 @@ def build_defs(settings: Settings, *, overrides: Mapping[str, Any] | None = None
 
 def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
     partitions = daily_partitions(settings.partitions_start)
-    flows: dict[str, Any] = {f"flow_{mode}": HomeFlow(settings, mode) for mode in MODES}
+    names = mode_names()
+    flows: dict[str, Any] = {f"flow_{mode}": HomeFlow(settings, mode) for mode in names}
     resources = {**flows, **overrides}
-    graphs = [Graph(mode, partitions, settings.chunk_days) for mode in MODES]
+    graphs = [Graph(mode, partitions, settings.chunk_days) for mode in names]
     return dg.Definitions(
         assets=[
             asset
@@ -79,7 +79,7 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
         jobs=[job for graph in graphs for job in _jobs(graph)],
         schedules=[
             schedule
-            for mode in MODES
+            for mode in names
             for schedule in (
                 daily_schedule(mode, flows[f"flow_{mode}"].unsealed_days, settings.chunk_days),
                 registry_check_schedule(mode, "daily"),
@@ -94,12 +94,12 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
                 settings.webhook_url,
                 allow_private=settings.webhook_private,
             ),
-            *(active_experiment_sensor(mode, flows[f"flow_{mode}"].engine) for mode in MODES),
+            *(active_experiment_sensor(mode, flows[f"flow_{mode}"].engine) for mode in names),
             *(
                 canary_degraded(
                     mode, roll_back_job_name(mode), roll_back_op_name(mode), flows[f"flow_{mode}"].rollback_due
                 )
-                for mode in MODES
+                for mode in names
             ),
         ],
         resources=resources,
@@ -111,5 +111,5 @@ def _build(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
 def _jobs(graph: Graph) -> list[Any]:
     mode = graph.mode
     assets = [build(mode) for build in (pipeline_job, report_job, registry_check_job, train_job, canary_job, drift_job)]
-    walks = [walk_forward_job(graph)] if mode in WALKED_MODES else []
+    walks = [walk_forward_job(graph)] if find_mode(mode).allows("walk-forward") else []
     return [*assets, roll_back_job(graph), *walks]

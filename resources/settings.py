@@ -15,9 +15,6 @@ from urllib.parse import urlsplit
 from throughline.errors import SettingsError, shown
 from throughline.storage.home import HOME_VARIABLE, Home
 
-MODES = ("demo", "backtest")
-"""Modes whose assets are built. `live` joins them when it has a provider."""
-
 DATABASE_VARIABLE = "THROUGHLINE_DATABASE_URL"
 ARTIFACTS_VARIABLE = "THROUGHLINE_ARTIFACTS"
 START_VARIABLE = "THROUGHLINE_PARTITIONS_START"

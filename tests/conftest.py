@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ __all__ = [  # pytest finds them by name
 ]
 
 REPO = Path(__file__).resolve().parent.parent
+
+AddModule = Callable[[str, str, str], Path]
 
 # `default` is reproducible and short; HYPOTHESIS_PROFILE=thorough looks further, with other seeds each time.
 settings.register_profile(
@@ -72,3 +76,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data files (../shared/data beside the repository) are not on this machine")
     return folder
+
+
+@pytest.fixture
+def add_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddModule]:
+    """Return a function that adds a module to a package from a temporary folder: package, name, source -> file."""
+    added: list[tuple[str, str]] = []
+
+    def add(package: str, name: str, source: str) -> Path:
+        folder = tmp_path / package
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(source)
+        owner = importlib.import_module(package)
+        monkeypatch.setattr(owner, "__path__", [*owner.__path__, str(folder)])
+        importlib.invalidate_caches()
+        added.append((package, name))
+        return folder / f"{name}.py"
+
+    yield add
+    for package, name in added:
+        sys.modules.pop(f"{package}.{name}", None)
+        vars(sys.modules[package]).pop(name, None)

@@ -16,8 +16,9 @@ from assets.operations import roll_back_op_name
 from assets.registry_reports import CONSISTENT
 from pipelines.build import build_defs
 from pipelines.jobs import roll_back_job_name
-from resources.settings import MODES, load_settings
+from resources.settings import load_settings
 from throughline.catalogue import catalogue
+from throughline.experiment.mode import mode_names
 from throughline.flow import STAGES
 
 EDGES = {
@@ -67,7 +68,7 @@ def test_the_assets_and_their_edges_are_those_of_the_design_in_every_mode(defs: 
     }
     assert found == {
         f"{mode}/{name}": {f"{mode}/{parent}" for parent in parents}
-        for mode in MODES
+        for mode in mode_names()
         for name, parents in EDGES.items()
     }
 
@@ -94,7 +95,7 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
     }
     assert {item.name for item in repository.schedule_defs} == {
         f"{mode}_{name}"
-        for mode in MODES
+        for mode in mode_names()
         for name in (
             "daily",
             "registry_daily",
@@ -113,8 +114,8 @@ def test_jobs_schedules_sensors_and_checks_keep_their_names(defs: dg.Definitions
         "canary_degraded_backtest",
     }
     checks = {(key.asset_key.to_user_string(), key.name) for key in repository.asset_graph.asset_check_keys}
-    gates = {(f"{mode}/{name}", CHECK_NAME) for mode in MODES for name in catalogue().gated}
-    assert checks == gates | {(f"{mode}/{name}", check) for mode in MODES for name, check in CHECKS.items()}
+    gates = {(f"{mode}/{name}", CHECK_NAME) for mode in mode_names() for name in catalogue().gated}
+    assert checks == gates | {(f"{mode}/{name}", check) for mode in mode_names() for name, check in CHECKS.items()}
     assert set(CHECKS) == {"registry_consistency", *CHECKED_ASSETS}
     assert CHECK_NAME == "every_day_passes_its_suite"
     assert list(CHECKS.values()) == [
@@ -134,7 +135,7 @@ def test_only_sensors_that_launch_no_run_are_on_by_default_and_no_schedule_is(de
 
 
 def test_the_rollback_that_the_sensor_asks_for_is_a_run_that_its_job_accepts(defs: dg.Definitions) -> None:
-    for mode in MODES:
+    for mode in mode_names():
         job = defs.resolve_job_def(roll_back_job_name(mode))
         config = {"model": "m" * 64, "reason": "it earns less", "by": "judge"}
         dg.validate_run_config(job, {"ops": {roll_back_op_name(mode): {"config": config}}})

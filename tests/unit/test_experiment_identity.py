@@ -20,7 +20,7 @@ from throughline.experiment.identity import (
     lock_hash,
     make_experiment,
 )
-from throughline.experiment.providers import make_provider
+from throughline.experiment.provider import make_provider
 from throughline.identity import canonical_bytes, content_hash
 
 DAY = date(2021, 2, 1)
@@ -114,7 +114,7 @@ def test_a_setting_with_many_digits_reads_back_exactly_and_is_told_from_its_neig
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(SettingsError, match="mode 'paper' does not exist: choose one of demo, backtest"):
+    with pytest.raises(SettingsError, match="mode 'paper' does not exist: choose one of backtest, demo"):
         _made(mode="paper")
 
 
@@ -145,11 +145,11 @@ def test_a_pointer_leads_to_the_experiment_and_the_part_of_its_body() -> None:
 
 def test_a_provider_needs_its_inputs_and_a_mode_that_has_one() -> None:
     assert make_provider("demo", {"seed": 7}, SystemClock()).description.benchmark
-    with pytest.raises(SettingsError, match="mode 'demo' needs the input 'seed'"):
+    with pytest.raises(SettingsError, match="mode 'demo' needs seed"):
         make_provider("demo", {}, SystemClock())
-    with pytest.raises(SettingsError, match="mode 'backtest' needs the input 'data'"):
+    with pytest.raises(SettingsError, match="mode 'backtest' needs data"):
         make_provider("backtest", {"archive": "x.toml"}, SystemClock())
-    with pytest.raises(SettingsError, match="mode 'live' has no market data provider"):
+    with pytest.raises(SettingsError, match="mode 'live' does not exist: choose one of backtest, demo"):
         make_provider("live", {}, SystemClock())
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.definitions import defs
-from resources.settings import CHUNK_DAYS, FIRST_DAY, MODES
+from resources.settings import CHUNK_DAYS, FIRST_DAY
 from throughline.cli import cli
+from throughline.experiment.mode import mode_names
 
 VARIABLE = re.compile(r"THROUGHLINE_[A-Z]+(?:_[A-Z]+)*")
 ROOMS = ("throughline", "pipelines", "assets", "resources", "sensors")
@@ -26,7 +27,7 @@ def rows(page: str, title: str) -> dict[str, list[str]]:
     found = re.findall(r"^\| `([^`]+)` \|(.*)\|$", section, re.MULTILINE)
     told = {}
     for name, rest in found:
-        for mode in MODES if "<mode>" in name else ("",):
+        for mode in mode_names() if "<mode>" in name else ("",):
             told[name.replace("<mode>", mode)] = [cell.strip() for cell in rest.split(" | ")]
     return told
 

@@ -49,8 +49,8 @@ def test_bars_that_do_not_fill_a_day_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"mode": "live"}, "mode 'live' is not built yet"),
-        ({"mode": "paper"}, "mode 'paper' does not exist"),
+        ({"mode": "live"}, "mode 'live' does not exist: choose one of backtest, demo"),
+        ({"mode": "demo", "archive": "a.toml"}, "'simulated' has no option archive: it takes seed"),
         ({"mode": "backtest"}, "mode 'backtest' needs archive"),
         ({"mode": "backtest", "archive": "a.toml"}, "mode 'backtest' needs data"),
         ({"mode": "demo", "start": date(2019, 1, 1)}, "start 2019-01-01 lies outside 'simulated"),

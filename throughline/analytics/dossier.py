@@ -17,8 +17,9 @@ from sqlalchemy import Engine
 
 from throughline.analytics import dossier_proof, dossier_sections
 from throughline.analytics.dossier_markup import Html, amount, joined, number, percent, safe, tag, when, words
-from throughline.analytics.words import INVENTED, interval_reason
+from throughline.analytics.words import interval_reason
 from throughline.errors import StorageError
+from throughline.experiment.mode import mode_warning
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.artifacts import ArtifactStore
@@ -132,8 +133,8 @@ def _header(dossier: Dossier) -> Html:
         note_line(" \N{MIDDLE DOT} ".join(about)),
         _verdict(dossier),
     ]
-    if story.mode == "demo":
-        parts.append(tag("p", INVENTED, "warn"))
+    if mode_warning(story.mode):
+        parts.append(tag("p", mode_warning(story.mode), "warn"))
     outcome = chain.outcome
     parts.append(_readable(_between, dossier))
     if outcome and outcome.body.get("flags"):

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
-from throughline.experiment.identity import MODES
+from throughline.experiment.mode import mode_names
 from throughline.storage.queries import get_active, read_experiments, read_inputs
 from throughline.storage.records import StoredExperiment
 from throughline.storage.tables import partition_seals
@@ -113,7 +113,7 @@ def overviews(connection: Connection, mode: str | None = None) -> list[Overview]
     trades: dict[str, int] = {row[0]: row[1] for row in connection.execute(_TRADES)}
     equity: dict[str, Decimal] = {row[0]: row[1] for row in connection.execute(_EQUITY)}
     inputs = read_inputs(connection)
-    active = {found.experiment for name in MODES if (found := get_active(connection, name)) is not None}
+    active = {found.experiment for name in mode_names() if (found := get_active(connection, name)) is not None}
     bodies = {item.id: json.loads(item.body) for item in stored}
     result: list[Overview] = []
     before: dict[str, str] = {}

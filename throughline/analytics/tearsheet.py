@@ -25,7 +25,6 @@ from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.tearsheet_trades import trades_html
 from throughline.analytics.words import (
     BASELINE_HEADER,
-    INVENTED,
     baseline_rows,
     baseline_sentences,
     counts_text,
@@ -38,6 +37,7 @@ from throughline.analytics.words import (
     warning_sentences,
 )
 from throughline.errors import StorageError
+from throughline.experiment.mode import mode_warning
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
 from throughline.user_files import write_whole
 
@@ -84,8 +84,8 @@ def _header(report: Report) -> str:
         f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>' for big, small in tiles
     )
     warnings = warning_sentences(report)
-    if report.mode == "demo":
-        warnings.insert(0, INVENTED)
+    if mode_warning(report.mode):
+        warnings.insert(0, mode_warning(report.mode))
     if report.revision:
         warnings.append(revision_sentence(report.revision, report.experiment))
     return (

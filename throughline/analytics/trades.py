@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, Table, select
 from throughline.analytics.trade_filters import Filters as Filters
 from throughline.errors import SettingsError
 from throughline.experiment.choice import choose
+from throughline.experiment.mode import default_mode
 from throughline.storage import tables
 from throughline.trading.types import PATHS
 
@@ -81,7 +82,7 @@ where none decided.
 def trades(
     experiment: str | None = None,
     *,
-    mode: str = "backtest",
+    mode: str | None = None,
     home: str | os.PathLike[str] | None = None,
     filters: Filters | None = None,
     exact: bool = False,
@@ -90,7 +91,7 @@ def trades(
 
     Args:
         experiment: its ID, or the first 8 or more digits; None = the active experiment of `mode`.
-        mode: whose active experiment is meant where none is given.
+        mode: whose active experiment is meant where none is given; None = the default mode (backtest).
         home: folder of the home; None = THROUGHLINE_HOME or the default.
         filters: which trades.
         exact: numbers and times as the ledger's own text instead of floats and UTC timestamps.
@@ -103,20 +104,20 @@ def trades(
         SettingsError: the mode has no active experiment.
     """
     with _opened(home) as engine:
-        chosen = choose(engine, None if experiment else mode, experiment)
+        chosen = choose(engine, None if experiment else mode or default_mode().name, experiment)
         with engine.connect() as connection:
             return read_trades(connection, chosen.experiment.id, filters, exact=exact)
 
 
 def equity(
-    experiment: str | None = None, *, mode: str = "backtest", home: str | os.PathLike[str] | None = None
+    experiment: str | None = None, *, mode: str | None = None, home: str | os.PathLike[str] | None = None
 ) -> pd.DataFrame:
     """Return the daily equity of an experiment on its three fill paths, in USD at the end of each day (UTC).
 
     Args, Raises: as `trades`. Returns one row a day, indexed by day, with the columns pessimistic, base, optimistic.
     """
     with _opened(home) as engine:
-        chosen = choose(engine, None if experiment else mode, experiment)
+        chosen = choose(engine, None if experiment else mode or default_mode().name, experiment)
         with engine.connect() as connection:
             return read_equity(connection, chosen.experiment.id)
 

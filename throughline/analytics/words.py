@@ -12,8 +12,6 @@ from throughline.analytics.model import Report
 from throughline.analytics.performance import Performance
 from throughline.trading.types import PATHS
 
-INVENTED = "The market of demo mode is invented: nothing here says anything about a real one."
-
 
 def percent(value: float | None, signed: bool = True) -> str:
     """Return a fraction as percent text; 'n/a' for None."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from throughline.cli.options import Options
 from throughline.cli.screen import echo, note, out_json
+from throughline.experiment.mode import find_mode
 
 if TYPE_CHECKING:
     from throughline.analytics.model import Report
@@ -56,7 +57,7 @@ def answer(
 
             echo(walk_words(walked))
         echo(_active_words(mode, report.experiment, current))
-        if mode == "demo":
+        if find_mode(mode).opens_with_ui:
             home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"
             echo(f"\nSee it in the Dagster UI: throughline dev{home} (or `make dev`), then open http://127.0.0.1:3000")
     if report.chain["broken"]:

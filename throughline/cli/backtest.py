@@ -7,7 +7,7 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,11 +18,12 @@ import click
 from throughline.cli.answer import answer
 from throughline.cli.days import DOSSIERS, Day, produces
 from throughline.cli.interrupt import days_stay, first_unsealed, nothing_stays
+from throughline.cli.market_data import MarketCommand, MarketData
 from throughline.cli.options import REDIS_VARIABLE, Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
-from throughline.user_files import resolved_path
+from throughline.experiment.modes.demo import DAYS, LAST_DAY
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -36,39 +37,9 @@ if TYPE_CHECKING:
     from throughline.storage.database import Database
 
 SEED = 7
-DEMO_END = date(2024, 2, 22)
-DEMO_DAYS = 30
 
 
-data_also_option = click.option(
-    "--data-also",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Another folder from which files of the archive may be read (repeatable).",
-)
-
-
-def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict[str, Any]:
-    """Return the inputs of a backtest (`throughline.experiment.providers`): absolute paths."""
-    inputs: dict[str, Any] = {
-        "archive": str(resolved_path(archive, "--archive")),
-        "data": str(resolved_path(data, "--data")),
-    }
-    if data_also:
-        inputs["data_also"] = [str(resolved_path(folder, "--data-also")) for folder in data_also]
-    return inputs
-
-
-@click.command(short_help="Run the strategy on an archive of real data and report it.")
-@click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder that relative paths of the archive start from.",
-)
-@data_also_option
+@click.command(cls=MarketCommand, short_help="Run the strategy on real data and report it.")
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML configuration of strategy, exits, costs, gates.")
@@ -80,9 +51,7 @@ def archive_inputs(archive: Path, data: Path, data_also: Sequence[Path]) -> dict
 @common
 def backtest(
     options: Options,
-    archive: Path,
-    data: Path,
-    data_also: tuple[Path, ...],
+    market: MarketData,
     start: date,
     end: date,
     config: Path | None,
@@ -94,38 +63,36 @@ def backtest(
     """Run the strategy on an archive of real data, day by day, and report its trades, returns and baselines."""
     from throughline.configuration import load_configuration
 
-    inputs = archive_inputs(archive, data, data_also)
     configuration = load_configuration(config)
-    provider = open_archive(options, inputs)
+    provider = open_market(options, market)
     require_inside(provider, start, end)
-    task = Task("backtest", provider, configuration, inputs, start, end, seed, use=use, dossiers=dossiers)
+    task = Task(market.mode.name, provider, configuration, market.inputs, start, end, seed, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
-@click.command(short_help="Run the whole chain on an invented market.")
+@click.command(cls=MarketCommand, short_help="Run the whole chain on an invented market.")
 @click.option(
     "--seed", default=SEED, show_default=True, type=click.IntRange(0, 2**53 - 1), help="Seed of the invented market."
 )
 @click.option(
     "--days",
-    default=DEMO_DAYS,
+    default=DAYS,
     show_default=True,
     type=click.IntRange(1, 1500),
-    help=f"Number of days, ending on {DEMO_END}.",
+    help=f"Number of days, ending on {LAST_DAY}.",
 )
 @click.option("--allow-blocked", is_flag=True, help="Exit with 0 even if a data gate blocks days.")
 @produces
 @common
-def demo(options: Options, seed: int, days: int, allow_blocked: bool, use: bool, dossiers: int) -> int:
+def demo(
+    options: Options, market: MarketData, seed: int, days: int, allow_blocked: bool, use: bool, dossiers: int
+) -> int:
     """Run the whole chain on an invented market: nothing to download, nothing to configure."""
-    from throughline.clock import SystemClock
     from throughline.configuration import Configuration
-    from throughline.experiment.providers import make_provider
 
-    inputs = {"seed": seed}
-    provider = make_provider("demo", inputs, SystemClock())
-    start = DEMO_END - timedelta(days=days - 1)
-    task = Task("demo", provider, Configuration(), inputs, start, DEMO_END, seed, use=use, dossiers=dossiers)
+    start = LAST_DAY - timedelta(days=days - 1)
+    mode, inputs = market.mode.name, market.inputs
+    task = Task(mode, market.open(), Configuration(), inputs, start, LAST_DAY, seed, use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
@@ -149,14 +116,11 @@ class Task:
     dossiers: int = DOSSIERS
 
 
-def open_archive(options: Options, inputs: Mapping[str, Any]) -> MarketDataProvider:
-    """Return the provider of an archive, and say meanwhile that its files are read."""
-    from throughline.clock import SystemClock
-    from throughline.experiment.providers import make_provider
-
+def open_market(options: Options, market: MarketData) -> MarketDataProvider:
+    """Return the opened provider, with a progress bar while its files are read."""
     with Bar(None, "reading", options.json) as bar:
-        bar.at(f"the files of {inputs['archive']}")
-        return make_provider("backtest", inputs, SystemClock())
+        bar.at(market.place)
+        return market.open()
 
 
 def require_inside(provider: MarketDataProvider, start: date, end: date) -> None:

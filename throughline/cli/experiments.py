@@ -9,6 +9,7 @@ import click
 
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, out_json, table
+from throughline.experiment.mode import mode_names
 
 if TYPE_CHECKING:
     from throughline.analytics.experiments import Difference, Overview
@@ -18,7 +19,7 @@ _SHOWN = 8
 
 
 @click.command(short_help="List all experiments and what differs between them.")
-@click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Only the experiments of this mode.")
+@click.option("--mode", type=click.Choice(mode_names()), help="Only the experiments of this mode.")
 @common
 def experiments(options: Options, mode: str | None) -> None:
     """List all experiments of the home: days, trades, return on the base path, and what differs from which other one.
@@ -41,7 +42,7 @@ def experiments(options: Options, mode: str | None) -> None:
 
 @click.command(short_help="Make an experiment the active one of its mode.")
 @click.argument("id_", metavar="ID")
-@click.option("--mode", type=click.Choice(["demo", "backtest"]), help="Refuse an experiment of another mode.")
+@click.option("--mode", type=click.Choice(mode_names()), help="Refuse an experiment of another mode.")
 @common
 def use(options: Options, id_: str, mode: str | None) -> int:
     """Make an experiment the active one of its mode. UI, schedules and commands use it unless another is named.

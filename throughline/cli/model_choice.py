@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from throughline.experiment.mode import default_mode, mode_names
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
@@ -25,8 +27,8 @@ def which(command: Command) -> Command:
         click.option("--experiment", metavar="ID", help="Use this experiment (8 or more digits of its ID)."),
         click.option(
             "--mode",
-            type=click.Choice(["demo", "backtest"]),
-            default="backtest",
+            type=click.Choice(mode_names()),
+            default=default_mode().name,
             show_default=True,
             help="Use the active experiment of this mode.",
         ),

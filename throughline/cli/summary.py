@@ -5,7 +5,6 @@ from __future__ import annotations
 from throughline.analytics.model import Report
 from throughline.analytics.words import (
     BASELINE_HEADER,
-    INVENTED,
     baseline_rows,
     baseline_sentences,
     counts_text,
@@ -15,6 +14,7 @@ from throughline.analytics.words import (
     warning_sentences,
 )
 from throughline.cli.screen import table
+from throughline.experiment.mode import mode_warning
 
 _OPEN_SHOWN = 10
 _NOTES_SHOWN = 5
@@ -29,8 +29,8 @@ def summary(report: Report) -> str:
         f"{report.candidates:,} candidates, {report.trades:,} closed trades"
     )
     parts = [head]
-    if report.mode == "demo":
-        parts.append(INVENTED)
+    if mode_warning(report.mode):
+        parts.append(mode_warning(report.mode))
     parts += warning_sentences(report)
     parts.append("Three fill models side by side\n" + table(path_rows(report)))
     beside = [table([BASELINE_HEADER, *baseline_rows(report)]), *baseline_sentences(report)]

@@ -16,16 +16,15 @@ import click
 from throughline.cli.backtest import (
     SEED,
     Task,
-    archive_inputs,
-    data_also_option,
     flow_context,
-    open_archive,
+    open_market,
     perform,
     require_inside,
     stage_progress,
 )
 from throughline.cli.days import Day, produces
 from throughline.cli.interrupt import first_unsealed
+from throughline.cli.market_data import MarketCommand, MarketData
 from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.walk_settings import policy_words, walk_configuration
@@ -43,15 +42,7 @@ TRAINING_PARTS = 400
 """Parts of the progress bar that a training counts for; a stage of a day counts for one."""
 
 
-@click.command("walk-forward", short_help="Backtest with models trained as time goes on.")
-@click.option("--archive", required=True, type=click.Path(path_type=Path), help="TOML description of the archive.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder that relative paths of the archive start from.",
-)
-@data_also_option
+@click.command("walk-forward", cls=MarketCommand, short_help="Backtest with models trained as time goes on.")
 @click.option("--start", required=True, type=Day(), help="First day: the epoch, before which the portfolio is flat.")
 @click.option("--end", required=True, type=Day(), help="Last day, included. A later one continues the same experiment.")
 @click.option(
@@ -68,9 +59,7 @@ TRAINING_PARTS = 400
 @common
 def walk_forward(
     options: Options,
-    archive: Path,
-    data: Path,
-    data_also: tuple[Path, ...],
+    market: MarketData,
     start: date,
     end: date,
     retrain: Literal["monthly", "weekly", "never"] | None,
@@ -91,13 +80,23 @@ def walk_forward(
     """
     from throughline.configuration import load_configuration
 
-    inputs = archive_inputs(archive, data, data_also)
     configuration, changed = walk_configuration(load_configuration(config), config, retrain)
     for sentence in changed:
         note(sentence, options.json)
-    provider = open_archive(options, inputs)
+    provider = open_market(options, market)
     require_inside(provider, start, end)
-    task = Task("backtest", provider, configuration, inputs, start, end, seed, walk=True, use=use, dossiers=dossiers)
+    task = Task(
+        market.mode.name,
+        provider,
+        configuration,
+        market.inputs,
+        start,
+        end,
+        seed,
+        walk=True,
+        use=use,
+        dossiers=dossiers,
+    )
     return perform(options, task, allow_blocked)
 
 

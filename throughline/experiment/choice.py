@@ -23,8 +23,9 @@ from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock
 from throughline.errors import SettingsError
-from throughline.experiment.identity import MODES, Experiment, current_code_hash, from_body
-from throughline.experiment.providers import make_provider
+from throughline.experiment.identity import Experiment, current_code_hash, from_body
+from throughline.experiment.mode import find_mode, mode_names
+from throughline.experiment.provider import make_provider
 from throughline.market.panel import MarketDataProvider
 from throughline.storage.ids import resolve_id
 from throughline.storage.queries import (
@@ -68,7 +69,7 @@ def choose(engine: Engine, mode: str | None, given: str | None = None) -> Chosen
             if mode is None:
                 raise SettingsError("name an experiment: `throughline experiments` lists them")
             return _active(conn, mode)
-        name = resolve_id(conn, given, "experiment", modes=MODES).id
+        name = resolve_id(conn, given, "experiment", modes=mode_names()).id
         stored = read_experiment(conn, name)
         assert stored is not None  # it was found a moment ago, and experiments are never deleted
         if mode is not None and stored.mode != mode:
@@ -121,7 +122,7 @@ def require_inputs(chosen: Chosen) -> Mapping[str, Any]:
     if chosen.inputs is None:
         raise SettingsError(
             f"this home does not know from which files experiment {chosen.experiment.id[:12]} was run: run its "
-            f"`throughline {'demo' if chosen.experiment.mode == 'demo' else 'backtest'}` command once more"
+            f"`throughline {next(iter(find_mode(chosen.experiment.mode).commands))}` command once more"
         )
     return chosen.inputs
 
@@ -134,7 +135,7 @@ def open_provider(chosen: Chosen, clock: Clock) -> MarketDataProvider:
     provider = make_provider(chosen.experiment.mode, require_inputs(chosen), clock)
     if provider.description.source_hash != chosen.experiment.source_hash:
         place = ", ".join(f"{name} {value}" for name, value in sorted(require_inputs(chosen).items()))
-        again = "run its `throughline backtest` command again"
+        again = f"run its `throughline {next(iter(find_mode(chosen.experiment.mode).commands))}` command again"
         cure = f"put the description of its archive back, or {again} from where it lies now"
         if chosen.experiment.code_hash != current_code_hash():
             # A release may read the same description as another source: to put a file back would not help.
@@ -150,14 +151,11 @@ def _active(conn: Connection, mode: str) -> Chosen:
     found = get_active(conn, mode)
     stored = read_experiment(conn, found.experiment) if found else None
     if stored is None:
-        command = (
-            "throughline demo" if mode == "demo" else "throughline backtest --archive FILE --data DIR --start D --end D"
-        )
-        others = [name for name in MODES if name != mode and get_active(conn, name) is not None]
+        others = [name for name in mode_names() if name != mode and get_active(conn, name) is not None]
         hint = f", or choose --mode {others[0]}, which has one" if others else ""
         raise SettingsError(
-            f"mode '{mode}' has no active experiment in this home: run `{command}` once to set it, or name an "
-            f"experiment that was run before (`throughline experiments` lists them){hint}"
+            f"mode '{mode}' has no active experiment in this home: run `{find_mode(mode).first_command}` once to set "
+            f"it, or name an experiment that was run before (`throughline experiments` lists them){hint}"
         )
     return _chosen(conn, from_body(stored.body), True)
 

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from throughline.configuration import RETIRED, Configuration
 from throughline.errors import SettingsError
+from throughline.experiment.mode import find_mode
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.setting_errors import setting_error
 
-MODES = ("demo", "backtest")
 _DECISION_PACKAGES = (
     "catalogue",
     "features",
@@ -111,8 +111,7 @@ def make_experiment(
     data_revision: str | None = None,
 ) -> Experiment:
     """Return the experiment of these settings. Raises SettingsError for a mode that does not exist."""
-    if mode not in MODES:
-        raise SettingsError(f"mode '{mode}' does not exist: choose one of {', '.join(MODES)}")
+    find_mode(mode)
     code_hash = code or current_code_hash()
     body = canonical_bytes(
         {

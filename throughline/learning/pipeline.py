@@ -20,6 +20,7 @@ from throughline.clock import Clock, SystemClock
 from throughline.errors import UnknownRecord
 from throughline.experiment.choice import choose
 from throughline.experiment.identity import Experiment
+from throughline.experiment.mode import default_mode
 from throughline.learning import lifecycle
 from throughline.learning.events import ServingState
 from throughline.learning.lifecycle import Change
@@ -72,9 +73,9 @@ class SafeMLPipeline:
     """The models of one home. Use it as a context manager or call `close`.
 
     db_path: folder of the home (the seed's name of it); home: the same by our name; None = THROUGHLINE_HOME or the
-    default. mode: whose active experiment is meant; experiment: another one of that mode, by its ID. gates: judges the
-    training set; None = Great Expectations. clock: says whether the check of the registries is recent. Every ID that a
-    method takes may be the first 8 or more digits.
+    default. mode: whose active experiment is meant; None = the default mode (backtest). experiment: another one of that
+    mode, by its ID. gates: judges the training set; None = Great Expectations. clock: says whether the check of the
+    registries is recent. Every ID that a method takes may be the first 8 or more digits.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class SafeMLPipeline:
         db_path: str | os.PathLike[str] | None = None,
         *,
         home: str | os.PathLike[str] | None = None,
-        mode: str = "backtest",
+        mode: str | None = None,
         experiment: str | None = None,
         gates: GateRunner | None = None,
         clock: Clock | None = None,
@@ -91,7 +92,7 @@ class SafeMLPipeline:
         self._database = open_configured(where)
         try:
             self._engine: Engine = self._database.engine("writer")
-            self.experiment: Experiment = choose(self._engine, mode, experiment).experiment
+            self.experiment: Experiment = choose(self._engine, mode or default_mode().name, experiment).experiment
         except BaseException:
             self._database.close()
             raise

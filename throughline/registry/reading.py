@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from throughline.experiment.mode import mode_names
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.storage.ids import resolve_id, resolve_record
 from throughline.storage.queries import as_row, get_active, read_experiment, register_experiment
@@ -22,8 +23,6 @@ from throughline.storage.records import LedgerRow
 from throughline.storage.tables import canonical_trades, ledger_table, projection
 from throughline.tracking.system import MODE
 
-ASKED_FIRST = ("backtest", "demo")
-"""Modes in the order in which a question that names no experiment is about their active ones."""
 HAND = "registry"
 """Name of the tracking experiment that holds trades registered by hand."""
 
@@ -72,15 +71,16 @@ class Chosen:
 def choose_experiment(connection: Connection, named: str | None = None) -> Chosen:
     """Return the experiment that a question is about.
 
-    The one that `named` names (its ID or 8 or more digits of it). Without a name, the active experiment of mode
-    backtest; in a home without one that of mode demo; else the trades registered by hand. Which one ran last plays no
-    part, so an answer does not change because another command runs. Raises UnknownRecord for a name that fits none.
+    The one that `named` names (its ID or 8 or more digits of it). Without a name, the active experiment of the first
+    mode that has one (backtest, then demo: `Mode.rank`), else the trades registered by hand. Which experiment ran last
+    plays no part, so an answer does not change because another command runs. Raises UnknownRecord for a name that fits
+    none.
     """
     if named is not None:
         experiment = require_experiment(connection, named)
         stored = read_experiment(connection, experiment)
         return Chosen(experiment, stored.mode if stored else MODE, "named in the question")
-    for mode in ASKED_FIRST:
+    for mode in mode_names():
         found = get_active(connection, mode)
         if found is not None:
             return Chosen(found.experiment, mode, f"the active experiment of mode '{mode}'")

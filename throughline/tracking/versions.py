@@ -25,6 +25,7 @@ from throughline.errors import StorageError
 VERSION = "schema_version"
 """Key of the version in every body."""
 
+
 @cache
 def _since(table: str) -> Mapping[str, int]:
     """Return field -> the first version of the bodies of `table` that has it."""

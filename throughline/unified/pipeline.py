@@ -14,7 +14,6 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -23,67 +22,55 @@ from typing import Any
 from throughline.clock import Clock, SystemClock
 from throughline.configuration import Configuration, load_configuration
 from throughline.errors import SettingsError
-from throughline.experiment.identity import MODES
-from throughline.experiment.providers import make_provider
+from throughline.experiment.mode import find_mode
+from throughline.experiment.modes.demo import MODE as DEMO
+from throughline.experiment.provider import plain_inputs, read_options
 from throughline.quality.verdict import GateRunner
 from throughline.storage.home import Home
 from throughline.unified.market_clock import MarketClock
 from throughline.unified.session import Session, open_session
-from throughline.user_files import resolved_path
 
 SEED = 7
-DEMO_START = date(2024, 1, 24)
-"""First day of a demo where none is named: that of `throughline demo`."""
 
 
 class UnifiedTradingPipeline:
     """A run of the whole system over simulated time. Use it as a context manager, call `close`, or let it go at exit.
 
-    mode: 'demo' (an invented market of `seed`) or 'backtest' (real data: `archive`, its description, and `data`, the
-    folder that its paths start from; `data_also`: further folders that its files may lie in).
+    mode: name of a mode. inputs: options of its market data provider: none for 'demo' (an invented market of `seed`);
+    `archive`, `data` and, where needed, `data_also` for 'backtest' (`throughline.experiment.providers.archive`); and
+    `provider` for another provider than the mode's own.
     home: folder of the home, None = THROUGHLINE_HOME or the default. configuration:
-    settings or the path of their file; start: the epoch (None = that of `throughline demo`, or the archive's first
-    day). clock: the clock of what is written, None = the operating system's; gates: judges the days, None = Great
+    settings or the path of their file; start: the epoch (None = that of `throughline demo`, or the first day of the
+    data). clock: the clock of what is written, None = the operating system's; gates: judges the days, None = Great
     Expectations. Nothing is opened before the first question. Raises SettingsError for another mode or missing inputs.
     """
 
     def __init__(
         self,
-        mode: str = "demo",
+        mode: str = DEMO.name,
         home: str | os.PathLike[str] | None = None,
         *,
-        archive: str | os.PathLike[str] | None = None,
-        data: str | os.PathLike[str] | None = None,
-        data_also: Sequence[str | os.PathLike[str]] = (),
         configuration: Configuration | str | os.PathLike[str] | None = None,
         seed: int = SEED,
         start: date | None = None,
         clock: Clock | None = None,
         gates: GateRunner | None = None,
+        **inputs: object,
     ) -> None:
-        if mode == "live":
-            raise SettingsError("mode 'live' is not built yet: choose demo or backtest")
-        if mode not in MODES:
-            raise SettingsError(f"mode '{mode}' does not exist: choose one of {', '.join(MODES)}")
+        kind = find_mode(mode)
         self.mode = mode
         self._home = home
         self._seed = seed
-        self._inputs: dict[str, Any] = {"seed": seed} if mode == "demo" else {"archive": archive, "data": data}
-        for name in ("archive", "data"):
-            if mode == "backtest" and self._inputs[name] is None:
-                raise SettingsError(f"mode 'backtest' needs {name}: UnifiedTradingPipeline('backtest', {name}=...)")
-            if mode == "backtest":
-                self._inputs[name] = str(resolved_path(self._inputs[name], name))
-        if mode == "backtest" and data_also:
-            self._inputs["data_also"] = [str(resolved_path(folder, "data_also")) for folder in data_also]
+        spec, options = read_options(kind, inputs, seed=seed)
+        self._inputs = plain_inputs(kind, spec, options)
         if isinstance(configuration, Configuration):
             self._configuration = configuration
         else:
             self._configuration = load_configuration(None if configuration is None else Path(configuration))
         self._clock = clock or SystemClock()
-        self._provider = make_provider(mode, self._inputs, self._clock)
+        self._provider = spec.open(options, self._clock)
         source = self._provider.description
-        self.start = start or (DEMO_START if mode == "demo" else source.first_day)
+        self.start = start or kind.first_day or source.first_day
         if not source.first_day <= self.start <= source.last_day:
             raise SettingsError(
                 f"start {self.start} lies outside '{source.name}', which holds {source.first_day} to {source.last_day}"
