@@ -32,6 +32,7 @@ class Part:
 PARTS = {
     "engine": Part("engine.py", (), "Speed: `simulate` against vectorbt and a bare loop, whole process"),
     "backfill": Part("backfill.py", (), "Speed: one and five years through Dagster"),
+    "candidates": Part("candidates.py", (str(SHARED),), "Speed: what one candidate costs"),
     "load": Part("load.py", (), "Speed: loading the code location"),
     "similarity": Part("similarity.py", (), "Speed, registries: look-alikes"),
     "consistency": Part(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from throughline.signals.warp import BAND, _align, standard_scores, temporal_warp
+from throughline.signals.warp import BAND, Scores, _align, standard_scores, temporal_warp
 from throughline.signals.window import F64
 
 
@@ -53,7 +53,7 @@ def test_a_slower_copy_has_a_time_scale_above_one_and_a_faster_one_below(seed: i
     assert inverse.time_scale == pytest.approx(1 / 1.12, abs=0.07)
 
 
-def _cheapest(a: list[int], b: list[int], band: int) -> float:
+def _cheapest(a: Scores, b: Scores, band: int) -> float:
     """The textbook recursion over the whole table."""
     n = len(a)
     table = np.full((n + 1, n + 1), np.inf)
@@ -69,12 +69,12 @@ def _cheapest(a: list[int], b: list[int], band: int) -> float:
 @settings(max_examples=80, deadline=None)
 def test_the_path_is_legal_and_costs_what_the_textbook_recursion_says(seed: int, n: int, band: int) -> None:
     random = np.random.default_rng(seed)
-    a, b = random.integers(-3, 4, (2, n)).tolist()
+    a, b = random.integers(-3, 4, (2, n))
     cost, path = _align(a, b, band)
     assert cost == _cheapest(a, b, band)
     assert sum(abs(a[i] - b[j]) for i, j in path) == cost
-    assert path[0] == (0, 0)
-    assert path[-1] == (n - 1, n - 1)
+    assert path[0].tolist() == [0, 0]
+    assert path[-1].tolist() == [n - 1, n - 1]
     assert all(abs(i - j) <= band for i, j in path)
     steps = {(k - i, m - j) for (i, j), (k, m) in pairwise(path)}
     assert steps <= {(1, 1), (1, 0), (0, 1)}
@@ -100,7 +100,9 @@ def test_a_series_without_movement_cannot_be_aligned() -> None:
     assert temporal_warp(np.zeros(63), smooth(1, 63)) is None
     assert temporal_warp(smooth(1, 63), np.full(63, 0.3)) is None
     assert standard_scores(np.array([1.0])) is None
-    assert standard_scores(np.array([1.0, 3.0])) == [-707_107, 707_107]
+    scores = standard_scores(np.array([1.0, 3.0]))
+    assert scores is not None
+    assert scores.tolist() == [-707_107, 707_107]
     with pytest.raises(ValueError, match="equal lengths"):
         temporal_warp(smooth(1, 63), smooth(1, 62))
 
@@ -113,11 +115,11 @@ def test_the_last_bits_of_the_returns_do_not_choose_the_path(seed: int) -> None:
     assert temporal_warp(a * (1.0 + 1e-15 * random.normal(size=63)), b) == temporal_warp(a, b)
 
 
-def test_one_alignment_takes_less_than_a_millisecond() -> None:
+def test_one_alignment_takes_less_than_a_fifth_of_a_millisecond() -> None:
     a, b = smooth(8, 64), smooth(9, 64)
     best = float("inf")
     for _ in range(30):
         start = time.perf_counter()
         temporal_warp(a, b)
         best = min(best, time.perf_counter() - start)
-    assert best < 0.001
+    assert best < 0.0002

@@ -2,7 +2,8 @@
 
 Belongs here: chrono resonance and phase, temporal warp, drift, moments, spectra, the growth of a bet ("unified math"),
 the soulprint vector with its content hash, its SimHash and tensor analytics. Does not belong here: where bars come from
-(market), what is decided (strategy), what is stored (registry). Imports numpy and the standard library only.
+(market), what is decided (strategy), what is stored (registry). Imports numpy and the standard library,
+and numba where a soulprint is measured.
 
 Time: a window ends with the newest bar that had closed by the decision; no function reads anything else. No clock,
 no place and no constant stands in for market data.

@@ -23,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from throughline.signals.spectrum import band_entropy, fourier_sums, fourier_table, ordered_sum
+from throughline.signals.spectrum import band_entropy, fourier_sums, fourier_waves
 from throughline.signals.window import F64, WINDOW_BARS
 
 CENTRE_PERIOD = 8
@@ -39,14 +39,14 @@ SURROGATE_SEED = "surrogate/1"
 _SILENCE = 1e-9  # an output this much smaller than the returns it was made of is rounding, not a cycle
 
 
-def _taps() -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _taps() -> tuple[F64, F64]:
     # Hann sampled between its ends: exact zeros in frequency as the periodic one, but the newest bar has weight
     weights = [0.5 - 0.5 * math.cos(math.tau * (k + 0.5) / TAPS) for k in range(TAPS)]
     angles = [math.tau * (k % CENTRE_PERIOD) / CENTRE_PERIOD for k in range(TAPS)]
     norm = 2.0 / math.fsum(weights)
     return (
-        tuple(norm * w * math.cos(angle) for w, angle in zip(weights, angles, strict=True)),
-        tuple(norm * w * math.sin(angle) for w, angle in zip(weights, angles, strict=True)),
+        np.array([norm * w * math.cos(angle) for w, angle in zip(weights, angles, strict=True)]),
+        np.array([norm * w * math.sin(angle) for w, angle in zip(weights, angles, strict=True)]),
     )
 
 
@@ -62,22 +62,22 @@ class Quadrature:
 
 
 def quadrature(x: F64) -> Quadrature:
-    """Return the phasors of the log returns `x` [..., n], n >= 24, along the last axis. Causal: output t reads x[..t].
+    """Return the phasors of log returns along the last axis. Causal: output t reads x[.. t].
 
-    Only elementwise additions in fixed order, so an output has the same bits whatever follows it in the array.
+    Args:
+        x: Log returns [n] or [m, n], n >= 24, oldest first.
+
+    Returns:
+        Phasors [n - 23] or [m, n - 23]. Additions run in fixed order, so an output has the same bits whatever follows
+        it in the array.
     """
-    outputs = x.shape[-1] - TAPS + 1
-    real, imaginary = np.zeros((*x.shape[:-1], outputs)), np.zeros((*x.shape[:-1], outputs))
-    loudest, magnitude = np.zeros_like(real), np.abs(x)
-    for back in range(TAPS):
-        part = slice(TAPS - 1 - back, TAPS - 1 - back + outputs)
-        real += x[..., part] * _COSINE_TAPS[back]
-        imaginary += x[..., part] * _SINE_TAPS[back]
-        np.maximum(loudest, magnitude[..., part], out=loudest)
-    length = np.sqrt(real * real + imaginary * imaginary)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        length = np.where(length > _SILENCE * loudest, length, np.nan)
-        return Quadrature(real / length, imaginary / length)
+    from throughline.signals import kernel
+
+    rows = np.ascontiguousarray(np.atleast_2d(x), dtype=np.float64)
+    cosine = np.empty((len(rows), rows.shape[1] - TAPS + 1))
+    sine = np.empty_like(cosine)
+    kernel.band_pass(rows, _COSINE_TAPS, _SINE_TAPS, _SILENCE, cosine, sine)
+    return Quadrature(cosine, sine) if x.ndim == 2 else Quadrature(cosine[0], sine[0])
 
 
 def phase_at_end(x: F64) -> float | None:
@@ -97,15 +97,22 @@ def phase_at_end(x: F64) -> float | None:
 
 
 def phase_locking(a: Quadrature, b: Quadrature) -> F64:
-    """Return ``|mean exp(i (phi_a - phi_b))|`` along the last axis, in [0, 1]; NaN below 16 bars with both phases."""
-    real = a.cosine * b.cosine + a.sine * b.sine
-    imaginary = a.sine * b.cosine - a.cosine * b.sine
-    present = ~np.isnan(real)
-    count = present.sum(axis=-1)
-    total_real = ordered_sum(np.where(present, real, 0.0), -1)
-    total_imaginary = ordered_sum(np.where(present, imaginary, 0.0), -1)
-    length = np.sqrt(total_real * total_real + total_imaginary * total_imaginary)
-    return np.where(count >= LEAST_PHASES, np.minimum(length / np.maximum(count, 1), 1.0), np.nan)
+    """Return ``|mean exp(i (phi_a - phi_b))|`` of one series with each row of the other.
+
+    Args:
+        a: Phasors [n], or [m, n] to pair row by row.
+        b: Phasors [n] or [m, n].
+
+    Returns:
+        The phase-locking value of each row of `b`, in [0, 1], shape [m]; NaN below 16 bars with both phases.
+    """
+    from throughline.signals import kernel
+
+    own_cosine, own_sine = np.atleast_2d(a.cosine), np.atleast_2d(a.sine)
+    cosine, sine = np.atleast_2d(b.cosine), np.atleast_2d(b.sine)
+    result = np.empty(len(cosine))
+    kernel.locking(own_cosine, own_sine, cosine, sine, LEAST_PHASES, result)
+    return result
 
 
 def _or_none(value: float) -> float | None:
@@ -128,14 +135,7 @@ def chrono_resonance(a: F64, b: F64) -> float | None:
     """
     if not _enough(a, b):
         return None
-    return _or_none(float(phase_locking(quadrature(a), quadrature(b))))
-
-
-def null_floor(n: int) -> float:
-    """Return the expected phase-locking value of n independent uniform phases, sqrt(pi / (4 n)): 0.11 at n = 64."""
-    if n < 1:
-        raise ValueError(f"a phase-locking value of {n} phases does not exist: give at least one")
-    return math.sqrt(math.pi / (4.0 * n))
+    return _or_none(float(phase_locking(quadrature(a), quadrature(b))[0]))
 
 
 @lru_cache(maxsize=2 * WINDOW_BARS)
@@ -154,20 +154,23 @@ def _shuffled_angles(bins: int) -> tuple[F64, F64]:
 
 
 def surrogates(x: F64) -> F64:
-    """Return 32 series [32, n] with the power spectrum of `x` [n] and shuffled Fourier phases (mean left out)."""
-    n = len(x)
-    cosine, sine = fourier_table(n)
+    """Return 32 series [32, n] with the power spectrum of `x` [n] and shuffled Fourier phases (mean left out).
+
+    The Nyquist bin of an even n has no sine: turning it would lose power, so it is kept as it is.
+    """
+    from throughline.signals import kernel
+
+    cosine, sine = fourier_waves(len(x))
     real, imaginary = fourier_sums(x)
-    turn_cosine, turn_sine = _shuffled_angles(n // 2)
-    turned_real = (real * turn_cosine - imaginary * turn_sine) * (2.0 / n)
-    turned_imaginary = (real * turn_sine + imaginary * turn_cosine) * (2.0 / n)
-    if n % 2 == 0:  # the Nyquist bin has no sine: turning it would lose power, so it is kept as it is
-        turned_real[:, -1], turned_imaginary[:, -1] = real[-1] / n, 0.0
-    result = np.zeros((SURROGATES, n))
-    for k in range(n // 2):
-        result += turned_real[:, k, None] * cosine[:, k]
-        result += turned_imaginary[:, k, None] * sine[:, k]
+    result = np.zeros((SURROGATES, len(x)))
+    kernel.turned_series(real, imaginary, *_shuffled_angles(len(x) // 2), cosine, sine, result)
     return result
+
+
+@lru_cache(maxsize=4)
+def _surrogate_phasors(reference: bytes) -> Quadrature:
+    """Return the phasors of the surrogates of a series (its bytes): candidates of one instant share their reference."""
+    return quadrature(surrogates(np.frombuffer(reference)))
 
 
 def surrogate_mean(a: F64, b: F64) -> float | None:
@@ -178,7 +181,7 @@ def surrogate_mean(a: F64, b: F64) -> float | None:
     """
     if not _enough(a, b):
         return None
-    values = phase_locking(quadrature(a), quadrature(surrogates(b)))
+    values = phase_locking(quadrature(a), _surrogate_phasors(b.tobytes()))
     return _or_none(math.fsum(values.tolist()) / SURROGATES)
 
 

@@ -10,6 +10,7 @@ divided by ln K so that it lies in [0, 1]: 1 for white noise without end, 0 for 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -30,20 +31,28 @@ def fourier_table(n: int) -> tuple[F64, F64]:
     return cosine, sine
 
 
-def ordered_sum(terms: F64, axis: int) -> F64:
-    """Return the sum along an axis, added one by one in order: the same bits on every processor and numpy."""
-    total: F64 = np.add.accumulate(terms, axis=axis).take(-1, axis=axis)
-    return total
+@lru_cache(maxsize=2 * WINDOW_BARS)
+def fourier_waves(n: int) -> tuple[F64, F64]:
+    """Return `fourier_table` with time along columns, [K, n], read-only."""
+    cosine, sine = (np.ascontiguousarray(table.T) for table in fourier_table(n))
+    cosine.flags.writeable = sine.flags.writeable = False
+    return cosine, sine
 
 
 def fourier_sums(x: F64) -> tuple[F64, F64]:
-    """Return the cosine and sine sums of the demeaned `x` [n] at the frequencies k / n, k = 1 .. floor(n / 2)."""
+    """Return the cosine and sine sums of the demeaned `x` [n] at the frequencies k / n, k = 1 .. floor(n / 2).
+
+    Added one by one in order of time: the same bits on every processor and numpy.
+    """
+    from throughline.signals import kernel
+
     cosine, sine = fourier_table(len(x))
-    centred = x - math.fsum(x.tolist()) / len(x)
-    return ordered_sum(cosine * centred[:, None], 0), ordered_sum(sine * centred[:, None], 0)
+    real, imaginary = np.empty(cosine.shape[1]), np.empty(cosine.shape[1])
+    kernel.fourier_sums(x - math.fsum(x.tolist()) / len(x), cosine, sine, real, imaginary)
+    return real, imaginary
 
 
-def _entropy(power: list[float]) -> float | None:
+def _entropy(power: Sequence[float]) -> float | None:
     total = math.fsum(power)
     if len(power) < 2 or not total > 0.0:
         return None
@@ -52,12 +61,13 @@ def _entropy(power: list[float]) -> float | None:
     return min(1.0, max(0.0, entropy / math.log(len(shares))))
 
 
-def _power(x: F64) -> list[float]:
-    """Periodogram; all zeros where the series does not move beyond rounding."""
+@lru_cache(maxsize=4)
+def _power(series: bytes) -> tuple[float, ...]:
+    """Return the periodogram of a series (its bytes); all zeros where it does not move beyond rounding."""
+    x = np.frombuffer(series)
     real, imaginary = fourier_sums(x)
-    power = real * real + imaginary * imaginary
-    noise = len(x) * 1e-12 * max(map(abs, x.tolist()), default=0.0)
-    return [value if value > noise * noise else 0.0 for value in power.tolist()]
+    noise = len(x) * 1e-12 * float(np.abs(x).max())
+    return tuple(value if value > noise * noise else 0.0 for value in (real * real + imaginary * imaginary).tolist())
 
 
 def spectral_entropy(x: F64) -> float | None:
@@ -65,7 +75,7 @@ def spectral_entropy(x: F64) -> float | None:
 
     None where it is not defined: fewer than four values, or a series without movement.
     """
-    return _entropy(_power(x)) if len(x) >= 4 else None
+    return _entropy(_power(x.tobytes())) if len(x) >= 4 else None
 
 
 def band_entropy(x: F64) -> float | None:
@@ -76,5 +86,5 @@ def band_entropy(x: F64) -> float | None:
     n = len(x)
     if n < 2 * SHORTEST_PERIOD:
         return None
-    power = _power(x)
+    power = _power(x.tobytes())
     return _entropy([power[k - 1] for k in range(1, n // 2 + 1) if SHORTEST_PERIOD * k <= n <= LONGEST_PERIOD * k])

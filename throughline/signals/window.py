@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,14 @@ class Returns:
 
 def log_returns(close: F64) -> Returns:
     """Return the log returns since the last known close, 0 on rows without a bar; rows before the first are dropped."""
-    prices = close.tolist()
+    return _log_returns(np.ascontiguousarray(close).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _log_returns(closes: bytes) -> Returns:
+    """Compute `log_returns` of a series (its bytes), read-only: one window asks more than once, and the candidates of
+    one instant share their reference."""
+    prices = np.frombuffer(closes).tolist()
     known = [price == price for price in prices]  # NaN is not equal to itself
     first = known.index(True) if True in known else len(prices)
     values: list[float] = []
@@ -98,7 +106,9 @@ def log_returns(close: F64) -> Returns:
             last = price
         else:
             values.append(0.0)
-    return Returns(np.array(values, dtype=np.float64), np.array(known[first + 1 :], dtype=np.bool_), sum(known))
+    result = Returns(np.array(values, dtype=np.float64), np.array(known[first + 1 :], dtype=np.bool_), sum(known))
+    result.values.flags.writeable = result.known.flags.writeable = False
+    return result
 
 
 def paired_returns(close: F64, reference_close: F64) -> tuple[F64, F64, int]:
