@@ -19,7 +19,6 @@ from throughline.features.vector import (
     REFERENCES,
     Category,
     FeatureVector,
-    _rounded,
     feature_schema,
     feature_vector,
     vector_hash,
@@ -116,17 +115,6 @@ def test_the_short_way_to_the_hash_is_the_canonical_one(values: dict[str, str | 
     except (ValueError, UnicodeEncodeError):
         return  # two keys that are one after NFC, or half a surrogate: no hash either way
     assert vector_hash(values) == expected
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_the_short_way_to_ten_digits_is_the_exact_one(value: float) -> None:
-    assert _rounded(value) == score_text(value)
-
-
-@given(st.integers(-(10**12), 10**12), st.integers(0, 14))
-def test_the_short_way_is_exact_at_the_edge_of_ten_digits(digits: int, places: int) -> None:
-    value = digits / 10**places
-    assert _rounded(value) == score_text(value)
 
 
 def test_hour_and_weekday_are_those_of_the_decision_in_utc() -> None:

@@ -129,6 +129,22 @@ def test_score_text_is_plain_idempotent_and_within_half_a_unit(value: float) -> 
 
 
 @given(doubles)
+@example(-0.0)
+def test_the_text_of_a_double_is_that_of_its_exact_decimal(value: float) -> None:
+    exact = Decimal(repr(value))
+    assert score_text(value) == score_text(exact)
+    if abs(value) < 1e19:
+        assert decimal_text(value) == decimal_text(exact)
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(0, 20))
+def test_texts_are_exact_at_the_edge_of_their_digits(digits: int, places: int) -> None:
+    value = digits / 10**places
+    assert score_text(value) == score_text(Decimal(repr(value)))
+    assert decimal_text(value) == decimal_text(Decimal(repr(value)))
+
+
+@given(doubles)
 def test_sig10_is_the_double_that_score_text_names(value: float) -> None:
     assert sig10(value) == float(score_text(value))
     assert sig10(sig10(value)) == sig10(value)

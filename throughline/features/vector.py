@@ -10,7 +10,6 @@ Logarithms are rounded to 10 significant digits with everything else, before any
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.identity import content_hash, hash_body, parse_time, score_text, time_to_ms
+from throughline.identity import hash_body, parse_time, score_text, time_to_ms
 from throughline.market.blocks import segment_ms
 from throughline.signals.vector import NAMES as SIGNALS
 
@@ -133,8 +132,6 @@ FEATURES: tuple[Feature, ...] = (
 
 NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-
 
 @dataclass(frozen=True)
 class FeatureVector:
@@ -156,26 +153,8 @@ def feature_schema() -> str:
 
 
 def vector_hash(values: Mapping[str, str | None]) -> str:
-    """Return the identity of a vector: over its schema and its values."""
-    told = dict(values)
-    plain = all(item is None or (type(item) is str and item.isascii()) for item in told.values())
-    if plain and all(type(name) is str and name.isascii() for name in told):
-        return _plain_hash(told)
-    return hash_body("feature_vector", {"schema": feature_schema(), "values": told})
-
-
-def _plain_hash(values: dict[str, str | None]) -> str:
-    """Return `vector_hash` of ASCII texts and None: the very bytes, without a walk that finds nothing to normalise."""
-    canonical = _ENCODE({"schema": feature_schema(), "values": values}).encode("ascii")
-    return content_hash("feature_vector", canonical)
-
-
-def _rounded(value: float) -> str:
-    """Return `score_text(value)`; most values have at most ten digits already, whose text needs no arithmetic."""
-    text = repr(value)
-    if len(text) > 11 + (value < 0.0) + (-1.0 < value < 1.0) or "e" in text:  # room for the sign and for a leading 0
-        return score_text(value)
-    return (text[:-2] if text.endswith(".0") else text) if value else "0"
+    """Return the identity of a vector: over its schema and its values (text of 10 significant digits, or None)."""
+    return hash_body("feature_vector", {"schema": feature_schema(), "values": dict(values)})
 
 
 def feature_vector(snapshot: Snapshot) -> FeatureVector:
@@ -186,5 +165,5 @@ def feature_vector(snapshot: Snapshot) -> FeatureVector:
     values: dict[str, str | None] = {}
     for item in FEATURES:
         value = item.read(snapshot)
-        values[item.name] = None if value is None or not math.isfinite(value) else _rounded(value)
-    return FeatureVector(values, _plain_hash(values))
+        values[item.name] = None if value is None or not math.isfinite(value) else score_text(value)
+    return FeatureVector(values, vector_hash(values))

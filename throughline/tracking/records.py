@@ -7,7 +7,6 @@ belong here: what a kind of record is (`throughline.catalogue`), SQL (storage) a
 
 from __future__ import annotations
 
-import json
 import uuid as uuid_module
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -16,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from throughline.catalogue import ColumnType, catalogue
-from throughline.identity import canonical_bytes, chain_uuid, content_hash, parse_time
+from throughline.identity import canonical_form, chain_uuid, content_hash, parse_time
 from throughline.storage.records import LedgerRow
 from throughline.tracking.versions import VERSION, current_version
 
@@ -97,8 +96,7 @@ def make_row(table: str, body: Body, run_id: str | None = None) -> LedgerRow:
     The body carries `experiment` and `partition` (ISO date); its `schema_version` becomes the one that this release
     writes (`versions.current_version`). Raises ValueError for a value that has no canonical form.
     """
-    canonical = canonical_bytes({**body, VERSION: current_version(table)})
-    plain = json.loads(canonical)
+    plain, canonical = canonical_form({**body, VERSION: current_version(table)})
     superseded = plain.get("supersedes")
     return LedgerRow(
         uuid=expected_uuid(table, plain),
