@@ -16,6 +16,7 @@ from throughline.identity import time_text_ms
 from throughline.market.panel import MarketPanel
 from throughline.market.simulated import SimulatedProvider
 from throughline.registry.records import Excursion
+from throughline.tracking.day_records import Execution, Outcome
 
 HOUR = 3_600_000
 PROVIDER = SimulatedProvider(7)
@@ -46,17 +47,11 @@ def bars(high: list[float], low: list[float]) -> MarketPanel:
 
 def went(panel: MarketPanel | None, exit_bar: int, exit_price: str = "100", exit_time: int | None = None) -> Excursion:
     closed = exit_bar * HOUR if exit_time is None else exit_time
-    entry = {
-        "instrument": "A",
-        "entry_price": "100",
-        "fill_bar_open": time_text_ms(0),
-        "fill_time": time_text_ms(0),
-    }
-    ended = {
-        "exit_bar_open": time_text_ms(exit_bar * HOUR),
-        "exit_time": time_text_ms(closed),
-        "exit_price": exit_price,
-    }
+    named = {"hash": "a" * 64, "uuid": "u"}
+    start = time_text_ms(0)
+    entry = Execution(named, named, "e", "A", "A@19700101T000000Z", start, start, 100.0)
+    bar, ended_at = time_text_ms(exit_bar * HOUR), time_text_ms(closed)
+    ended = Outcome(named, named, start, ended_at, bar, float(exit_price), "0", "stop_loss", ())
     return excursion(panel, entry, ended)
 
 

@@ -32,11 +32,12 @@ from throughline.analytics.baselines import (
 from throughline.analytics.entry_times import EntryTimes
 from throughline.analytics.random_entries import Portfolio, advance
 from throughline.configuration import Configuration
+from throughline.flow.day_bars import panel_bars
 from throughline.flow.market_view import DAY, MarketView, day_ms
 from throughline.flow.paths import costs, exit_rules
 from throughline.market.panel import MarketDataProvider, MarketPanel
-from throughline.strategy.features import FeatureGrids, rug_evidence
-from throughline.trading.types import Bars, PathState
+from throughline.strategy.features import FeatureGrids
+from throughline.trading.types import PathState
 
 CHUNK_DAYS = 190
 """Half a year of hourly bars of a few hundred instruments at once."""
@@ -259,7 +260,9 @@ def _random(
         shift = (chunk.first - 1 if chunk.first else 0) - offset
         within = [_between(entries, offset, offset + len(mask), shift) for entries in drawn]
         instants = np.array([day_ms(span[0] + k * DAY) for k in range((span[1] - span[0]).days + 2)])
-        bars = _bars(chunk, held.configuration.strategy.emergency_rug_risk)
+        rows = slice(chunk.first, len(chunk.panel.open_time))
+        threshold = held.configuration.strategy.emergency_rug_risk
+        bars = panel_bars(chunk.panel, chunk.features, rows, chunk.panel.instruments, threshold)
         portfolios = advance(
             portfolios, within, chunk.panel, chunk.sizes, bars, instants, held.configuration, rules, prices
         )
@@ -271,36 +274,3 @@ def _between(entries: DrawnEntries, first: int, stop: int, shift: int) -> DrawnE
     """Return the entries on mask rows [first, stop), as rows of the panel: mask row r is panel row r + shift."""
     low, high = np.searchsorted(entries.rows, [first, stop])
     return DrawnEntries(entries.rows[low:high] + shift, entries.columns[low:high])
-
-
-def _bars(chunk: _Chunk, threshold: float) -> Bars:
-    """Return the engine's bars of a chunk; what is known at a bar's open is the row before, as in the session."""
-    panel = chunk.panel
-    present = ~np.isnan(panel.close[chunk.first :].T)
-    column, row = np.nonzero(present)
-    row = row + chunk.first
-    before = row - 1
-
-    def known(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(before >= 0, grid[before, column], np.nan)
-
-    values = chunk.features.values
-    evidence = rug_evidence(known(values["rug_risk"]), known(values["reserve_drop"]), threshold)
-    reserve = panel.references.get("pool_reserve")
-    return Bars(
-        instruments=panel.instruments,
-        starts=np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int64),
-        open_time=panel.open_time[row],
-        open=panel.open[row, column],
-        high=panel.high[row, column],
-        low=panel.low[row, column],
-        close=panel.close[row, column],
-        interval_ms=panel.interval_ms,
-        volume=panel.volume[row, column],
-        liquidity=known(values["volume_24h"]),
-        volatility=known(values["volatility"]),
-        reserve=known(reserve.values) if reserve is not None else None,
-        rug=evidence.astype(np.int8),
-        segment=panel.segment_start[row, column],
-        close_only=panel.close_only,
-    )

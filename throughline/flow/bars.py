@@ -15,20 +15,20 @@ from throughline.flow.sealing import DayDraft, require_days, seal_days
 from throughline.identity import time_text_ms
 from throughline.market.blocks import block_hashes
 from throughline.market.panel import DataNote, MarketPanel
-from throughline.storage.queries import record_artifact
+from throughline.storage.queries import record_artifacts
 
 HOURS_A_DAY = 24
 
 
 def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Seal the bars that open in each of `days`. Raises ArchiveError for unusable input."""
-    wanted = require_days(ctx, days)
-    panel = ctx.view.panel(wanted[0], wanted[-1])
+    days = require_days(ctx, days)
+    panel = ctx.view.panel(days[0], days[-1])
     counts = _instrument_counts(panel)
     drafts = []
-    read = [ctx.view.blocks(day) for day in wanted]
+    read = [ctx.view.blocks(day) for day in days]
     refs = ctx.artifacts.put_many([artifact_bytes(blocks) for blocks in read], "market_bars", "application/jsonl")
-    for day, blocks, ref in zip(wanted, read, refs, strict=True):
+    for day, blocks, ref in zip(days, read, refs, strict=True):
         rows = _slice(panel, day)
         quarantined = sum(blocks.quarantined.values())
         covered = covered_hours(panel, rows)
@@ -75,12 +75,13 @@ def _warm_up(ctx: FlowContext) -> dict[str, Any]:
     stored = [artifact_bytes(ctx.view.blocks(day)) for day in days]
     refs = ctx.artifacts.put_many(stored, "market_bars", "application/jsonl")
     with ctx.engine.begin() as conn:
-        for ref in refs:
-            record_artifact(conn, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
-    told = {
-        day.isoformat(): {"artifact": ref.hash, "root": ctx.view.root(day)} for day, ref in zip(days, refs, strict=True)
+        record_artifacts(conn, refs)
+    return {
+        "warm_up": {
+            day.isoformat(): {"artifact": ref.hash, "root": ctx.view.root(day)}
+            for day, ref in zip(days, refs, strict=True)
+        }
     }
-    return {"warm_up": told}
 
 
 def _slice(panel: MarketPanel, day: date) -> slice:
@@ -103,11 +104,11 @@ def _notes(panel: MarketPanel, day: date, *kinds: str) -> list[dict[str, str]]:
 
 def covered_hours(panel: MarketPanel, rows: slice) -> int:
     """Return in how many hours of a day some instrument has a bar; a longer bar covers all of its hours."""
-    there = np.asarray((~np.isnan(panel.close[rows])).any(axis=1))
-    slots = len(there)
+    present = np.asarray((~np.isnan(panel.close[rows])).any(axis=1))
+    slots = len(present)
     if slots >= HOURS_A_DAY:
-        return int(there.reshape(HOURS_A_DAY, -1).any(axis=1).sum())
-    return int(there.sum()) * HOURS_A_DAY // slots
+        return int(present.reshape(HOURS_A_DAY, -1).any(axis=1).sum())
+    return int(present.sum()) * HOURS_A_DAY // slots
 
 
 def _instrument_counts(panel: MarketPanel) -> dict[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -20,10 +19,11 @@ from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, require_unrevised, seal_days
 from throughline.identity import score_text
 from throughline.learning.types import RULE
-from throughline.storage.queries import read_rows
+from throughline.storage.queries import rows_by_day
 from throughline.storage.records import LedgerRow
 from throughline.strategy.score import score
 from throughline.tracking.records import make_row, reference
+from throughline.tracking.versions import read_body
 
 
 def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -32,41 +32,48 @@ def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]
     Where models may decide (model policy 'gated') a candidate is also what they say of it, and days must come in
     order: an episode goes on from the days before. Raises MissingPredecessor for a day that is missing there.
     """
-    wanted = require_days(ctx, days)
-    with ctx.engine.connect() as conn, deciding(ctx, conn, wanted) as desk:
-        blocked = blocked_by_upstream(ctx, conn, "trade_candidates", wanted)
-        chunk = screened(ctx, conn, wanted)
-        require_unrevised(ctx, conn, ctx.view.read_days(wanted))
-        scans: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
-        for row in read_rows(conn, "market_scans", ctx.experiment.id, wanted[0], wanted[-1]):
-            scans[row.partition].append(row)
-        drafts, entries = [], []
-        for day in wanted:
-            if day in blocked:
-                drafts.append(DayDraft(day))
-                continue
-            made = [
-                pair
-                for scan in sorted(scans[day], key=lambda row: row.columns["decision_time"])
-                for pair in _bodies(ctx, chunk, scan, day, desk)
-            ]
-            bodies = [body for body, _ in made]
-            rows = [make_row("candidates", body, ctx.run_id) for body in bodies]
-            drafts.append(
-                DayDraft(
-                    day=day,
-                    rows={"candidates": rows},
-                    leaves=[row.content_hash for row in rows],
-                    gate_rows=_gate_rows(bodies, rows, day),
-                    gate_day={"candidates": len(rows)},
-                    details={"candidates": len(rows)},
-                )
-            )
-            entries += [_hot_entry(row, vector) for row, (_, vector) in zip(rows, made, strict=True)]
+    days = require_days(ctx, days)
+    with ctx.engine.connect() as conn, deciding(ctx, conn, days) as desk:
+        blocked = blocked_by_upstream(ctx, conn, "trade_candidates", days)
+        chunk = screened(ctx, conn, days)
+        require_unrevised(ctx, conn, ctx.view.read_days(days))
+        scans = rows_by_day(conn, "market_scans", ctx.experiment.id, days)
+        entries: list[HotEntry] = []
+        drafts = (
+            DayDraft(day) if day in blocked else _draft(ctx, chunk, day, rows, desk, entries) for day, rows in scans
+        )
         results = seal_days(ctx, "trade_candidates", drafts, blocked)
     if ctx.hot is not None:
         ctx.hot.publish(entries)  # after the seal: what is served is recorded
     return results
+
+
+def _draft(
+    ctx: FlowContext,
+    chunk: ScreenedChunk,
+    day: date,
+    scans: Sequence[LedgerRow],
+    desk: Desk | None,
+    entries: list[HotEntry],
+) -> DayDraft:
+    """Return the candidates of a day. entries: gets their vectors where somebody reads them online."""
+    bodies: list[dict[str, Any]] = []
+    rows: list[LedgerRow] = []
+    for scan in sorted(scans, key=lambda row: row.columns["decision_time"]):
+        for body, vector in _bodies(ctx, chunk, scan, day, desk):
+            row = make_row("candidates", body, ctx.run_id)
+            bodies.append(body)
+            rows.append(row)
+            if ctx.hot is not None:
+                entries.append(_hot_entry(row, vector))
+    return DayDraft(
+        day=day,
+        rows={"candidates": rows},
+        leaves=[row.content_hash for row in rows],
+        gate_rows=_gate_rows(bodies, rows, day),
+        gate_day={"candidates": len(rows)},
+        details={"candidates": len(rows)},
+    )
 
 
 def _hot_entry(row: LedgerRow, vector: FeatureVector) -> HotEntry:
@@ -76,54 +83,49 @@ def _hot_entry(row: LedgerRow, vector: FeatureVector) -> HotEntry:
 
 def _bodies(
     ctx: FlowContext, chunk: ScreenedChunk, scan: LedgerRow, day: date, desk: Desk | None
-) -> list[tuple[dict[str, Any], FeatureVector]]:
+) -> Iterator[tuple[dict[str, Any], FeatureVector]]:
+    """Yield the body of each admitted signal of a scan, with its feature vector."""
     settings = ctx.experiment.configuration
-    body = json.loads(scan.body)
-    result = []
-    for line in body["rows"]:
-        if not line["admitted"]:
+    scanned = read_body("market_scans", scan.body)
+    for signal in scanned["rows"]:
+        if not signal["admitted"]:
             continue
-        features = {name: None if text is None else float(text) for name, text in line["features"].items()}
+        features = {name: None if text is None else float(text) for name, text in signal["features"].items()}
         rated = score(features, settings.strategy, settings.sizing)
         scores = {
             "confidence": score_text(rated.confidence),
             "opportunity": score_text(rated.opportunity),
             "parts": {name: score_text(value) for name, value in rated.parts.items()},
         }
-        known = snapshot_at(chunk, ctx.provider.description, line, body["decision_time"], reference(scan), scores)
-        vector = feature_vector(known)
-        decision = desk.decide(line["segment"], body["decision_time"], vector) if desk is not None else None
-        result.append(
-            (
-                {
-                    "arm": "champion" if decision is None else decision.arm,
-                    "confidence": scores["confidence"],
-                    "created_by": body["strategy"],
-                    "data_seals": body["data_seals"],
-                    "decision": None if decision is None else decision.body,
-                    "decision_time": body["decision_time"],
-                    "experiment": ctx.experiment.id,
-                    "features": line["features"],
-                    "features_hash": vector.hash,
-                    "instrument": line["instrument"],
-                    "missing": list(rated.missing),
-                    "model_hash": None if decision is None or decision.model == RULE else decision.model,
-                    "model_version": RULE if decision is None else decision.model,
-                    "notional_usd": line["notional_usd"],
-                    "opportunity_score": scores["opportunity"],
-                    "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
-                    "partition": day,
-                    "scan": reference(scan),
-                    "scores": scores["parts"],
-                    "segment": line["segment"],
-                    "side": "buy",
-                    "strategy": body["strategy"],
-                    "verdicts": line["verdicts"],
-                },
-                vector,
-            )
-        )
-    return result
+        source, decided_at = ctx.provider.description, scanned["decision_time"]
+        vector = feature_vector(snapshot_at(chunk, source, signal, decided_at, reference(scan), scores))
+        decision = desk.decide(signal["segment"], decided_at, vector) if desk is not None else None
+        body = {
+            "arm": "champion" if decision is None else decision.arm,
+            "confidence": scores["confidence"],
+            "created_by": scanned["strategy"],
+            "data_seals": scanned["data_seals"],
+            "decision": None if decision is None else decision.body,
+            "decision_time": decided_at,
+            "experiment": ctx.experiment.id,
+            "features": signal["features"],
+            "features_hash": vector.hash,
+            "instrument": signal["instrument"],
+            "missing": list(rated.missing),
+            "model_hash": None if decision is None or decision.model == RULE else decision.model,
+            "model_version": RULE if decision is None else decision.model,
+            "notional_usd": signal["notional_usd"],
+            "opportunity_score": scores["opportunity"],
+            "params_ptr": configuration_pointer(ctx.experiment, "strategy"),
+            "partition": day,
+            "scan": reference(scan),
+            "scores": scores["parts"],
+            "segment": signal["segment"],
+            "side": "buy",
+            "strategy": scanned["strategy"],
+            "verdicts": signal["verdicts"],
+        }
+        yield body, vector
 
 
 def _number(text: str | None) -> float:

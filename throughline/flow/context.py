@@ -1,4 +1,4 @@
-"""What every stage of the flow is handed, and what it hands back."""
+"""What every stage of the flow receives, and what it returns."""
 
 from __future__ import annotations
 
@@ -33,10 +33,19 @@ def shadow_reach_days(exits: ExitSettings) -> int:
 
 @dataclass(frozen=True)
 class FlowContext:
-    """One experiment, its market data, its storage, its gates and its proof. engine: connects with the writer role.
+    """One experiment with all that its stages use.
 
-    proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run. hot: gets the
-    latest vectors for online readers; None where nobody reads them.
+    Args:
+        experiment: what decides its records.
+        provider: where market data comes from.
+        engine: connects with the writer role.
+        artifacts: where bars are stored.
+        gates: judges days by the suites.
+        clock: what time it is.
+        view: market data of the days that are worked on.
+        run_id: of the orchestrator's run; outside all hashes.
+        proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run.
+        hot: gets the latest vectors for online readers; None where nobody reads them.
     """
 
     experiment: Experiment
@@ -63,8 +72,7 @@ def make_context(
     hot: HotStore | None = None,
 ) -> FlowContext:
     """Return a context with a fresh view of the provider's data."""
-    exits = experiment.configuration.exits
-    view = MarketView(provider, experiment.configuration, shadow_reach_days(exits))
+    view = MarketView(provider, experiment.configuration)
     return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot)
 
 

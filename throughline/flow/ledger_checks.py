@@ -16,8 +16,9 @@ import pandas as pd
 from throughline.catalogue import catalogue
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, seal_days, seals_by_day
-from throughline.storage.queries import read_rows
+from throughline.storage.queries import rows_by_day
 from throughline.storage.records import LedgerRow
+from throughline.tracking.versions import read_body
 
 Frame = Callable[[Sequence[LedgerRow], Sequence[Mapping[str, Any]]], dict[str, list[Any]]]
 
@@ -35,31 +36,37 @@ def check_outcomes(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
 def check_rows(ctx: FlowContext, days: Sequence[date], asset: str, frame: Frame) -> list[DayResult]:
     """Seal the rows of `asset` (its table has the same name), whose number the seal of the asset that wrote them says.
 
-    frame: makes the columns that the suite judges from rows and bodies. Raises GateClosed on the first day that fails.
+    Args:
+        ctx: the experiment.
+        days: which days, an unbroken range.
+        asset: whose rows they are.
+        frame: makes the columns that the suite judges from rows and bodies.
+
+    Raises:
+        GateClosed: on the first day that fails.
     """
-    wanted = require_days(ctx, days)
+    days = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_by_upstream(ctx, conn, asset, wanted)
-        held: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
-        for row in read_rows(conn, asset, ctx.experiment.id, wanted[0], wanted[-1]):
-            held[row.partition].append(row)
-        writers = seals_by_day(ctx, conn, catalogue().written_by[asset], wanted)
-    drafts = []
-    for day in wanted:
-        rows = held[day]
-        bodies = [json.loads(row.body) for row in rows]
-        data = {"partition": [day] * len(rows), "key": [str(row.uuid) for row in rows], **frame(rows, bodies)}
-        told = json.loads(writers[day].details)
-        drafts.append(
-            DayDraft(
-                day=day,
-                leaves=[row.content_hash for row in rows],
-                gate_rows=pd.DataFrame(data),
-                gate_day={asset: len(rows), "written": told[asset]},
-                details={asset: len(rows)},
-            )
+        blocked = blocked_by_upstream(ctx, conn, asset, days)
+        writers = seals_by_day(ctx, conn, catalogue().written_by[asset], days)
+        drafts = (
+            _draft(asset, day, rows, json.loads(writers[day].details)[asset], frame)
+            for day, rows in rows_by_day(conn, asset, ctx.experiment.id, days)
         )
-    return seal_days(ctx, asset, drafts, blocked)
+        return seal_days(ctx, asset, drafts, blocked)
+
+
+def _draft(asset: str, day: date, rows: Sequence[LedgerRow], written: int, frame: Frame) -> DayDraft:
+    """Return the draft of a day whose rows stand already. written: how many its writer says that it wrote."""
+    bodies = [read_body(asset, row.body) for row in rows]
+    data = {"partition": [day] * len(rows), "key": [str(row.uuid) for row in rows], **frame(rows, bodies)}
+    return DayDraft(
+        day=day,
+        leaves=[row.content_hash for row in rows],
+        gate_rows=pd.DataFrame(data),
+        gate_day={asset: len(rows), "written": written},
+        details={asset: len(rows)},
+    )
 
 
 def _execution_frame(rows: Sequence[LedgerRow], bodies: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -26,16 +26,16 @@ def log_seals(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """
     if ctx.proof is None:
         raise SettingsError("registry_seals needs a signing key and an anchor: open the home with open_proof")
-    wanted = require_days(ctx, days)
-    held: dict[date, list[Seal]] = {day: [] for day in wanted}
+    days = require_days(ctx, days)
+    seals: dict[date, list[Seal]] = {day: [] for day in days}
     with ctx.engine.connect() as conn:
-        blocked_by_upstream(ctx, conn, LOG, wanted)  # raises where one of them is not sealed
-        for seal in read_all_seals(conn, ctx.experiment.id, wanted[0], wanted[-1]):
+        blocked_by_upstream(ctx, conn, LOG, days)  # raises where one of them is not sealed
+        for seal in read_all_seals(conn, ctx.experiment.id, days[0], days[-1]):
             if seal.asset != LOG:
-                held[seal.partition].append(seal)
+                seals[seal.partition].append(seal)
     drafts = [
-        DayDraft(day=day, leaves=[day_leaf(seal) for seal in held[day]], details={"seals": len(held[day])})
-        for day in wanted
+        DayDraft(day=day, leaves=[day_leaf(seal) for seal in seals[day]], details={"seals": len(seals[day])})
+        for day in days
     ]
     results = seal_days(ctx, LOG, drafts, blocked={})
     publish(ctx.engine, ctx.proof, ctx.experiment.id)

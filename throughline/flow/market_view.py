@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,29 +36,47 @@ def day_ms(day: date) -> int:
 
 
 @dataclass(frozen=True)
-class ScreenedChunk:
-    """A panel with its features and screen; `blocked` days' bars are taken out of it as if they were a gap.
+class SignalMemory:
+    """What was measured on a panel so far; every value of it follows from the panel.
 
-    signals: (row, column) -> the signals computed so far; a memory, every value of it follows from the panel.
+    Args:
+        soulprints: (row, column) -> components of the soulprint, [k], NaN where unknown: a few hundred bytes each.
+        market_moves: row -> median ratio of the closes to those of the row before.
+    """
+
+    soulprints: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    market_moves: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScreenedChunk:
+    """A panel with its features and screen; the bars of blocked days are taken out of it as if they were a gap.
+
+    Args:
+        panel: market data with the bars of blocked days missing.
+        features: feature grids over the panel.
+        sizes: USD that the strategy asks for, [T, N].
+        screen: who passes the filters at each row.
+        signals: the signals measured so far.
     """
 
     panel: MarketPanel
     features: FeatureGrids
     sizes: NDArray[np.float64]
     screen: Screen
-    signals: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    signals: SignalMemory = field(default_factory=SignalMemory, compare=False, repr=False)
 
 
 def without_days(panel: MarketPanel, days: frozenset[date]) -> MarketPanel:
     """Return the panel with the bars of `days` missing; segments stay as they are (a blocked day is not a halt)."""
     if not days:
         return panel
-    gone = np.zeros(len(panel.open_time), dtype=bool)
+    missing = np.zeros(len(panel.open_time), dtype=bool)
     for day in days:
-        gone |= (panel.open_time >= day_ms(day)) & (panel.open_time < day_ms(day + DAY))
+        missing |= (panel.open_time >= day_ms(day)) & (panel.open_time < day_ms(day + DAY))
 
     def cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(gone[:, None], np.nan, values)
+        return np.where(missing[:, None], np.nan, values)
 
     references = {name: replace(item, values=cut(item.values)) for name, item in panel.references.items()}
     return replace(
@@ -76,15 +93,11 @@ def without_days(panel: MarketPanel, days: frozenset[date]) -> MarketPanel:
 class MarketView:
     """Chunks of one provider for one strategy's windows."""
 
-    def __init__(self, provider: MarketDataProvider, configuration: Configuration, margin_days: int = 0) -> None:
-        """`margin_days`: how many more days before a chunk some stage will ask for; loaded at once, not twice.
-
-        `lookback`: days before a day that its scan reads; `reach`: that or, where it is longer, what the signals read.
-        """
+    def __init__(self, provider: MarketDataProvider, configuration: Configuration) -> None:
+        """Set `lookback`, the days before a day that its scan reads, and `reach`: that or what the signals read."""
         self._provider = provider
         self._settings = configuration.strategy
         self._sizing = configuration.sizing
-        self._margin = margin_days
         interval = provider.description.interval_ms
         self.lookback = lookback_days(configuration.strategy, interval)
         self.reach = max(self.lookback, signal_days(interval))
@@ -94,11 +107,12 @@ class MarketView:
 
     def panel(self, first: date, last: date) -> MarketPanel:
         """Return a panel that holds the bars of [first, last] and those of the days within reach before them."""
-        start = first - self.reach * DAY
-        if self._panel is None or self._panel[0] > start or self._panel[1] < last:
-            start -= self._margin * DAY
-            loaded = self._provider.load(midnight(start), midnight(last + DAY))
-            self._panel = (start, last, loaded)
+        return self.bars(first - self.reach * DAY, last)
+
+    def bars(self, first: date, last: date) -> MarketPanel:
+        """Return a panel that holds the bars of [first, last], and may hold more."""
+        if self._panel is None or self._panel[0] > first or self._panel[1] < last:
+            self._panel = (first, last, self._provider.load(midnight(first), midnight(last + DAY)))
             self._screened = None
         return self._panel[2]
 
@@ -123,10 +137,11 @@ class MarketView:
 
     def blocks(self, day: date) -> DayBlocks:
         """Return the canonical blocks of one day."""
-        held = self._panel
-        panel = (
-            held[2] if held and held[0] <= day <= held[1] else self._provider.load(midnight(day), midnight(day + DAY))
-        )
+        known = self._panel
+        if known is not None and known[0] <= day <= known[1]:
+            panel = known[2]
+        else:
+            panel = self._provider.load(midnight(day), midnight(day + DAY))
         blocks = day_blocks(panel, day)
         self._roots[day] = (blocks.root, sha256_hex(artifact_bytes(blocks)))
         return blocks

@@ -1,22 +1,20 @@
 """What is kept out of the market: what a deciding model declines, what a closed rule would take, a challenger's share.
 
 A challenger's share is capped by notional as well as by count: a few large positions would otherwise be most of the
-fund. What is open counts with its notional at entry, what is wished today with its wished size.
+fund. What is open counts with its notional at entry, what a candidate asks for today with that size.
 """
 
 from __future__ import annotations
 
-import json
-import uuid as uuid_module
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from throughline.configuration import Configuration
 from throughline.learning.types import RULE
 from throughline.storage.queries import read_named
-from throughline.storage.records import LedgerRow
+from throughline.tracking.day_records import Candidate
 from throughline.trading.types import PathState
 
 CANARY = "canary"
@@ -24,33 +22,30 @@ CANARY = "canary"
 
 def canary_exposure(conn: Connection, state: PathState) -> float:
     """Return the entry notional (USD) of the open positions that a challenger decided."""
-    held = {item.key: item for item in state.positions}
-    rows = read_named(conn, "candidates", [uuid_module.UUID(key) for key in held])
-    return sum(held[str(key)].notional for key, row in rows.items() if json.loads(row.body)["arm"] == CANARY)
+    notional = {UUID(item.key): item.notional for item in state.positions}
+    rows = read_named(conn, "candidates", notional)
+    return sum(notional[key] for key, row in rows.items() if Candidate.of(row).arm == CANARY)
 
 
-def model_refusals(
-    told: Mapping[str, tuple[LedgerRow, Mapping[str, Any]]], exposure: float, settings: Configuration
-) -> dict[str, str]:
-    """Return candidate -> 'declined', 'rule_closed' or 'canary_cap' for those (row, body) that may not enter.
+def model_refusals(candidates: Sequence[Candidate], exposure: float, settings: Configuration) -> dict[str, str]:
+    """Return key -> 'declined', 'rule_closed' or 'canary_cap' for the candidates that may not enter.
 
-    In order of decision, then of score, then of UUID: the challenger's candidates are admitted while what it holds,
-    `exposure`, and their wished sizes stay within its share of the fund.
+    In order of decision, then of score, then of UUID: the challenger's candidates are admitted while its open
+    positions and the sizes they ask for stay within its share of the fund.
+
+    Args:
+        candidates: those of a day that a gate does not close.
+        exposure: USD in the challenger's open positions, as `canary_exposure` gives it.
+        settings: the experiment's.
     """
     refused: dict[str, str] = {}
     room = settings.canary.max_notional_share * settings.sizing.small_fund_usd - exposure
-    order = sorted(
-        told.items(),
-        key=lambda item: (item[1][1]["decision_time"], -float(item[1][1]["opportunity_score"]), item[0]),
-    )
-    for key, (_, body) in order:
-        decision = body["decision"]
-        if decision is not None and not decision["take"]:
-            refused[key] = "rule_closed" if body["model_version"] == RULE else "declined"
-        elif body["arm"] == CANARY:
-            wished = float(body["notional_usd"])
-            if wished > room:
-                refused[key] = "canary_cap"
+    for item in sorted(candidates, key=lambda item: (item.decision_time, -item.opportunity, item.key)):
+        if item.take is False:
+            refused[item.key] = "rule_closed" if item.model == RULE else "declined"
+        elif item.arm == CANARY:
+            if item.notional > room:
+                refused[item.key] = "canary_cap"
             else:
-                room -= wished
+                room -= item.notional
     return refused

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
+from sqlalchemy import Connection
 
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.ledger_checks import check_rows
@@ -24,57 +23,66 @@ from throughline.market.panel import MarketPanel
 from throughline.registry.records import Excursion, TradeRows, link_trade, percent_text, soulprint_of, trade_body
 from throughline.storage.queries import read_named, read_rows
 from throughline.storage.records import LedgerRow
+from throughline.tracking.day_records import Execution, Outcome
+from throughline.tracking.versions import read_body
 
 HOUR_MS = 3_600_000
 
 
 def register_trades(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one canonical trade per outcome of each of `days`, with its soulprint and bucket entry."""
-    wanted = require_days(ctx, days)
+    days = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_by_upstream(ctx, conn, "canonical_trades", wanted)
-        ended = read_rows(conn, "outcomes", ctx.experiment.id, wanted[0], wanted[-1])
-        sealed = seals_by_day(ctx, conn, "outcomes", wanted)
+        blocked = blocked_by_upstream(ctx, conn, "canonical_trades", days)
+        ended = read_rows(conn, "outcomes", ctx.experiment.id, days[0], days[-1])
+        sealed = seals_by_day(ctx, conn, "outcomes", days)
         entries = read_named(conn, "executions", (row.columns["execution_uuid"] for row in ended))
         heads = read_named(conn, "candidates", (row.columns["candidate_uuid"] for row in ended))
-        known = read_named(conn, "research_docs", (row.columns["research_uuid"] for row in entries.values()))
-        panel = _panel(ctx, conn, list(entries.values()), wanted)
-    made: dict[date, list[TradeRows]] = {day: [] for day in wanted}
+        documents = read_named(conn, "research_docs", (row.columns["research_uuid"] for row in entries.values()))
+        panel = _panel(ctx, conn, list(entries.values()), days)
+    trades: dict[date, list[TradeRows]] = {day: [] for day in days}
     for row in ended:
         entry = entries[row.columns["execution_uuid"]]
-        research = known[entry.columns["research_uuid"]]
+        research = documents[entry.columns["research_uuid"]]
         body = trade_body(heads[row.columns["candidate_uuid"]], research, entry, row)
-        went = excursion(panel, json.loads(entry.body), json.loads(row.body))
-        made[row.partition].append(link_trade(body, soulprint_of(research), went, ctx.run_id))
-    drafts = [_draft(day, made[day], sealed[day].leaves) for day in wanted]
+        reached = excursion(panel, Execution.of(entry), Outcome.of(row))
+        trades[row.partition].append(link_trade(body, soulprint_of(research), reached, ctx.run_id))
+    drafts = [_draft(day, trades[day], sealed[day].leaves) for day in days]
     return seal_days(ctx, "canonical_trades", drafts, blocked)
 
 
-def _panel(ctx: FlowContext, conn: Any, entries: Sequence[LedgerRow], days: Sequence[date]) -> MarketPanel | None:
+def _panel(
+    ctx: FlowContext, conn: Connection, entries: Sequence[LedgerRow], days: Sequence[date]
+) -> MarketPanel | None:
     """Return the bars from the first entry to the last day, those of blocked days taken out; None without a trade."""
     if not entries:
         return None
     first = max(ctx.experiment.epoch, min(row.partition for row in entries))
-    held = [date.fromordinal(number) for number in range(first.toordinal(), days[-1].toordinal() + 1)]
-    gone = blocked_days(ctx, conn, ("market_bars",), held)
-    return without_days(ctx.view.panel(first, days[-1]), frozenset(gone))
+    span = [date.fromordinal(number) for number in range(first.toordinal(), days[-1].toordinal() + 1)]
+    blocked = blocked_days(ctx, conn, ("market_bars",), span)
+    return without_days(ctx.view.bars(first, days[-1]), frozenset(blocked))
 
 
-def excursion(panel: MarketPanel | None, entry: Mapping[str, Any], ended: Mapping[str, Any]) -> Excursion:
+def excursion(panel: MarketPanel | None, entry: Execution, ended: Outcome) -> Excursion:
     """Return how far the price went between the fill and the exit.
 
     Over highs and lows of the bars from the fill bar up to the bar before the exit's, and the exit price itself: what
-    the exit bar did after the exit is not the trade's. entry, ended: bodies of execution and outcome.
+    the exit bar did after the exit is not the trade's.
+
+    Args:
+        panel: holds the bars of the trade; None where no bars are known.
+        entry: the execution.
+        ended: its outcome.
     """
-    if panel is None:
+    if panel is None or entry.fill_bar_open is None or ended.exit_bar_open is None:
         return Excursion()
-    column = panel.instruments.index(entry["instrument"])
-    opened, closed = (time_to_ms(parse_time(text)) for text in (entry["fill_bar_open"], ended["exit_bar_open"]))
+    column = panel.instruments.index(entry.instrument)
+    opened, closed = (time_to_ms(parse_time(text)) for text in (entry.fill_bar_open, ended.exit_bar_open))
     rows = slice(int(np.searchsorted(panel.open_time, opened)), int(np.searchsorted(panel.open_time, closed)))
-    price, left = float(entry["entry_price"]), float(ended["exit_price"])
+    price, left = entry.entry_price, ended.exit_price
     high, low = panel.high[rows, column], panel.low[rows, column]
     best, worst = float(np.fmax.reduce(high, initial=left)), float(np.fmin.reduce(low, initial=left))
-    filled, exited = (time_to_ms(parse_time(text)) for text in (entry["fill_time"], ended["exit_time"]))
+    filled, exited = (time_to_ms(parse_time(text)) for text in (entry.fill_time, ended.exit_time))
     at = np.flatnonzero(high == best)
     reached = int(panel.open_time[rows][at[0]]) + panel.interval_ms if len(at) and best > left else exited
     return Excursion(
@@ -84,11 +92,11 @@ def excursion(panel: MarketPanel | None, entry: Mapping[str, Any], ended: Mappin
     )
 
 
-def _draft(day: date, made: Sequence[TradeRows], outcomes: int) -> DayDraft:
-    tables = [item.by_table() for item in made]
+def _draft(day: date, linked: Sequence[TradeRows], outcomes: int) -> DayDraft:
+    tables = [item.by_table() for item in linked]
     rows = {name: [item[name] for item in tables] for name in ("canonical_trades", "soulprints", "profit_buckets")}
     trades = rows["canonical_trades"]
-    bodies = [json.loads(row.body) for row in trades]
+    bodies = [read_body("canonical_trades", row.body) for row in trades]
     frame = pd.DataFrame(
         {
             "partition": [day] * len(trades),
@@ -103,7 +111,7 @@ def _draft(day: date, made: Sequence[TradeRows], outcomes: int) -> DayDraft:
             ],
         }
     )
-    counts = {name: len(held) for name, held in rows.items()}
+    counts = {name: len(records) for name, records in rows.items()}
     return DayDraft(
         day=day,
         rows=rows,
@@ -125,12 +133,7 @@ def check_profit_buckets(ctx: FlowContext, days: Sequence[date]) -> list[DayResu
 
 
 def _canonical(rows: Sequence[LedgerRow]) -> list[str]:
-    return [str(_uuid(row)) for row in rows]
-
-
-def _uuid(row: LedgerRow) -> UUID:
-    found: UUID = row.columns["canonical_uuid"]
-    return found
+    return [str(row.columns["canonical_uuid"]) for row in rows]
 
 
 def _soulprint_frame(rows: Sequence[LedgerRow], bodies: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from throughline.experiment.identity import configuration_pointer
-from throughline.features.vector import feature_schema, feature_vector
+from throughline.features.vector import feature_schema
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.knowledge import place_of, snapshot_at
 from throughline.flow.market_view import ScreenedChunk, known_at
@@ -20,97 +19,94 @@ from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, require_unrevised, seal_days
 from throughline.identity import decimal_text, parse_time, sha256_hex, time_text_ms
 from throughline.market.line_so_far import line_so_far
-from throughline.storage.queries import read_rows, record_artifact
+from throughline.storage.queries import record_artifacts, rows_by_day
 from throughline.storage.records import LedgerRow
 from throughline.strategy.score import Score, rationale
-from throughline.tracking.records import make_row, reference
+from throughline.tracking.day_records import Candidate
+from throughline.tracking.records import make_row
 
 _EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-_WANTED = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
+_EXPECTED = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
 """References that the strategy can use; a source that has one of them not at all leaves it missing."""
 
 
 def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one research document per candidate of each of `days`."""
-    wanted = require_days(ctx, days)
+    days = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_by_upstream(ctx, conn, "research_snapshots", wanted)
-        candidates: dict[date, list[LedgerRow]] = {day: [] for day in wanted}
-        for row in read_rows(conn, "candidates", ctx.experiment.id, wanted[0], wanted[-1]):
-            candidates[row.partition].append(row)
-        chunk = screened(ctx, conn, wanted)
-        require_unrevised(ctx, conn, ctx.view.read_days(wanted))
-    drafts = []
-    for day in wanted:
-        if day in blocked:
-            drafts.append(DayDraft(day))
-            continue
-        kept: dict[str, bytes] = {}
-        bodies = [_body(ctx, chunk, row, day, kept) for row in candidates[day]]
-        _store(ctx, list(kept.values()))
-        rows = [make_row("research_docs", body, ctx.run_id) for body in bodies]
-        drafts.append(
-            DayDraft(
-                day=day,
-                rows={"research_docs": rows},
-                leaves=[row.content_hash for row in rows],
-                gate_rows=_gate_rows(bodies, rows, day),
-                gate_day={"candidates": len(candidates[day]), "documents": len(rows)},
-                details={"documents": len(rows)},
-            )
-        )
-    return seal_days(ctx, "research_snapshots", drafts, blocked)
+        blocked = blocked_by_upstream(ctx, conn, "research_snapshots", days)
+        chunk = screened(ctx, conn, days)
+        require_unrevised(ctx, conn, ctx.view.read_days(days))
+        candidates = rows_by_day(conn, "candidates", ctx.experiment.id, days)
+        drafts = (DayDraft(day) if day in blocked else _draft(ctx, chunk, day, rows) for day, rows in candidates)
+        return seal_days(ctx, "research_snapshots", drafts, blocked)
+
+
+def _draft(ctx: FlowContext, chunk: ScreenedChunk, day: date, candidates: Sequence[LedgerRow]) -> DayDraft:
+    lines: dict[str, bytes] = {}
+    bodies = [_body(ctx, chunk, Candidate.of(row), day, lines) for row in candidates]
+    _store(ctx, list(lines.values()))
+    rows = [make_row("research_docs", body, ctx.run_id) for body in bodies]
+    return DayDraft(
+        day=day,
+        rows={"research_docs": rows},
+        leaves=[row.content_hash for row in rows],
+        gate_rows=_gate_rows(bodies, rows, day),
+        gate_day={"candidates": len(candidates), "documents": len(rows)},
+        details={"documents": len(rows)},
+    )
 
 
 def _store(ctx: FlowContext, lines: Sequence[bytes]) -> None:
     """Store the lines of the decisions' own days, before the documents that name them."""
-    if not lines:
-        return
-    refs = ctx.artifacts.put_many(lines, "market_bars_so_far", "application/json")
-    with ctx.engine.begin() as conn:
-        for ref in refs:
-            record_artifact(conn, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
+    if lines:
+        refs = ctx.artifacts.put_many(lines, "market_bars_so_far", "application/json")
+        with ctx.engine.begin() as conn:
+            record_artifacts(conn, refs)
 
 
 def _body(
-    ctx: FlowContext, chunk: ScreenedChunk, candidate: LedgerRow, day: date, kept: dict[str, bytes]
+    ctx: FlowContext, chunk: ScreenedChunk, candidate: Candidate, day: date, lines: dict[str, bytes]
 ) -> dict[str, Any]:
-    told = json.loads(candidate.body)
-    row, column = place_of(chunk, told["instrument"], told["decision_time"])
-    features = {name: None if text is None else float(text) for name, text in told["features"].items()}
-    rated = Score(float(told["opportunity_score"]), float(told["confidence"]), {}, tuple(told["missing"]))
-    inputs, missing = _inputs(ctx, chunk, row, column, day, kept)
-    scores = {
-        "confidence": told["confidence"],
-        "opportunity": told["opportunity_score"],
-        "parts": told["scores"],
+    """Return the document of a candidate. lines: gets the lines that its inputs name, by hash."""
+    texts = candidate.features
+    features = {name: None if text is None else float(text) for name, text in texts.items()}
+    rated = Score(candidate.opportunity, float(candidate.scores["confidence"]), {}, candidate.missing)
+    row, column = place_of(chunk, candidate.instrument, candidate.decision_time)
+    inputs, missing = _inputs(ctx, chunk, row, column, day, lines)
+    signal = {
+        "features": texts,
+        "instrument": candidate.instrument,
+        "notional_usd": candidate.notional_usd,
+        "segment": candidate.segment,
     }
-    known = snapshot_at(chunk, ctx.provider.description, told, told["decision_time"], told["scan"], scores)
-    vector = feature_vector(known)
-    rug = {name: told["features"][name] for name in ("rug_risk", "reserve_drop")}
+    source, decided_at = ctx.provider.description, candidate.decision_time
+    known = snapshot_at(chunk, source, signal, decided_at, candidate.scan, candidate.scores)
     return {
-        "candidate": reference(candidate),
+        "candidate": candidate.reference,
         "code_version": ctx.experiment.code_hash,
         "configuration": configuration_pointer(ctx.experiment, "strategy"),
         "contract_address": None,
-        "decision_time": told["decision_time"],
+        "decision_time": decided_at,
         "experiment": ctx.experiment.id,
-        "features": {"hash": vector.hash, "schema": feature_schema()},
+        # The vector was made once, when the candidate was decided; `verify` makes it again from this document.
+        "features": {"hash": candidate.features_hash, "schema": feature_schema()},
         "initial_market_cap": _money(features["market_cap"]),
         "inputs": inputs,
-        "instrument": told["instrument"],
+        "instrument": candidate.instrument,
         "missing": missing,
         "partition": day,
-        "rugpull_heuristic_scores": {name: text for name, text in rug.items() if text is not None},
+        "rugpull_heuristic_scores": {
+            name: texts[name] for name in ("rug_risk", "reserve_drop") if texts[name] is not None
+        },
         "scan_row": known["scan_row"],
-        "signals": known["signals"]
-        | {"math": math_at(ctx.experiment.configuration, ctx.provider.description, features["volatility"])},
-        "scores": scores,
-        "social_sentiment_scores": {"sentiment": told["features"]["sentiment"]} if features["sentiment"] else {},
-        "trade_rationale": rationale(told["instrument"], features, rated, told["verdicts"]),
-        "verdicts": told["verdicts"],
+        "signals": known["signals"] | {"math": math_at(ctx.experiment.configuration, source, features["volatility"])},
+        "scores": candidate.scores,
+        "social_sentiment_scores": {"sentiment": texts["sentiment"]} if features["sentiment"] else {},
+        "trade_rationale": rationale(candidate.instrument, features, rated, candidate.verdicts),
+        "verdicts": candidate.verdicts,
         "volume_24h": _money(features["volume_24h"]),
     }
 
@@ -120,11 +116,11 @@ def _money(value: float | None) -> str | None:
 
 
 def _inputs(
-    ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int, day: date, kept: dict[str, bytes]
+    ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int, day: date, lines: dict[str, bytes]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return every input of the decision with its times and artifact, and the names of those that were missing.
 
-    kept: gets the lines that the inputs of the decision's own day name, by hash.
+    lines: gets the lines that the inputs of the decision's own day name, by hash.
     """
     panel, source = chunk.panel, ctx.provider.description
 
@@ -132,7 +128,7 @@ def _inputs(
     def so_far() -> str:
         line = line_so_far(panel, day, column, row)
         digest = sha256_hex(line)
-        kept[digest] = line
+        lines[digest] = line
         return digest
 
     inputs: list[dict[str, Any]] = []
@@ -160,8 +156,7 @@ def _inputs(
         closes.append(("momentum_reference_close", before))
     for name, at in closes:
         opened = int(panel.open_time[at])
-        known = opened + panel.interval_ms
-        add(name, float(panel.close[at, column]), f"{source.name}:close", opened, known, opened)
+        add(name, float(panel.close[at, column]), f"{source.name}:close", opened, opened + panel.interval_ms, opened)
     opened = int(panel.open_time[row])
     volume = float(panel.volume[row, column])
     add("bar_volume", volume, f"{source.name}:volume", opened, opened + panel.interval_ms, opened)
@@ -169,7 +164,7 @@ def _inputs(
         item = panel.references[name]
         value, event, available = known_at(item, row, column)
         add(name, value, item.source, event, available, opened)
-    missing.extend(name for name in _WANTED if name not in panel.references)
+    missing.extend(name for name in _EXPECTED if name not in panel.references)
     return inputs, sorted(set(missing))
 
 

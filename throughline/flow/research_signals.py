@@ -1,4 +1,8 @@
-"""The signals of a decision: the soulprint's components and the growth arithmetic, on what was known at its instant."""
+"""The signals of a decision: the soulprint's components and the growth arithmetic, on what was known at its instant.
+
+The candidate stage measures a soulprint to decide, the research stage to record it: a chunk remembers it, so that the
+second one within a process does not pay again. A process that starts at research measures the same values.
+"""
 
 from __future__ import annotations
 
@@ -8,58 +12,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.configuration import Configuration
+from throughline.flow.market_view import SignalMemory
 from throughline.identity import score_text
 from throughline.market.panel import MarketPanel, SourceDescription
 from throughline.signals.growth import unified_math
-from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_vector, vector_text
+from throughline.signals.vector import NAMES, SOULPRINT_SCHEMA, soulprint_vector
 from throughline.signals.window import WINDOW_BARS, SignalWindow
 
 MARKET = "market_median"
 """Name of the reference where the source has no benchmark: the median instrument of the universe."""
 
 
-def signals_at(panel: MarketPanel, source: SourceDescription, row: int, column: int) -> dict[str, Any]:
+def signals_at(
+    panel: MarketPanel, source: SourceDescription, row: int, column: int, memory: SignalMemory | None = None
+) -> dict[str, Any]:
     """Return what a research record says of the signals of one instrument at one panel row.
 
     Only rows at or before `row` are read, and of the instrument only those of its present segment.
+
+    Args:
+        panel: the market data.
+        source: what it is; its benchmark is the reference.
+        row: of the bar at whose close is decided.
+        column: of the instrument.
+        memory: what was measured on this panel before; gets what is measured now.
     """
+    memory = SignalMemory() if memory is None else memory
+    benchmark = panel.instruments.index(source.benchmark) if source.benchmark in panel.instruments else None
+    values = memory.soulprints.get((row, column))
+    if values is None:
+        values = memory.soulprints[row, column] = _measure(panel, benchmark, row, column, memory)
+    texts = {
+        name: None if value != value else score_text(value) for name, value in zip(NAMES, values.tolist(), strict=True)
+    }
+    return {
+        "missing": [name for name, text in texts.items() if text is None],
+        "reference": MARKET if benchmark is None else source.benchmark,
+        "schema": SOULPRINT_SCHEMA,
+        "values": texts,
+    }
+
+
+def _measure(
+    panel: MarketPanel, benchmark: int | None, row: int, column: int, memory: SignalMemory
+) -> NDArray[np.float64]:
     rows = slice(max(0, row - WINDOW_BARS + 1), row + 1)
     own = panel.open_time[rows] >= panel.segment_start[row, column]
 
     def cut(grid: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(own, grid[rows, column], np.nan)
 
-    name, reference = _reference(panel, source, rows)
-    values = soulprint_vector(
+    index = _median_index(panel, rows, memory) if benchmark is None else panel.close[rows, benchmark]
+    components = soulprint_vector(
         SignalWindow(
             close=cut(panel.close),
             high=cut(panel.high),
             low=cut(panel.low),
             volume=cut(panel.volume),
-            reference_close=reference,
+            reference_close=index,
             interval_ms=panel.interval_ms,
         )
     )
-    return {
-        "missing": sorted(key for key, value in values.items() if value is None),
-        "reference": name,
-        "schema": SOULPRINT_SCHEMA,
-        "values": vector_text(values),
-    }
+    return np.array([np.nan if (value := components[name]) is None else value for name in NAMES])
 
 
-def _reference(panel: MarketPanel, source: SourceDescription, rows: slice) -> tuple[str, NDArray[np.float64]]:
-    """Return the reference's name and closes: the source's benchmark, else an index of median returns from 1."""
-    if source.benchmark is not None and source.benchmark in panel.instruments:
-        return source.benchmark, panel.close[rows, panel.instruments.index(source.benchmark)]
-    closes = panel.close[rows]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = closes[1:] / closes[:-1]
+def _median_index(panel: MarketPanel, rows: slice, memory: SignalMemory) -> NDArray[np.float64]:
+    """Return an index of median returns over the rows, from 1 at the first of them."""
     index = [1.0]
-    for line in ratios:
-        known = line[~np.isnan(line)]
-        index.append(index[-1] * float(np.median(known)) if len(known) else np.nan)
-    return MARKET, np.array(index)
+    for row in range(rows.start + 1, rows.stop):
+        if row not in memory.market_moves:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratios = panel.close[row] / panel.close[row - 1]
+            known = ratios[~np.isnan(ratios)]
+            memory.market_moves[row] = float(np.median(known)) if len(known) else np.nan
+        index.append(index[-1] * memory.market_moves[row])
+    return np.array(index)
 
 
 def math_at(settings: Configuration, source: SourceDescription, volatility: float | None) -> dict[str, str | None]:
@@ -84,10 +111,10 @@ def math_at(settings: Configuration, source: SourceDescription, volatility: floa
         target_volatility=settings.sizing.target_volatility,
         max_fraction=1 / settings.sizing.max_positions,
     )
-    told = {
+    values = {
         "break_even_probability": result.break_even_probability,
         "expected_log_growth": result.expected_log_growth,
         "fraction": result.fraction,
         "probability": result.probability,
     }
-    return {name: None if value is None else score_text(value) for name, value in told.items()}
+    return {name: None if value is None else score_text(value) for name, value in values.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sqlalchemy import Connection
 
 from throughline.configuration import STRATEGY
 from throughline.flow.context import DayResult, FlowContext
@@ -28,40 +29,37 @@ from throughline.tracking.records import make_row
 
 def scan_market(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one scan per decision instant (a bar's close) in each of `days`."""
-    wanted = require_days(ctx, days)
+    days = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked = blocked_by_upstream(ctx, conn, "market_scan", wanted)
-        chunk = screened(ctx, conn, wanted)
-        read = ctx.view.read_days(wanted)
-        roots = require_unrevised(ctx, conn, read)
-    drafts = []
-    for day in wanted:
-        if day in blocked:
-            drafts.append(DayDraft(day))
-            continue
-        # The day itself is left out: its seal covers hours after the decision, and a record must not know them.
-        back = [day - k * DAY for k in range(ctx.view.lookback, 0, -1)]
-        seals = {item.isoformat(): roots[item] for item in back}
-        bodies = [_body(ctx, chunk, row, day, seals) for row in decision_rows(chunk, day)]
-        rows = [make_row("market_scans", body, ctx.run_id) for body in bodies]
-        drafts.append(
-            DayDraft(
-                day=day,
-                rows={"market_scans": rows},
-                leaves=[row.content_hash for row in rows],
-                gate_rows=_gate_rows(bodies, day),
-                gate_day={"scans": len(bodies)},
-                details={"funnel": add_funnels(body["funnel"] for body in bodies), "scans": len(bodies)},
-            )
-        )
+        blocked = blocked_by_upstream(ctx, conn, "market_scan", days)
+        chunk = screened(ctx, conn, days)
+        roots = require_unrevised(ctx, conn, ctx.view.read_days(days))
+    drafts = (DayDraft(day) if day in blocked else _draft(ctx, chunk, day, roots) for day in days)
     return seal_days(ctx, "market_scan", drafts, blocked)
 
 
-def screened(ctx: FlowContext, conn: Any, days: Sequence[date]) -> ScreenedChunk:
+def _draft(ctx: FlowContext, chunk: ScreenedChunk, day: date, roots: Mapping[date, str]) -> DayDraft:
+    """Return the scans of a day. roots: the seals of the bars that it reads."""
+    # The day itself is left out: its seal covers hours after the decision, and a record must not know them.
+    back = [day - k * DAY for k in range(ctx.view.lookback, 0, -1)]
+    seals = {item.isoformat(): roots[item] for item in back}
+    bodies = [_body(ctx, chunk, row, day, seals) for row in decision_rows(chunk, day)]
+    rows = [make_row("market_scans", body, ctx.run_id) for body in bodies]
+    return DayDraft(
+        day=day,
+        rows={"market_scans": rows},
+        leaves=[row.content_hash for row in rows],
+        gate_rows=_gate_rows(bodies, day),
+        gate_day={"scans": len(bodies)},
+        details={"funnel": add_funnels(body["funnel"] for body in bodies), "scans": len(bodies)},
+    )
+
+
+def screened(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> ScreenedChunk:
     """Return the screened chunk for `days`, with the bars of blocked days (back to the epoch) taken out as a gap."""
     first = max(ctx.experiment.epoch, days[0] - ctx.view.reach * DAY)
-    held = [first + k * DAY for k in range((days[-1] - first).days + 1)]
-    blocked = blocked_days(ctx, conn, ("market_bars",), held)
+    span = [first + k * DAY for k in range((days[-1] - first).days + 1)]
+    blocked = blocked_days(ctx, conn, ("market_bars",), span)
     return ctx.view.screened(days[0], days[-1], frozenset(blocked))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -27,6 +27,9 @@ from throughline.storage.records import LedgerRow, PartitionWrite, Seal
 PER_TRANSACTION = 30
 """Whole days that share a transaction: 0.03 ms instead of 0.4 ms a day, and less than a tenth on a slow disk."""
 
+ROWS_AT_ONCE = 4_000
+"""Rows that are judged and written together, about: a suite takes 0.1 s whatever the number of rows."""
+
 Blocked = Mapping[str, Any]
 
 
@@ -46,17 +49,17 @@ class DayDraft:
 
 def require_days(ctx: FlowContext, days: Sequence[date]) -> list[date]:
     """Return the days in order. Raises SettingsError for none or a hole, OutsideExperiment for one before the epoch."""
-    wanted = sorted(set(days))
-    if not wanted:
+    ordered = sorted(set(days))
+    if not ordered:
         raise SettingsError("no day was asked for: choose at least one partition")
-    if wanted[0] < ctx.experiment.epoch:
+    if ordered[0] < ctx.experiment.epoch:
         raise OutsideExperiment(
-            f"{wanted[0]} lies before {ctx.experiment.epoch}, the epoch of experiment {ctx.experiment.id[:12]} (mode "
+            f"{ordered[0]} lies before {ctx.experiment.epoch}, the epoch of experiment {ctx.experiment.id[:12]} (mode "
             f"{ctx.experiment.mode}): choose partitions from {ctx.experiment.epoch} on"
         )
-    if (wanted[-1] - wanted[0]).days + 1 != len(wanted):
-        raise SettingsError(f"the days from {wanted[0]} to {wanted[-1]} have holes: ask for one unbroken range")
-    return wanted
+    if (ordered[-1] - ordered[0]).days + 1 != len(ordered):
+        raise SettingsError(f"the days from {ordered[0]} to {ordered[-1]} have holes: ask for one unbroken range")
+    return ordered
 
 
 def seals_by_day(ctx: FlowContext, conn: Connection, asset: str, days: Sequence[date]) -> dict[date, Seal]:
@@ -143,16 +146,52 @@ def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) 
 
 
 def seal_days(
-    ctx: FlowContext, asset: str, drafts: Sequence[DayDraft], blocked: Mapping[date, Blocked]
+    ctx: FlowContext, asset: str, drafts: Iterable[DayDraft], blocked: Mapping[date, Blocked]
 ) -> list[DayResult]:
     """Judge the drafts, then write each day whole: its rows, verdict and seal are in one transaction.
 
-    Blocked days get zero rows and the status 'blocked'. Where the asset's gate is hard, a failed verdict is written,
-    the days after it are not, and GateClosed is raised.
+    Drafts are taken in batches, so that memory does not grow with the number of rows of a range.
+
+    Args:
+        ctx: the experiment.
+        asset: whose days they are.
+        drafts: in order of their days; may be made one by one as they are taken.
+        blocked: days that get no rows and the status 'blocked', and why.
+
+    Raises:
+        GateClosed: where the asset's gate is hard and a day fails: its verdict is written, the days after it are not.
     """
+    results: list[DayResult] = []
     started = time.perf_counter()
-    verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
+    for batch in _batches(drafts):
+        results += _seal_batch(ctx, asset, batch, blocked, started)
+        started = time.perf_counter()
+    return results
+
+
+def _batches(drafts: Iterable[DayDraft]) -> Iterator[list[DayDraft]]:
+    """Yield the drafts in runs of whole days with about ROWS_AT_ONCE rows."""
+    batch: list[DayDraft] = []
+    rows = 0
+    for draft in drafts:
+        batch.append(draft)
+        rows += sum(map(len, draft.rows.values()))
+        if rows >= ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch
+
+
+def _seal_batch(
+    ctx: FlowContext,
+    asset: str,
+    drafts: Sequence[DayDraft],
+    blocked: Mapping[date, Blocked],
+    started: float,
+) -> list[DayResult]:
     hard = asset in catalogue().hard
+    verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
     broken = next((verdict for verdict in verdicts.values() if not verdict.passed), None) if hard else None
     kept = [draft for draft in drafts if broken is None or draft.day <= broken.day]
     writes = [_write(ctx, asset, draft, blocked.get(draft.day), verdicts.get(draft.day)) for draft in kept]

@@ -6,18 +6,18 @@ from the candidates of the days before; nothing is carried from partition to par
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from throughline.flow.context import DayResult, FlowContext, shadow_reach_days
-from throughline.flow.day_bars import day_bars
-from throughline.flow.market_view import DAY, day_ms
+from throughline.flow.day_bars import day_bars, entries_of
+from throughline.flow.market_view import DAY, ScreenedChunk, day_ms
 from throughline.flow.paths import costs, exit_rules
 from throughline.flow.scan import screened
 from throughline.flow.sealing import (
@@ -29,119 +29,101 @@ from throughline.flow.sealing import (
     require_unrevised,
     seal_days,
 )
-from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
-from throughline.market.blocks import segment_ms
-from throughline.storage.queries import read_rows
-from throughline.storage.records import LedgerRow
-from throughline.tracking.records import make_row, reference
+from throughline.flow.trades import rows_of
+from throughline.identity import decimal_text, score_text, time_text_ms
+from throughline.storage.queries import rows_by_day
+from throughline.tracking.day_records import Candidate
+from throughline.tracking.records import make_row
 from throughline.trading import simulate
-from throughline.trading.types import DISPOSITIONS, REASONS, Entries, PathState, flag_names
+from throughline.trading.types import DISPOSITIONS, REASONS, PathState, flag_names
 
 
 def resolve_shadows(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write the shadow outcomes that resolve in each of `days`."""
-    wanted = require_days(ctx, days)
+    days = require_days(ctx, days)
     reach = shadow_reach_days(ctx.experiment.configuration.exits)
-    first = max(ctx.experiment.epoch, wanted[0] - reach * DAY)
-    span = [first + k * DAY for k in range((wanted[-1] - first).days + 1)]
+    first = max(ctx.experiment.epoch, days[0] - reach * DAY)
+    span = [first + k * DAY for k in range((days[-1] - first).days + 1)]
     with ctx.engine.connect() as conn:
-        blocked_by_upstream(ctx, conn, "shadow_outcomes", wanted)
+        blocked_by_upstream(ctx, conn, "shadow_outcomes", days)
         # A blocked input leaves the day without candidates; positions from before go on, so the day is not blocked.
         bars_blocked = blocked_days(ctx, conn, ("market_bars",), span)
         blocked_days(ctx, conn, ("trade_candidates",), span)
         chunk = screened(ctx, conn, span)
         require_unrevised(ctx, conn, span)
-        candidates: dict[date, list[LedgerRow]] = {day: [] for day in span}
-        for row in read_rows(conn, "candidates", ctx.experiment.id, span[0], span[-1]):
-            candidates[row.partition].append(row)
-    resolved = _simulate(ctx, chunk, span, candidates, bars_blocked, reach)
-    drafts = []
-    for day in wanted:
-        rows = [make_row("shadow_outcomes", body, ctx.run_id) for body in resolved.get(day, [])]
-        drafts.append(
-            DayDraft(
-                day=day,
-                rows={"shadow_outcomes": rows},
-                leaves=[row.content_hash for row in rows],
-                details={"resolved": len(rows)},
-            )
+        drafts = (
+            _draft(ctx, day, bodies)
+            for day, bodies in _resolved(ctx, conn, chunk, span, bars_blocked)
+            if day >= days[0]
         )
-    return seal_days(ctx, "shadow_outcomes", drafts, blocked={})
+        return seal_days(ctx, "shadow_outcomes", drafts, blocked={})
 
 
-def _simulate(
-    ctx: FlowContext,
-    chunk: Any,
-    span: Sequence[date],
-    candidates: Mapping[date, Sequence[LedgerRow]],
-    bars_blocked: Mapping[date, Blocked],
-    reach: int,
-) -> dict[date, list[dict[str, Any]]]:
-    """Return the bodies by the day they resolve. Days go one by one: no shadow depends on where the span starts."""
+def _draft(ctx: FlowContext, day: date, bodies: Sequence[Mapping[str, Any]]) -> DayDraft:
+    rows = [make_row("shadow_outcomes", body, ctx.run_id) for body in bodies]
+    return DayDraft(
+        day=day,
+        rows={"shadow_outcomes": rows},
+        leaves=[row.content_hash for row in rows],
+        details={"resolved": len(rows)},
+    )
+
+
+def _resolved(
+    ctx: FlowContext, conn: Connection, chunk: ScreenedChunk, days: Sequence[date], bars_blocked: Mapping[date, Blocked]
+) -> Iterator[tuple[date, list[dict[str, Any]]]]:
+    """Yield each day with the bodies that resolve in it. No shadow depends on where the days start."""
     settings = ctx.experiment.configuration
     rules = replace(exit_rules(settings, ctx.provider.description), max_participation=None)
     prices = costs(settings, ctx.provider.description)
     size = settings.sizing.shadow_reference_usd
+    reach = shadow_reach_days(settings.exits)
     state = PathState(cash=math.inf)
-    told: dict[str, tuple[LedgerRow, Mapping[str, Any], date]] = {}
-    result: dict[date, list[dict[str, Any]]] = {}
-    for day in span:
-        new = {str(row.uuid): (row, json.loads(row.body), day) for row in candidates[day]}
-        told |= new
+    known: dict[str, Candidate] = {}
+    for day, rows in rows_by_day(conn, "candidates", ctx.experiment.id, days):
+        candidates = [Candidate.of(row) for row in rows]
+        known |= {item.key: item for item in candidates}
         blocked = day in bars_blocked
         panel = ctx.view.panel(day, day) if blocked else chunk.panel
-        tickers = [item.instrument for item in state.positions] + [body["instrument"] for _, body, _ in new.values()]
-        bars = day_bars(chunk, panel, day, tickers, settings.strategy.emergency_rug_risk)
-        keys = list(new)
-        bodies = [new[key][1] for key in keys]
-        entries = Entries(
-            instrument=np.array([bars.instruments.index(body["instrument"]) for body in bodies], dtype=np.int32),
-            decision_time=np.array([time_to_ms(parse_time(body["decision_time"])) for body in bodies], dtype=np.int64),
-            score=np.array([float(body["opportunity_score"]) for body in bodies], dtype=np.float64),
-            notional=np.full(len(bodies), size),
-            segment=np.array([segment_ms(body["segment"]) for body in bodies], dtype=np.int64),
-        )
+        names = [item.instrument for item in state.positions] + [item.instrument for item in candidates]
+        bars = day_bars(panel, chunk.features, day, names, settings.strategy.emergency_rug_risk)
         path = simulate(
             bars,
-            entries,
+            entries_of(candidates, bars, np.full(len(candidates), size)),
             rules,
             prices,
             None,
             state={"base": state},
-            keys=keys,
+            keys=[item.key for item in candidates],
             until=day_ms(day + DAY),
             paths=("base",),
             overlap=True,
             blocked=blocked,
             minimum_notional=0.0,
         ).paths["base"]
-        lines = result.setdefault(day, [])
-        for key, code in zip(keys, path.disposition, strict=True):
-            if DISPOSITIONS[int(code)] != "taken":
-                lines.append(_body(told[key], day, size, None))
-        for k in range(len(path.trades["key"])):
-            key = str(path.trades["key"][k])
-            lines.append(_body(told[key], day, size, {name: column[k] for name, column in path.trades.items()}))
-        patient = tuple(item for item in path.state.positions if (day - told[item.key][2]).days < reach)
+        expired = [
+            item for item, code in zip(candidates, path.disposition, strict=True) if DISPOSITIONS[int(code)] != "taken"
+        ]
+        bodies = [_body(item, day, size, None) for item in expired]
+        bodies += [_body(known[str(trade["key"])], day, size, trade) for trade in rows_of(path.trades)]
+        yield day, bodies
+        patient = tuple(item for item in path.state.positions if (day - known[item.key].day).days < reach)
         state = replace(path.state, positions=patient)
-    return result
+        known = {item.key: known[item.key] for item in patient}
 
 
-def _body(
-    candidate: tuple[LedgerRow, Mapping[str, Any], date], day: date, size: float, trade: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    row, told, _ = candidate
+def _body(candidate: Candidate, day: date, size: float, trade: Mapping[str, Any] | None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "ambiguous": False,
-        "candidate": reference(row),
-        "decision_time": told["decision_time"],
+        "candidate": candidate.reference,
+        "decision_time": candidate.decision_time,
         "entry_time": None,
         "exit_time": None,
-        "experiment": row.experiment,
+        "experiment": candidate.experiment,
         "flags": [],
         "partition": day,
         "reference_notional_usd": decimal_text(size),
-        "resolved_at": told["decision_time"],
+        "resolved_at": candidate.decision_time,
         "return_high_percent": None,
         "return_low_percent": None,
         "return_percent": None,

@@ -6,8 +6,7 @@ D is usable from the end of D, never earlier; that is why features and label are
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -17,15 +16,16 @@ from uuid import UUID
 import pandas as pd
 from sqlalchemy import Connection
 
-from throughline.features.vector import feature_schema, feature_vector
+from throughline.features.vector import FeatureVector, feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.market_view import DAY, midnight
 from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, seal_days
 from throughline.identity import score_text, time_text
 from throughline.learning.types import NOT_LABELS, STOPPED, TOTAL_LOSS
-from throughline.storage.queries import read_of_candidates, read_rows
+from throughline.storage.queries import read_of_candidates, rows_by_day
 from throughline.storage.records import LedgerRow
-from throughline.tracking.records import make_row, reference
+from throughline.tracking.day_records import Outcome, Research, Shadow
+from throughline.tracking.records import make_row
 
 
 def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -34,39 +34,49 @@ def label_features(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     A candidate without a research snapshot (its day was blocked) has no features, and so gives no row; an end at a
     doubtful price jump is no label, executed or shadow. The day's details count both.
     """
-    wanted = require_days(ctx, days)
-    drafts = []
+    days = require_days(ctx, days)
     with ctx.engine.connect() as conn:
-        blocked_by_upstream(ctx, conn, "trade_features", wanted)  # raises where one is not sealed or not open
-        for day in wanted:
-            found = [*_shadows(ctx, conn, day), *_executed(ctx, conn, day)]
-            ends = [end for end in found if not NOT_LABELS.intersection(end.flags)]
-            research = read_of_candidates(conn, "research_docs", [end.candidate for end in ends])
-            bodies = [_body(research[end.candidate], day, end) for end in ends if end.candidate in research]
-            rows = [make_row("trade_features", body, ctx.run_id) for body in bodies]
-            drafts.append(
-                DayDraft(
-                    day=day,
-                    rows={"trade_features": rows},
-                    leaves=[row.content_hash for row in rows],
-                    gate_rows=_gate_rows(bodies, rows, day),
-                    gate_day={"labels": len(rows)},
-                    details={
-                        "doubtful_jump": len(found) - len(ends),
-                        "labels": len(rows),
-                        "without_snapshot": len(ends) - len(rows),
-                    },
-                )
-            )
-    return seal_days(ctx, "trade_features", drafts, blocked={})
+        blocked_by_upstream(ctx, conn, "trade_features", days)  # raises where one is not sealed or not open
+        shadows = rows_by_day(conn, "shadow_outcomes", ctx.experiment.id, days)
+        outcomes = rows_by_day(conn, "outcomes", ctx.experiment.id, days)
+        drafts = (
+            _draft(ctx, conn, day, [*_shadow_ends(counterfactual), *_executed_ends(executed)])
+            for (day, counterfactual), (_, executed) in zip(shadows, outcomes, strict=True)
+        )
+        return seal_days(ctx, "trade_features", drafts, blocked={})
+
+
+def _draft(ctx: FlowContext, conn: Connection, day: date, ends: Sequence[_End]) -> DayDraft:
+    labels = [end for end in ends if not NOT_LABELS.intersection(end.flags)]
+    documents = read_of_candidates(conn, "research_docs", [UUID(end.candidate["uuid"]) for end in labels])
+    research = {str(candidate): Research.of(row) for candidate, row in documents.items()}
+    vectors = {key: feature_vector(item.snapshot) for key, item in research.items()}
+    known = [end for end in labels if end.candidate["uuid"] in research]
+    bodies = [_body(research[end.candidate["uuid"]], vectors[end.candidate["uuid"]], day, end) for end in known]
+    rows = [make_row("trade_features", body, ctx.run_id) for body in bodies]
+    return DayDraft(
+        day=day,
+        rows={"trade_features": rows},
+        leaves=[row.content_hash for row in rows],
+        gate_rows=_gate_rows(bodies, rows, day),
+        gate_day={"labels": len(rows)},
+        details={
+            "doubtful_jump": len(ends) - len(labels),
+            "labels": len(rows),
+            "without_snapshot": len(labels) - len(rows),
+        },
+    )
 
 
 @dataclass(frozen=True)
 class _End:
-    """How a candidate's trade ended: of which source, with which record, its net return (percent), the label's
-    interval, why, and with which flags."""
+    """How a candidate's trade ended.
 
-    candidate: UUID
+    candidate, record: {uuid, hash} of the candidate and of the record that says how; source: 'shadow' or 'executed';
+    percent: net return; interval: the label's times; reason, flags: of the end.
+    """
+
+    candidate: Mapping[str, str]
     source: str
     record: Mapping[str, str]
     percent: str
@@ -75,45 +85,27 @@ class _End:
     flags: tuple[str, ...]
 
 
-def _shadows(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
-    rows = read_rows(conn, "shadow_outcomes", ctx.experiment.id, day, day)
-    return [
-        _End(
-            row.columns["candidate_uuid"],
-            "shadow",
-            reference(row),
-            told["return_percent"],
-            (told["entry_time"], told["exit_time"]),
-            told["termination_reason"],
-            tuple(told["flags"]),
-        )
-        for row in rows
-        if (told := json.loads(row.body))["return_percent"] is not None  # an expired one was never in the market
-    ]
+def _shadow_ends(rows: Iterable[LedgerRow]) -> Iterator[_End]:
+    for item in map(Shadow.of, rows):
+        if item.return_percent is not None and item.entry_time is not None and item.exit_time is not None:
+            interval = (item.entry_time, item.exit_time)
+            yield _End(item.candidate, "shadow", item.reference, item.return_percent, interval, item.reason, item.flags)
 
 
-def _executed(ctx: FlowContext, conn: Connection, day: date) -> list[_End]:
-    rows = read_rows(conn, "outcomes", ctx.experiment.id, day, day)
-    result = []
-    for row in rows:
-        told = json.loads(row.body)
-        interval = (told["label"]["t0"], told["label"]["t1"])
-        candidate, percent = row.columns["candidate_uuid"], told["realized_pnl_percent"]
-        why, flags = told["termination_reason"], tuple(told["flags"])
-        result.append(_End(candidate, "executed", reference(row), percent, interval, why, flags))
-    return result
+def _executed_ends(rows: Iterable[LedgerRow]) -> Iterator[_End]:
+    for item in map(Outcome.of, rows):
+        interval = (item.entry_time, item.exit_time)
+        yield _End(item.candidate, "executed", item.reference, item.return_percent, interval, item.reason, item.flags)
 
 
-def _body(research: LedgerRow, day: date, end: _End) -> dict[str, Any]:
-    told = json.loads(research.body)
-    vector = feature_vector(told)
+def _body(research: Research, vector: FeatureVector, day: date, end: _End) -> dict[str, Any]:
     net = Decimal(end.percent) / 100
     return {
-        "candidate": told["candidate"],
-        "decision_time": told["decision_time"],
-        "experiment": research.experiment,
-        "features": {"hash": vector.hash, "schema": feature_schema(), "values": dict(vector.values)},
-        "instrument": told["instrument"],
+        "candidate": research.candidate,
+        "decision_time": research.decision_time,
+        "experiment": research.snapshot["experiment"],
+        "features": {"hash": vector.hash, "schema": feature_schema(), "values": vector.values},
+        "instrument": research.instrument,
         "label": {
             "lost": float(net) <= TOTAL_LOSS,
             "net_return": score_text(net),
@@ -124,9 +116,9 @@ def _body(research: LedgerRow, day: date, end: _End) -> dict[str, Any]:
         },
         "outcome": end.record if end.source == "executed" else None,
         "partition": day,
-        "research": reference(research),
+        "research": research.reference,
         "resolved_at": end.interval[1],
-        "segment": told["scan_row"]["segment"],
+        "segment": research.segment,
         "shadow": end.record if end.source == "shadow" else None,
         "source": end.source,
     }
@@ -146,7 +138,7 @@ def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], d
             "decided_before_entry": [int(body["decision_time"] <= body["label"]["t0"]) for body in bodies],
             "entered_before_exit": [int(body["label"]["t0"] <= body["label"]["t1"]) for body in bodies],
             "resolved_in_day": [int(opened <= body["resolved_at"] <= over) for body in bodies],
-            "missing_share": [sum(item is None for item in told.values()) / len(told) for told in values],
-            "features": [len(told) for told in values],
+            "missing_share": [sum(text is None for text in vector.values()) / len(vector) for vector in values],
+            "features": [len(vector) for vector in values],
         }
     )

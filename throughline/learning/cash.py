@@ -222,9 +222,7 @@ def _day_means(
     """
     until = as_of.astimezone(UTC).date()
     first = term.since.astimezone(UTC).date()
-    counted = sorted(
-        (item for item in outcomes if first <= item.decided < until), key=lambda item: item.decided
-    )
+    counted = sorted((item for item in outcomes if first <= item.decided < until), key=lambda item: item.decided)
     means: list[float] = []
     candidates = 0
     for day, items in groupby(counted, key=lambda item: item.decided):

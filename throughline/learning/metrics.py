@@ -144,9 +144,7 @@ def calibration_error(table: tuple[ReliabilityBin, ...]) -> float:
     return _mean(np.array([abs(item.predicted - item.observed) for item in table]), weight)
 
 
-def calibration(
-    win: Mask, probability: F64, weight: F64, day: I64, confidence: float, lag_days: int
-) -> Calibration:
+def calibration(win: Mask, probability: F64, weight: F64, day: I64, confidence: float, lag_days: int) -> Calibration:
     """Return how far probabilities lie from what happened, by a straight line, with bounds over decision days.
 
     What happened is regressed on the probability: observed = a + p + (slope - 1) (p - mean p). A model that is

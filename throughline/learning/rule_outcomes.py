@@ -25,9 +25,7 @@ _OUTCOMES = text(
 )
 
 
-def read_rule_outcomes(
-    conn: Connection, experiment: str, since: datetime, as_of: datetime
-) -> tuple[RuleOutcome, ...]:
+def read_rule_outcomes(conn: Connection, experiment: str, since: datetime, as_of: datetime) -> tuple[RuleOutcome, ...]:
     """Return the candidates decided in [since, as_of) with what was known of them at `as_of`; both are midnights."""
     days = {"first": since.astimezone(UTC).date(), "until": as_of.astimezone(UTC).date()}
     rows = conn.execute(_OUTCOMES, {"experiment": experiment, **days})

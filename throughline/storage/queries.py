@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, insert, select, text
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from throughline.errors import LedgerConflict, StorageError, UnknownRecord
 from throughline.storage import tables
+from throughline.storage.artifacts import ArtifactRef
 from throughline.storage.records import (
     ActiveExperiment,
     LedgerRow,
@@ -33,6 +35,8 @@ from throughline.storage.tables import (
     gate_verdicts,
     partition_seals,
 )
+
+_AT_ONCE = 1_000
 
 
 def read_rows(
@@ -59,6 +63,49 @@ def read_rows(
         later = source.alias("later")
         statement = statement.where(~select(1).where(later.c.supersedes == source.c.uuid).exists())
     return [as_row(row, names) for row in connection.execute(statement).mappings()]
+
+
+def rows_by_day(
+    connection: Connection, table: Table | str, experiment: str, days: Sequence[date]
+) -> Iterator[tuple[date, list[LedgerRow]]]:
+    """Yield each of `days` (ascending, unbroken) with its records, ordered by uuid; one day is in memory at a time.
+
+    Keep the connection's transaction open meanwhile. Other statements may run on it between two days.
+    """
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    names = tables.projection(source)
+    statement = (
+        select(source)
+        .where(source.c.experiment == experiment, source.c.partition.between(days[0], days[-1]))
+        .order_by(source.c.partition, source.c.uuid)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    with connection.execute(statement) as result:
+        groups = groupby(result.mappings(), key=lambda found: found["partition"])
+        following = next(groups, None)
+        for day in days:
+            rows: list[LedgerRow] = []
+            if following is not None and following[0] == day:
+                rows = [as_row(found, names) for found in following[1]]
+                following = next(groups, None)
+            yield day, rows
+
+
+def read_references(
+    connection: Connection, table: Table | str, experiment: str, first_day: date, last_day: date
+) -> dict[uuid.UUID, dict[str, str]]:
+    """Return candidate -> {uuid, hash} of the record of `table` that hangs on it, without the records themselves."""
+    source = tables.ledger_table(table) if isinstance(table, str) else table
+    c = source.c
+    statement = (
+        select(c.candidate_uuid, c.uuid, c.content_hash)
+        .where(c.experiment == experiment, c.partition.between(first_day, last_day), c.supersedes.is_(None))
+        .order_by(c.uuid)
+    )
+    return {
+        candidate: {"hash": content_hash, "uuid": str(key)}
+        for candidate, key, content_hash in connection.execute(statement)
+    }
 
 
 def read_by_candidate(connection: Connection, table: Table | str, candidate: uuid.UUID) -> LedgerRow:
@@ -327,6 +374,24 @@ def record_artifact(connection: Connection, digest: str, kind: str, media_type: 
     values = {"hash": digest, "kind": kind, "media_type": media_type, "bytes": size, "location": location}
     statement = upsert(table).values(values).on_conflict_do_nothing().returning(table.c.hash)
     return connection.execute(statement).scalar() is not None
+
+
+def record_artifacts(connection: Connection, refs: Sequence[ArtifactRef]) -> None:
+    """Record many artifacts of the store at once; hashes that are known keep their first entry."""
+    if refs:
+        connection.execute(
+            upsert(tables.artifacts).on_conflict_do_nothing(),
+            [
+                {
+                    "hash": ref.hash,
+                    "kind": ref.kind,
+                    "media_type": ref.media_type,
+                    "bytes": ref.bytes,
+                    "location": ref.location,
+                }
+                for ref in refs
+            ],
+        )
 
 
 def record_tombstone(connection: Connection, digest: str, expired_at: Any, reason: str) -> None:
