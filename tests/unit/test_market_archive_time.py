@@ -14,7 +14,7 @@ from throughline.clock import FixedClock
 from throughline.errors import ArchiveError, SettingsError
 from throughline.market.archive import ArchiveProvider
 from throughline.market.blocks import day_blocks, diff_blocks, parse_blocks
-from throughline.market.line_so_far import line_so_far
+from throughline.market.lines_so_far import lines_so_far
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 T0 = int(START.timestamp()) * 1000
@@ -127,8 +127,8 @@ def test_a_split_in_the_table_is_applied_from_its_bar_on_and_the_seal_says_so(tm
     first = {line["instrument"]: line for line in parse_blocks(day_blocks(panel, date(2024, 3, 1)).lines)}
     assert "price_factors" not in first["B"]
     # What was known before the split does not know of it, and after it the line so far is the day's line cut off.
-    assert b"price_factors" not in line_so_far(panel, date(2024, 3, 2), b, 28)
-    assert b'"price_factors":[[0,"1"],[5,"1000"]]' in line_so_far(panel, date(2024, 3, 2), b, 30)
+    assert b"price_factors" not in lines_so_far(panel, date(2024, 3, 2), [b], 28)[0]
+    assert b'"price_factors":[[0,"1"],[5,"1000"]]' in lines_so_far(panel, date(2024, 3, 2), [b], 30)[0]
     kinds = [(note.kind, note.instrument, note.time) for note in panel.notes]
     assert kinds == [("corporate_action", "B", T0 + 29 * HOUR)]
 

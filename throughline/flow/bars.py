@@ -27,7 +27,7 @@ def seal_market_bars(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     counts = _instrument_counts(panel)
     drafts = []
     read = [ctx.view.blocks(day) for day in days]
-    refs = ctx.artifacts.put_many([artifact_bytes(blocks) for blocks in read], "market_bars", "application/jsonl")
+    refs = ctx.artifacts.put_many([artifact_bytes(blocks.lines) for blocks in read], "market_bars", "application/jsonl")
     for day, blocks, ref in zip(days, read, refs, strict=True):
         rows = _slice(panel, day)
         quarantined = sum(blocks.quarantined.values())
@@ -72,7 +72,7 @@ def _warm_up(ctx: FlowContext) -> dict[str, Any]:
     With it a revision of them is noticed, and what changed can be said.
     """
     days = ctx.view.read_days([ctx.experiment.epoch])[:-1]
-    stored = [artifact_bytes(ctx.view.blocks(day)) for day in days]
+    stored = [artifact_bytes(ctx.view.blocks(day).lines) for day in days]
     refs = ctx.artifacts.put_many(stored, "market_bars", "application/jsonl")
     with ctx.engine.begin() as conn:
         record_artifacts(conn, refs)

@@ -6,7 +6,7 @@ window, so any stage may ask in any order. It holds one chunk at a time: memory 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -143,7 +143,7 @@ class MarketView:
         else:
             panel = self._provider.load(midnight(day), midnight(day + DAY))
         blocks = day_blocks(panel, day)
-        self._roots[day] = (blocks.root, sha256_hex(artifact_bytes(blocks)))
+        self._roots[day] = (blocks.root, sha256_hex(artifact_bytes(blocks.lines)))
         return blocks
 
     def root(self, day: date) -> str:
@@ -159,9 +159,9 @@ class MarketView:
         return self._roots[day][1]
 
 
-def artifact_bytes(blocks: DayBlocks) -> bytes:
-    """Return the bytes stored for a day of bars: its canonical lines, each ended by a newline."""
-    return b"".join(line + b"\n" for line in blocks.lines)
+def artifact_bytes(lines: Iterable[bytes]) -> bytes:
+    """Return the bytes stored for canonical lines of bars: each ended by a newline."""
+    return b"".join(line + b"\n" for line in lines)
 
 
 def known_at(reference: Reference, row: int, column: int) -> tuple[float | None, int, int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -13,12 +12,12 @@ from throughline.experiment.identity import configuration_pointer
 from throughline.features.vector import feature_schema
 from throughline.flow.context import DayResult, FlowContext
 from throughline.flow.knowledge import place_of, snapshot_at
-from throughline.flow.market_view import ScreenedChunk, known_at
+from throughline.flow.market_view import ScreenedChunk, artifact_bytes, day_ms, known_at
 from throughline.flow.research_signals import math_at
 from throughline.flow.scan import screened
 from throughline.flow.sealing import DayDraft, blocked_by_upstream, require_days, require_unrevised, seal_days
-from throughline.identity import decimal_text, parse_time, sha256_hex, time_text_ms
-from throughline.market.line_so_far import line_so_far
+from throughline.identity import decimal_text, parse_time, time_text_ms
+from throughline.market.lines_so_far import lines_so_far
 from throughline.storage.queries import record_artifacts, rows_by_day
 from throughline.storage.records import LedgerRow
 from throughline.strategy.score import Score, rationale
@@ -26,7 +25,6 @@ from throughline.tracking.day_records import Candidate
 from throughline.tracking.records import make_row
 
 _EPOCH_1970 = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 _EXPECTED = ("market_cap", "volume_24h", "pool_reserve", "top10_share", "lp_locked_share", "sentiment")
 """References that the strategy can use; a source that has one of them not at all leaves it missing."""
@@ -44,38 +42,52 @@ def write_research(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         return seal_days(ctx, "research_snapshots", drafts, blocked)
 
 
-def _draft(ctx: FlowContext, chunk: ScreenedChunk, day: date, candidates: Sequence[LedgerRow]) -> DayDraft:
-    lines: dict[str, bytes] = {}
-    bodies = [_body(ctx, chunk, Candidate.of(row), day, lines) for row in candidates]
-    _store(ctx, list(lines.values()))
-    rows = [make_row("research_docs", body, ctx.run_id) for body in bodies]
+def _draft(ctx: FlowContext, chunk: ScreenedChunk, day: date, rows: Sequence[LedgerRow]) -> DayDraft:
+    candidates = [Candidate.of(row) for row in rows]
+    places = [place_of(chunk, item.instrument, item.decision_time) for item in candidates]
+    so_far = _store_so_far(ctx, chunk, day, places)
+    bodies = [
+        _body(ctx, chunk, item, day, place, so_far.get(place[0]))
+        for item, place in zip(candidates, places, strict=True)
+    ]
+    documents = [make_row("research_docs", body, ctx.run_id) for body in bodies]
     return DayDraft(
         day=day,
-        rows={"research_docs": rows},
-        leaves=[row.content_hash for row in rows],
-        gate_rows=_gate_rows(bodies, rows, day),
-        gate_day={"candidates": len(candidates), "documents": len(rows)},
-        details={"documents": len(rows)},
+        rows={"research_docs": documents},
+        leaves=[row.content_hash for row in documents],
+        gate_rows=_gate_rows(bodies, documents, day),
+        gate_day={"candidates": len(candidates), "documents": len(documents)},
+        details={"documents": len(documents)},
     )
 
 
-def _store(ctx: FlowContext, lines: Sequence[bytes]) -> None:
-    """Store the lines of the decisions' own days, before the documents that name them."""
-    if lines:
-        refs = ctx.artifacts.put_many(lines, "market_bars_so_far", "application/json")
-        with ctx.engine.begin() as conn:
-            record_artifacts(conn, refs)
+def _store_so_far(
+    ctx: FlowContext, chunk: ScreenedChunk, day: date, places: Sequence[tuple[int, int]]
+) -> dict[int, str]:
+    """Store what was known of the day at each decision instant; return panel row -> hash of the artifact.
+
+    One artifact holds the lines of all instruments decided on at an instant: a file for each candidate, flushed to the
+    disk, took more time than all else. A decision at midnight reads nothing of its day and has none.
+    """
+    columns: dict[int, set[int]] = {}
+    for row, column in places:
+        if chunk.panel.open_time[row] >= day_ms(day):
+            columns.setdefault(row, set()).add(column)
+    data = [artifact_bytes(lines_so_far(chunk.panel, day, sorted(columns[row]), row)) for row in columns]
+    refs = ctx.artifacts.put_many(data, "market_bars_so_far", "application/jsonl")
+    with ctx.engine.begin() as conn:
+        record_artifacts(conn, refs)
+    return {row: ref.hash for row, ref in zip(columns, refs, strict=True)}
 
 
 def _body(
-    ctx: FlowContext, chunk: ScreenedChunk, candidate: Candidate, day: date, lines: dict[str, bytes]
+    ctx: FlowContext, chunk: ScreenedChunk, candidate: Candidate, day: date, place: tuple[int, int], so_far: str | None
 ) -> dict[str, Any]:
-    """Return the document of a candidate. lines: gets the lines that its inputs name, by hash."""
+    """Return the document of a candidate at `place`. so_far: hash of what was known of the day at its instant."""
     texts = candidate.features
     features = {name: None if text is None else float(text) for name, text in texts.items()}
     rated = Score(candidate.opportunity, float(candidate.scores["confidence"]), {}, candidate.missing)
-    row, column = place_of(chunk, candidate.instrument, candidate.decision_time)
-    inputs, missing = _inputs(ctx, chunk, row, column, day, lines)
+    inputs, missing = _inputs(ctx, chunk, place, day, so_far)
     signal = {
         "features": texts,
         "instrument": candidate.instrument,
@@ -116,21 +128,11 @@ def _money(value: float | None) -> str | None:
 
 
 def _inputs(
-    ctx: FlowContext, chunk: ScreenedChunk, row: int, column: int, day: date, lines: dict[str, bytes]
+    ctx: FlowContext, chunk: ScreenedChunk, place: tuple[int, int], day: date, so_far: str | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return every input of the decision with its times and artifact, and the names of those that were missing.
-
-    lines: gets the lines that the inputs of the decision's own day name, by hash.
-    """
+    """Return every input of the decision with its times and artifact, and the names of those that were missing."""
     panel, source = chunk.panel, ctx.provider.description
-
-    @cache
-    def so_far() -> str:
-        line = line_so_far(panel, day, column, row)
-        digest = sha256_hex(line)
-        lines[digest] = line
-        return digest
-
+    row, column = place
     inputs: list[dict[str, Any]] = []
     missing: list[str] = []
 
@@ -168,14 +170,14 @@ def _inputs(
     return inputs, sorted(set(missing))
 
 
-def _artifact(ctx: FlowContext, row_open: int, day: date, so_far: Callable[[], str]) -> str:
+def _artifact(ctx: FlowContext, row_open: int, day: date, so_far: str | None) -> str | None:
     """Return the hash of the stored bytes that hold the bar opening at `row_open` and what was known with it.
 
     A day that was over at the decision is named whole (days before the epoch were stored with the epoch's own bars);
     of the decision's own day only what was known by then.
     """
     opened = (_EPOCH_1970 + timedelta(milliseconds=row_open)).date()
-    return ctx.view.artifact(opened) if opened < day else so_far()
+    return ctx.view.artifact(opened) if opened < day else so_far
 
 
 def _gate_rows(bodies: Sequence[Mapping[str, Any]], rows: Sequence[LedgerRow], day: date) -> pd.DataFrame:
