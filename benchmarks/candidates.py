@@ -115,15 +115,15 @@ def measure(data: Path, copies: int) -> Mapping[str, Any]:
         if child.returncode:
             sys.exit(f"the run with {copies} copies failed: {child.stderr.strip()}")
         result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    each = 1000 * measured["seconds"] / max(1, measured["candidates"])
+    each = 1000 * result["seconds"] / max(1, result["candidates"])
     print(
-        f"{copies:4} copies  {measured['candidates']:7,} candidates  {measured['seconds']:7.1f} s  {measured['cpu']:7.1f} s CPU  "
-        f"{measured['peak']:7,.0f} MB  {each:6.2f} ms a candidate",
+        f"{copies:4} copies  {result['candidates']:7,} candidates  {result['seconds']:7.1f} s  "
+        f"{result['cpu']:7.1f} s CPU  {result['peak']:7,.0f} MB  {each:6.2f} ms a candidate",
         flush=True,
     )
-    slowest = sorted(measured["stages"].items(), key=lambda item: -item[1])[:6]
+    slowest = sorted(result["stages"].items(), key=lambda item: -item[1])[:6]
     print("             " + ", ".join(f"{asset} {seconds:.1f} s" for asset, seconds in slowest), flush=True)
-    return measured
+    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -121,9 +121,7 @@ def measure_join(vectors: int = 1_000_000, asked: int = 100_000) -> bool:
         codes = pd.Series(range(INSTRUMENTS), index=names)
         a = left.assign(code=left["instrument"].map(codes)).sort_values("time")[["code", "time"]]
         b = usable.assign(code=usable["instrument"].map(codes))[["code", "usable", "value"]]
-        return lambda: pd.merge_asof(
-            a, b, left_on="time", right_on="usable", by="code", allow_exact_matches=False
-        )
+        return lambda: pd.merge_asof(a, b, left_on="time", right_on="usable", by="code", allow_exact_matches=False)
 
     seconds = {
         "point-in-time join": best(lambda: asof_join(left, right)),
@@ -193,9 +191,7 @@ def entries() -> list[HotEntry]:
     made = []
     for k in range(INSTRUMENTS):
         values = filled_values(k)
-        made.append(
-            HotEntry(f"COIN{k}", some_uuid(str(k)), T0, T0, feature_schema(), vector_hash(values), values)
-        )
+        made.append(HotEntry(f"COIN{k}", some_uuid(str(k)), T0, T0, feature_schema(), vector_hash(values), values))
     return made
 
 
