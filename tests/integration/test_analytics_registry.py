@@ -13,11 +13,11 @@ from sqlalchemy import insert, text
 
 from tests.integration.home_copies import open_sealed_copy
 from tests.integration.small_home import END, START
-from throughline.analytics.registry_analytics import registry_analytics
-from throughline.analytics.registry_pages import registry_markdown
-from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.report import build_report
-from throughline.analytics.tearsheet import tear_sheet_html
+from throughline.analytics.tear_sheet.page import tear_sheet_html
+from throughline.analytics.trade_registry.analytics import registry_analytics
+from throughline.analytics.trade_registry.page import registry_markdown
+from throughline.analytics.trade_registry.pictures import registry_pictures
 from throughline.errors import UnknownRecord
 from throughline.identity import SCHEMA_VERSION, time_text
 from throughline.market.simulated import SimulatedProvider

@@ -104,11 +104,7 @@ def cash_report(conn: Connection, experiment: Experiment, start: date, end: date
         for at, model, pnl in conn.execute(_TRADES, {"experiment": experiment.id, "first": start, "last": end})
         if model == RULE and inside(at)
     ]
-    returns = [
-        item.net_return
-        for item in outcomes
-        if item.net_return is not None and inside(_midnight(item.decided))
-    ]
+    returns = [item.net_return for item in outcomes if item.net_return is not None and inside(_midnight(item.decided))]
     return CashReport(
         acts=settings.closes_rule,
         changes=changes,
