@@ -70,7 +70,7 @@ def _table(rows: Sequence[Mapping[str, Any]], dossiers: Mapping[str, str], capti
 
 def _cells(row: Mapping[str, Any], dossier: str | None) -> tuple[object, ...]:
     low, high = float(row["pnl_low_usd"]), float(row["pnl_high_usd"])
-    name = code(row["id"])
+    name = row["id"]
     if dossier is not None:
         page = Path(dossier)
         name = Markup('<a href="{}/{}">{}</a>').format(page.parent.name, page.name, name)
@@ -84,7 +84,7 @@ def _cells(row: Mapping[str, Any], dossier: str | None) -> tuple[object, ...]:
         percent_points(row["return_percent"]),
         words(row["reason"]),
         words(", ".join(str(row["flags"]).split())),
-        name,
+        code(name),
     )
 
 
