@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.learning_words import table
 from assets.shell import ACTIVE_EXPERIMENT, OWNERS, Graph, failure
 from throughline.errors import ThroughlineError
 from throughline.experiment.identity import current_code_hash
+from throughline.rendering.blocks import markdown
+from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -109,7 +110,7 @@ def _preview(active: "Overview", found: "list[Overview]") -> str:
         ]
         for item in reversed(found[-SHOWN:])
     ]
-    return "\n\n".join([*lines, table(head, rows)])
+    return markdown([*lines, Table(head, rows, left=range(len(head)))])
 
 
 def _differences(item: "Overview") -> str:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from throughline.rendering.blocks import Block, markdown
+from throughline.rendering.table import Table
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -33,13 +36,6 @@ def name_of(model: str | None) -> str:
     return "-" if model is None else "the rule" if model == _rule() else f"`{model[:12]}`"
 
 
-def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a markdown table."""
-    marks = "| " + " | ".join("---" for _ in head) + " |"
-    rows = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
-    return "\n".join(["| " + " | ".join(head) + " |", marks, *rows])
-
-
 def training_set(
     data: TrainingData, read: Sequence[tuple[date, str]], as_of: datetime, settings: LearningSettings
 ) -> dict[str, Any]:
@@ -58,9 +54,9 @@ def training_set(
         f"{executed:,} of executed trades, {labels - executed:,} of shadows. They overlap and share a market, and are "
         f"worth {worth.effective:,.0f} independent ones."
     )
-    lines = [
+    lines: list[Block] = [
         counted,
-        table(
+        Table(
             ["", "there are", "a model needs"],
             [
                 ["labels", f"{labels:,}", f"{settings.minimum_labels:,}"],
@@ -90,10 +86,10 @@ def training_set(
         told["missing"] = dg.MetadataValue.json({name: round(share, 6) for share, name in missing if share > 0.0})
         gaps = [[name.replace("_", " "), f"{share:.1%}"] for share, name in missing if share > 0.0]
         if gaps:
-            lines.append(table(["feature", "missing"], gaps[:SHOWN]))
+            lines.append(Table(["feature", "missing"], gaps[:SHOWN]))
     if read:
         told["first_day"], told["last_day"] = str(read[0][0]), str(read[-1][0])
-    return told | {"preview": dg.MetadataValue.md("\n\n".join(lines))}
+    return told | {"preview": dg.MetadataValue.md(markdown(lines))}
 
 
 def gates_sentence(made: Challenger) -> str:
@@ -109,7 +105,7 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
 
     engine: may read; waiting: why the model does not serve, None where it does.
     """
-    from throughline.analytics.model_card import card_markdown, card_pictures, read_card
+    from throughline.analytics.model_card import card_markdown, read_card
 
     with engine.connect() as conn:
         card = read_card(conn, made.model)
@@ -118,7 +114,7 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
         state = f"Nothing can serve: {waiting}."
     known = " The same training was recorded before, so nothing was done." if made.known else ""
     return {
-        "preview": dg.MetadataValue.md(f"{card_markdown(card, card_pictures(card))}\n\n{state}{known}"),
+        "preview": dg.MetadataValue.md(f"{card_markdown(card)}\n\n{state}{known}"),
         "model": made.model,
         "passed": made.passed,
         "gates_passed": sum(item.status == "pass" for item in made.verdicts),
@@ -170,9 +166,9 @@ def judgement(
         f"**{told.verdict.replace('_', ' ')}** of {role} {name_of(model)} against {name_of(against)}, "
         f"at {told.as_of:%Y-%m-%d %H:%M} UTC: {told.reason}"
     )
-    lines = [
+    lines: list[Block] = [
         said,
-        table(
+        Table(
             ["evidence that it", "e-value", "needs", "then"],
             [
                 ["earns less", f"{told.worse:.3g}", f"{1 / settings.alpha:g}", "roll back"],
@@ -186,7 +182,7 @@ def judgement(
                 ],
             ],
         ),
-        table(
+        Table(
             ["", "there are", "a promotion needs"],
             [
                 ["closed days of decision", f"{told.units:,}", ""],
@@ -223,7 +219,7 @@ def judgement(
         "canary": after.canary,
     }
     figures |= {name: value for name, value in optional.items() if value is not None}
-    return figures | {"preview": dg.MetadataValue.md("\n\n".join(lines))}
+    return figures | {"preview": dg.MetadataValue.md(markdown(lines))}
 
 
 def rule(told: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
@@ -249,7 +245,7 @@ def drift(found: DriftFound) -> dict[str, Any]:
         f"**{len(found.drifted)} of {told} tests find drift** between {found.since:%Y-%m-%d} and "
         f"{found.as_of:%Y-%m-%d}, against {source}: {found.current:,} episodes against {found.reference:,}."
     )
-    lines = [said]
+    lines: list[Block] = [said]
     if found.model:
         lines.append(f"Scores are compared with those of {found.scored:,} episodes since the training.")
     if told < len(found.columns):
@@ -257,7 +253,7 @@ def drift(found: DriftFound) -> dict[str, Any]:
     shown = [item for item in found.columns if item.p is not None][:SHOWN]
     if shown:
         lines.append(
-            table(
+            Table(
                 ["feature or score", "test", "distance", "p, adjusted", "PSI", ""],
                 [
                     [
@@ -273,7 +269,7 @@ def drift(found: DriftFound) -> dict[str, Any]:
             )
         )
     return {
-        "preview": dg.MetadataValue.md("\n\n".join(lines)),
+        "preview": dg.MetadataValue.md(markdown(lines)),
         "as_of": found.as_of.isoformat(),
         "since": found.since.isoformat(),
         "model": found.model or "none",
@@ -311,15 +307,21 @@ def registry_state(
         [f"{item.effective_at:%Y-%m-%d}", item.kind.replace("_", " "), name_of(item.model), item.by, item.reason]
         for item in reversed(events)
     ]
-    lines = [serving]
+    lines: list[Block] = [serving]
     if known:
-        lines.append(table(["known at", "model", "labels", "gates", "refused by", "closed trades"], known[:SHOWN]))
+        lines.append(
+            Table(
+                ["known at", "model", "labels", "gates", "refused by", "closed trades"],
+                known[:SHOWN],
+                left=(0, 1, 3, 4),
+            )
+        )
     else:
         lines.append("No model was trained yet: every trade is decided by the rule.")
     if happened:
-        lines.append(table(["from", "what", "model", "by", "why"], happened[:SHOWN]))
+        lines.append(Table(["from", "what", "model", "by", "why"], happened[:SHOWN], left=range(5)))
     return {
-        "preview": dg.MetadataValue.md("\n\n".join(lines)),
+        "preview": dg.MetadataValue.md(markdown(lines)),
         "champion": state.champion,
         "models": len(models),
         "events": len(events),

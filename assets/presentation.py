@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from throughline.catalogue import catalogue
 from throughline.quality.suite import count_words
+from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
     from throughline.flow import DayResult, FlowContext
@@ -52,20 +53,26 @@ def cause_words(cause: Mapping[str, Any]) -> str:
 def preview(results: Sequence[DayResult], picture: str | None) -> str:
     """Return markdown about a range: its sums, its picture, its blocked days and its last days."""
     first, last = results[0], results[-1]
-    rows = sum(result.rows for result in results)
+    total = sum(result.rows for result in results)
     blocked = [result for result in results if result.status == "blocked"]
     failed = [result for result in results if result.verdict is not None and not result.verdict.passed]
     span = str(first.day) if first.day == last.day else f"{first.day} to {last.day}"
-    words = [f"**{span}**: {rows:,} rows in {sum(result.seconds for result in results):.2f} s"]
+    words = [f"**{span}**: {total:,} rows in {sum(result.seconds for result in results):.2f} s"]
     if failed:
         words.append(f"{len(failed)} of {len(results)} days failed their gate: {_days(failed)}")
     if blocked:
         words.append(f"{len(blocked)} of {len(results)} days blocked: {_days(blocked)}")
-    table = ["| day | rows | status | seal |", "| --- | ---: | --- | --- |"]
-    for result in results[-PREVIEW_DAYS:]:
-        status = cause_words(result.blocked_by) if result.blocked_by else result.status
-        table.append(f"| {result.day} | {result.rows:,} | {status} | `{result.seal[:12]}` |")
-    parts = ["  \n".join(words), *([picture] if picture else []), "\n".join(table)]
+    rows = [
+        (
+            result.day,
+            f"{result.rows:,}",
+            cause_words(result.blocked_by) if result.blocked_by else result.status,
+            f"`{result.seal[:12]}`",
+        )
+        for result in results[-PREVIEW_DAYS:]
+    ]
+    table = Table(("day", "rows", "status", "seal"), rows, left=(0, 2, 3)).markdown()
+    parts = ["  \n".join(words), *([picture] if picture else []), table]
     return "\n\n".join(parts)
 
 

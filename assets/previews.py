@@ -1,6 +1,7 @@
 """What a person sees of a range of days of some stages, beside its counts: a picture or a table, as markdown.
 
-Belongs here: one function for each asset that shows more than its counts. Does not belong here: drawing (`pictures`).
+Belongs here: one function for each asset that shows more than its counts. Does not belong here: drawing
+(`throughline.analytics`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from assets.pictures import equity_svg, funnel_svg, image
+from throughline.analytics.report_pictures import equity_chart, funnel_chart
+from throughline.rendering.chart import image_markdown
+from throughline.rendering.formats import percent_points, words
+from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
     from assets.shell import Picture
@@ -30,7 +34,7 @@ def funnel_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:
             into = total.setdefault(line["filter"], {"filter": line["filter"], "seen": 0, "removed": 0})
             into["seen"] = int(into["seen"]) + int(line["seen"])
             into["removed"] = int(into["removed"]) + int(line["removed"])
-    return image(funnel_svg(list(total.values())), "funnel") if total else ""
+    return image_markdown(funnel_chart(list(total.values())), "funnel") if total else ""
 
 
 def equity_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:
@@ -45,7 +49,7 @@ def equity_picture(ctx: FlowContext, results: Sequence[DayResult]) -> str:
         return ""
     paths = list(equity[-1][1])
     curves = {path: [float(usd[path]) for _, usd in equity] for path in paths}
-    return image(equity_svg([day for day, _ in equity], curves), "equity")
+    return image_markdown(equity_chart([day for day, _ in equity], curves), "equity")
 
 
 def trades_table(ctx: FlowContext, results: Sequence[DayResult]) -> str:
@@ -57,15 +61,17 @@ def trades_table(ctx: FlowContext, results: Sequence[DayResult]) -> str:
     if not rows:
         return ""
     newest = sorted(rows, key=lambda row: row.columns["closed_at"], reverse=True)[:SHOWN]
-    lines = ["| closed (UTC) | symbol | net | why it ended | dossier |", "| --- | --- | ---: | --- | --- |"]
-    for row in newest:
-        columns = row.columns
-        lines.append(
-            f"| {columns['closed_at']:%Y-%m-%d %H:%M} | {columns['symbol'].replace('|', '')} | "
-            f"{columns['profit_percentage']:+.2f} % | {columns['termination_reason'].replace('_', ' ')} | "
-            f"`throughline trade {row.uuid} --html trade.html` |"
+    cells = [
+        (
+            f"{row.columns['closed_at']:%Y-%m-%d %H:%M}",
+            row.columns["symbol"],
+            percent_points(row.columns["profit_percentage"]),
+            words(row.columns["termination_reason"]),
+            f"`throughline trade {row.uuid} --html trade.html`",
         )
-    return "\n".join(lines)
+        for row in newest
+    ]
+    return Table(("closed (UTC)", "symbol", "net", "why it ended", "dossier"), cells, left=(0, 1, 3, 4)).markdown()
 
 
 PREVIEWS: Mapping[str, Picture] = {

@@ -6,7 +6,7 @@ or figure (`throughline.analytics`).
 
 # No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +15,11 @@ import dagster as dg
 from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
 from throughline.errors import ThroughlineError
 from throughline.experiment.identity import current_code_hash
+from throughline.rendering.blocks import Block, Bullets, markdown
+from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
-    from throughline.analytics.registry_model import RegistryAnalytics
+    from throughline.analytics.trade_registry.model import RegistryAnalytics
     from throughline.flow import FlowContext
     from throughline.registry.consistency import ConsistencyResult, Report
 
@@ -107,18 +109,14 @@ def consistency_check(key: dg.AssetKey, result: "ConsistencyResult", report: "Re
 
 def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[str, Any]:
     """Return what `registry_consistency` shows of a check."""
-    lines = [f"**{report.scope} check of {report.checked_at:%Y-%m-%d %H:%M} UTC**: {_sentence(result)}."]
-    lines += [f"- {sentence}" for sentence in result.sentences]
+    blocks: list[Block] = [f"**{report.scope} check of {report.checked_at:%Y-%m-%d %H:%M} UTC**: {_sentence(result)}."]
+    if result.sentences:
+        blocks.append(Bullets(list(result.sentences)))
     if result.findings:
-        lines += ["", "| what | table | row | problem | repair |", "| --- | --- | --- | --- | --- |"]
-        lines += [
-            "| "
-            + " | ".join(_cell(text) for text in (item.kind, item.table, item.row, item.problem, item.repair))
-            + " |"
-            for item in result.findings[:NAMED]
-        ]
+        rows = [(item.kind, item.table, item.row, item.problem, item.repair) for item in result.findings[:NAMED]]
+        blocks.append(Table(("what", "table", "row", "problem", "repair"), rows, left=range(5)))
     told: dict[str, Any] = {
-        "preview": dg.MetadataValue.md("\n".join(lines)),
+        "preview": dg.MetadataValue.md(markdown(blocks)),
         "ok": report.ok,
         "scope": report.scope,
         "rows": report.rows,
@@ -132,10 +130,6 @@ def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[
     if result.findings:
         told["by_kind"] = dg.MetadataValue.json(result.as_json()["by_kind"])
     return told
-
-
-def _cell(text: str | None) -> str:
-    return (text or "").replace("|", "\\|").replace("\n", " ")
 
 
 def _analytics(graph: Graph) -> dg.AssetsDefinition:
@@ -166,27 +160,23 @@ def _analytics(graph: Graph) -> dg.AssetsDefinition:
 
 def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     # Imported here: the libraries take seconds, which only this asset should pay.
-    from throughline.analytics.registry_analytics import registry_analytics
-    from throughline.analytics.registry_pictures import registry_pictures
+    from throughline.analytics.trade_registry.analytics import registry_analytics
     from throughline.registry.consistency import refuse_failed
 
     with ctx.engine.connect() as conn:
         refuse_failed(conn)
         analytics = registry_analytics(conn, ctx.experiment.id)
     return dg.MaterializeResult(
-        metadata=analytics_metadata(ctx.experiment.id, analytics, registry_pictures(analytics))
-        | _dossiers(ctx, folder / "dossiers")
+        metadata=analytics_metadata(ctx.experiment.id, analytics) | _dossiers(ctx, folder / "dossiers")
     )
 
 
-def analytics_metadata(
-    experiment: str, analytics: "RegistryAnalytics", pictures: Mapping[str, bytes]
-) -> dict[str, Any]:
-    """Return what `registry_analytics` shows of an experiment's figures. pictures: as `registry_pictures` gives."""
-    from throughline.analytics.registry_pages import registry_markdown
+def analytics_metadata(experiment: str, analytics: "RegistryAnalytics") -> dict[str, Any]:
+    """Return what `registry_analytics` shows of an experiment's figures."""
+    from throughline.analytics.trade_registry.page import registry_blocks
 
     return {
-        "preview": dg.MetadataValue.md(registry_markdown(analytics, pictures)),
+        "preview": dg.MetadataValue.md(markdown(registry_blocks(analytics))),
         "experiment": experiment,
         "trades": analytics.trades,
         "figures": dg.MetadataValue.json(analytics.as_json()),
@@ -195,7 +185,7 @@ def analytics_metadata(
 
 def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
     """Write the dossiers of the newest trades; return, as metadata, where each of them is."""
-    from throughline.analytics.dossier import write_dossier
+    from throughline.dossier.page import write_dossier
     from throughline.registry.index_loading import load_index
     from throughline.storage.queries import newest_trades
 

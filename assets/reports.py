@@ -6,7 +6,6 @@ Belongs here: when a report is made and what the UI shows of it. Does not belong
 
 # No `from __future__ import annotations` here: Dagster reads the type of `context` at run time and refuses text.
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,19 +74,10 @@ def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
 
 def report_metadata(published: "PublishedReport") -> dict[str, Any]:
     """Return what `backtest_report` shows of a report."""
-    from throughline.analytics.pictures import equity_png, funnel_png
-
     report = published.report
-    pictures = (
-        ("equity", equity_png(report.curves.dates, report.curves.equity)),
-        ("funnel", funnel_png(report.funnel)),
-    )
-    shown = "\n\n".join(
-        f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})" for title, png in pictures
-    )
     base = report.paths["base"]
     return {
-        "preview": dg.MetadataValue.md(f"{_figures(report)}\n\n{shown}"),
+        "preview": dg.MetadataValue.md(_preview(report)),
         "tear_sheet": dg.MetadataValue.path(published.page),
         "tear_sheet_hash": published.artifact.hash,
         "experiment": report.experiment,
@@ -127,16 +117,18 @@ def _extremes(report: "Report") -> dict[str, Any]:
     return {"best_and_worst_trades": dg.MetadataValue.table(records)}
 
 
-def _figures(report: "Report") -> str:
-    """Return the figures by fill path as a markdown table, with the assumptions below."""
-    from throughline.analytics.words import percent
+def _preview(report: "Report") -> str:
+    """Return the figures by fill path as markdown, with the pictures and the assumptions below."""
+    from throughline.analytics.report_pictures import equity_chart, funnel_chart
+    from throughline.analytics.report_tables import path_table
+    from throughline.rendering.blocks import Block, Bullets, Picture, markdown
 
-    rows = ["| fill path | return | trades | win rate | max drawdown |", "| --- | ---: | ---: | ---: | ---: |"]
-    for name, figures in report.paths.items():
-        wins = "" if figures.win_rate is None else percent(figures.win_rate, signed=False)
-        fall = percent(-figures.max_drawdown) if figures.max_drawdown else "0.00 %"
-        rows.append(f"| {name} | {percent(figures.total_return)} | {figures.trades} | {wins} | {fall} |")
-    heading = f"**{report.mode} {report.start} to {report.end}**"
-    warning = "\n\nThe sign of the return depends on the fill path." if report.sign_flips else ""
-    assumptions = "\n".join(f"- {sentence}" for sentence in report.assumptions)
-    return f"{heading}\n\n" + "\n".join(rows) + warning + f"\n\n{assumptions}"
+    blocks: list[Block] = [f"**{report.mode} {report.start} to {report.end}**", path_table(report)]
+    if report.sign_flips:
+        blocks.append("The sign of the return depends on the fill path.")
+    blocks += [
+        Bullets(list(report.assumptions)),
+        Picture(equity_chart(report.curves.dates, report.curves.equity), "equity"),
+        Picture(funnel_chart(report.funnel), "funnel"),
+    ]
+    return markdown(blocks)

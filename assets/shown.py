@@ -57,7 +57,7 @@ def events_of(shown: Shown, engine: Engine) -> Iterator[Event]:
         yield _materialization(dg.AssetKey([mode, "backtest_report"]), report_metadata(shown.report))
         registry = shown.report.report.registry
         if registry is not None and _registry_holds(engine):
-            metadata = analytics_metadata(experiment, registry, shown.report.pictures)
+            metadata = analytics_metadata(experiment, registry)
             yield _materialization(dg.AssetKey([mode, "registry_analytics"]), metadata)
 
 

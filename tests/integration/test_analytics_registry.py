@@ -13,15 +13,15 @@ from sqlalchemy import insert, text
 
 from tests.integration.home_copies import open_sealed_copy
 from tests.integration.small_home import END, START
-from throughline.analytics.registry_analytics import registry_analytics
-from throughline.analytics.registry_pages import registry_markdown
-from throughline.analytics.registry_pictures import registry_pictures
 from throughline.analytics.report import build_report
-from throughline.analytics.tearsheet import tear_sheet_html
+from throughline.analytics.tear_sheet.page import tear_sheet_html
+from throughline.analytics.trade_registry.analytics import registry_analytics
+from throughline.analytics.trade_registry.page import registry_blocks
 from throughline.errors import UnknownRecord
 from throughline.identity import SCHEMA_VERSION, time_text
 from throughline.market.simulated import SimulatedProvider
 from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade
+from throughline.rendering.blocks import markdown
 from throughline.signals import COMPONENTS, vector_text
 from throughline.storage.database import Database
 from throughline.storage.ledger import append_record
@@ -83,7 +83,7 @@ def test_an_experiment_without_trades_has_empty_figures(database: Database, expe
     assert found.trades == 0
     assert found.total.profit_usd == "0"
     assert [item.rows for item in found.links] == [0] * 6
-    assert "no trade had closed" in registry_markdown(found, registry_pictures(found))
+    assert "no trade had closed" in markdown(registry_blocks(found))
 
 
 def test_an_unknown_experiment_is_refused(database: Database) -> None:

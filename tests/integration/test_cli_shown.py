@@ -94,5 +94,5 @@ def test_a_run_of_days_shows_its_report_with_the_metadata_of_a_run_in_the_ui_and
     assert shown["trades"].value == told["trades"]
     assert shown["return_base"].value == pytest.approx(told["returns"]["base"])
     assert Path(str(shown["tear_sheet"].value)).is_file()
-    assert str(shown["preview"].value).count("](data:image/png;base64,") == 2
+    assert str(shown["preview"].value).count("](data:image/svg+xml;base64,") == 2
     assert latest(opened, "registry_analytics").metadata["trades"].value == told["trades"]

@@ -213,5 +213,5 @@ def test_every_link_of_the_tear_sheet_leads_to_the_dossier_of_its_trade(report: 
     assert len(links) == 4, "the two best and the two worst, as asked for"
     for address, name in links.items():
         assert name in (sheet.parent / address).read_text()
-    listed = set(re.findall(r'class="text id">(?:<a [^>]+>)?([0-9a-f-]{36})', page))
+    listed = set(re.findall(r'<td class="words wrap"><code>(?:<a [^>]+>)?([0-9a-f-]{36})', page))
     assert len(listed) == report["trades"], "all trades are in the page, with or without a dossier"

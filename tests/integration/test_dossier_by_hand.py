@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.test_tracking_seed import _data_flow
-from throughline.analytics.dossier import dossier_html
 from throughline.clock import FixedClock
+from throughline.dossier.page import dossier_html
+from throughline.dossier.read import Dossier, compile_dossier
 from throughline.proof.settings import open_proof
 from throughline.registry.coordinator import RegistryCoordinator
 from throughline.storage.artifacts import ArtifactStore
@@ -20,7 +21,6 @@ from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ids import parse_id
 from throughline.tracking import TradeTrackingSystem
-from throughline.verification.dossier import Dossier, compile_dossier
 
 AT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 SYMBOL = "BTC/<script>alert(1)</script>"

@@ -18,9 +18,11 @@ from sqlalchemy import Connection, text
 
 from tests.integration.proof_home import new_experiment, seal_days
 from tests.integration.small_home import END, START, seal_experiment
-from throughline.analytics.dossier import dossier_html, write_dossier
 from throughline.catalogue import catalogue
 from throughline.cli import DirectWiring, run
+from throughline.dossier.page import dossier_html, write_dossier
+from throughline.dossier.read import Dossier, compile_dossier
+from throughline.dossier.story import find
 from throughline.errors import UnknownRecord
 from throughline.experiment.identity import Experiment
 from throughline.flow.market_view import midnight
@@ -35,8 +37,6 @@ from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ids import parse_id
 from throughline.tracking.records import body_hash
-from throughline.verification.dossier import Dossier, compile_dossier
-from throughline.verification.story import find
 
 HOUR = timedelta(hours=1)
 

@@ -18,10 +18,10 @@ import pytest
 from tests.integration.flow_slices import CODE, LOCK, Bench
 from tests.integration.small_home import TableGates
 from throughline.analytics.report import build_report
-from throughline.analytics.tearsheet import tear_sheet_html
-from throughline.analytics.words import warning_sentences
-from throughline.cli.record_words import describe
+from throughline.analytics.sentences import warning_sentences
+from throughline.analytics.tear_sheet.page import tear_sheet_html
 from throughline.configuration import Configuration, load_configuration
+from throughline.dossier.record_text import describe
 from throughline.experiment.identity import Experiment, make_experiment
 from throughline.market.archive import open_archive
 from throughline.market.panel import MarketDataProvider

@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import new_experiment, proof_at, seal_days
+from throughline.dossier.log import log_check
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
 from throughline.proof.log import publish
@@ -20,7 +21,6 @@ from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
 from throughline.registry.consistency import check_registry
 from throughline.storage.database import Database
-from throughline.verification.dossier_log import log_check
 
 READS = 500
 AUDITS = 10

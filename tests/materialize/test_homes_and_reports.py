@@ -103,7 +103,7 @@ def test_the_report_shows_figures_pictures_and_a_tear_sheet(database: Database, 
         done = job.execute_in_process(instance=instance)
     (event,) = done.asset_materializations_for_node("demo__backtest_report")
     assert Path(str(event.metadata["tear_sheet"].value)).is_file()
-    assert str(event.metadata["preview"].value).count("](data:image/png;base64,") == 2
+    assert str(event.metadata["preview"].value).count("](data:image/svg+xml;base64,") == 2
     assert event.metadata["records_broken"].value == 0
     assert event.metadata["end"].value == str(FIRST + timedelta(days=9))
     assert seals_of(context)

@@ -145,7 +145,7 @@ def test_the_analytics_show_figures_pictures_and_the_dossiers_of_the_newest_trad
     done = run(settings, context, "write_demo_report_job", "registry_analytics")
     assert done.success
     told = metadata_of(done, "registry_analytics")
-    assert "data:image/png;base64," in told["preview"]
+    assert "data:image/svg+xml;base64," in told["preview"]
     assert told["figures"]["total"]["n"] == told["trades"] > 0
     pages = sorted(Path(str(told["dossiers_folder"])).glob("*.html"))
     assert len(pages) == min(20, told["trades"])

@@ -9,10 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from throughline.configuration import ExitSettings
-from throughline.identity import parse_time, time_text
-from throughline.verification.dossier import Dossier
-from throughline.verification.dossier_log import LogCheck, LogPlace
-from throughline.verification.dossier_parts import (
+from throughline.dossier.log import LogCheck, LogPlace
+from throughline.dossier.parts import (
     PathEnd,
     chain_of,
     costs,
@@ -20,11 +18,13 @@ from throughline.verification.dossier_parts import (
     raw_exit_price,
     timeline,
 )
-from throughline.verification.dossier_prices import BarsDay, PriceBar, PricePath, barriers
-from throughline.verification.dossier_similar import SimilarTrade, SimilarTrades
-from throughline.verification.dossier_stored import ArtifactCheck, Registration
-from throughline.verification.dossier_vector import soulprint
-from throughline.verification.story import SealCheck, Step, Story
+from throughline.dossier.prices import BarsDay, PriceBar, PricePath, barriers
+from throughline.dossier.read import Dossier
+from throughline.dossier.similar import SimilarTrade, SimilarTrades
+from throughline.dossier.soulprint import soulprint
+from throughline.dossier.stored import ArtifactCheck, Registration
+from throughline.dossier.story import SealCheck, Step, Story
+from throughline.identity import parse_time, time_text
 
 DECIDED = "2021-01-01T03:00:00.000000Z"
 CLOSED = "2021-01-01T09:00:00.000000Z"

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from throughline.analytics.baselines import summarise_random
 from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import performance, signs_flip
-from throughline.analytics.pictures import equity_png, funnel_png
-from throughline.analytics.tearsheet import tear_sheet_html, write_tear_sheet
-from throughline.analytics.words import percent, sign_sentence, usd
+from throughline.analytics.report_pictures import drawdown_chart, equity_chart, funnel_chart, returns_chart
+from throughline.analytics.sentences import sign_sentence
+from throughline.analytics.tear_sheet import sections
+from throughline.analytics.tear_sheet.page import tear_sheet_html, write_tear_sheet
 from throughline.errors import StorageError
 from throughline.storage.artifacts import ArtifactStore
 from throughline.trading.types import PATHS
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def make_report(
@@ -100,7 +101,8 @@ def test_the_page_says_first_that_the_sign_depends_on_the_fill_model() -> None:
 
 def test_the_page_needs_nothing_from_outside_and_escapes_what_it_is_given() -> None:
     page = tear_sheet_html(make_report())
-    assert "http" not in page
+    assert "http:" not in page
+    assert "https:" not in page
     assert "<script" not in page
     assert "<b>X</b>" not in page
     assert "&lt;b&gt;X&lt;/b&gt;" in page
@@ -117,10 +119,10 @@ def test_any_length_of_range_gives_a_page(days: int) -> None:
     assert ("No statistics of daily returns" in page) == (days < 5)
 
 
-def test_the_page_imports_nothing_that_could_fetch() -> None:
+def test_the_page_needs_neither_a_plotting_library_nor_one_that_could_fetch() -> None:
     code = (
         "import sys; from tests.unit.test_analytics_pages import *; tear_sheet_html(make_report());"
-        "assert 'quantstats' in sys.modules; assert not {'yfinance', 'curl_cffi'} & set(sys.modules)"
+        "assert not {'quantstats', 'matplotlib', 'yfinance', 'curl_cffi', 'pandas'} & set(sys.modules)"
     )
     root = Path(__file__).resolve().parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
@@ -140,21 +142,51 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         write_tear_sheet(make_report(), tmp_path / "reports", ArtifactStore(tmp_path / "artifacts"))
 
 
-def test_pictures_are_small_and_the_same_each_time() -> None:
+def test_pictures_are_small_well_formed_and_the_same_each_time() -> None:
     report = make_report()
-    picture = equity_png(report.curves.dates, report.curves.equity)
-    assert picture.startswith(PNG)
-    assert len(picture) < 100_000
-    assert picture == equity_png(report.curves.dates, report.curves.equity)
-    assert funnel_png(report.funnel).startswith(PNG)
-    assert funnel_png([]).startswith(PNG)
-    assert equity_png(report.curves.dates[:1], {"base": [1.0]}).startswith(PNG)
+    picture = equity_chart(report.curves.dates, report.curves.equity)
+    assert len(picture) < 20_000
+    assert picture == equity_chart(report.curves.dates, report.curves.equity)
+    for svg in (
+        picture,
+        equity_chart(report.curves.dates[:1], {"base": [1.0]}),
+        funnel_chart(report.funnel),
+        funnel_chart([]),
+        drawdown_chart(report.curves.dates, [0.1] * len(report.curves.dates)),
+        drawdown_chart(report.curves.dates, [0.0] * len(report.curves.dates)),
+        returns_chart([0.01, -0.02, 0.0]),
+    ):
+        assert ET.fromstring(svg).tag == "svg"
+        assert "nan" not in svg
 
 
-def test_figures_are_written_for_people() -> None:
-    assert percent(0.12345) == "+12.35 %"
-    assert percent(None) == "n/a"
-    assert usd(-3.2) == "-$3.20"
+def test_the_drawings_have_the_figures_that_they_were_given() -> None:
+    report = make_report()
+    assert "at the end pessimistic" in equity_chart(report.curves.dates, report.curves.equity)
+    funnel = funnel_chart(report.funnel)
+    assert "300 of 1,000 pass (90 without a value)" in funnel
+    assert "20 of 300 pass" in funnel
+    assert "at most 20.00%, on average 10.00%" in drawdown_chart(report.curves.dates[:2], [0.0, 0.2])
+    counted = re.findall(r'class="bar (gain|loss)"', returns_chart([0.01, 0.02, -0.01, 0.02]))
+    assert sorted(counted) == ["gain", "gain", "loss"]
+
+
+def test_a_page_gets_a_section_by_adding_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "turnover.py").write_text(
+        "from throughline.rendering.blocks import Section\n"
+        "SECTIONS = (Section('Turnover', 15, lambda report: [f'{report.trades} trades <each>']),)\n"
+    )
+    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
+    page = tear_sheet_html(make_report())
+    monkeypatch.delitem(sys.modules, f"{sections.__name__}.turnover")
+    between = page.split("<h2>Turnover</h2>")
+    assert between[0].endswith("</div>\n")
+    assert "<h2>Equity, beside the market</h2>" in between[0]
+    assert '<p class="sub">3 trades &lt;each&gt;</p>' in between[1]
+    assert "<h2>Three fill models side by side</h2>" in between[1]
+
+
+def test_the_sign_sentence_is_left_out_where_the_signs_agree() -> None:
     assert sign_sentence(replace(make_report(), sign_flips=False)) is None
 
 

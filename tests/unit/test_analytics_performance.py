@@ -80,19 +80,3 @@ def test_drawdown_lies_between_zero_and_one_and_returns_compound_to_the_total(eq
     assert 0.0 <= figures.max_drawdown(equity) < 1.0
     growth = math.prod(1.0 + value for value in figures.daily_returns(equity))
     assert growth - 1.0 == pytest.approx(figures.total_return(equity), rel=1e-6, abs=1e-6)
-
-
-def test_sharpe_and_drawdown_agree_with_the_library_of_the_tear_sheet() -> None:
-    import pandas as pd
-
-    from throughline.analytics.library_charts import offline
-
-    with offline():
-        from quantstats import stats
-    returns = [0.01, -0.02, 0.005, 0.03, -0.01, 0.0, 0.015]
-    series = pd.Series(returns, index=pd.date_range("2021-01-01", periods=len(returns)))
-    assert figures.sharpe_ratio(returns) == pytest.approx(float(stats.sharpe(series, periods=365)))
-    equity = [1.0]
-    for value in returns:
-        equity.append(equity[-1] * (1.0 + value))
-    assert figures.max_drawdown(equity) == pytest.approx(-float(stats.max_drawdown(series)))

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_analytics_registry_figures import EPOCH, make_trade
-from throughline.analytics.registry_effect import (
+from throughline.analytics.trade_registry.entries import Trade
+from throughline.analytics.trade_registry.evidence import (
     bucket_effectiveness,
     bucket_scores,
     nearest_earlier,
     neighbour_agreement,
     terciles,
 )
-from throughline.analytics.registry_model import MINIMUM_BEHIND
-from throughline.analytics.registry_reading import Trade
+from throughline.analytics.trade_registry.model import MINIMUM_BEHIND
 from throughline.registry.winrate import base_prior, win_rate
 from throughline.signals.vector import COMPONENTS
 

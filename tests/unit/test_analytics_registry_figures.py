@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
+import random
 import statistics
-import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from throughline.analytics.performance import max_drawdown
-from throughline.analytics.registry_figures import (
+from throughline.analytics.trade_registry.entries import Trade
+from throughline.analytics.trade_registry.groups import (
     by_hour,
     by_weekday,
     equity_by_trade,
@@ -26,15 +27,14 @@ from throughline.analytics.registry_figures import (
     risk_by_strategy,
     risk_figures,
 )
-from throughline.analytics.registry_model import MINIMUM_GROUP, MINIMUM_RISK, Correlation
-from throughline.analytics.registry_reading import Trade
-from throughline.analytics.registry_statistics import (
+from throughline.analytics.trade_registry.intervals import (
     adjusted,
     groups_differ,
     mean_interval,
     rank_correlation,
     rate_interval,
 )
+from throughline.analytics.trade_registry.model import MINIMUM_GROUP, MINIMUM_RISK, Correlation
 
 EPOCH = datetime(2021, 1, 4, tzinfo=UTC)  # a Monday
 
@@ -219,12 +219,44 @@ def test_p_values_are_adjusted_for_how_many_were_asked() -> None:
     assert adjusted([Correlation("few", 5)]) == [Correlation("few", 5)]
 
 
-def test_the_library_can_fetch_nothing_and_leaves_the_style_of_pictures_alone() -> None:
-    code = (
-        "import sys, matplotlib; before = dict(matplotlib.rcParams); from decimal import Decimal;"
-        "from tests.unit.test_analytics_registry_figures import returns, risk_figures;"
-        "assert risk_figures(returns(*[0.1, -0.1] * 20), Decimal(1000)).max_drawdown is not None;"
-        "assert not {'yfinance', 'curl_cffi'} & set(sys.modules); assert dict(matplotlib.rcParams) == before"
+def test_every_interval_and_test_is_what_scipy_gives() -> None:
+    from scipy import stats
+
+    draw = random.Random(3)
+    x = [round(draw.gauss(0.0, 1.0), 1) for _ in range(60)]  # with ties
+    y = [value + draw.gauss(0.0, 2.0) for value in x]
+    for wins, n in ((0, 12), (5, 12), (12, 12), (33, 200)):
+        wilson = stats.binomtest(wins, n).proportion_ci(0.95, method="wilson")
+        assert rate_interval(wins, n) == (pytest.approx(wilson.low), pytest.approx(wilson.high))
+    t = stats.t.interval(0.95, len(y) - 1, statistics.fmean(y), stats.sem(y))
+    assert mean_interval(y) == (pytest.approx(t[0]), pytest.approx(t[1]))
+    found, spearman = rank_correlation("x", x, y), stats.spearmanr(x, y)
+    assert (found.rho, found.p_value) == (pytest.approx(spearman.statistic), pytest.approx(spearman.pvalue))
+    groups = [x[:20], x[20:45], x[45:]]
+    assert groups_differ(groups).p_value == pytest.approx(stats.kruskal(*groups).pvalue)
+    p_values = [draw.random() ** 2 for _ in range(9)]
+    told = adjusted([Correlation("", 40, 0.1, 0.0, 0.2, p) for p in p_values])
+    assert [item.adjusted for item in told] == pytest.approx(stats.false_discovery_control(p_values).tolist())
+
+
+def test_risk_figures_are_what_quantstats_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yfinance", ModuleType("yfinance"))  # it could fetch, and is not needed
+    from quantstats import stats as library
+
+    values = [((k * 37) % 41 - 15) / 100 for k in range(60)]
+    found = risk_figures(returns(*values), Decimal(100_000))
+    series = pd.Series(values, index=pd.date_range("2000-01-01", periods=len(values)))
+    curve = pd.Series(
+        [float(item) / 1000 for item in equity_by_trade(returns(*values), Decimal(100_000))],
+        index=pd.date_range("2000-01-01", periods=len(values) + 1),
     )
-    root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+    assert asdict(found) == {
+        "n": 60,
+        "sharpe": pytest.approx(library.sharpe(series, annualize=False)),
+        "sortino": pytest.approx(library.sortino(series, annualize=False)),
+        "sharpe_probability": pytest.approx(library.probabilistic_sharpe_ratio(series)),
+        "payoff_ratio": pytest.approx(library.payoff_ratio(series, prepare_returns=False)),
+        "max_drawdown": pytest.approx(-library.max_drawdown(curve)),
+        "ulcer": pytest.approx(library.ulcer_index(curve)),
+        "note": None,
+    }

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.unit.test_analytics_registry_figures import make_trade
-from throughline.analytics.registry_figures import exact_sum
-from throughline.analytics.registry_model import MINIMUM_BEHIND
-from throughline.analytics.registry_reading import Trade
-from throughline.analytics.registry_soulprints import (
+from throughline.analytics.trade_registry.entries import Trade
+from throughline.analytics.trade_registry.groups import exact_sum
+from throughline.analytics.trade_registry.model import MINIMUM_BEHIND
+from throughline.analytics.trade_registry.soulprints import (
     FITTED_SHARE,
     NAMES,
     canonical_correlations,

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from throughline.cli import DirectWiring, cli, run
 from throughline.cli.backtest import Day
 from throughline.cli.options import Options, common
-from throughline.cli.screen import Bar, table
+from throughline.cli.screen import Bar
 from throughline.errors import SettingsError
 
 WIRING = DirectWiring()
@@ -191,10 +191,6 @@ def test_days_are_iso_days() -> None:
         Day().convert("31.01.2021", None, None)
 
 
-def test_a_table_is_aligned() -> None:
-    assert table([("name", "n"), ("a", 1), ("bcdefg", 22)], indent="") == "name     n\na        1\nbcdefg  22"
-
-
 def test_progress_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with Bar(3, "work", quiet=False) as bar:
         bar.step(1, "part")
@@ -217,7 +213,7 @@ def test_the_command_starts_without_dagster_pandas_or_anything_else_that_is_slow
     code = (
         "import json, sys; import pipelines.command; "
         "print(json.dumps([name for name in ('sqlalchemy', 'numpy', 'pydantic', 'alembic') if name in sys.modules])); "
-        "import throughline.verification.story, throughline.verification; "
+        "import throughline.dossier.story, throughline.verification; "
         "slow = ('dagster', 'pandas', 'matplotlib', 'quantstats', 'great_expectations', 'numba', 'pyarrow'); "
         "print(json.dumps([name for name in slow if name in sys.modules]))"
     )

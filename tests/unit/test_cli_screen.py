@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dev import _say
-from throughline.cli.screen import echo, echo_line, note, out_json, table, visible
+from throughline.cli.screen import echo, echo_line, note, out_json, visible
 from throughline.errors import printable
+from throughline.rendering.table import Table
 
 HOSTILE = "\x1b[31mRED\x1b]0;title\x07\x00\x9b2J\u202eevil\u200b\u2066\ufeff\u2028\x7f\r"
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -38,7 +39,7 @@ def test_every_way_of_printing_shows_a_hostile_name(capsys: pytest.CaptureFixtur
     echo(HOSTILE)
     echo_line(f"{HOSTILE}\nBROKEN  outcomes")
     note(HOSTILE)
-    echo(table([["instrument", "trades"], [f"{HOSTILE}\n", 3]]))
+    echo(Table(["instrument", "trades"], [[f"{HOSTILE}\n", 3]]).text())
     out = capsys.readouterr()
     assert obeyed(out.out + out.err) == set()
     assert "<U+001B>[31mRED" in out.out

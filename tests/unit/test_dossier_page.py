@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.dossier_cases import bodies, dossier, step, story
-from throughline.analytics.dossier import dossier_html, write_page
-from throughline.analytics.dossier_pictures import LABEL, price_svg, spans_svg
 from throughline.catalogue import catalogue
-from throughline.cli.dossier_words import parts
-from throughline.cli.record_words import TITLES, describe
+from throughline.dossier.page import dossier_html
+from throughline.dossier.pictures import LABEL, price_chart, spans_chart
+from throughline.dossier.record_text import TITLES, describe
+from throughline.dossier.text import parts
 from throughline.errors import StorageError
+from throughline.rendering.page import write_page
 
 VOID = {"meta", "br", "hr", "img", "input", "line", "rect", "polyline", "path"}
 EVIL = "<script>alert(1)</script>\"'&{{body}}{{title}}"
@@ -103,7 +104,7 @@ def test_everything_that_comes_from_a_record_is_escaped() -> None:
     made = replace(made, story=replace(made.story, steps=(*made.story.steps, broken)))
     html = dossier_html(made)
     assert "<script" not in html
-    assert "alert(1)&lt;/script&gt;&quot;&#x27;&amp;{{body}}{{title}}" in html
+    assert "alert(1)&lt;/script&gt;&#34;&#39;&amp;{{body}}{{title}}" in html
     Page(html)
 
 
@@ -121,7 +122,7 @@ def test_pictures_and_tables_can_be_read_aloud() -> None:
 
 
 def test_the_price_picture_shows_each_bar_each_level_and_both_fills() -> None:
-    picture = price_svg(dossier())
+    picture = price_chart(dossier())
     assert picture.count('<g class="bar') == 24
     for label in ("target +30% 130", "stop -15% 85", "entry 100.2", "exit 129.7", "decision"):
         assert label in picture
@@ -131,11 +132,11 @@ def test_the_price_picture_shows_each_bar_each_level_and_both_fills() -> None:
 
 def test_closes_are_joined_by_lines_but_not_over_missing_bars() -> None:
     made = dossier(close_only=True)
-    picture = price_svg(made)
+    picture = price_chart(made)
     assert (picture.count("<polyline"), picture.count("closes later")) == (23, 15)
     assert '<g class="bar' not in picture
     gap = replace(made.prices, bars=made.prices.bars[:10] + made.prices.bars[12:])
-    assert price_svg(replace(made, prices=gap)).count("<polyline") == 20
+    assert price_chart(replace(made, prices=gap)).count("<polyline") == 20
 
 
 def test_a_trade_that_touched_both_barriers_says_between_which_results_it_lies() -> None:
@@ -159,7 +160,7 @@ def test_a_trade_over_a_gap_or_a_doubtful_jump_says_between_which_results_it_lie
 def test_labels_of_near_levels_do_not_cover_each_other() -> None:
     told = bodies()
     told["outcomes"]["exit_price"] = "100.3"
-    picture = price_svg(dossier(story(told)))
+    picture = price_chart(dossier(story(told)))
     places = [float(y) for y in re.findall(r'<text class="label[^"]*" x="[\d.]+" y="([\d.]+)"', picture)]
     assert len(places) == 4
     assert all(b - a >= LABEL - 0.11 for a, b in pairwise(places))
@@ -176,7 +177,7 @@ def test_prices_of_any_size_have_ticks_that_differ(scale: str) -> None:
     made = replace(
         made, prices=replace(made.prices, bars=grown), barriers=None, chain=replace(made.chain, execution=None)
     )
-    picture = price_svg(replace(made, chain=replace(made.chain, outcome=None)))
+    picture = price_chart(replace(made, chain=replace(made.chain, outcome=None)))
     ticks = re.findall(r'text-anchor="end">([\d.,]+)</text>', picture)
     assert 3 <= len(ticks) <= 8
     assert len(set(ticks)) == len(ticks)
@@ -187,13 +188,13 @@ def test_a_price_that_never_moved_can_be_drawn() -> None:
     made = dossier()
     flat = tuple(replace(bar, open="5", high="5", low="5", close="5") for bar in made.prices.bars)
     made = replace(made, prices=replace(made.prices, bars=flat), barriers=None)
-    assert "<svg" in price_svg(replace(made, chain=replace(made.chain, execution=None, outcome=None)))
+    assert "<svg" in price_chart(replace(made, chain=replace(made.chain, execution=None, outcome=None)))
 
 
 def test_an_input_of_years_ago_does_not_take_the_room_of_the_trade() -> None:
     told = bodies()
     told["research_docs"]["inputs"][0]["event_time"] = "2015-01-01T00:00:00.000000Z"
-    picture = spans_svg(dossier(story(told)))
+    picture = spans_chart(dossier(story(told)))
     widths = [float(width) for width in re.findall(r'class="span held" x="[\d.]+" y="\d+" width="([\d.]+)"', picture)]
     assert widths[0] > 30
     assert "&#9664;" in picture
@@ -238,7 +239,7 @@ def test_the_invented_market_is_called_invented() -> None:
 def test_the_same_dossier_gives_the_same_bytes_and_is_written_whole(tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     target.write_text("old")
-    assert write_page(dossier(), target) == target
+    assert write_page(dossier_html(dossier()), target, "dossier", "remedy") == target
     assert target.read_text(encoding="utf-8") == dossier_html(dossier())
     assert [item.name for item in tmp_path.iterdir()] == ["page.html"]
 
@@ -252,17 +253,17 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_page(dossier(), target)
+        write_page("new", target, "dossier", "remedy")
     assert target.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["page.html"]
 
 
-@pytest.mark.parametrize("place", ["missing/page.html", "file/page.html", "folder"])
+@pytest.mark.parametrize("place", ["file/page.html", "folder"])
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError, match="the dossier cannot be written to") as caught:
-        write_page(dossier(), tmp_path / place)
+        write_page("new", tmp_path / place, "dossier", "name another")
     assert len(str(caught.value).splitlines()) == 1
     assert list((tmp_path / "folder").iterdir()) == []
 

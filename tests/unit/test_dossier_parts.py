@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.dossier_cases import CLOSED, DECIDED, bodies, dossier, step, story
 from throughline.configuration import ExitSettings
-from throughline.identity import decimal_text, parse_time
-from throughline.verification.dossier_parts import (
+from throughline.dossier.parts import (
     chain_of,
     costs,
     knowledge,
@@ -23,8 +22,9 @@ from throughline.verification.dossier_parts import (
     raw_exit_price,
     timeline,
 )
-from throughline.verification.dossier_prices import barriers, bars_of
-from throughline.verification.dossier_vector import soulprint
+from throughline.dossier.prices import barriers, bars_of
+from throughline.dossier.soulprint import soulprint
+from throughline.identity import decimal_text, parse_time
 
 MONEY = st.decimals(min_value=0, max_value=10**9, places=9)
 

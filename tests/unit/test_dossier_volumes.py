@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.unit.dossier_cases import DECIDED, bodies, dossier, story
-from throughline.analytics.dossier import dossier_html
-from throughline.cli.record_words import describe
-from throughline.verification.dossier_volumes import day_volumes
+from throughline.dossier.page import dossier_html
+from throughline.dossier.record_text import describe
+from throughline.dossier.volumes import day_volumes
 
 DAY_BEFORE = "2021-01-01T00:00:00.000000Z"
 

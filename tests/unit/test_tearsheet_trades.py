@@ -10,7 +10,8 @@ import pytest
 
 from tests.unit.test_analytics_pages import make_report
 from throughline.analytics.model import Report
-from throughline.analytics.tearsheet_trades import SHOWN, trades_html
+from throughline.analytics.tear_sheet.page import tear_sheet_html
+from throughline.analytics.tear_sheet.sections.trades import SECTIONS, SHOWN
 
 
 def trade(number: int, pnl: float, **changes: Any) -> dict[str, Any]:
@@ -34,13 +35,19 @@ def report_of(*trades: dict[str, Any]) -> Report:
     return replace(make_report(), trade_list=trades)
 
 
+def trades_html(report: Report) -> str:
+    """Return the section of the page."""
+    page = tear_sheet_html(report)
+    return page[page.index(f"<h2>{SECTIONS[0].title}</h2>") :].split("<h2>")[1]
+
+
 def ids(page: str) -> list[int]:
     return [int(text) for text in re.findall(r"00000000-0000-8000-8000-(\d{12})", page)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11])
 def test_the_best_and_the_worst_are_told_apart_however_few_trades_there_are(count: int) -> None:
-    page = trades_html(report_of(*(trade(k, k - 3.5) for k in range(count))), {})
+    page = trades_html(report_of(*(trade(k, k - 3.5) for k in range(count))))
     head, whole = page.split("<details>")
     assert sorted(ids(head)) == sorted(set(ids(head))), "no trade is both among the best and among the worst"
     assert len(ids(head)) == min(count, 10)
@@ -49,18 +56,19 @@ def test_the_best_and_the_worst_are_told_apart_however_few_trades_there_are(coun
 
 
 def test_without_trades_it_says_so() -> None:
-    assert trades_html(report_of(), {}) == '<p class="sub">No trade was closed.</p>'
+    assert '<p class="sub">No trade was closed.</p>' in trades_html(report_of())
     assert report_of().as_json()["best_trade"] is None
 
 
 def test_a_trade_is_linked_only_where_it_has_a_page() -> None:
     name = trade(1, 1.0)["id"]
-    page = trades_html(report_of(trade(0, 0.0), trade(1, 1.0)), {name: "dossiers/x.html"})
+    report = replace(report_of(trade(0, 0.0), trade(1, 1.0)), dossiers={name: "/home/reports/dossiers/x.html"})
+    page = trades_html(report)
     assert page.count("<a href") == page.count(f'<a href="dossiers/x.html">{name}</a>') == 2
 
 
 def test_a_page_of_very_many_trades_lists_the_extremes_and_says_that_it_does() -> None:
-    page = trades_html(report_of(*(trade(k, float(k)) for k in range(SHOWN + 200))), {})
+    page = trades_html(report_of(*(trade(k, float(k)) for k in range(SHOWN + 200))))
     listed = ids(page.split("<details>")[1])
     assert len(listed) == SHOWN
     assert (max(listed), min(listed)) == (SHOWN + 199, 0)
@@ -69,7 +77,7 @@ def test_a_page_of_very_many_trades_lists_the_extremes_and_says_that_it_does() -
 
 def test_names_from_the_data_are_escaped_and_an_interval_is_shown_where_there_is_one() -> None:
     odd = trade(0, 1.0, instrument="<b>&", pnl_low_usd="-1", pnl_high_usd="2", flags="ambiguous_bar")
-    page = trades_html(report_of(odd), {})
+    page = trades_html(report_of(odd))
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;" in page
     assert "-$1.00 to $2.00" in page

@@ -13,7 +13,7 @@ from typing import Any
 
 from throughline.analytics.cash import CashReport
 from throughline.analytics.performance import Performance
-from throughline.analytics.registry_model import RegistryAnalytics
+from throughline.analytics.trade_registry.model import RegistryAnalytics
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,37 @@
-"""The card of a model: what it was made from, what every gate said, its figures and pictures, as markdown.
+"""The card of a model as markdown: its origin, the verdict of every gate, its figures and pictures.
 
 Belongs here: reading one model's record, sentences, tables and their order. Does not belong here: drawing
-(model_pictures), figures (`throughline.learning.figures`). All that is shown is in the record of the model and in the
+(model_pictures) and figures (`throughline.learning.figures`). Everything shown is in the record of the model and in the
 ledger of trials; nothing is measured here.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from throughline.analytics.model_pictures import (
-    CalibrationBin,
-    Decile,
     Importance,
+    ScoreBin,
     TrialPoint,
-    calibration_png,
-    deciles_png,
-    importance_png,
-    trials_png,
+    calibration_chart,
+    deciles_chart,
+    importance_chart,
+    trials_chart,
 )
 from throughline.errors import UnknownRecord
 from throughline.learning.store import read_model, read_trials, read_verdicts
 from throughline.learning.types import CASH, RULE, GateResult, Trial
+from throughline.rendering.blocks import Block, Heading, Picture, markdown
+from throughline.rendering.formats import minute, percent, plain, words
+from throughline.rendering.table import Table
 
 SHOWN_FEATURES = 15
 SHOWN_TRIALS = 48
 """At most so many trials of other trainings are drawn."""
-PICTURES = ("calibration", "deciles", "importance", "trials")
 
 _OTHERS = {RULE: "the rule", CASH: "cash: the rule was closed"}
 
@@ -59,7 +59,7 @@ FIGURES = (
     ("probability of backtest overfitting", "pbo", "percent"),
     ("takes a candidate from a probability of", "break_even", "percent"),
 )
-"""Words, name in the record, and how it is written."""
+"""Name for people, key in the record, and unit."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class ModelCard:
 
     @property
     def refusals(self) -> tuple[GateResult, ...]:
-        """The gates that did not say pass."""
+        """The gates that it did not pass."""
         return tuple(item for item in self.verdicts if item.status != "pass")
 
 
@@ -87,25 +87,26 @@ def read_card(conn: Connection, model: str) -> ModelCard:
     return ModelCard(model, stored.body, tuple(read_verdicts(conn, model)), trials, stored.file_hash)
 
 
-def card_pictures(card: ModelCard) -> dict[str, bytes]:
-    """Return the pictures that the record can give, by name (`PICTURES`); none of a model that was not trained."""
+def card_pictures(card: ModelCard) -> list[Picture]:
+    """Return the pictures that the record can give, in their order; none of a model that was not trained."""
     metrics = card.body["metrics"]
-    pictures: dict[str, bytes] = {}
+    pictures = []
     if metrics.get("reliability"):
-        bins = [CalibrationBin(*_bin(item)) for item in metrics["reliability"]]
-        pictures["calibration"] = calibration_png(bins, _number(metrics["brier"]))
+        bins = [_bin(item) for item in metrics["reliability"]]
+        pictures.append(Picture(calibration_chart(bins, _number(metrics["brier"])), "calibration"))
     if metrics.get("deciles"):
-        pictures["deciles"] = deciles_png([Decile(*_bin(item)) for item in metrics["deciles"]])
+        pictures.append(Picture(deciles_chart([_bin(item) for item in metrics["deciles"]]), "deciles"))
     items = [
         Importance(item["feature"], rise, _number(item["spread"]) or 0.0)
         for item in metrics.get("importance", ())
         if (rise := _number(item["rise"]))
     ]
     if items:
-        pictures["importance"] = importance_png(sorted(items, key=lambda item: -abs(item.rise))[:SHOWN_FEATURES])
+        largest = sorted(items, key=lambda item: -abs(item.rise))[:SHOWN_FEATURES]
+        pictures.append(Picture(importance_chart(largest), "importance"))
     points = trial_points(card)
     if points:
-        pictures["trials"] = trials_png(points)
+        pictures.append(Picture(trials_chart(points), "trials"))
     return pictures
 
 
@@ -132,74 +133,88 @@ def _point(trial: Trial, name: str, *, chosen: bool = False, other: bool = False
     return TrialPoint(name, gain, float(trial.body["sharpe"]), chosen=chosen, other=other)
 
 
-def _trials_table(card: ModelCard) -> str:
-    known = {trial.hash: trial.body for trial in card.trials}
+def _trials_table(card: ModelCard) -> Table:
+    bodies = {trial.hash: trial.body for trial in card.trials}
     chosen = card.body["metrics"].get("chosen")
     rows = []
     for place, name in enumerate(card.body["trials"], 1):
-        told = known[name]
-        settings = told["parameters"]
+        body = bodies[name]
+        settings = body["parameters"]
         trees = f"{settings['max_iter']} trees of {settings['max_leaf_nodes']} leaves"
         rows.append(
-            [
+            (
                 f"**{place}**" if name == chosen else str(place),
                 f"{trees}, rate {settings['learning_rate']}, {settings['selected']} features",
-                f"{told['taken']:,}",
-                _written(told["gain_per_taken"], "percent"),
-                _written(told["growth_per_candidate"], "percent"),
-                _written(told["sharpe"], "number"),
-            ]
+                f"{body['taken']:,}",
+                _figure(body["gain_per_taken"], "percent"),
+                _figure(body["growth_per_candidate"], "percent"),
+                _figure(body["sharpe"], "number"),
+            )
         )
-    head = ["trial", "", "took", "mean net return per taken label", "log growth per candidate", "Sharpe ratio of days"]
-    return _table(head, rows)
+    header = (
+        "trial",
+        "hyper-parameters",
+        "took",
+        "mean net return per taken label",
+        "log growth per candidate",
+        "Sharpe ratio of days",
+    )
+    return Table(header, rows, left=(0, 1))
 
 
-def card_markdown(card: ModelCard, pictures: Mapping[str, bytes]) -> str:
-    """Return the card. pictures: PNGs by name."""
-    parts = [
-        f"## Model `{card.model[:12]}`",
-        verdict_sentence(card),
-        _origin(card),
-        "### Gates",
-        _table(
-            ["gate", "verdict", "value", "threshold", "reason"],
-            [
-                [item.gate.replace("_", " "), _verdict(item), _short(item.value), _short(item.threshold), item.reason]
-                for item in card.verdicts
-            ],
-        ),
+def card_markdown(card: ModelCard) -> str:
+    """Return the card as markdown, with its pictures."""
+    return markdown(_blocks(card))
+
+
+def _blocks(card: ModelCard) -> Iterator[Block]:
+    yield Heading(f"Model `{card.model[:12]}`", level=2)
+    yield verdict_sentence(card)
+    yield _origin(card)
+    yield Heading("Gates")
+    gates = [
+        (
+            words(item.gate),
+            item.status if item.status == "pass" else f"**{item.status}**",
+            plain(item.value),
+            plain(item.threshold),
+            item.reason,
+        )
+        for item in card.verdicts
     ]
+    yield Table(("gate", "verdict", "value", "threshold", "reason"), gates, left=(0, 1, 4))
     metrics = card.body["metrics"]
-    rows = [[words, _written(metrics.get(name), how)] for words, name, how in FIGURES if metrics.get(name) is not None]
+    rows = [(name, _figure(metrics[key], kind)) for name, key, kind in FIGURES if metrics.get(key) is not None]
     if rows:
-        measured = (
+        yield Heading("Figures")
+        yield (
             f"Out of fold on {metrics['labels_tested']:,} labels that the model of the fold had not seen, weighted by "
             f"uniqueness; it would take {metrics['taken']:,} of them."
         )
-        parts += ["### Figures", measured, _table(["figure", ""], rows)]
-    for name in PICTURES:
-        if name in pictures:
-            parts.append(f"![{name}](data:image/png;base64,{base64.b64encode(pictures[name]).decode()})")
-    if "trials" in pictures:
-        parts += [trials_sentence(card), _trials_table(card)]
-    return "\n\n".join(parts)
+        yield Table(("figure", ""), rows)
+    yield from card_pictures(card)
+    if trial_points(card):
+        yield trials_sentence(card)
+        yield _trials_table(card)
 
 
 def verdict_sentence(card: ModelCard) -> str:
-    """Return what the gates came to, in one sentence."""
+    """Return the result of the gates in one sentence."""
     refused = card.refusals
     if not refused:
         return f"**It passed every one of {len(card.verdicts)} gates.**"
     failed = [item.gate for item in refused if item.status == "fail"]
     open_ = [item.gate for item in refused if item.status == "insufficient"]
-    told = [
-        f"{len(names)} {word} ({', '.join(name.replace('_', ' ') for name in names)})"
+    results = [
+        f"{len(names)} {word} ({', '.join(map(words, names))})"
         for names, word in ((failed, "failed"), (open_, "had insufficient evidence"))
         if names
     ]
     if card.file is None:
-        return f"**No model was trained: of {len(card.verdicts)} gates {' and '.join(told)}.**"
-    return f"**Refused: of {len(card.verdicts)} gates {' and '.join(told)}.** A refused model never decides anything."
+        return f"**No model was trained: of {len(card.verdicts)} gates {' and '.join(results)}.**"
+    return (
+        f"**Refused: of {len(card.verdicts)} gates {' and '.join(results)}.** A refused model never decides anything."
+    )
 
 
 def trials_sentence(card: ModelCard) -> str:
@@ -212,7 +227,7 @@ def trials_sentence(card: ModelCard) -> str:
     )
 
 
-def _origin(card: ModelCard) -> str:
+def _origin(card: ModelCard) -> Table:
     body, identity = card.body, card.body["identity"]
     labels, seals = body["labels"], identity["seals"]
     against = identity["against"]
@@ -223,7 +238,7 @@ def _origin(card: ModelCard) -> str:
     rows = [
         ["model id", f"`{card.model}`"],
         ["experiment", f"`{identity['experiment']}`"],
-        ["known at", f"{identity['as_of'][:16].replace('T', ' ')} UTC"],
+        ["known at", f"{minute(identity['as_of'])} UTC"],
         ["compared with", _OTHERS.get(against, f"`{against}`")],
         ["labels", counted],
         ["seed", str(identity["seed"])],
@@ -237,40 +252,26 @@ def _origin(card: ModelCard) -> str:
         rows.insert(3, ["window", f"{window}: {len(seals):,} sealed days of labelled features"])
         ends = f"`{seals[0][1][:12]}` ({seals[0][0]}) to `{seals[-1][1][:12]}` ({seals[-1][0]})"
         rows.insert(4, ["seals read", f"{ends}; the model ID covers all of them"])
-    dropped = {name.replace("_", " "): count for name, count in body["dropped"].items() if count}
+    dropped = sorted((name, count) for name, count in body["dropped"].items() if count)
     if dropped:
-        rows.append(["labels left out", ", ".join(f"{count:,} {name}" for name, count in sorted(dropped.items()))])
+        rows.append(["labels left out", ", ".join(f"{count:,} {words(name)}" for name, count in dropped)])
     parameters = body["metrics"].get("parameters")
     if parameters:
-        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(parameters.items()))
-        rows.append(["hyper-parameters", told])
-    return _table(["", ""], rows)
+        chosen = ", ".join(f"{words(name)} {value}" for name, value in sorted(parameters.items()))
+        rows.append(["hyper-parameters", chosen])
+    return Table(("", ""), rows, left=(0, 1))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _verdict(item: GateResult) -> str:
-    return item.status if item.status == "pass" else f"**{item.status}**"
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _written(text: str | None, how: str) -> str:
+def _figure(text: str | None, kind: str) -> str:
     value = _number(text)
     if value is None:
         return ""
-    return f"{100 * value:+.3f} %" if how == "percent" else f"{value:.4f}"
+    return percent(value, digits=3) if kind == "percent" else f"{value:.4f}"
 
 
 def _number(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def _bin(item: Mapping[str, Any]) -> tuple[float, float, int]:
-    return float(item["predicted"]), float(item["observed"]), int(item["labels"])
+def _bin(item: Mapping[str, Any]) -> ScoreBin:
+    return ScoreBin(float(item["predicted"]), float(item["observed"]), int(item["labels"]))

@@ -1,6 +1,6 @@
-"""Four pictures of a model, as PNG bytes 902 pixels wide: calibration, deciles, importance, trials.
+"""Four pictures of a model, as SVG: calibration, deciles, importance, trials.
 
-Belongs here: drawing. Does not belong here: where the numbers come from (`model_card`). What a model has no numbers for
+Belongs here: drawing. Does not belong here: where the numbers come from (model_card). What a model has no numbers for
 is not drawn.
 """
 
@@ -10,28 +10,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from throughline.analytics.canvas import INK, MUTED, figure_of, plain, png_of
-from throughline.analytics.pictures import COLOURS
+from markupsafe import Markup
 
-_GAIN, _LOSS, _SOFT = COLOURS["optimistic"], COLOURS["pessimistic"], "#c9d8e6"
+from throughline.rendering.chart import WIDTH, Panel, drawing, limits
+from throughline.rendering.formats import words
 
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Labels whose said probability of a gain lies together. said: its mean; seen: share that gained; n: how many."""
-
-    said: float
-    seen: float
-    n: int
+_ROW = 22
 
 
 @dataclass(frozen=True)
-class Decile:
-    """Labels whose expected return lies together. said, seen: mean expected and mean net return, fractions."""
+class ScoreBin:
+    """Labels whose predictions lie together: predicted and observed mean (probability or return), and their number."""
 
-    said: float
-    seen: float
-    n: int
+    predicted: float
+    observed: float
+    labels: int
 
 
 @dataclass(frozen=True)
@@ -45,10 +38,8 @@ class Importance:
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """One line of the trial ledger. name: its number; gain: mean net return per taken label, None where it took none.
-
-    sharpe: of its days; chosen: became the model; other: of another training of the experiment.
-    """
+    """One line of the trial ledger. name: its number; gain: mean net return per taken label, None where it took none;
+    sharpe: of its days; chosen: became the model; other: of another training of the experiment."""
 
     name: str
     gain: float | None
@@ -57,98 +48,78 @@ class TrialPoint:
     other: bool = False
 
 
-def calibration_png(bins: Sequence[CalibrationBin], brier: float | None = None) -> bytes:
-    """Return said against seen probability of a gain, out of fold, with 95 % intervals as of independent labels."""
-    figure = figure_of(3.2)
-    axes = figure.subplots()
-    said, seen = [100 * item.said for item in bins], [100 * item.seen for item in bins]
-    half = [196 * math.sqrt(item.seen * (1 - item.seen) / max(item.n, 1)) for item in bins]
-    room = 0.05 * (max(said) - min(said)) or 1.0
-    left, right = min(said) - room, max(said) + room
-    axes.plot([left, right], [left, right], color=MUTED, linewidth=1.0, linestyle="--", label="as it was said")
-    low, high = [y - h for y, h in zip(seen, half, strict=True)], [y + h for y, h in zip(seen, half, strict=True)]
-    axes.vlines(said, low, high, color=_SOFT, linewidth=3.0)
-    axes.plot(said, seen, color=COLOURS["base"], linewidth=1.4, marker="o", label="the model, out of fold")
-    axes.set_xlim(left, right)
-    axes.margins(y=0.15)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
-    axes.grid(alpha=0.25)
-    fewest, most = min(item.n for item in bins), max(item.n for item in bins)
+def calibration_chart(bins: Sequence[ScoreBin], brier: float | None = None) -> Markup:
+    """Return predicted against observed probability of a gain, out of fold; 95 % intervals of independent labels."""
+    half = [1.96 * math.sqrt(item.observed * (1 - item.observed) / max(item.labels, 1)) for item in bins]
+    predicted = [item.predicted for item in bins]
+    x = limits(predicted)
+    ends = [
+        value for item, room in zip(bins, half, strict=True) for value in (item.observed - room, item.observed + room)
+    ]
+    panel = Panel((60, 48, WIDTH - 12, 300), x, limits([*ends, *x]))
+    fewest, most = min(item.labels for item in bins), max(item.labels for item in bins)
     count = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    told = "" if brier is None else f"; Brier score {brier:.3f}"
-    plain(axes, f"share of labels that gained, by the probability said; {count} labels a point, bars 95 %{told}")
-    return png_of(figure)
+    score = "" if brier is None else f"; Brier score {brier:.3f}"
+    panel.title(f"Share of labels that gained, by predicted probability; {count} labels a point, 95 % intervals{score}")
+    panel.legend({"perfect calibration": "muted dashed", "the model, out of fold": "base"}, 20)
+    for draw in (panel.x_ticks, panel.y_ticks):
+        draw(lambda value: f"{100 * value:g} %")
+    panel.line([(x[0], x[0]), (x[1], x[1])], "muted dashed")
+    for item, room in zip(bins, half, strict=True):
+        panel.vertical(item.predicted, item.observed - room, item.observed + room, "range wide base")
+        panel.dot(item.predicted, item.observed, "base")
+    panel.line([(item.predicted, item.observed) for item in bins], "base")
+    return drawing("calibration", 326, [panel], "Calibration of the model")
 
 
-def deciles_png(deciles: Sequence[Decile]) -> bytes:
+def deciles_chart(deciles: Sequence[ScoreBin]) -> Markup:
     """Return the mean net return by tenth of the expected return, out of fold, lowest first, with what was expected."""
-    figure = figure_of(2.9)
-    axes = figure.subplots()
-    places = range(len(deciles))
-    axes.axhline(0.0, color=MUTED, linewidth=0.8)
-    axes.bar(
-        places,
-        [100 * item.seen for item in deciles],
-        color=[_GAIN if item.seen > 0 else _LOSS for item in deciles],
-        width=0.7,
-        alpha=0.85,
-    )
-    axes.scatter(
-        places, [100 * item.said for item in deciles], color=INK, s=20, zorder=3, marker="D", label="what was expected"
-    )
-    names = [f"{place + 1}\n{item.n:,}" for place, item in enumerate(deciles)]
-    axes.set_xticks(list(places), names)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1f} %" if value else "0 %")
-    axes.grid(axis="y", alpha=0.25)
-    axes.legend(fontsize=8, frameon=False, loc="upper left")
-    plain(axes, "mean net return by tenth of the expected return (10 = highest), number of labels below")
-    return png_of(figure)
+    values = [value for item in deciles for value in (item.predicted, item.observed)]
+    panel = Panel((70, 48, WIDTH - 12, 250), (-0.6, len(deciles) - 0.4), limits(values, zero=True))
+    panel.title("Mean net return by tenth of the expected return (10 = highest); below: labels")
+    panel.legend({"observed": "gain", "expected": "ink"}, 20)
+    panel.y_ticks(lambda value: f"{100 * value:+g} %" if value else "0 %")
+    panel.level(0.0, "axis")
+    for place, item in enumerate(deciles):
+        panel.bar((place - 0.35, place + 0.35), (0.0, item.observed), "gain" if item.observed > 0 else "loss")
+        panel.dot(place, item.predicted, "ink")
+    panel.x_names([f"{place}\n{item.labels:,}" for place, item in enumerate(deciles, 1)])
+    return drawing("deciles", 290, [panel], "Net return by expected return")
 
 
-def importance_png(items: Sequence[Importance]) -> bytes:
+def importance_chart(items: Sequence[Importance]) -> Markup:
     """Return by how much the Brier score rises where each feature is shuffled, most first."""
     ordered = sorted(items, key=lambda item: (-item.rise, item.feature))
-    figure = figure_of(0.8 + 0.22 * max(len(ordered), 2))
-    axes = figure.subplots()
-    places = range(len(ordered))
-    axes.axvline(0.0, color=MUTED, linewidth=0.8)
-    axes.barh(
-        places,
-        [item.rise for item in ordered],
-        color=[COLOURS["base"] if item.rise > 0 else _SOFT for item in ordered],
-        height=0.7,
-    )
-    for place, item in zip(places, ordered, strict=True):
-        axes.hlines(place, item.rise - item.spread, item.rise + item.spread, color=INK, linewidth=1.0)
-    axes.set_yticks(list(places), [item.feature.replace("_", " ") for item in ordered])
-    axes.set_ylim(len(ordered) - 0.4, -0.6)
-    axes.grid(axis="x", alpha=0.25)
-    plain(axes, "rise of the Brier score where the feature is shuffled, on the last fold")
-    return png_of(figure)
+    bottom = 30 + _ROW * len(ordered)
+    ends = [value for item in ordered for value in (item.rise - item.spread, item.rise + item.spread)]
+    panel = Panel((230, 30, WIDTH - 20, bottom), limits(ends, zero=True), (len(ordered) - 0.5, -0.5))
+    panel.title("Rise of the Brier score where the feature is shuffled, on the last fold")
+    panel.x_ticks(lambda value: f"{value:g}")
+    panel.instant(0.0, "axis")
+    panel.y_names([words(item.feature) for item in ordered])
+    for place, item in enumerate(ordered):
+        panel.bar((0.0, item.rise), (place - 0.34, place + 0.34), "base" if item.rise > 0 else "soft")
+        panel.horizontal(place, item.rise - item.spread, item.rise + item.spread, "range ink")
+    return drawing("importance", bottom + 28, [panel], "Importance of the features")
 
 
-def trials_png(trials: Sequence[TrialPoint]) -> bytes:
+def trials_chart(trials: Sequence[TrialPoint]) -> Markup:
     """Return gain and Sharpe ratio of each trial in order; the chosen one is filled, other trainings' are grey."""
-    figure = figure_of(3.2)
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for axes, values, title in (
-        (upper, [None if item.gain is None else 100 * item.gain for item in trials], "mean net return per taken label"),
-        (lower, [item.sharpe for item in trials], "Sharpe ratio of its days"),
+    span = (-0.6, len(trials) - 0.4)
+    panels: list[Panel | str] = []
+    for top, title, values, label in (
+        (30, "Mean net return per taken label", [item.gain for item in trials], lambda v: f"{100 * v:+g} %"),
+        (190, "Sharpe ratio of its days", [item.sharpe for item in trials], lambda v: f"{v:g}"),
     ):
-        axes.axhline(0.0, color=MUTED, linewidth=0.8)
+        known = [value for value in values if value is not None]
+        panel = Panel((70, top, WIDTH - 12, top + 110), span, limits(known, 0.15, zero=True))
+        panel.title(title)
+        panel.y_ticks(label, 4)
+        panel.level(0.0, "axis")
         for place, (item, value) in enumerate(zip(trials, values, strict=True)):
-            if value is None:
-                continue
-            colour = MUTED if item.other else COLOURS["base"]
-            inside = colour if item.chosen else "white"
-            axes.scatter([place], [value], s=16 if item.other else 44, zorder=3, edgecolors=colour, facecolors=inside)
-        axes.margins(y=0.15)
-        axes.grid(axis="y", alpha=0.25)
-        plain(axes, title)
-    upper.yaxis.set_major_formatter(lambda value, _: f"{value:+.2f} %" if value else "0 %")
-    lower.set_xlim(-0.6, len(trials) - 0.4)
-    own = [(place, item.name) for place, item in enumerate(trials) if not item.other]
-    lower.set_xticks([place for place, _ in own], [name for _, name in own])
-    return png_of(figure)
+            if value is not None:
+                kind = f"{'' if item.chosen else 'ring '}{'muted' if item.other else 'base'}"
+                panel.dot(place, value, kind, 3 if item.other else 5)
+        panel.x_names([item.name for item in trials])
+        panels.append(panel)
+    return drawing("trials", 326, panels, "Trials of the model")

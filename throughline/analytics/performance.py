@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from throughline.analytics.exposure import mean_share
 
@@ -78,18 +78,19 @@ def sharpe_error(returns: Sequence[float]) -> float | None:
     return math.sqrt((DAYS_A_YEAR + annual**2 / 2.0) / len(returns))
 
 
+def drawdowns(equity: Sequence[float]) -> list[float]:
+    """Return how far each value lies below the highest one so far: 1 - equity[t] / max(equity[:t+1]), in [0, 1]."""
+    peaks = accumulate(equity, max)
+    return [1.0 - value / peak if peak > 0 else 0.0 for value, peak in zip(equity, peaks, strict=True)]
+
+
 def max_drawdown(equity: Sequence[float]) -> float:
     """Return the largest fall from an earlier peak, as a fraction of the peak, in [0, 1].
 
-    max over t of 1 - equity[t] / max(equity[:t+1]). Source: Magdon-Ismail and Atiya (2004), Maximum drawdown,
-    Risk 17(10). Measured on daily closes: what happened inside a day is not seen.
+    Source: Magdon-Ismail and Atiya (2004), Maximum drawdown, Risk 17(10). Measured on daily closes: what happened
+    inside a day is not seen.
     """
-    peak, worst = -math.inf, 0.0
-    for value in equity:
-        peak = max(peak, value)
-        if peak > 0:
-            worst = max(worst, 1.0 - value / peak)
-    return worst
+    return max(drawdowns(equity), default=0.0)
 
 
 def win_rate(pnl: Sequence[float]) -> float | None:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from throughline.analytics.dossier import write_dossier
 from throughline.analytics.model import Report
-from throughline.analytics.registry_pictures import registry_pictures
-from throughline.analytics.tearsheet import write_tear_sheet
+from throughline.analytics.tear_sheet.page import write_tear_sheet
+from throughline.dossier.page import write_dossier
 from throughline.proof.settings import Proof
 from throughline.registry.index_loading import load_index
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
@@ -31,14 +30,12 @@ FOLDER = "dossiers"
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """A report and its files. page: the tear sheet; artifact: its bytes in the store; dossiers: trade ID -> page;
-    pictures: those of the report's registries (PNG bytes by name); the UI shows them too, and drawing takes seconds."""
+    """A report and its files. page: the tear sheet; artifact: its bytes in the store; dossiers: trade ID -> page."""
 
     report: Report
     page: Path
     artifact: ArtifactRef
     dossiers: Mapping[str, Path]
-    pictures: Mapping[str, bytes]
 
 
 def publish_report(
@@ -72,14 +69,8 @@ def publish_report(
         with engine.connect() as connection:
             loaded = load_index(connection, report.experiment)
         pages = {name: write_dossier(engine, artifacts, proof, name, folder / FOLDER, loaded) for name in chosen}
-    pictures = {} if report.registry is None else registry_pictures(report.registry)
-    page, ref = write_tear_sheet(report, folder, artifacts, _links(pages), pictures)
+    report = replace(report, dossiers={name: str(path) for name, path in pages.items()})
+    page, ref = write_tear_sheet(report, folder, artifacts)
     with engine.begin() as connection:
         record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
-    named = {name: str(path) for name, path in pages.items()}
-    return PublishedReport(replace(report, tear_sheet=str(page), dossiers=named), page, ref, pages, pictures)
-
-
-def _links(pages: Mapping[str, Path]) -> dict[str, str]:
-    """Return trade ID -> address of its page as seen from the tear sheet."""
-    return {name: f"{FOLDER}/{path.name}" for name, path in pages.items()}
+    return PublishedReport(replace(report, tear_sheet=str(page)), page, ref, pages)

@@ -21,7 +21,7 @@ from throughline.analytics.ledger import LedgerRange, read_range
 from throughline.analytics.market_baselines import measure_baselines
 from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import performance, signs_flip
-from throughline.analytics.registry_analytics import registry_analytics
+from throughline.analytics.trade_registry.analytics import registry_analytics
 from throughline.analytics.trades import read_trades
 from throughline.catalogue import catalogue
 from throughline.errors import SettingsError

@@ -48,8 +48,8 @@ def answer(
     from throughline.quality.suite import count_words
 
     if options.json:
-        told = report.as_json() | {"active_experiment": current}
-        out_json(told if walked is None else told | {"walk_forward": walked})
+        result = report.as_json() | {"active_experiment": current}
+        out_json(result if walked is None else result | {"walk_forward": walked})
     else:
         echo(summary(report))
         if walked is not None:

@@ -140,7 +140,7 @@ def require_inside(provider: MarketDataProvider, start: date, end: date) -> None
 def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     """Run the task's days, verify and report them; return the exit code."""
     from throughline.analytics.assumptions import filters_without_data
-    from throughline.analytics.words import revision_sentence
+    from throughline.analytics.sentences import revision_sentence
     from throughline.experiment.choice import settle
 
     for sentence in filters_without_data(task.provider.description, task.configuration):

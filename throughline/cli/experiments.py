@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from throughline.cli.options import Options, common
-from throughline.cli.screen import echo, out_json, table
+from throughline.cli.screen import echo, out_json
 from throughline.experiment.mode import mode_names
+from throughline.rendering.formats import percent
+from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
     from throughline.analytics.experiments import Difference, Overview
@@ -30,14 +32,14 @@ def experiments(options: Options, mode: str | None) -> None:
     from throughline.analytics.experiments import overviews
 
     with options.open() as (database, _), database.engine("reader").connect() as connection:
-        found = overviews(connection, mode)
+        listed = overviews(connection, mode)
     if options.json:
-        out_json({"experiments": [item.as_json() for item in found]})
+        out_json({"experiments": [item.as_json() for item in listed]})
         return
-    if not found:
+    if not listed:
         echo("No experiment yet: run `throughline demo`, or `throughline backtest` on your own data.")
         return
-    echo(_listing(found))
+    echo(_listing(listed))
 
 
 @click.command(short_help="Make an experiment the active one of its mode.")
@@ -65,27 +67,26 @@ def use(options: Options, id_: str, mode: str | None) -> int:
     return 0
 
 
-def _listing(found: Sequence[Overview]) -> str:
+def _listing(listed: Sequence[Overview]) -> str:
     head = ("", "experiment", "mode", "epoch", "last day", "days", "trades", "return", "seed", "compared with")
-    lines: list[Sequence[object]] = [head]
-    lines += [
+    lines = [
         (
             "*" if item.active else "",
             item.id[:12],
             item.mode,
-            item.epoch or "-",
-            item.last_day or "-",
+            item.epoch,
+            item.last_day,
             f"{item.days:,}",
             f"{item.trades:,}",
-            "-" if item.total_return is None else f"{item.total_return * 100:+.2f} %",
-            "-" if item.body.get("seed") is None else item.body["seed"],
+            None if item.total_return is None else percent(item.total_return),
+            item.body.get("seed"),
             _relation(item),
         )
-        for item in found
+        for item in listed
     ]
-    rows = table(lines, left=(0, 1, 2, 3, 4, 9), indent="").splitlines()
+    rows = Table(head, lines, left=(0, 1, 2, 3, 4, 9)).lines()
     text = [rows[0]]
-    for row, item in zip(rows[1:], found, strict=True):
+    for row, item in zip(rows[1:], listed, strict=True):
         text += [row, *(f"     {line}" for line in _differences(item.differences))]
     text.append(
         "* active experiment of its mode: the UI and commands use it unless another is named (see `throughline use`)."

@@ -1,7 +1,7 @@
 """`throughline models`, `canary` and `train`: the models of an experiment, their evaluation and their training.
 
 Belongs here: calling the learning package, and what the UI is shown of it. Does not belong here: decisions by hand
-(promotion), which experiment and model are selected (model_choice), gates and judge, how it is printed (model_words).
+(promotion), which experiment and model are selected (model_choice), gates and judge, how it is printed (model_text).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from throughline.cli import model_words
+from throughline.cli import model_text
 from throughline.cli.interrupt import nothing_stays
 from throughline.cli.model_choice import choose_experiment, choose_model, which
 from throughline.cli.options import Options, common
@@ -54,13 +54,13 @@ def models(options: Options, id_: str | None, mode: str, experiment: str | None)
         with engine.connect() as conn:
             state = current(conn, meant.id)
             if id_ is None:
-                told = model_list(conn, meant, state)
+                answer = model_list(conn, meant, state)
             else:
-                told = model_card(conn, meant, state, choose_model(conn, meant, id_))
+                answer = model_card(conn, meant, state, choose_model(conn, meant, id_))
     if options.json:
-        out_json(told)
+        out_json(answer)
     else:
-        echo(model_words.listing(told) if id_ is None else model_words.card(told))
+        echo(model_text.listing(answer) if id_ is None else model_text.model_card(answer))
     return 0
 
 
@@ -83,11 +83,11 @@ def canary(options: Options, look_now: bool, mode: str, experiment: str | None) 
         if look_now:
             _look(options, database, artifacts, meant)
         with database.engine("reader").connect() as conn:
-            told = canary_card(conn, meant, current(conn, meant.id), _rule(conn, meant))
+            answer = canary_card(conn, meant, current(conn, meant.id), _rule(conn, meant))
     if options.json:
-        out_json(told)
+        out_json(answer)
     else:
-        echo(model_words.canary(told))
+        echo(model_text.canary(answer))
     return 0
 
 
@@ -118,33 +118,33 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
             bar.at("checking the registries")
             checked = _check_registries(options, database, artifacts)
             gates, now = GreatExpectationsRunner(meant.configuration.gates), SystemClock().now()
-            waiting = None
+            waiting, steps = None, _training_steps(bar)
             if deploy:
-                made, waiting = train_and_deploy(engine, artifacts, meant, gates, as_of, now, _training_steps(bar))
+                challenger, waiting = train_and_deploy(engine, artifacts, meant, gates, as_of, now, steps)
             else:
-                made = train_challenger(engine, artifacts, meant, gates, as_of, now, _training_steps(bar))
+                challenger = train_challenger(engine, artifacts, meant, gates, as_of, now, steps)
         _mirror(options, database, artifacts, meant)
-        why = waiting if deploy else _untried(made)
-        shown = Shown(meant, challengers=((made, why),), state=True, checked=checked)
+        why = waiting if deploy else _untried(challenger)
+        shown = Shown(meant, challengers=((challenger, why),), state=True, checked=checked)
         options.wiring.show(options, database, artifacts, shown)
-    told = {
+    answer = {
         "experiment": meant.id,
-        "model": made.model,
+        "model": challenger.model,
         "as_of": f"{as_of:%Y-%m-%dT%H:%M:%SZ}",
-        "known": made.known,
-        "fitted": made.fitted,
-        "passed": made.passed,
-        "deployed": deploy and made.passed and waiting is None,
+        "known": challenger.known,
+        "fitted": challenger.fitted,
+        "passed": challenger.passed,
+        "deployed": deploy and challenger.passed and waiting is None,
         "waiting": waiting,
-        "gates": [gate_json(item) for item in made.verdicts],
-        "labels": made.body["labels"],
-        "metrics": made.body["metrics"],
+        "gates": [gate_json(item) for item in challenger.verdicts],
+        "labels": challenger.body["labels"],
+        "metrics": challenger.body["metrics"],
     }
     if options.json:
-        out_json(told)
+        out_json(answer)
     else:
-        echo(model_words.trained(told))
-    return 0 if made.passed else REFUSED
+        echo(model_text.trained(answer))
+    return 0 if challenger.passed else REFUSED
 
 
 def _training_steps(bar: Bar) -> Callable[[str, float], None]:
@@ -160,13 +160,13 @@ def _training_steps(bar: Bar) -> Callable[[str, float], None]:
     return begins
 
 
-def _untried(made: Challenger) -> str:
+def _untried(challenger: Challenger) -> str:
     """Return why a model that was only trained does not serve."""
-    if made.passed:
+    if challenger.passed:
         return "every gate passed; `throughline train --deploy` puts it on trial"
     from throughline.learning.gates import refusal_words
 
-    return refusal_words(made.verdicts)
+    return refusal_words(challenger.verdicts)
 
 
 def _look(options: Options, database: Database, artifacts: ArtifactStore, experiment: Experiment) -> None:
@@ -179,10 +179,10 @@ def _look(options: Options, database: Database, artifacts: ArtifactStore, experi
         as_of = last_close(conn, experiment)
     reach_days = shadow_reach_days(experiment.configuration.exits)
     before = current_state(engine, experiment.id, as_of)
-    told = look(engine, experiment, as_of, reach_days=reach_days)
+    answer = look(engine, experiment, as_of, reach_days=reach_days)
     rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
     _mirror(options, database, artifacts, experiment)
-    looked = Looked(as_of, told, before, current_state(engine, experiment.id, as_of), rule)
+    looked = Looked(as_of, answer, before, current_state(engine, experiment.id, as_of), rule)
     options.wiring.show(options, database, artifacts, Shown(experiment, looked=looked, state=True))
 
 

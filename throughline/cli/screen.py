@@ -10,7 +10,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -80,20 +80,6 @@ def note(text: str, quiet: bool = False) -> None:
     """Print a line on stderr, unless `quiet`."""
     if not quiet:
         echo(text, err=True)
-
-
-def table(rows: Sequence[Sequence[object]], left: Sequence[int] = (0,), indent: str = "  ") -> str:
-    """Return rows as aligned text; the first is the header. left: columns aligned to the left."""
-    cells = [[visible(str(cell), keep="") for cell in row] for row in rows]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    lines = []
-    for row in cells:
-        parts = [
-            cell.ljust(width) if k in left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append((indent + "  ".join(parts)).rstrip())
-    return "\n".join(lines)
 
 
 class Bar:

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from throughline.analytics.model import Report
-from throughline.analytics.words import (
-    BASELINE_HEADER,
-    baseline_rows,
-    baseline_sentences,
-    counts_text,
-    note_lines,
-    path_rows,
-    usd,
-    warning_sentences,
-)
-from throughline.cli.screen import table
-from throughline.experiment.mode import mode_warning
+from throughline.analytics.report_tables import baseline_table, funnel_table, path_table, position_table
+from throughline.analytics.sentences import baseline_sentences, note_lines, warning_sentences
+from throughline.rendering.formats import counts, minute, percent_points, usd, words
 
 _OPEN_SHOWN = 10
 _NOTES_SHOWN = 5
@@ -29,17 +20,15 @@ def summary(report: Report) -> str:
         f"{report.candidates:,} candidates, {report.trades:,} closed trades"
     )
     parts = [head]
-    if mode_warning(report.mode):
-        parts.append(mode_warning(report.mode))
     parts += warning_sentences(report)
-    parts.append("Three fill models side by side\n" + table(path_rows(report)))
-    beside = [table([BASELINE_HEADER, *baseline_rows(report)]), *baseline_sentences(report)]
+    parts.append("Three fill models side by side\n" + path_table(report).text())
+    beside = [baseline_table(report).text(), *baseline_sentences(report)]
     parts.append("Baselines\n" + "\n".join(beside))
-    parts.append("Funnel, over all scans\n" + _funnel(report))
+    parts.append("Funnel, over all scans\n" + funnel_table(report).text())
     parts.append(
-        f"Why trades ended:  {counts_text(report.termination_reasons)}\n"
-        f"Candidates became: {counts_text(report.dispositions)}\n"
-        f"Quarantined rows:  {counts_text(report.quarantined['rules'])}"
+        f"Why trades ended:  {counts(report.termination_reasons)}\n"
+        f"Candidates became: {counts(report.dispositions)}\n"
+        f"Quarantined rows:  {counts(report.quarantined['rules'])}"
     )
     if report.trade_list:
         parts.append(_extremes(report))
@@ -60,42 +49,17 @@ def _extremes(report: Report) -> str:
     for word, names in (("Best", report.best_trades(1)), ("Worst", report.worst_trades(1))):
         row = report.trade(names[0])
         lines.append(
-            f"{word} trade: {row['instrument']} {usd(float(row['pnl_usd']))} ({float(row['return_percent']):+.2f} %), "
-            f"{str(row['exit_time'])[:16].replace('T', ' ')} by {str(row['reason']).replace('_', ' ')}"
+            f"{word} trade: {row['instrument']} {usd(row['pnl_usd'])} ({percent_points(row['return_percent'])}), "
+            f"{minute(row['exit_time'])} by {words(row['reason'])}"
         )
         lines.append(f"  throughline trade {row['id']}" + (f"\n  {row['dossier']}" if row["dossier"] else ""))
     lines.append(f"All trades: throughline trades --experiment {report.experiment[:12]} --sort pnl_usd")
     return "\n".join(lines)
 
 
-def _funnel(report: Report) -> str:
-    rows: list[tuple[object, ...]] = [("filter", "seen", "removed", "left", "without a value")]
-    rows += [
-        (
-            str(row["filter"]).replace("_", " "),
-            f"{row['seen']:,}",
-            f"{row['removed']:,}",
-            f"{row['seen'] - row['removed']:,}",
-            f"{row['missing']:,}",
-        )
-        for row in report.funnel
-    ]
-    return table(rows)
-
-
 def _open(report: Report) -> str:
-    held = report.open_positions
-    if not held:
+    if not report.open_positions:
         return "No position is open at the end."
-    rows: list[tuple[object, ...]] = [("instrument", "entry (UTC)", "value", "unrealised")]
-    rows += [
-        (
-            item["instrument"],
-            str(item["entry_time"])[:16].replace("T", " "),
-            usd(float(item["value_usd"])),
-            usd(float(item["unrealized_pnl_usd"])),
-        )
-        for item in held[:_OPEN_SHOWN]
-    ]
-    more = f"\n  and {len(held) - _OPEN_SHOWN} more" if len(held) > _OPEN_SHOWN else ""
-    return "Open at the end, marked to market and not closed\n" + table(rows) + more
+    left = len(report.open_positions) - _OPEN_SHOWN
+    more = f"\n  and {left} more" if left > 0 else ""
+    return f"Open at the end, marked to market and not closed\n{position_table(report, _OPEN_SHOWN).text()}{more}"

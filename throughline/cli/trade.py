@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import click
 
-from throughline.cli.dossier_words import parts
 from throughline.cli.options import Options, common
 from throughline.cli.record_choice import choose_record, experiment_option
-from throughline.cli.record_words import TITLES, describe
 from throughline.cli.screen import echo, echo_line, note, out_json
+from throughline.dossier.record_text import TITLES, describe
+from throughline.dossier.text import parts
 from throughline.user_files import write_file
 
 
@@ -31,16 +31,16 @@ def trade(options: Options, id_: str, html_file: str | None, experiment: str | N
 
     asked = parse_id(id_, "record", "trade")
     with options.open() as (database, artifacts):
+        from throughline.dossier.read import compile_dossier
         from throughline.proof.settings import open_proof
         from throughline.proof.snapshot import anchored_snapshot
-        from throughline.verification.dossier import compile_dossier
 
         proof = open_proof(options.home, database.embedded)
         with anchored_snapshot(database.engine("reader"), proof.anchor) as (connection, anchor):
             record = str(choose_record(connection, options, "trade", asked, experiment))
             dossier = compile_dossier(connection, artifacts, replace(proof, anchor=anchor), record)
     if html_file is not None:
-        from throughline.analytics.dossier import dossier_html
+        from throughline.dossier.page import dossier_html
 
         page = write_file(html_file, dossier_html(dossier).encode("utf-8"), "--html")
         note(f"Dossier: {page}", quiet=options.json)
@@ -63,8 +63,8 @@ def trade(options: Options, id_: str, html_file: str | None, experiment: str | N
             echo_line(f"  BROKEN: {problem}")
         for line in describe(step.table, step.body):
             echo_line(f"  {line}")
-    for title, held, lines in parts(dossier):
-        echo(f"\n{title}{'' if held is None else '  OK' if held else '  BROKEN'}")
+    for title, holds, lines in parts(dossier):
+        echo(f"\n{title}{'' if holds is None else '  OK' if holds else '  BROKEN'}")
         for line in lines:
             echo_line(f"  {line}")
     steps = (*story.steps, *dossier.states)
@@ -80,8 +80,8 @@ def trade(options: Options, id_: str, html_file: str | None, experiment: str | N
 def _print_data(data: Mapping[str, tuple[str, bool | None]]) -> None:
     if not data:
         return
-    wrong = [day for day, (_, held) in data.items() if held is False]
-    before = sum(held is None for _, held in data.values())
+    wrong = [day for day, (_, holds) in data.items() if holds is False]
+    before = sum(holds is None for _, holds in data.values())
     days = list(data)
     echo(f"\nData read  {'BROKEN' if wrong else 'OK'}")
     span = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]

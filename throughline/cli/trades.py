@@ -13,9 +13,11 @@ import click
 
 from throughline.cli.model_choice import choose_experiment, which
 from throughline.cli.options import Options, common
-from throughline.cli.screen import echo, note, out_json, table
+from throughline.cli.screen import echo, note, out_json
 from throughline.cli.trade_options import filter_options
 from throughline.errors import SettingsError, shown
+from throughline.rendering.formats import amount, minute, percent_points, words
+from throughline.rendering.table import Table
 from throughline.user_files import write_file
 
 if TYPE_CHECKING:
@@ -113,8 +115,8 @@ def equity(options: Options, csv_file: str | None, mode: str, experiment: str | 
     if options.json:
         out_json({"experiment": meant.id, "mode": meant.mode, "equity": records(frame)})
     elif csv_file is None:
-        rows = [(row[0], *(_usd(value) for value in row[1:])) for row in frame.itertuples(index=False)]
-        echo(table([tuple(frame.columns), *rows], indent=""))
+        rows = [(row[0], *map(amount, row[1:])) for row in frame.itertuples(index=False)]
+        echo(Table(tuple(frame.columns), rows).text(""))
     elif csv_file != "-":
         note(f"{csv_file}: {len(frame):,} days of experiment {meant.id[:12]}")
     return 0
@@ -208,12 +210,12 @@ def _listing(experiment: Experiment, frame: pd.DataFrame, total: int, limit: int
         (
             row["id"],
             row["instrument"],
-            _minute(row["entry_time"]),
-            _minute(row["exit_time"]),
-            _usd(row["notional_usd"]),
-            _usd(row["pnl_usd"]),
-            f"{float(row['return_percent']):+.2f} %",
-            str(row["reason"]).replace("_", " "),
+            minute(row["entry_time"]),
+            minute(row["exit_time"]),
+            amount(row["notional_usd"]),
+            amount(row["pnl_usd"]),
+            percent_points(row["return_percent"]),
+            words(row["reason"]),
             row["flags"],
         )
         for row in shown.to_dict("records")
@@ -223,12 +225,4 @@ def _listing(experiment: Experiment, frame: pd.DataFrame, total: int, limit: int
         return f"Experiment {experiment.id[:12]} ({experiment.mode}): no closed trade matches."
     more = total - len(rows)
     tail = f"\n... and {more:,} more: --limit N, --csv FILE or --json" if more else ""
-    return f"{title}\n{table([head, *rows], left=(0, 1, 2, 3, 7, 8), indent='')}{tail}"
-
-
-def _usd(value: str) -> str:
-    return f"{float(value):,.2f}"
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
+    return f"{title}\n{Table(head, rows, left=(0, 1, 2, 3, 7, 8)).text('')}{tail}"

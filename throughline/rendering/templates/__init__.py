@@ -1,0 +1,1 @@
+"""jinja2 templates and stylesheets of pages (`throughline.rendering.page`)."""
