@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from assets.pictures import equity_svg, funnel_svg, image
 
 if TYPE_CHECKING:
-    from assets.shell import Picture
+    from assets.asset_factory import Picture
     from throughline.flow import DayResult, FlowContext
 
 CURVE_DAYS = 365
