@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.shell import ACTIVE_EXPERIMENT, OWNERS, Graph, failure
+from assets.asset_factory import ACTIVE_EXPERIMENT, failure, mode_asset
+from resources.definition_factory import ModeSpec, for_each_mode
+from resources.home import Flows
 from throughline.errors import ThroughlineError
-from throughline.experiment.identity import current_code_hash
 from throughline.rendering.blocks import markdown
 from throughline.rendering.table import Table
 
@@ -29,34 +30,33 @@ _DIFFERENCES = 6
 """So many differences of an experiment are listed."""
 
 
-class ActiveConfig(dg.Config):  # type: ignore[misc]
+class ActiveConfig(dg.Config):
     """Which experiment to make the active one of the mode: its ID or the first 8 or more digits; None = leave it."""
 
     use: str | None = None
 
 
-def active_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+@for_each_mode
+def active_assets(spec: ModeSpec) -> list[dg.AssetsDefinition]:
     """Return `active_experiment` of a mode."""
-    mode = graph.mode
+    mode = spec.name
 
-    @dg.asset(
-        key=graph.key(ACTIVE_EXPERIMENT),
+    @mode_asset(
+        spec,
+        ACTIVE_EXPERIMENT,
+        group="experiment",
         description=f"The active experiment of mode '{mode}', which runs use unless they name another, and all "
-        "experiments of the mode. `throughline use ID`, or a run of this asset with the configuration `use: ID`, makes "
-        "another one active. The tag throughline/experiment with an ID selects another experiment for a single run or "
-        "backfill.",
-        required_resource_keys={graph.flow_key},
-        code_version=current_code_hash(),
-        group_name=mode,
-        kinds={"python", "postgres"},
-        owners=OWNERS,
-        tags={"stage": "experiment"},
+        f"experiments of the mode. {spec.mode.description} `throughline use ID`, or a run of this asset with the "
+        "configuration `use: ID`, makes another one active. The tag throughline/experiment with an ID selects "
+        "another experiment for a single run or backfill.",
     )
-    def active_experiment(context: dg.AssetExecutionContext, config: ActiveConfig) -> dg.MaterializeResult:
+    def active_experiment(
+        context: dg.AssetExecutionContext, config: ActiveConfig, home: dg.ResourceParam[Flows]
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         from throughline.experiment.choice import use
 
-        engine = getattr(context.resources, graph.flow_key).engine()
         try:
+            engine = home.flow(mode).engine()
             if config.use is not None:
                 use(engine, config.use, mode)
             return dg.MaterializeResult(metadata=active_metadata(engine, mode))

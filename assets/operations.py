@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 
 from assets import learning_words as words
+from assets.asset_factory import experiment_run
 from assets.checks.gates import CHECK_NAME, gate_result
 from assets.presentation import day_metadata, preview, sealed_before
-from assets.shell import Graph, failure, remember_experiment, run_tags
+from resources.definition_factory import ModeSpec
+from resources.flow import Flow
+from resources.home import Flows
 from throughline.catalogue import catalogue
 from throughline.errors import SettingsError, ThroughlineError, shown
 
 if TYPE_CHECKING:
-    from resources.flow import Flow
     from throughline.flow import FlowContext
     from throughline.learning.cycle import Close
     from throughline.learning.events import ServingState
 
 
-class RollBackConfig(dg.Config):  # type: ignore[misc]
+class RollBackConfig(dg.Config):
     """What to roll back, and why.
 
-    model: its id, or the beginning of it; without one the model on trial, else the champion. by: who says so.
+    model: its ID, or the beginning of it; without one the model on trial, else the champion. by: who decided it.
     """
 
     reason: str
@@ -37,7 +39,7 @@ class RollBackConfig(dg.Config):  # type: ignore[misc]
     by: Literal["hand", "judge"] = "hand"
 
 
-class WalkForwardConfig(dg.Config):  # type: ignore[misc]
+class WalkForwardConfig(dg.Config):
     """Which days to walk. start: the experiment's epoch where it is left out. Days as 2022-12-31."""
 
     end: str
@@ -49,35 +51,34 @@ def roll_back_op_name(mode: str) -> str:
     return f"roll_back_{mode}_model"
 
 
-def roll_back_op(graph: Graph) -> dg.OpDefinition:
+def roll_back_job_name(mode: str) -> str:
+    """Return the name of the job of a mode's rollback."""
+    return f"{roll_back_op_name(mode)}_job"
+
+
+def roll_back_op(spec: ModeSpec) -> dg.OpDefinition:
     """Return the operation that takes the canary or the champion of a mode's experiment out of service."""
 
     @dg.op(
-        name=roll_back_op_name(graph.mode),
+        name=roll_back_op_name(spec.name),
         out=dg.Out(dg.Nothing),
-        required_resource_keys={graph.flow_key},
         description="Takes a model out of service for good, from the first undecided day on; the previous good "
         "champion serves again, or the rule. Where the model is out of service already, nothing happens.",
     )
-    def roll_back_model(context: dg.OpExecutionContext, config: RollBackConfig) -> None:
-        flow = getattr(context.resources, graph.flow_key)
-        try:
-            ctx = flow.context(run_tags(context), context.run.run_id)
-            remember_experiment(context, ctx.experiment.id)
+    def roll_back_model(context: dg.OpExecutionContext, config: RollBackConfig, home: dg.ResourceParam[Flows]) -> None:
+        with experiment_run(context, home, spec.name) as (ctx, flow):
             context.add_output_metadata(_rolled_back(ctx, flow, config))
-        except ThroughlineError as error:
-            raise failure(error, graph.mode) from error
 
     return roll_back_model
 
 
-def _rolled_back(ctx: "FlowContext", flow: "Flow", config: RollBackConfig) -> dict[str, Any]:
+def _rolled_back(ctx: "FlowContext", flow: Flow, config: RollBackConfig) -> dict[str, Any]:
     from throughline.learning.lifecycle import current, next_instant, roll_back
 
     with ctx.engine.connect() as conn:
         state = current(conn, ctx.experiment.id)
         at = next_instant(conn, ctx.experiment)
-    model = _wanted(state, config.model)
+    model = _model_of(state, config.model)
     change = roll_back(
         ctx.engine, ctx.experiment, model, at=at, by=config.by, reason=config.reason, mirror=flow.mirror()
     )
@@ -90,7 +91,7 @@ def _rolled_back(ctx: "FlowContext", flow: "Flow", config: RollBackConfig) -> di
     }
 
 
-def _wanted(state: "ServingState", given: str | None) -> str:
+def _model_of(state: "ServingState", given: str | None) -> str:
     """Return the full id of the model that is meant. Raises SettingsError where nothing, or more than one, is."""
     from throughline.learning.types import RULE
 
@@ -108,25 +109,19 @@ def _wanted(state: "ServingState", given: str | None) -> str:
     return found[0]
 
 
-def walk_forward_op(graph: Graph) -> dg.OpDefinition:
+def walk_forward_op(spec: ModeSpec) -> dg.OpDefinition:
     """Return the operation that walks forward through the days of a mode's experiment."""
 
     @dg.op(
-        name=f"walk_forward_{graph.mode}",
+        name=f"walk_forward_{spec.name}",
         out=dg.Out(dg.Nothing),
-        required_resource_keys={graph.flow_key},
         description="Runs every daily asset of the experiment in order and trains models as time goes on: the canary "
         "is evaluated at the end of each day, and a challenger is trained at each midnight of the schedule on the "
         "trades that were closed by then. The days appear as partitions of the assets. Sealed days are not run again.",
     )
-    def walk(context: dg.OpExecutionContext, config: WalkForwardConfig) -> None:
-        flow = getattr(context.resources, graph.flow_key)
-        try:
-            ctx = flow.context(run_tags(context), context.run.run_id)
-            remember_experiment(context, ctx.experiment.id)
-            context.add_output_metadata(_Walk(graph, context, flow, ctx).over(config))
-        except ThroughlineError as error:
-            raise failure(error, graph.mode) from error
+    def walk(context: dg.OpExecutionContext, config: WalkForwardConfig, home: dg.ResourceParam[Flows]) -> None:
+        with experiment_run(context, home, spec.name) as (ctx, flow):
+            context.add_output_metadata(_Walk(spec, context, flow, ctx).over(config))
 
     return walk
 
@@ -134,8 +129,8 @@ def walk_forward_op(graph: Graph) -> dg.OpDefinition:
 class _Walk:
     """One walk: runs stages through the flow, and shows days, gates and trainings in Dagster as they come."""
 
-    def __init__(self, graph: Graph, context: dg.OpExecutionContext, flow: "Flow", ctx: "FlowContext") -> None:
-        self._graph = graph
+    def __init__(self, spec: ModeSpec, context: dg.OpExecutionContext, flow: Flow, ctx: "FlowContext") -> None:
+        self._spec = spec
         self._context = context
         self._flow = flow
         self._ctx = ctx
@@ -213,12 +208,12 @@ class _Walk:
     def _materialized(self, name: str, metadata: dict[str, Any], day: date | None = None) -> None:
         told = {"experiment": self._ctx.experiment.id, **metadata}
         partition = None if day is None else day.isoformat()
-        self._context.log_event(dg.AssetMaterialization(self._graph.key(name), metadata=told, partition=partition))
+        self._context.log_event(dg.AssetMaterialization(self._spec.key(name), metadata=told, partition=partition))
 
     def _show_gates(self) -> None:
         """Show how each gate stands, as the assets' own runs do."""
         for name in catalogue().gated:
-            key = self._graph.key(name)
+            key = self._spec.key(name)
             found = gate_result(self._ctx, key, name)
             self._context.instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(

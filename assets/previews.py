@@ -17,7 +17,7 @@ from throughline.rendering.formats import percent_points, words
 from throughline.rendering.table import Table
 
 if TYPE_CHECKING:
-    from assets.shell import Picture
+    from assets.asset_factory import Picture
     from throughline.flow import DayResult, FlowContext
 
 CURVE_DAYS = 365

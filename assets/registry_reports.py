@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
-from throughline.errors import ThroughlineError
-from throughline.experiment.identity import current_code_hash
+from assets.asset_factory import AssetContent, experiment_asset, experiment_run, mode_asset
+from resources.definition_factory import ModeSpec, for_each_mode
+from resources.flow import Flow
+from resources.home import Flows
 from throughline.rendering.blocks import Block, Bullets, markdown
 from throughline.rendering.table import Table
 
@@ -30,51 +31,41 @@ NAMED = 50
 """At most so many findings are listed in the metadata; the report has all of them."""
 
 
-class CheckConfig(dg.Config):  # type: ignore[misc]
+class CheckConfig(dg.Config):
     """What a consistency check covers: everything, or what was logged since the last check that held."""
 
     scope: Literal["daily", "full"] = "full"
 
 
-def registry_report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+@for_each_mode
+def registry_report_assets(spec: ModeSpec) -> list[dg.AssetsDefinition]:
     """Return `registry_consistency` and `registry_analytics` of a mode, both unpartitioned."""
-    return [_consistency(graph), _analytics(graph)]
+    return [_consistency(spec), _analytics(spec)]
 
 
-def _consistency(graph: Graph) -> dg.AssetsDefinition:
-    key = graph.key("registry_consistency")
+def _consistency(spec: ModeSpec) -> dg.AssetsDefinition:
+    key = spec.key("registry_consistency")
+    check = "The registries agree with each other, with the chain and with the seal log."
 
-    @dg.asset(
-        key=key,
-        description="Checks every hash, link (in both directions), seal, guard and artifact of the home's registries, "
-        "and the seal log against its key and anchor. A finding fails the run and blocks training.",
-        deps=[graph.key("registry_seals")],
-        check_specs=[
-            dg.AssetCheckSpec(
-                CONSISTENT,
-                asset=key,
-                description="The registries agree with each other, with the chain and with the seal log.",
-            )
-        ],
-        required_resource_keys={graph.flow_key},
-        code_version=current_code_hash(),
-        group_name=graph.mode,
-        kinds={"python", "json"},
-        owners=OWNERS,
-        tags={"stage": "registry", "tier": "gate"},
+    @mode_asset(
+        spec,
+        "registry_consistency",
+        group="proof",
+        description="Checks every hash, link (in both directions), seal, guard and artifact of the home's "
+        "registries, and the seal log against its key and anchor. A finding fails the run and blocks training.",
+        deps=("registry_seals",),
+        kinds=("python", "json"),
+        checks=(dg.AssetCheckSpec(CONSISTENT, asset=key, description=check),),
+        tier="gate",
     )
     def registry_consistency(
-        context: dg.AssetExecutionContext, config: CheckConfig
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        context: dg.AssetExecutionContext, config: CheckConfig, home: dg.ResourceParam[Flows]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         from throughline.flow.registry_check import check_registries, log_what_is_new
 
-        flow = getattr(context.resources, graph.flow_key)
-        try:
-            ctx = flow.context(run_tags(context), context.run.run_id)
+        with experiment_run(context, home, spec.name) as (ctx, flow):
             unlogged = log_what_is_new(ctx)
             result, report = check_registries(ctx, config.scope, flow.enforces_roles())
-        except ThroughlineError as error:
-            raise failure(error, graph.mode) from error
         metadata = consistency_metadata(result, report)
         verdict = consistency_check(key, result, report)
         if report.ok and unlogged is None:
@@ -132,33 +123,21 @@ def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[
     return told
 
 
-def _analytics(graph: Graph) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=graph.key("registry_analytics"),
-        description="Figures from the registries: by strategy, hour, weekday and bucket, whether a bucket's past "
-        "predicts its future, how soulprints relate to returns, coverage and links. Blocked where the last "
-        "consistency check failed.",
-        deps=[graph.key(name) for name in ("canonical_trades", "soulprints", "profit_buckets")],
-        required_resource_keys={graph.flow_key},
-        code_version=current_code_hash(),
-        group_name=graph.mode,
-        kinds={"python"},
-        owners=OWNERS,
-        tags={"stage": "reports"},
+def _analytics(spec: ModeSpec) -> dg.AssetsDefinition:
+    return experiment_asset(
+        spec,
+        "registry_analytics",
+        "Figures from the registries: by strategy, hour, weekday and bucket, whether a bucket's past predicts its "
+        "future, how soulprints relate to returns, coverage and links. Blocked where the last consistency check "
+        "failed.",
+        _analytics_content,
+        group="reports",
+        deps=("canonical_trades", "soulprints", "profit_buckets"),
+        kinds=("python",),
     )
-    def registry_analytics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        flow = getattr(context.resources, graph.flow_key)
-        try:
-            ctx = flow.context(run_tags(context), context.run.run_id)
-            remember_experiment(context, ctx.experiment.id)
-            return _analytics_result(ctx, flow.reports_folder())
-        except ThroughlineError as error:
-            raise failure(error, graph.mode) from error
-
-    return registry_analytics
 
 
-def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
+def _analytics_content(ctx: "FlowContext", flow: Flow) -> AssetContent:
     # Imported here: the libraries take seconds, which only this asset should pay.
     from throughline.analytics.trade_registry.analytics import registry_analytics
     from throughline.registry.consistency import refuse_failed
@@ -166,9 +145,8 @@ def _analytics_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
     with ctx.engine.connect() as conn:
         refuse_failed(conn)
         analytics = registry_analytics(conn, ctx.experiment.id)
-    return dg.MaterializeResult(
-        metadata=analytics_metadata(ctx.experiment.id, analytics) | _dossiers(ctx, folder / "dossiers")
-    )
+    metadata = analytics_metadata(ctx.experiment.id, analytics)
+    return AssetContent(metadata | _dossiers(ctx, flow.reports_folder() / "dossiers"))
 
 
 def analytics_metadata(experiment: str, analytics: "RegistryAnalytics") -> dict[str, Any]:

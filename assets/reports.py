@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.shell import OWNERS, Graph, failure, remember_experiment, run_tags
+from assets.asset_factory import AssetContent, experiment_asset
+from resources.definition_factory import ModeSpec, for_each_mode
+from resources.flow import Flow
 from throughline.catalogue import catalogue
-from throughline.errors import MissingPredecessor, ThroughlineError
-from throughline.experiment.identity import current_code_hash
+from throughline.errors import MissingPredecessor
 
 if TYPE_CHECKING:
     from throughline.analytics.model import Report
@@ -26,33 +27,23 @@ EXTREMES = 5
 """So many of the best and of the worst trades are listed."""
 
 
-def report_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+@for_each_mode
+def report_assets(spec: ModeSpec) -> list[dg.AssetsDefinition]:
     """Return `backtest_report` of a mode: unpartitioned, over the days from the epoch that are sealed throughout."""
-
-    @dg.asset(
-        key=graph.key("backtest_report"),
-        description="Figures, baselines, assumptions and a tear sheet over all sealed days of the active experiment.",
-        deps=[graph.key(name) for name in ("outcomes", "shadow_outcomes", "portfolio_state")],
-        required_resource_keys={graph.flow_key},
-        code_version=current_code_hash(),
-        group_name=graph.mode,
-        kinds={"python", "html"},
-        owners=OWNERS,
-        tags={"stage": "reports"},
-    )
-    def backtest_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        flow = getattr(context.resources, graph.flow_key)
-        try:
-            ctx = flow.context(run_tags(context), context.run.run_id)
-            remember_experiment(context, ctx.experiment.id)
-            return _report_result(ctx, flow.reports_folder())
-        except ThroughlineError as error:
-            raise failure(error, graph.mode) from error
-
-    return [backtest_report]
+    return [
+        experiment_asset(
+            spec,
+            "backtest_report",
+            "Figures, baselines, assumptions and a tear sheet over all sealed days of the active experiment.",
+            _report_content,
+            group="reports",
+            deps=("outcomes", "shadow_outcomes", "portfolio_state"),
+            kinds=("python", "html"),
+        )
+    ]
 
 
-def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
+def _report_content(ctx: "FlowContext", flow: Flow) -> AssetContent:
     # Imported here: the report's libraries take seconds, which only this asset should pay.
     from throughline.analytics.published import publish_report
     from throughline.analytics.report import build_report
@@ -67,9 +58,8 @@ def _report_result(ctx: "FlowContext", folder: Path) -> dg.MaterializeResult:
             f"{experiment.epoch} on, then the report"
         )
     report = build_report(ctx.engine, ctx.artifacts, ctx.provider, experiment, experiment.epoch, max(sealed))
-    return dg.MaterializeResult(
-        metadata=report_metadata(publish_report(ctx.engine, ctx.artifacts, ctx.proof, report, folder))
-    )
+    published = publish_report(ctx.engine, ctx.artifacts, ctx.proof, report, flow.reports_folder())
+    return AssetContent(report_metadata(published))
 
 
 def report_metadata(published: "PublishedReport") -> dict[str, Any]:

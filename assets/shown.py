@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.asset_factory import AssetContent, check_result
 from assets.learning import (
     GATES_PASSED,
     NOT_DEGRADED,
-    Told,
-    check_result,
-    told_of_challenger,
-    told_of_look,
-    told_of_state,
+    canary_content,
+    challenger_content,
+    registry_state_content,
 )
 from assets.registry_reports import analytics_metadata, consistency_check, consistency_metadata
 from assets.reports import report_metadata
@@ -41,18 +40,20 @@ def events_of(shown: Shown, engine: Engine) -> Iterator[Event]:
         yield _evaluation(consistency_check(key, *shown.checked))
     for made, waiting in shown.challengers:
         yield from _learned(
-            mode, "challenger_model", experiment, told_of_challenger(engine, made, waiting), GATES_PASSED
+            mode, "challenger_model", experiment, challenger_content(engine, made, waiting), GATES_PASSED
         )
     if shown.looked is not None:
         yield from _learned(
-            mode, "canary_report", experiment, told_of_look(shown.experiment, shown.looked), NOT_DEGRADED
+            mode, "canary_report", experiment, canary_content(shown.experiment, shown.looked), NOT_DEGRADED
         )
     if shown.state:
         from throughline.learning.lifecycle import current
 
         with engine.connect() as connection:
             state = current(connection, experiment)
-        yield from _learned(mode, "model_registry_state", experiment, told_of_state(engine, experiment, state), None)
+        yield from _learned(
+            mode, "model_registry_state", experiment, registry_state_content(engine, experiment, state), None
+        )
     if shown.report is not None:
         yield _materialization(dg.AssetKey([mode, "backtest_report"]), report_metadata(shown.report))
         registry = shown.report.report.registry
@@ -74,11 +75,11 @@ def _registry_holds(engine: Engine) -> bool:
     return True
 
 
-def _learned(mode: str, name: str, experiment: str, told: Told, check: str | None) -> Iterator[Event]:
+def _learned(mode: str, name: str, experiment: str, content: AssetContent, check: str | None) -> Iterator[Event]:
     key = dg.AssetKey([mode, name])
-    yield _materialization(key, {"experiment": experiment, **told.metadata})
+    yield _materialization(key, {"experiment": experiment, **content.metadata})
     if check is not None:
-        yield _evaluation(check_result(key, check, experiment, told))
+        yield _evaluation(check_result(key, check, experiment, content))
 
 
 def _materialization(key: dg.AssetKey, metadata: dict[str, Any]) -> dg.AssetMaterialization:

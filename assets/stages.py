@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.asset_factory import stage_asset
 from assets.previews import PREVIEWS
-from assets.shell import Graph, stage_asset
+from resources.definition_factory import ModeSpec, for_each_mode
 from throughline.catalogue import catalogue
 
 
-def stage_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+@for_each_mode
+def stage_assets(spec: ModeSpec) -> list[dg.AssetsDefinition]:
     """Return the assets of all stages of a mode, in the order of the day."""
-    return [stage_asset(graph, spec, picture=PREVIEWS.get(spec.asset)) for spec in catalogue().stages.values()]
+    return [stage_asset(spec, stage, picture=PREVIEWS.get(stage.asset)) for stage in catalogue().stages.values()]

@@ -132,7 +132,7 @@ def empty_job() -> Any:
 
 def run_empty_on(instance: Any, start: date, end: date, chunk_days: int) -> dict[str, float]:
     from pipelines.backfill import _QUIET
-    from pipelines.schedules import range_tags
+    from pipelines.job_factory import range_tags
     from throughline.flow.run import chunks
 
     job = empty_job()

@@ -19,10 +19,11 @@ from typing import Any
 import dagster as dg
 
 from pipelines.build import build_defs
-from pipelines.jobs import pipeline_job_name
-from pipelines.schedules import range_tags
+from pipelines.job_factory import range_tags
+from pipelines.jobs.daily import pipeline_job_name
 from resources.dagster_instance import make_instance
 from resources.flow import EXPERIMENT_TAG, GivenFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import START_VARIABLE, Settings
 from throughline.errors import SettingsError, ThroughlineError
 from throughline.flow import STAGES, DayResult, FlowContext
@@ -122,7 +123,7 @@ def open_range(
     mode = context.experiment.mode
     result = RangeResult(seconds=dict.fromkeys(STAGES, 0.0))
     flow = _WatchedFlow(context, settings.home, result, progress)
-    job = build_defs(settings, overrides={f"flow_{mode}": flow}).resolve_job_def(pipeline_job_name(mode))
+    job = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_job_def(pipeline_job_name(mode))
     with ExitStack() as stack:
         used = instance or stack.enter_context(make_instance(settings.home, settings.database_url))
 

@@ -78,7 +78,7 @@ class DagsterWiring:
         from dagster import AssetKey, AssetMaterialization
 
         from assets.active import active_metadata
-        from assets.shell import ACTIVE_EXPERIMENT
+        from assets.asset_factory import ACTIVE_EXPERIMENT
 
         metadata = active_metadata(database.engine("reader"), mode)
         _report(options, [AssetMaterialization(AssetKey([mode, ACTIVE_EXPERIMENT]), metadata=metadata)])

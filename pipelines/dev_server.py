@@ -13,6 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 THEIRS, OURS = "dagster_webserver", "pipelines.webserver"
+START = "open_ipc_subprocess"
+"""Name of the function of `dagster dev` that starts its processes."""
 
 
 def guarded_command(command: Sequence[str]) -> list[str]:
@@ -25,14 +27,14 @@ def main() -> None:
     """Run `dagster dev` with the arguments of the command line."""
     from dagster._cli import dev
 
-    start = getattr(dev, "open_ipc_subprocess", None)
+    start = getattr(dev, START, None)
     if start is None:
         sys.exit("throughline: this version of Dagster starts its web server in another way, so the guard is missing")
 
     def guarded(command: Sequence[str], **options: Any) -> Any:
         return start(guarded_command(command), **options)
 
-    dev.open_ipc_subprocess = guarded
+    setattr(dev, START, guarded)
     dev.dev_command(args=sys.argv[1:], prog_name="dagster dev")
 
 

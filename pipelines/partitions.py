@@ -1,7 +1,7 @@
-"""Partitions: one daily definition in UTC for all assets and modes, and nothing else.
+"""Partitions: one daily definition in UTC for all assets of a mode.
 
-One start date, because Dagster's backfills chunk wrongly across assets with different ones. Hours inside a day are a
-column of the records, never partitions. The end is yesterday; a mode that lives in the present sets an end offset.
+All modes have one start date, because Dagster's backfills chunk wrongly across assets with different ones. Hours inside
+a day are a column of the records, never partitions. The last partition is yesterday, unless the mode says otherwise.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import date
 import dagster as dg
 
 
-def daily_partitions(start: date) -> dg.DailyPartitionsDefinition:
-    """Return the daily partitions from `start` (UTC) to yesterday."""
-    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC", fmt="%Y-%m-%d")
+def daily_partitions(start: date, end_offset: int = 0) -> dg.DailyPartitionsDefinition:
+    """Return the daily partitions from `start` (UTC) to yesterday, or `end_offset` days later."""
+    return dg.DailyPartitionsDefinition(
+        start_date=start.isoformat(), timezone="UTC", fmt="%Y-%m-%d", end_offset=end_offset
+    )

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+MAKE_APP = "create_app_from_workspace_process_context"
+"""Name of the function of dagster-webserver that makes its application."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _NO_FRAMES = "frame-ancestors 'none'"
 _POLICY_VIOLATION = 1008
@@ -142,12 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run dagster-webserver behind the guard, with its own command line."""
     from dagster_webserver import cli
 
-    make = cli.create_app_from_workspace_process_context
+    make: Callable[..., ASGIApp] = getattr(cli, MAKE_APP)
 
     def guarded(*args: object, **kwargs: object) -> ASGIApp:
-        return LocalOnly(make(*args, **kwargs))  # type: ignore[arg-type]
+        return LocalOnly(make(*args, **kwargs))
 
-    cli.create_app_from_workspace_process_context = guarded  # type: ignore[assignment]
+    setattr(cli, MAKE_APP, guarded)
     cli.cli(args=None if arguments is None else list(arguments), auto_envvar_prefix="DAGSTER_WEBSERVER")
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from throughline.experiment.choice import Chosen
+    from throughline.experiment.identity import Experiment
     from throughline.flow import DayResult, FlowContext
     from throughline.learning.mirror import Mirror
     from throughline.learning.standing import DueRollback
@@ -38,7 +39,12 @@ EXPERIMENT_TAG = "throughline/experiment"
 
 
 class Flow(Protocol):
-    """What assets ask for. Tests put another in its place."""
+    """What definitions ask for, of one mode. Tests and commands put another in its place."""
+
+    @property
+    def mode(self) -> str:
+        """Name of the mode."""
+        ...
 
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the flow context of a run."""
@@ -62,6 +68,14 @@ class Flow(Protocol):
 
     def engine(self) -> Engine:
         """Return the engine with the writer role of the home's database."""
+        ...
+
+    def rollback_due(self) -> DueRollback | None:
+        """Return the verdict against a model of the active experiment that nobody acted on, else None."""
+        ...
+
+    def unsealed_days(self, until: date) -> DueDays | None:
+        """Return the days of the active experiment up to `until` that are not sealed to their end, None without any."""
         ...
 
 
@@ -136,18 +150,11 @@ class HomeFlow:
         None where there is none, or where the data ends before it. Raises SettingsError without an active experiment.
         """
         from throughline.experiment.choice import open_provider
-        from throughline.flow import STAGES
-        from throughline.storage.queries import sealed_days
 
-        found = self._chosen(None)
-        with self.engine().connect() as conn:
-            sealed = set(sealed_days(conn, found.experiment.id, list(STAGES)[-1]))
-        first = found.experiment.epoch
-        while first in sealed:
-            first += timedelta(days=1)
+        chosen = self._chosen(None)
         # A fresh provider: this process may be weeks old, and files grow.
-        last = min(until, open_provider(found, SystemClock()).description.last_day)
-        return None if first > last else DueDays(found.experiment.id, first, last)
+        last = open_provider(chosen, SystemClock()).description.last_day
+        return unsealed_days(self.engine(), chosen.experiment, min(until, last))
 
     def database(self) -> Database:
         """Return the home's database, opened once; this process holds a lease on the embedded server from then on."""
@@ -224,6 +231,23 @@ class GivenFlow:
 
         return self._mirror or NoMirror()
 
+    @property
+    def mode(self) -> str:
+        """Name of the mode of the context's experiment."""
+        return self._context.experiment.mode
+
+    def rollback_due(self) -> DueRollback | None:
+        """Return the verdict against a model of the context's experiment that nobody acted on."""
+        from throughline.learning.standing import rollback_due
+
+        with self.engine().connect() as conn:
+            return rollback_due(conn, self._context.experiment.id)
+
+    def unsealed_days(self, until: date) -> DueDays | None:
+        """Return the days of the context's experiment up to `until` that are not sealed to their end."""
+        last = self._context.provider.description.last_day
+        return unsealed_days(self.engine(), self._context.experiment, min(until, last))
+
     def engine(self) -> Engine:
         """Return the context's engine."""
         return self._context.engine
@@ -237,6 +261,19 @@ class GivenFlow:
         results = run_stage(asset, context, days)
         self.results += results
         return results
+
+
+def unsealed_days(engine: Engine, experiment: Experiment, last: date) -> DueDays | None:
+    """Return the days of an experiment up to `last` that are not sealed to their end yet, None where there is none."""
+    from throughline.flow import STAGES
+    from throughline.storage.queries import sealed_days
+
+    with engine.connect() as conn:
+        sealed = set(sealed_days(conn, experiment.id, list(STAGES)[-1]))
+    first = experiment.epoch
+    while first in sealed:
+        first += timedelta(days=1)
+    return None if first > last else DueDays(experiment.id, first, last)
 
 
 def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:

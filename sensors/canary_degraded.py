@@ -1,52 +1,49 @@
-"""Rolls back a model that the judge rolled back and that serves all the same.
+"""Rolls back a model that still serves although the judge's verdict is a rollback.
 
-Belongs here: asking, and the request. Does not belong here: the verdict (`throughline.learning.judge`) and what rolling
-back is (`throughline.learning.lifecycle`).
+Belongs here: asking for such a verdict, and the request of a run. Does not belong here: the verdict
+(`throughline.learning.judge`) and what a rollback does (`throughline.learning.lifecycle`).
 
-A look acts on its own verdict, so there is nothing to do here as a rule; this is for the look whose process died
-between its record and its act. The request names the model and the look: a second one for the same look is none, and
-the job leaves whoever serves by then alone.
+An evaluation of the canary applies its own verdict, so as a rule there is nothing to do. This sensor is for an
+evaluation whose process died between its record and its act. The request names the model and the evaluation: a second
+request for the same evaluation launches no run, and the job leaves another model that serves by then alone.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `home` at run time.
 
 import dagster as dg
 
+from assets.operations import roll_back_job_name, roll_back_op_name
+from resources.definition_factory import ModeSpec, for_each_mode
 from resources.flow import EXPERIMENT_TAG
+from resources.home import Flows
 from throughline.errors import ThroughlineError
 
-if TYPE_CHECKING:
-    from throughline.learning.standing import DueRollback
 
-Due = Callable[[], "DueRollback | None"]
-"""Returns the verdict that nobody acted on, None where there is none. Raises ThroughlineError without an experiment."""
-
-
-def canary_degraded(mode: str, job_name: str, op_name: str, due: Due) -> dg.SensorDefinition:
-    """Return the sensor of a mode. job_name, op_name: of the rollback."""
+@for_each_mode
+def canary_degraded_sensors(spec: ModeSpec) -> list[dg.SensorDefinition]:
+    """Return the sensor of a mode."""
 
     @dg.sensor(
-        name=f"canary_degraded_{mode}",
-        job_name=job_name,
-        description=f"Launches the rollback where the judge of mode '{mode}' said so and the model still serves.",
+        name=f"canary_degraded_{spec.name}",
+        job_name=roll_back_job_name(spec.name),
+        description=f"Launches the rollback if the judge's verdict in mode '{spec.name}' is a rollback and the model "
+        "still serves.",
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
     )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Flows]) -> dg.RunRequest | dg.SkipReason:
         try:
-            found = due()
+            due = home.flow(spec.name).rollback_due()
         except ThroughlineError as error:
             return dg.SkipReason(str(error))
-        if found is None:
+        if due is None:
             return dg.SkipReason("no model serves against the judge's verdict")
-        look = f"{found.as_of:%Y-%m-%dT%H:%M:%SZ}"
+        evaluated = f"{due.as_of:%Y-%m-%dT%H:%M:%SZ}"
+        config = {"by": "judge", "model": due.model, "reason": due.reason}
         return dg.RunRequest(
-            run_key=f"{found.experiment}:{found.model}:{look}",
-            run_config={"ops": {op_name: {"config": {"by": "judge", "model": found.model, "reason": found.reason}}}},
-            tags={EXPERIMENT_TAG: found.experiment, "throughline/look": look},
+            run_key=f"{due.experiment}:{due.model}:{evaluated}",
+            run_config={"ops": {roll_back_op_name(spec.name): {"config": config}}},
+            tags={EXPERIMENT_TAG: due.experiment, "throughline/look": evaluated},
         )
 
-    return sensor
+    return [sensor]

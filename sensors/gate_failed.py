@@ -1,23 +1,24 @@
-"""Tells someone that a gate failed: a red check of a gated asset, of a training set, of a challenger, of a canary.
+"""Reports each failed asset check: of a gated asset, the registries, a training set, a challenger, a canary, or drift.
 
-Belongs here: which checks, and what the message says. Does not belong here: how it is delivered (`notifier`). A failed
-gate is data and its run is green, so run status says nothing of it: the log of check evaluations is read from where the
-last tick stopped, and each failed evaluation is told once. A sensor that has never run begins at the log's end: what
-was red before is in the UI.
+Belongs here: which checks, and what the message says. Does not belong here: how it is delivered (`resources.notifier`).
+A failed gate is data and its run is green, so the status of a run does not show it. The sensor reads the log of check
+evaluations from where the last tick stopped, and reports each failed evaluation once. A sensor that has never run
+begins at the end of the log: earlier failures are in the UI.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `notifier` at run time.
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from sensors.notifier import TEXT_LIMIT, Notifier
+from resources.definition_factory import ModeSpec, for_location
+from resources.notifier import TEXT_LIMIT, NotifierResource
 
 READ_AT_ONCE = 500
 """At most so many evaluations are read in a tick: a backfill of years writes thousands."""
-TOLD_AT_ONCE = 8
+REPORTED_AT_ONCE = 8
 """At most so many messages are posted in a tick. Each may wait for the webhook, and Dagster ends a tick after 60 s."""
 
 
@@ -37,47 +38,43 @@ def failed_gate_message(run_id: str, evaluation: dg.AssetCheckEvaluation) -> dic
     }
 
 
-def gate_failure_notifier(
-    assets: Collection[dg.AssetKey], url: str | None, *, allow_private: bool = False
-) -> dg.SensorDefinition:
-    """Return the sensor that watches every check of `assets`.
-
-    url: where to post, None to log only. allow_private: whether that may be a private address (`resources.webhook`).
-    """
-    watched = frozenset(assets)
-    notifier = Notifier(url, allow_private)
+@for_location
+def gate_failed_sensors(specs: Sequence[ModeSpec]) -> list[dg.SensorDefinition]:
+    """Return the sensor that watches every check of the modes' assets."""
+    modes = {spec.name for spec in specs}
 
     @dg.sensor(
         name="gate_failed",
-        description="Logs each failed check of a gated asset, a training set, a challenger or a canary, and posts it "
-        "to THROUGHLINE_WEBHOOK_URL, if that is set.",
+        description="Logs each failed check of an asset, and posts it to THROUGHLINE_WEBHOOK_URL, if that is set.",
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
     )
-    def gate_failed(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    def gate_failed(context: dg.SensorEvaluationContext, notifier: NotifierResource) -> dg.SkipReason:
         if context.cursor is None:
             newest = _evaluations(context.instance, None, 1)
             context.update_cursor(str(newest[0].storage_id if newest else 0))
-            return dg.SkipReason("watching from now on: what failed before is in the UI")
-        told = 0
+            return dg.SkipReason("watching from now on: earlier failures are in the UI")
+        reported = 0
         for record in _evaluations(context.instance, int(context.cursor), READ_AT_ONCE):
             evaluation = _evaluation(record)
-            if not evaluation.passed and evaluation.asset_key in watched:
-                if told == TOLD_AT_ONCE:
+            if not evaluation.passed and evaluation.asset_key.path[0] in modes:
+                if reported == REPORTED_AT_ONCE:
                     break  # the next tick goes on here
                 message = failed_gate_message(record.run_id, evaluation)
-                notifier.tell(context.log, message, f"the gate of {message['asset']} in run {record.run_id}")
-                told += 1
+                notifier.notify(context.log, message, f"the gate of {message['asset']} in run {record.run_id}")
+                reported += 1
             context.update_cursor(str(record.storage_id))
-        return dg.SkipReason(f"told of {told} failed gate(s)" if told else "no gate failed since the last tick")
+        return dg.SkipReason(
+            f"reported {reported} failed gate(s)" if reported else "no gate failed since the last tick"
+        )
 
-    return gate_failed
+    return [gate_failed]
 
 
 def _evaluations(instance: dg.DagsterInstance, after: int | None, limit: int) -> Sequence[dg.EventLogRecord]:
     """Return evaluations of checks: the oldest ones after a storage id, or the newest where that is None."""
-    wanted = dg.EventRecordsFilter(event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after)
-    return instance.event_log_storage.get_event_records(wanted, limit=limit, ascending=after is not None)
+    checks = dg.EventRecordsFilter(event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after)
+    return instance.event_log_storage.get_event_records(checks, limit=limit, ascending=after is not None)
 
 
 def _evaluation(record: dg.EventLogRecord) -> dg.AssetCheckEvaluation:

@@ -1,17 +1,19 @@
-"""Tells someone that a run failed: one line in the log, and a message to the configured webhook.
+"""Reports each failed run: one line in the log, and a message to the configured webhook.
 
-Belongs here: what the message says. Does not belong here: how it is delivered (`notifier`). A run that only blocked
-days did not fail; its check is red, and `gate_failed` tells of that.
+Belongs here: what the message says. Does not belong here: how it is delivered (`resources.notifier`). A run that only
+blocked days did not fail; its check is red, and `gate_failed` reports that.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the types of `context` and `notifier` at run time.
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
+from resources.definition_factory import ModeSpec, for_location
 from resources.flow import EXPERIMENT_TAG
-from sensors.notifier import TEXT_LIMIT, Notifier
+from resources.notifier import TEXT_LIMIT, NotifierResource
 
 
 def failure_message(run: dg.DagsterRun, reason: str) -> dict[str, Any]:
@@ -31,22 +33,19 @@ def failure_message(run: dg.DagsterRun, reason: str) -> dict[str, Any]:
 
 
 def failure_reason(event: dg.DagsterEvent, steps: list[dg.DagsterEvent]) -> str:
-    """Return why a run failed, in one sentence where a step said one."""
+    """Return why a run failed, in one sentence where a step gives one."""
     for step in steps:
         data = step.step_failure_data
         if data.user_failure_data is not None and data.user_failure_data.description:
             return str(data.user_failure_data.description)
         if data.error is not None:
             return str((data.error.cause or data.error).message).strip()
-    return event.message or "the run ended without a word"
+    return event.message or "the run gives no reason"
 
 
-def run_failure_notifier(url: str | None, *, allow_private: bool = False) -> dg.SensorDefinition:
-    """Return the sensor that watches all runs of the code location.
-
-    url: where to post, None to log only. allow_private: whether that may be a private address (`resources.webhook`).
-    """
-    notifier = Notifier(url, allow_private)
+@for_location
+def run_failure_sensors(specs: Sequence[ModeSpec]) -> list[dg.SensorDefinition]:
+    """Return the sensor that watches all runs of the code location."""
 
     @dg.run_failure_sensor(
         name="on_run_failure",
@@ -54,10 +53,9 @@ def run_failure_notifier(url: str | None, *, allow_private: bool = False) -> dg.
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
     )
-    def notify(context: dg.RunFailureSensorContext) -> None:
-        message = failure_message(
-            context.dagster_run, failure_reason(context.failure_event, list(context.get_step_failure_events()))
-        )
-        notifier.tell(context.log, message, f"the failure of run {context.dagster_run.run_id}")
+    def on_run_failure(context: dg.RunFailureSensorContext, notifier: NotifierResource) -> None:
+        run, steps = context.dagster_run, list(context.get_step_failure_events())
+        message = failure_message(run, failure_reason(context.failure_event, steps))
+        notifier.notify(context.log, message, f"the failure of run {run.run_id}")
 
-    return notify
+    return [on_run_failure]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pipelines.build import build_defs
 from resources.flow import GivenFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import load_settings
 from tests.materialize.homes import FIRST, context_of
 from throughline.storage.database import open_database
@@ -14,4 +15,4 @@ from throughline.storage.database import open_database
 settings = load_settings()
 database = open_database(settings.home)
 context = context_of(database, epoch=FIRST)
-defs = build_defs(settings, overrides={"flow_demo": GivenFlow(context, settings.home)})
+defs = build_defs(settings, overrides={HOME: OpenFlows(GivenFlow(context, settings.home))})

@@ -7,17 +7,18 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine
 
-from assets.shell import ACTIVE_EXPERIMENT
+from assets.asset_factory import ACTIVE_EXPERIMENT
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
-from pipelines.jobs import pipeline_job_name
-from pipelines.schedules import range_tags
-from resources.flow import EXPERIMENT_TAG, HomeFlow
+from pipelines.job_factory import range_tags
+from pipelines.jobs.daily import pipeline_job_name
+from resources.flow import EXPERIMENT_TAG, Flow, HomeFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import Settings
-from sensors.active_experiment import active_experiment_sensor
+from sensors.active_experiment import active_experiment_sensors
 from tests.materialize.homes import FIRST, context_of
+from tests.mode_specs import spec_of
 from throughline.errors import SettingsError
 from throughline.experiment.choice import choose
 from throughline.flow import FlowContext
@@ -45,7 +46,7 @@ def flow(settings: Settings, two: tuple[FlowContext, FlowContext]) -> HomeFlow:
 
 def run(flow: HomeFlow, settings: Settings, day: int, tags: dict[str, str]) -> tuple[dg.ExecuteInProcessResult, str]:
     """Run the pipeline's job for a day; return the result and the sentence of the first failure."""
-    job = build_defs(settings, overrides={"flow_demo": flow}).resolve_job_def(pipeline_job_name("demo"))
+    job = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_job_def(pipeline_job_name("demo"))
     wanted = FIRST + timedelta(days=day)
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(
@@ -96,7 +97,7 @@ def test_the_asset_shows_the_active_experiment_and_a_run_of_it_can_choose_anothe
     with engine.begin() as connection:
         for name in (first, second):
             remember_inputs(connection, name, {"seed": 7})
-    asset = build_defs(settings, overrides={"flow_demo": flow}).resolve_asset_graph().assets_def_for_key(KEY)
+    asset = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_asset_graph().assets_def_for_key(KEY)
     shown = []
     for config in ({}, {"use": first[:9]}, {"use": second}):
         settings_of_run = {"ops": {f"demo__{ACTIVE_EXPERIMENT}": {"config": config}}}
@@ -110,12 +111,12 @@ def test_the_asset_shows_the_active_experiment_and_a_run_of_it_can_choose_anothe
 def test_the_asset_follows_days_that_a_backfill_sealed_and_says_nothing_where_nothing_changed(
     flow: HomeFlow, settings: Settings, two: tuple[FlowContext, FlowContext]
 ) -> None:
-    sensor = active_experiment_sensor("demo", flow.engine)
+    (sensor,) = active_experiment_sensors(spec_of("demo"))
     with dg.DagsterInstance.ephemeral() as instance:
 
         def tick() -> list[dict[str, Any]]:
             """Evaluate the sensor and report its events, as the daemon does; return what they show."""
-            result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+            result = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, resources={HOME: OpenFlows(flow)}))
             for event in result.asset_events:
                 instance.report_runless_asset_event(event)
             return [{name: value.value for name, value in event.metadata.items()} for event in result.asset_events]
@@ -136,12 +137,13 @@ def test_the_asset_follows_days_that_a_backfill_sealed_and_says_nothing_where_no
 
 
 def test_a_mode_without_an_active_experiment_is_left_alone() -> None:
-    def engine() -> Engine:
-        raise SettingsError("mode 'backtest' has no active experiment in this home")
+    class NoExperiment:
+        def flow(self, mode: str) -> Flow:
+            raise SettingsError(f"mode '{mode}' has no active experiment in this home")
 
+    (sensor,) = active_experiment_sensors(spec_of("backtest"))
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_sensor_context(instance=instance)
-        tick = active_experiment_sensor("backtest", engine).evaluate_tick(context)
+        tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, resources={HOME: NoExperiment()}))
     assert tick.asset_events == []
     assert "mode 'backtest' has no active experiment" in str(tick.skip_message)
 

@@ -10,9 +10,10 @@ import pytest
 
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
-from pipelines.jobs import pipeline_job_name
+from pipelines.jobs.daily import pipeline_job_name
 from resources.dagster_instance import make_instance
 from resources.flow import EXPERIMENT_TAG, DueDays, GivenFlow, HomeFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, CollapsedDay, context_of, opened, seals_of, settings_of
 from throughline.configuration import GateSettings
@@ -27,7 +28,7 @@ def test_a_mode_without_an_active_experiment_says_how_to_set_one(tmp_path: Path)
     try:
         with pytest.raises(SettingsError, match="`throughline backtest --archive FILE --data DIR"):
             flow.context({}, "run")
-        job = build_defs(settings, overrides={"flow_backtest": flow}).resolve_job_def(pipeline_job_name("backtest"))
+        job = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_job_def(pipeline_job_name("backtest"))
         with dg.DagsterInstance.ephemeral() as instance:
             done = job.execute_in_process(instance=instance, partition_key=str(FIRST), raise_on_error=False)
         assert not done.success
@@ -99,7 +100,7 @@ def test_the_report_shows_figures_pictures_and_a_tear_sheet(database: Database, 
     with dg.DagsterInstance.ephemeral() as instance:
         materialize_range(settings, context, FIRST, FIRST + timedelta(days=9), instance=instance)
         flow = GivenFlow(context, settings.home)
-        job = build_defs(settings, overrides={"flow_demo": flow}).resolve_job_def("write_demo_report_job")
+        job = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_job_def("write_demo_report_job")
         done = job.execute_in_process(instance=instance)
     (event,) = done.asset_materializations_for_node("demo__backtest_report")
     assert Path(str(event.metadata["tear_sheet"].value)).is_file()
@@ -113,7 +114,7 @@ def test_a_report_before_any_day_says_what_to_do(tmp_path: Path) -> None:
     with opened(tmp_path / "home") as database:
         context = context_of(database, seed=26)
         settings = settings_of(database.home.path)
-        defs = build_defs(settings, overrides={"flow_demo": GivenFlow(context, settings.home)})
+        defs = build_defs(settings, overrides={HOME: OpenFlows(GivenFlow(context, settings.home))})
         with dg.DagsterInstance.ephemeral() as instance:
             done = defs.resolve_job_def("write_demo_report_job").execute_in_process(
                 instance=instance, raise_on_error=False

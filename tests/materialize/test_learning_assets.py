@@ -13,15 +13,21 @@ from sqlalchemy import select
 
 from assets.checks.gates import CHECK_NAME
 from assets.learning import GATES_PASSED, NO_DRIFT, NOT_DEGRADED, TRAINING_SET_CHECK
-from assets.operations import roll_back_op_name
+from assets.operations import roll_back_job_name, roll_back_op_name
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
-from pipelines.jobs import canary_job_name, drift_job_name, pipeline_job_name, roll_back_job_name, train_job_name
+from pipelines.jobs.canary import canary_job_name
+from pipelines.jobs.daily import pipeline_job_name
+from pipelines.jobs.drift import drift_job_name
+from pipelines.jobs.training import train_job_name
 from resources.flow import EXPERIMENT_TAG, GivenFlow, HomeFlow
+from resources.home import HOME, OpenFlows
+from resources.notifier import NOTIFIER, NotifierResource
 from resources.settings import Settings
-from sensors.canary_degraded import canary_degraded
-from sensors.gate_failed import gate_failure_notifier
+from sensors.canary_degraded import canary_degraded_sensors
+from sensors.gate_failed import gate_failed_sensors
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
+from tests.mode_specs import spec_of
 from tests.unit.test_definitions_webhook import listening
 from throughline.errors import MissingPredecessor
 from throughline.flow import FlowContext
@@ -53,8 +59,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Fl
 
 
 def run(settings: Settings, context: FlowContext, instance: dg.DagsterInstance, job: str, **given: Any) -> Any:
-    mode = context.experiment.mode
-    defs = build_defs(settings, overrides={f"flow_{mode}": GivenFlow(context, settings.home)})
+    defs = build_defs(settings, overrides={HOME: OpenFlows(GivenFlow(context, settings.home))})
     return defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False, **given)
 
 
@@ -158,15 +163,16 @@ def checks(context: FlowContext) -> list[bool]:
 def test_a_red_check_of_a_green_run_reaches_a_listening_webhook_once(own: Own) -> None:
     settings, context, instance = own
     with listening() as server:
-        key = dg.AssetKey(["demo", "challenger_model"])
-        sensor = gate_failure_notifier([key], server.url, allow_private=True)
-        cursor = sensor.evaluate_tick(dg.build_sensor_context(instance)).cursor
+        (sensor,) = gate_failed_sensors([spec_of("demo")])
+        notifier = {NOTIFIER: NotifierResource(url=server.url, allow_private=True)}
+        cursor = sensor.evaluate_tick(dg.build_sensor_context(instance, resources=notifier)).cursor
         done = run(settings, context, instance, train_job_name("demo"))
         assert done.success
         for _ in range(2):
-            cursor = sensor.evaluate_tick(dg.build_sensor_context(instance, cursor=cursor)).cursor
-    ((_, message),) = server.messages
-    assert (message["asset"], message["check"]) == ("demo/challenger_model", GATES_PASSED)
+            tick = dg.build_sensor_context(instance, cursor=cursor, resources=notifier)
+            cursor = sensor.evaluate_tick(tick).cursor
+    (message,) = [message for _, message in server.messages if message["asset"] == "demo/challenger_model"]
+    assert message["check"] == GATES_PASSED
     assert (message["experiment"], message["run_id"]) == (context.experiment.id, done.run_id)
     assert "minimum_labels" in message["reason"]
 
@@ -284,12 +290,13 @@ def test_a_verdict_whose_look_died_before_it_acted_is_carried_out_by_sensor_and_
             since = current(conn, context.experiment.id).canary_since
         assert since is not None
         record_look(context.engine, context.experiment.id, model, told(since, "roll_back", "it earns less"))
-        sensor = canary_degraded("demo", job, roll_back_op_name("demo"), due)
-        (request,) = sensor.evaluate_tick(dg.build_sensor_context(instance)).run_requests or []
+        (sensor,) = canary_degraded_sensors(spec_of("demo"))
+        home = {HOME: OpenFlows(flow)}
+        (request,) = sensor.evaluate_tick(dg.build_sensor_context(instance, resources=home)).run_requests or []
         done = run(settings, context, instance, job, run_config=request.run_config, tags=request.tags)
         assert done.success
         assert due() is None
-        assert sensor.evaluate_tick(dg.build_sensor_context(instance)).run_requests == []
+        assert sensor.evaluate_tick(dg.build_sensor_context(instance, resources=home)).run_requests == []
         again = run(settings, context, instance, job, run_config=request.run_config, tags=request.tags)
         assert again.success, "asking again for what is so does nothing"
     with context.engine.connect() as conn:

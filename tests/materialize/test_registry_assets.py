@@ -15,8 +15,9 @@ import pytest
 from assets.registry_reports import CONSISTENT
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
-from pipelines.jobs import registry_check_job_name
+from pipelines.jobs.registry_check import registry_check_job_name
 from resources.flow import GivenFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, context_of, opened, settings_of
 from throughline.catalogue import LOG, catalogue
@@ -46,7 +47,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, Se
 
 def run(settings: Settings, context: FlowContext, job: str, asset: str, config: dict[str, Any] | None = None) -> Any:
     flow = GivenFlow(context, settings.home)
-    definitions = build_defs(settings, overrides={"flow_demo": flow})
+    definitions = build_defs(settings, overrides={HOME: OpenFlows(flow)})
     selection = [dg.AssetKey(["demo", asset])]
     with dg.DagsterInstance.ephemeral() as instance:
         return definitions.resolve_job_def(job).execute_in_process(

@@ -12,8 +12,9 @@ import pytest
 from assets.checks.gates import CHECK_NAME
 from pipelines.backfill import materialize_range
 from pipelines.build import build_defs
-from pipelines.jobs import pipeline_job_name
+from pipelines.jobs.daily import pipeline_job_name
 from resources.flow import EXPERIMENT_TAG, GivenFlow
+from resources.home import HOME, OpenFlows
 from resources.settings import Settings
 from tests.materialize.homes import FIRST, FailingGates, context_of, opened, seals_of
 from throughline.errors import GateClosed, MissingPredecessor, SettingsError, ThroughlineError
@@ -92,7 +93,7 @@ def test_a_run_is_tagged_with_its_experiment(
 ) -> None:
     context = context_of(database, seed=5)
     flow = GivenFlow(context, settings.home)
-    job = build_defs(settings, overrides={"flow_demo": flow}).resolve_job_def(pipeline_job_name("demo"))
+    job = build_defs(settings, overrides={HOME: OpenFlows(flow)}).resolve_job_def(pipeline_job_name("demo"))
     done = job.execute_in_process(instance=instance, partition_key=str(day(0)))
     run = instance.get_run_by_id(done.run_id)
     assert run is not None
@@ -193,7 +194,7 @@ def test_a_run_torn_in_the_middle_goes_on_where_it_was(
     database: Database, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     context = context_of(database, seed=11)
-    job = build_defs(settings, overrides={"flow_demo": Torn(context, settings, day(3))}).resolve_job_def(
+    job = build_defs(settings, overrides={HOME: OpenFlows(Torn(context, settings, day(3)))}).resolve_job_def(
         pipeline_job_name("demo")
     )
     tags = {"dagster/asset_partition_range_start": str(day(0)), "dagster/asset_partition_range_end": str(day(4))}

@@ -13,8 +13,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from resources.notifier import NotifierResource
 from resources.webhook import WebhookError, checked_address, post_json
-from sensors.run_failure import failure_message, run_failure_notifier
+from sensors.run_failure import failure_message, run_failure_sensors
 
 
 class Heard(ThreadingHTTPServer):
@@ -134,9 +135,15 @@ def failed_run(instance: dg.DagsterInstance) -> dg.RunFailureSensorContext:
     ).for_run_failure()
 
 
+def notify(url: str, instance: dg.DagsterInstance) -> None:
+    """Evaluate the sensor on a failed run, with a notifier that posts to `url`."""
+    (sensor,) = run_failure_sensors([])
+    sensor(failed_run(instance), notifier=NotifierResource(url=url, allow_private=True))
+
+
 def test_a_failed_run_is_told_with_its_partition_experiment_and_sentence() -> None:
     with dg.DagsterInstance.ephemeral() as instance, listening() as server:
-        run_failure_notifier(server.url, allow_private=True)(failed_run(instance))
+        notify(server.url, instance)
     ((_, message),) = server.messages
     assert message["text"] == (
         "Throughline: failing_job for 2021-03-02 failed: market_bars of 2021-03-01 is not sealed"
@@ -146,7 +153,7 @@ def test_a_failed_run_is_told_with_its_partition_experiment_and_sentence() -> No
 
 def test_a_webhook_that_does_not_answer_is_logged_and_does_not_stop_the_sensor() -> None:
     with dg.DagsterInstance.ephemeral() as instance, listening(500) as server:
-        run_failure_notifier(server.url, allow_private=True)(failed_run(instance))
+        notify(server.url, instance)
     assert len(server.messages) == 1
 
 

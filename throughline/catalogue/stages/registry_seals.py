@@ -6,7 +6,7 @@ from throughline.catalogue.stage import StageSpec
 
 STAGE = StageSpec(
     asset="registry_seals",
-    group="registry",
+    group="proof",
     description="The seals of the day under one, appended to the signed seal log and copied to the anchor.",
     run="throughline.flow.log:log_seals",
     closes_day=True,
