@@ -46,9 +46,9 @@ def grant_rights(connection: Connection) -> None:
 def grant_statements() -> tuple[str, ...]:
     """Return the statements of `grant_rights`, in their order."""
     writer, reader, auditor = (role_name(role) for role in ("writer", "reader", "auditor"))
-    append_only = ", ".join(table.name for table in APPEND_ONLY)
-    mutable = ", ".join(table.name for table in MUTABLE)
-    views = ", ".join(view_name(table) for table in LEDGER)
+    append_only = ", ".join(sorted(table.name for table in APPEND_ONLY))
+    mutable = ", ".join(sorted(table.name for table in MUTABLE))
+    views = ", ".join(sorted(view_name(table) for table in LEDGER))
     return (
         f"REVOKE ALL ON {append_only}, {mutable} FROM PUBLIC, {writer}, {reader}, {auditor}",
         f"GRANT SELECT ON {append_only}, {mutable}, {views}, alembic_version TO {writer}, {reader}, {auditor}",
