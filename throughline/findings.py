@@ -27,6 +27,7 @@ FindingKind = Literal[
     "rewritten",
     "trigger_changed",
     "grant_changed",
+    "setting_changed",
     "unreadable",
     "inconsistent",
 ]
@@ -36,8 +37,9 @@ behind. duplicate: two where one may be. wrong_parent: a link into another chain
 order. seal_mismatch: a partition seal that its rows do not give. broken_chain: the seal log's events or heads do not
 follow from each other. foreign_signature: a head that the trusted key did not sign. artifact_changed: stored bytes are
 missing or others. missing_row, unexpected_row: against the anchored manifest. truncated: rows or events from one on are
-gone. rewritten: rows or events from one on are others. trigger_changed, grant_changed: the database's guards are not
-those of the migrations. unreadable: bytes that say nothing. inconsistent: sums and states that contradict one another.
+gone. rewritten: rows or events from one on are others. trigger_changed, grant_changed: objects or rights of the
+database are not those of the migrations. setting_changed: a setting of the server, of a database or of a role is
+another. unreadable: bytes that say nothing. inconsistent: sums and states that contradict one another.
 """
 
 

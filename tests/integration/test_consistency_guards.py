@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.consistency_homes import Sealed, found, sealed_home
-from throughline.registry.consistency.guards import check_guards
+from throughline.integrity.database import check_database
 from throughline.storage.tables import APPEND_ONLY
 from throughline.verification import verify_connection
 
@@ -22,7 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sealed]:
 def test_a_database_as_the_migrations_make_it_has_no_findings_for_any_role(home: Sealed) -> None:
     for role in ("owner", "writer", "reader", "auditor"):
         with home.database.engine(role).connect() as connection:  # type: ignore[arg-type]
-            assert check_guards(connection, enforces_roles=True) == []
+            assert check_database(connection).findings == []
 
 
 CHANGES = [
@@ -67,14 +67,17 @@ CHANGES = [
             "CREATE FUNCTION sneak() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;"
             " CREATE TRIGGER helper BEFORE INSERT ON outcomes FOR EACH ROW EXECUTE FUNCTION sneak()"
         ),
-        {("trigger", "outcomes.helper", "trigger_changed")},
+        {("trigger", "outcomes.helper", "trigger_changed"), ("function", "sneak", "trigger_changed")},
     ),
     (
         "CREATE RULE silence AS ON INSERT TO seal_events DO INSTEAD NOTHING",
         {("rule", "seal_events.silence", "trigger_changed")},
     ),
     ("ALTER TABLE outcomes ENABLE ROW LEVEL SECURITY", {("table", "outcomes", "trigger_changed")}),
-    ("CREATE TABLE hidden () INHERITS (outcomes)", {("table", "outcomes", "trigger_changed")}),
+    (
+        "CREATE TABLE hidden () INHERITS (outcomes)",
+        {("table", "outcomes", "trigger_changed"), ("table", "hidden", "trigger_changed")},
+    ),
     (
         "ALTER TABLE soulprints DROP CONSTRAINT fk_soulprints_canonical_uuid",
         {("constraint", "soulprints.fk_soulprints_canonical_uuid", "trigger_changed")},
@@ -108,7 +111,10 @@ CHANGES = [
     ("REVOKE ALL ON outcomes FROM throughline_writer", {("grant", "outcomes.throughline_writer", "grant_changed")}),
     (
         "CREATE ROLE stranger_of_tests; GRANT DELETE ON profit_buckets TO stranger_of_tests",
-        {("grant", "profit_buckets.stranger_of_tests", "grant_changed")},
+        {
+            ("grant", "profit_buckets.stranger_of_tests", "grant_changed"),
+            ("role", "stranger_of_tests", "grant_changed"),
+        },
     ),
     (
         "REVOKE SELECT ON current_outcomes FROM throughline_reader",
@@ -148,10 +154,10 @@ CHANGES = [
     ),
     (
         "ALTER TABLE soulprints ALTER COLUMN soulprint DROP NOT NULL",
-        {("constraint", "soulprints.soulprint", "trigger_changed")},
+        {("column", "soulprints.soulprint", "trigger_changed")},
     ),
     ("GRANT CREATE ON SCHEMA public TO PUBLIC", {("grant", "public.PUBLIC", "grant_changed")}),
-    ("ALTER SCHEMA public OWNER TO throughline_writer", {("grant", "public.throughline_writer", "grant_changed")}),
+    ("ALTER SCHEMA public OWNER TO throughline_writer", {("owner", "public", "grant_changed")}),
     (
         "GRANT CREATE ON DATABASE throughline TO throughline_reader",
         {("grant", "throughline.throughline_reader", "grant_changed")},
@@ -167,18 +173,24 @@ CHANGES = [
     ("CREATE ROLE stranger_of_tests LOGIN SUPERUSER", {("role", "stranger_of_tests", "grant_changed")}),
     (
         "CREATE ROLE stranger_of_tests LOGIN; GRANT throughline_owner TO stranger_of_tests",
-        {("role", "throughline_owner.stranger_of_tests", "grant_changed")},
+        {
+            ("role", "throughline_owner.stranger_of_tests", "grant_changed"),
+            ("role", "stranger_of_tests", "grant_changed"),
+        },
     ),
     (
         "ALTER ROLE throughline_writer SET session_replication_role = replica",
-        {("role", "throughline_writer", "grant_changed")},
+        {("setting", "throughline_writer.session_replication_role", "setting_changed")},
     ),
     (
         "CREATE SCHEMA throughline_auditor; CREATE TABLE throughline_auditor.outcomes (LIKE public.outcomes)",
-        {("table", "throughline_auditor.outcomes", "trigger_changed")},
+        {
+            ("table", "throughline_auditor.outcomes", "trigger_changed"),
+            ("schema", "throughline_auditor", "trigger_changed"),
+        },
     ),
     ("DROP TABLE registry_quarantine", {("table", "registry_quarantine", "trigger_changed")}),
-    ("DROP VIEW current_soulprints", {("table", "current_soulprints", "trigger_changed")}),
+    ("DROP VIEW current_soulprints", {("view", "current_soulprints", "trigger_changed")}),
 ]
 
 
@@ -223,7 +235,7 @@ def test_without_roles_grants_and_owners_are_no_finding_and_it_is_said(home: Sea
 def test_the_trigger_of_every_append_only_table_is_looked_at(home: Sealed, table: str) -> None:
     with home.tampering(superuser=True) as hands:
         hands.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER {table}_append_only"))
-        assert [item.row for item in check_guards(hands, enforces_roles=True)] == [f"{table}.{table}_append_only"]
+        assert [item.row for item in check_database(hands).findings] == [f"{table}.{table}_append_only"]
 
 
 def test_whoever_asks_is_told_what_it_may_not_read_and_nothing_else_is_said(home: Sealed) -> None:

@@ -34,6 +34,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
         if experiment is not None:
             raise SettingsError("--proof checks one file and --experiment an experiment of a home: leave one out")
         return _verify_file(options, file, key)
+    from throughline.integrity.database import check_server
     from throughline.proof.keys import load_public_key
     from throughline.proof.settings import open_proof
     from throughline.proof.snapshot import anchored_snapshot
@@ -58,6 +59,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
                 progress=lambda what, rows: bar.step(rows, what.replace("_", " ")),
                 expected=bar.expect,
                 experiments=chosen,
+                server=check_server(database),
             )
     findings, ok, result, log = whole.findings, whole.ok, whole.records, whole.log
     if options.json:

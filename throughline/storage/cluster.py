@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from throughline.errors import StorageError
 from throughline.storage.ownership import explanation_of_output, user_name
@@ -34,31 +35,78 @@ SOCKET_LIMIT = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket path that the kernel takes (sun_path)."""
 LAUNCHER = Path(__file__).with_name("launch.py")
 
-_SETTINGS = {
-    "listen_addresses": "''",
-    "port": str(PORT),
-    "unix_socket_permissions": "0700",
-    "max_connections": "100",
-    "shared_buffers": "128MB",
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "max_wal_size": "1GB",
-    "checkpoint_timeout": "15min",
-    "jit": "off",
-    "io_method": "sync",
-    "max_parallel_workers_per_gather": "0",
-    "timezone": "'UTC'",
-    "log_timezone": "'UTC'",
-    "datestyle": "'ISO, MDY'",
-    "lc_messages": "'C'",
-    "logging_collector": "off",
-    "log_destination": "'stderr'",
-    "log_min_messages": "'warning'",
-    "log_line_prefix": "'%m [%p] '",
-}
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        # who can reach the server
+        "listen_addresses": "",
+        "port": str(PORT),
+        "unix_socket_permissions": "0700",
+        "unix_socket_group": "",
+        "ssl": "off",
+        "max_connections": "100",
+        # what it loads and runs
+        "shared_preload_libraries": "",
+        "session_preload_libraries": "",
+        "local_preload_libraries": "",
+        "oauth_validator_libraries": "",
+        "dynamic_library_path": "$libdir",
+        "extension_control_path": "$system",
+        "archive_mode": "off",
+        "archive_library": "",
+        "restore_command": "",
+        "recovery_end_command": "",
+        "archive_cleanup_command": "",
+        "primary_conninfo": "",
+        "jit": "off",
+        "event_triggers": "on",
+        # what is kept after a crash
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "max_wal_size": "1GB",
+        "checkpoint_timeout": "15min",
+        # what is enforced, and what a query sees
+        "session_replication_role": "origin",
+        "row_security": "on",
+        "search_path": '"$user", public',
+        "allow_system_table_mods": "off",
+        "ignore_system_indexes": "off",
+        "ignore_checksum_failure": "off",
+        "zero_damaged_pages": "off",
+        "check_function_bodies": "on",
+        "default_transaction_read_only": "off",
+        "default_tablespace": "",
+        "temp_tablespaces": "",
+        "lo_compat_privileges": "off",
+        "gin_fuzzy_search_limit": "0",
+        "transform_null_equals": "off",
+        "standard_conforming_strings": "on",
+        "quote_all_identifiers": "off",
+        "array_nulls": "on",
+        "bytea_output": "hex",
+        "extra_float_digits": "1",
+        "IntervalStyle": "postgres",
+        "TimeZone": "UTC",
+        "DateStyle": "ISO, MDY",
+        "lc_messages": "C",
+        # how much it takes
+        "shared_buffers": "128MB",
+        "io_method": "sync",
+        "max_parallel_workers_per_gather": "0",
+        # what it logs
+        "log_timezone": "UTC",
+        "logging_collector": "off",
+        "log_destination": "stderr",
+        "log_min_messages": "warning",
+        "log_line_prefix": "%m [%p] ",
+    }
+)
+"""Settings of an embedded server. Each is an argument of its command line, which wins over every file in its folder."""
+AUTOMATIC = "postgresql.auto.conf"
+"""What ALTER SYSTEM writes; PostgreSQL reads it after `postgresql.conf`, and nothing of ours writes it."""
+_NOT_OURS = (AUTOMATIC, "recovery.signal", "standby.signal")
 
 
 def environment() -> dict[str, str]:
@@ -198,23 +246,67 @@ def check_version(data: Path) -> None:
         )
 
 
-def configure(data: Path, socket: Path) -> None:
-    """Write the server's settings and its rule of access: this operating-system user only, over the socket."""
-    user = server_user(data)
+def settings(data: Path, socket: Path) -> dict[str, str]:
+    """Return every setting that the server of `data` is started with, by name."""
     folder = '"' + str(socket).replace('"', '""') + '"'
-    settings = {**_SETTINGS, "unix_socket_directories": "'" + folder.replace("'", "''") + "'"}
+    return {
+        **SETTINGS,
+        "unix_socket_directories": folder,
+        "hba_file": str(data / "pg_hba.conf"),
+        "ident_file": str(data / "pg_ident.conf"),
+    }
+
+
+def arguments(data: Path, socket: Path) -> list[str]:
+    """Return the settings as arguments of `postgres`."""
+    return [word for name, value in settings(data, socket).items() for word in ("-c", f"{name}={value}")]
+
+
+def files(data: Path, socket: Path) -> dict[str, str]:
+    """Return the files of settings and access by name: this operating-system user only, over the socket.
+
+    `postgresql.conf` repeats the settings for a server that somebody starts without us.
+    """
+    quoted = {name: "'" + value.replace("'", "''") + "'" for name, value in settings(data, socket).items()}
     name = client_name().replace('"', '""')
-    files = {
-        "postgresql.conf": "".join(f"{key} = {value}\n" for key, value in settings.items()),
+    return {
+        "postgresql.conf": "".join(f"{key} = {value}\n" for key, value in quoted.items()),
         "pg_hba.conf": "local all all peer map=home\n",
         "pg_ident.conf": f'home "{name}" all\n',
     }
-    for file, text in files.items():
+
+
+def configure(data: Path, socket: Path) -> None:
+    """Write the server's files of settings and access, and set aside those that are not ours (`written_settings`)."""
+    user = server_user(data)
+    for number, path in enumerate(written_settings(data)):
+        folder = set_aside_folder(data)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path.rename(folder / f"{path.name}.{len(list(folder.iterdir())) + number}")
+    for file, text in files(data, socket).items():
         path = data / file
         path.write_text(text, encoding="utf-8")
         path.chmod(0o600)
         if user:
             os.chown(path, user.uid, user.gid)
+
+
+def set_aside_folder(data: Path) -> Path:
+    """Return the folder of files that somebody wrote into the server's folder and that were not used."""
+    return data.parent / "set-aside"
+
+
+def written_settings(data: Path) -> list[Path]:
+    """Return the files in a server's folder by which somebody else sets something, such as what ALTER SYSTEM wrote."""
+    return [data / name for name in _NOT_OURS if (data / name).exists() and not _is_empty(data / name)]
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether a file of settings sets nothing; a signal file says something by being there."""
+    if path.name != AUTOMATIC:
+        return False
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return all(not line.strip() or line.lstrip().startswith("#") for line in lines)
 
 
 def socket_folder(home: Path, data: Path) -> Path:

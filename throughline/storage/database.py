@@ -64,6 +64,11 @@ class Database:
         """Whether this is the home's own server."""
         return self._server is not None
 
+    @property
+    def server(self) -> Server | None:
+        """The home's own server, None where a database URL is given."""
+        return self._server
+
     def engine(self, role: Role = "writer") -> Engine:
         """Return the pooled engine of `role` on the application's database (the same one each time).
 

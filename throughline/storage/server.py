@@ -83,6 +83,11 @@ class Server:
         self.release()
 
     @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self._data
+
+    @property
     def socket_folder(self) -> str:
         """Folder of the socket, the ``host`` of a connection. Raises StorageError without a lease."""
         if self._running is None or self._lease is None:
@@ -225,7 +230,7 @@ class Server:
         importable = json.dumps([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
         task = cluster.launch_task(
             user,
-            [str(programs.path("postgres")), "-D", str(self._data)],
+            [str(programs.path("postgres")), "-D", str(self._data), *cluster.arguments(self._data, folder)],
             self._data,
             programs=None if programs.lock is None else str(programs.lock),
             running=str(self._folder / "running.lock"),

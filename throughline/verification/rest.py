@@ -1,10 +1,10 @@
 """What can still be checked of a home where some tables cannot be read.
 
 Belongs here: asking everything that does not need those tables, each question by itself. Does not belong here: finding
-out which tables they are (registry.consistency.damage), and the whole check (whole).
+out which tables they are (integrity.database.damage), and the whole check (whole).
 
 Checked are the hash, columns and UUID of every row of the readable tables, the experiments, the seal log against its
-key and anchor with all rows of readable tables behind it, and the database's guards. Not checked are links, sums and
+key and anchor with all rows of readable tables behind it. Not checked are links, sums and
 seals across tables: with a table missing among them each would report the same damage again.
 """
 
@@ -17,11 +17,10 @@ from sqlalchemy import Connection, select
 
 from throughline.catalogue import catalogue
 from throughline.findings import Finding, distinct
+from throughline.integrity.database.damage import attempt, damaged_tables
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.registry.consistency.corrections import check_corrections
-from throughline.registry.consistency.damage import attempt, damaged_tables
-from throughline.registry.consistency.guards import check_guards
 from throughline.storage import tables
 from throughline.tracking.checking import examine_row
 from throughline.verification.ledger import Progress
@@ -44,7 +43,6 @@ def check_rest(
     public_key: bytes | None,
     damage: Sequence[Finding],
     *,
-    enforces_roles: bool,
     progress: Progress,
     experiments: Sequence[str] | None,
 ) -> Rest:
@@ -55,7 +53,6 @@ def check_rest(
         anchor: of the same `proof.snapshot.anchored_snapshot`.
         public_key: the trusted key, None = signatures are not checked.
         damage: findings on tables that are missing, shut, damaged or of other columns.
-        enforces_roles: as `Database.enforces_roles`.
         progress: called with what is read and how many rows more were checked.
         experiments: whose rows are checked (None = all).
     """
@@ -76,9 +73,9 @@ def check_rest(
         log = attempt(
             connection, lambda: audit(connection, anchor, public_key, progress, unreadable=lost), findings, lost
         )
-    found = attempt(connection, lambda: check_guards(connection, enforces_roles), findings, lost) or []
+    found: list[Finding] = []
     if lost.isdisjoint((*(table.name for table in tables.LEDGER), "registry_quarantine")):
-        found = [*found, *(attempt(connection, lambda: check_corrections(connection), findings, lost) or [])]
+        found = attempt(connection, lambda: check_corrections(connection), findings, lost) or []
     return Rest(distinct([*findings, *(log.findings if log is not None else []), *found]), rows, log)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select
 from throughline.catalogue import BARS, SESSION
 from throughline.findings import Finding, FindingKind, ordered
 from throughline.identity import content_hash
-from throughline.registry.consistency.guards import check_readable
+from throughline.integrity.database import check_database
 from throughline.registry.consistency.seals import log_leaves
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
@@ -60,12 +60,12 @@ def verify_connection(
 ) -> VerifyResult:
     """Do what `verify` does on an open connection, in its transaction.
 
-    readable: the caller has asked `check_readable` in this transaction and it returned no finding.
+    readable: the caller has asked `check_database` in this transaction, and nothing that it found is blocking.
     """
     report = progress or _silent
-    shut = [] if readable else check_readable(connection)
-    if shut:
-        return VerifyResult(rows=0, findings=ordered(shut), seals={})
+    blocking = [] if readable else check_database(connection).blocking
+    if blocking:
+        return VerifyResult(rows=0, findings=ordered(list(blocking)), seals={})
     findings: list[Finding] = []
     roots: dict[str, dict[str, dict[str, str]]] = {}
     rows = pending = 0

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, func, select
 
 from throughline.findings import Finding, distinct
+from throughline.integrity.database import check_database
+from throughline.integrity.database.damage import attempt, damaged_tables, located
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.registry.consistency.check import check_connection
-from throughline.registry.consistency.damage import attempt, damaged_tables, located
-from throughline.registry.consistency.guards import check_readable
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactStore
 from throughline.verification.ledger import Progress
@@ -52,18 +52,20 @@ def verify_whole(
     progress: Progress | None = None,
     experiments: Sequence[str] | None = None,
     expected: Callable[[int], None] | None = None,
+    server: Sequence[Finding] = (),
 ) -> Whole:
     """Check a home on an open connection, in its transaction (REPEATABLE READ, with the auditor's rights).
 
     connection, anchor: of one `proof.snapshot.anchored_snapshot`. public_key: the trusted key, None = signatures are
     not checked. experiments: whose records are recomputed (None = all); registries and log are always checked whole.
     progress: called with what is read and how many rows more were checked; expected: called once with about how many
-    there are.
+    there are. server: what `integrity.database.check_server` found.
 
     Where a table cannot be read, it is named with its column or its pages, and what does not need it is checked.
     """
     report = progress or (lambda _, __: None)
-    damage = list(check_readable(connection))
+    objects = check_database(connection, enforces_roles=enforces_roles)
+    damage = list(objects.blocking)
     if not damage:
 
         def everything() -> Whole:
@@ -72,8 +74,8 @@ def verify_whole(
             records = verify_connection(connection, artifacts, progress, experiments, readable=True)
             log = audit(connection, anchor, public_key, progress)
             report("registries", 0)
-            registries = check_connection(connection, enforces_roles=enforces_roles, readable=True)
-            return Whole(distinct([*records.findings, *log.findings, *registries.findings]), records, log)
+            registries = check_connection(connection, enforces_roles=enforces_roles, database=objects)
+            return Whole(distinct([*records.findings, *log.findings, *registries.findings, *server]), records, log)
 
         whole = attempt(connection, everything, damage)
         if whole is not None:
@@ -84,11 +86,10 @@ def verify_whole(
         anchor,
         public_key,
         damage,
-        enforces_roles=enforces_roles,
         progress=report,
         experiments=experiments,
     )
-    findings = distinct([*damage, *rest.findings])
+    findings = distinct([*damage, *objects.findings, *rest.findings, *server])
     return Whole(findings, VerifyResult(rest.rows, findings, {}), rest.log, False, sorted(damaged_tables(findings)))
 
 

@@ -13,6 +13,12 @@ from throughline.storage.tables import APPEND_ONLY, LEDGER, MUTABLE, view_name
 
 FUNCTION = "throughline_refuse_change"
 _ROLES = tuple(role_name(role) for role in ("writer", "reader", "auditor"))
+_KEY_TRIGGERS = {
+    "RI_FKey_check_ins": "check on insert",
+    "RI_FKey_check_upd": "check on update",
+    "RI_FKey_noaction_del": "no action on delete",
+    "RI_FKey_noaction_upd": "no action on update",
+}
 _WHEN = "BEFORE UPDATE OR DELETE OR TRUNCATE"
 
 
@@ -62,6 +68,8 @@ def _made_again(attacker: Attacker) -> None:
             f"{nothing}; {start} {{when}} ON {{table}} FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
         )
     )
+    if nothing in new:
+        attacker.trace.things.add(("function", "nothing"))
     _guard(attacker, "DROP TRIGGER {name} ON {table}", new, "ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
@@ -75,6 +83,7 @@ def _renamed(attacker: Attacker) -> None:
 def _added(attacker: Attacker) -> None:
     table = _table(attacker)
     make = "CREATE FUNCTION change_it() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+    attacker.trace.things.add(("function", "change_it"))
     add = f"CREATE TRIGGER added BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION change_it()"
     _do(attacker, "trigger", f"{table}.added", "trigger_changed", make, add)
 
@@ -99,12 +108,14 @@ def _rule(attacker: Attacker) -> None:
 
 def _hidden(attacker: Attacker) -> None:
     table = _table(attacker)
+    attacker.trace.things.add(("policy", f"{table}.all_of_them"))
     policy = f"CREATE POLICY all_of_them ON {table} USING (true)"
     _do(attacker, "table", table, "trigger_changed", f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", policy)
 
 
 def _inherited(attacker: Attacker) -> None:
     table = _table(attacker)
+    attacker.trace.things.add(("table", "more_of_it"))
     _do(attacker, "table", table, "trigger_changed", f"CREATE TABLE more_of_it () INHERITS ({table})")
 
 
@@ -136,12 +147,13 @@ def _constraint_weaker(attacker: Attacker) -> None:
 
 def _foreign_key_off(attacker: Attacker) -> None:
     query = (
-        "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgisinternal AND"
-        " tgrelid = ANY(SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace) ORDER BY 1, 2"
+        "SELECT t.tgrelid::regclass::text, t.tgname, c.conrelid::regclass || '.' || c.conname, p.proname"
+        " FROM pg_trigger t JOIN pg_constraint c ON c.oid = t.tgconstraint JOIN pg_proc p ON p.oid = t.tgfoid"
+        " WHERE t.tgisinternal AND c.connamespace = 'public'::regnamespace ORDER BY 1, 3, 4"
     )
-    table, name = attacker.random.choice(attacker.sql(query).all())
+    table, name, constraint, function = attacker.random.choice(attacker.sql(query).all())
     statement = f'ALTER TABLE {table} DISABLE TRIGGER "{name}"'
-    _do(attacker, "trigger", f"{table}.{name}", "trigger_changed", statement)
+    _do(attacker, "trigger", f"{constraint} ({_KEY_TRIGGERS[function]})", "trigger_changed", statement)
 
 
 def _view(attacker: Attacker) -> None:
@@ -166,6 +178,7 @@ def _granted(attacker: Attacker) -> None:
         table = attacker.random.choice(LEDGER).name
     if role == "stranger":
         attacker.sql("CREATE ROLE stranger LOGIN")
+        attacker.trace.things.add(("role", "stranger"))
     option = " WITH GRANT OPTION" if right == "SELECT WITH GRANT" and role != "PUBLIC" else ""
     give = f"GRANT {right.removesuffix(' WITH GRANT')} ON {table} TO {role}{option}"
     _do(attacker, "grant", f"{table}.{role}", "grant_changed", give)

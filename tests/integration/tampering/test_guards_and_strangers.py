@@ -86,7 +86,7 @@ def shadow_schema(attacker: Attacker) -> None:
         attacker.sql(statement)
     for row in attacker.books.table("outcomes"):
         attacker.trace.rows[row.name] = "changed"
-    attacker.trace.things.add(("table", copy))
+    attacker.trace.things |= {("table", copy), ("schema", role_name("auditor"))}
     attacker.leave()
 
 
@@ -97,8 +97,11 @@ def auditor_shut_out(attacker: Attacker) -> None:
     attacker.leave()
 
 
-def _changed(kind: str, name: str, found: str, *statements: str) -> Callable[[Attacker], None]:
+def _changed(
+    kind: str, name: str, found: str, *statements: str, besides: tuple[str, str] | None = None
+) -> Callable[[Attacker], None]:
     def deed(attacker: Attacker) -> None:
+        attacker.trace.things |= {besides} if besides else set()
         _do(attacker, kind, name, found, *statements)
         attacker.leave()
 
@@ -138,7 +141,7 @@ DEEDS: tuple[Callable[[Attacker], None], ...] = (
         "CREATE UNIQUE INDEX uq_outcomes_candidate_uuid ON outcomes (uuid)",
     ),
     _changed("grant", "public.PUBLIC", "grant_changed", "GRANT CREATE ON SCHEMA public TO PUBLIC"),
-    _changed("grant", f"public.{WRITER}", "grant_changed", f"ALTER SCHEMA public OWNER TO {WRITER}"),
+    _changed("owner", "public", "grant_changed", f"ALTER SCHEMA public OWNER TO {WRITER}"),
     _changed("grant", f"throughline.{WRITER}", "grant_changed", f"GRANT CREATE ON DATABASE throughline TO {WRITER}"),
     _changed(
         "grant",
@@ -159,8 +162,14 @@ DEEDS: tuple[Callable[[Attacker], None], ...] = (
         "grant_changed",
         "CREATE ROLE stranger LOGIN",
         f"GRANT {role_name('owner')} TO stranger",
+        besides=("role", "stranger"),
     ),
-    _changed("role", WRITER, "grant_changed", f"ALTER ROLE {WRITER} SET session_replication_role = replica"),
+    _changed(
+        "setting",
+        f"{WRITER}.session_replication_role",
+        "setting_changed",
+        f"ALTER ROLE {WRITER} SET session_replication_role = replica",
+    ),
 )
 
 

@@ -4,7 +4,7 @@ Belongs here: `check_registry`, which puts the parts together under one snapshot
 
 What is compared, in both directions: body, hash, columns and UUID of every row; trade, soulprint and bucket entry;
 what follows from a soulprint's values; trade and chain; outcomes and trades; rows and partition seals; the day's seals
-and the log's seal; corrections; quarantine; triggers, constraints, owners and grants; the log against key and anchor
+and the log's seal; corrections; quarantine; the database's own objects; the log against key and anchor
 (proof); artifacts against their hashes. Cost is linear in the rows, memory flat; with `since`, cost follows what was
 logged since then.
 """
@@ -18,7 +18,9 @@ from contextlib import ExitStack
 from sqlalchemy import Connection, Engine, text
 
 from throughline.errors import StorageError
-from throughline.findings import Finding, distinct, ordered
+from throughline.findings import Finding, ordered
+from throughline.integrity.database import DatabaseCheck, check_database
+from throughline.integrity.database.damage import attempt, diagnose, located
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import AuditResult, audit
 from throughline.proof.snapshot import anchored_snapshot
@@ -26,9 +28,7 @@ from throughline.proof.tree import Frontier
 from throughline.registry.consistency.artifacts import check_artifacts
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.corrections import SET_ASIDE, check_corrections, quarantined
-from throughline.registry.consistency.damage import attempt, diagnose, located
 from throughline.registry.consistency.forms import registry_forms
-from throughline.registry.consistency.guards import check_guards, check_readable
 from throughline.registry.consistency.news import news_since
 from throughline.registry.consistency.pool import WORTH_IT, checking, export_snapshot
 from throughline.registry.consistency.reading import Partition, chunks, counts, experiments, prepared
@@ -93,27 +93,36 @@ def check_connection(
     enforces_roles: bool = True,
     workers: int = 1,
     progress: Progress | None = None,
-    readable: bool = False,
+    database: DatabaseCheck | None = None,
 ) -> ConsistencyResult:
     """Do what `check_registry` does on an open connection, in its transaction.
 
-    connection, anchor: of one `proof.snapshot.anchored_snapshot`, where an anchor is given. readable: the caller has
-    asked `check_readable` in this transaction and it returned no finding.
+    connection, anchor: of one `proof.snapshot.anchored_snapshot`, where an anchor is given. database: what
+    `check_database` returned in this transaction, None asks it.
     """
     started = time.perf_counter()
     report = progress or _silent
     since = since if scope == "daily" else None
-    shut = [] if readable else check_readable(connection)
-    if shut:  # nothing else can be asked, but for the catalogue where all tables are there
-        if all(item.kind == "grant_changed" for item in shut):
-            shut = list(distinct([*check_guards(connection, enforces_roles), *shut]))
-        return _result(since, shut, enforces_roles, started)
+    objects = database or check_database(connection, enforces_roles=enforces_roles)
+    if objects.blocking:  # nothing else can be asked
+        return _result(since, objects.findings, enforces_roles, started)
     damage: list[Finding] = []
     snapshot = export_snapshot(connection) if workers > 1 else ""  # before `attempt` sets its savepoint
 
     def everything() -> ConsistencyResult:
         return _everything(
-            connection, scope, since, artifacts, anchor, public_key, enforces_roles, workers, snapshot, report, started
+            connection,
+            scope,
+            since,
+            artifacts,
+            anchor,
+            public_key,
+            objects.findings,
+            enforces_roles,
+            workers,
+            snapshot,
+            report,
+            started,
         )
 
     try:
@@ -133,6 +142,7 @@ def _everything(
     artifacts: ArtifactStore | None,
     anchor: Anchor | None,
     public_key: bytes | None,
+    objects: Sequence[Finding],
     enforces_roles: bool,
     workers: int,
     snapshot: str,
@@ -164,7 +174,7 @@ def _everything(
                 tally.merge(part.as_json())
                 report("trades", part.trades)
     tally.add(list(audited.findings) if audited is not None else [])
-    tally.add(check_guards(connection, enforces_roles))
+    tally.add(list(objects))
     tally.add(check_corrections(connection))
     if artifacts is not None:
         only = None if news is None else sorted(news.artifacts)

@@ -17,9 +17,9 @@ import psycopg2
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
+from throughline.integrity.database import use_our_schema
 from throughline.registry.consistency.chunk import check_chunk
 from throughline.registry.consistency.forms import registry_forms
-from throughline.registry.consistency.guards import look_at_ours
 from throughline.registry.consistency.reading import Chunk, prepared
 
 
@@ -33,7 +33,7 @@ def serve(asked: TextIO, answers: TextIO) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.exec_driver_sql("SET TRANSACTION SNAPSHOT %s", (start["snapshot"],))
-        look_at_ours(connection)
+        use_our_schema(connection)
         forms = registry_forms()
         with prepared(connection):
             for line in asked:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from throughline.findings import Finding
-from throughline.registry.consistency.objects import SCHEMA
+from throughline.integrity.database.naming import SCHEMA
 from throughline.storage.tables import metadata
 
 T = TypeVar("T")
