@@ -11,6 +11,7 @@ commands that change it report one, and a run of this asset shows how it stands,
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.asset_factory import ACTIVE_EXPERIMENT, failure, mode_asset
 from resources.definition_factory import ModeSpec, for_each_mode
@@ -31,9 +32,12 @@ _DIFFERENCES = 6
 
 
 class ActiveConfig(dg.Config):
-    """Which experiment to make the active one of the mode: its ID or the first 8 or more digits; None = leave it."""
+    """Which experiment to make the active one of the mode."""
 
-    use: str | None = None
+    use: str | None = Field(
+        default=None,
+        description="ID of the experiment to make active, or the first 8 or more digits. None: the choice stays.",
+    )
 
 
 @for_each_mode

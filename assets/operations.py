@@ -11,6 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
+from pydantic import Field
 
 from assets import learning_words as words
 from assets.asset_factory import experiment_run
@@ -29,21 +30,23 @@ if TYPE_CHECKING:
 
 
 class RollBackConfig(dg.Config):
-    """What to roll back, and why.
+    """Which model to roll back, and why."""
 
-    model: its ID, or the beginning of it; without one the model on trial, else the champion. by: who decided it.
-    """
-
-    reason: str
-    model: str | None = None
-    by: Literal["hand", "judge"] = "hand"
+    reason: str = Field(description="Why the model is rolled back. It is recorded.")
+    model: str | None = Field(
+        default=None,
+        description="ID of the model, or the beginning of it. None: the model on trial, else the champion.",
+    )
+    by: Literal["hand", "judge"] = Field(
+        default="hand", description="Who decided it: a person (hand), or the judge of the canary."
+    )
 
 
 class WalkForwardConfig(dg.Config):
-    """Which days to walk. start: the experiment's epoch where it is left out. Days as 2022-12-31."""
+    """Which days to walk."""
 
-    end: str
-    start: str | None = None
+    end: str = Field(description="Last day, for example 2022-12-31.")
+    start: str | None = Field(default=None, description="First day. None: the experiment's epoch.")
 
 
 def roll_back_op_name(mode: str) -> str:

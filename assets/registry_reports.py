@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
+from pydantic import Field
 
 from assets.asset_factory import AssetContent, experiment_asset, experiment_run, mode_asset
 from resources.definition_factory import ModeSpec, for_each_mode
@@ -32,9 +33,11 @@ NAMED = 50
 
 
 class CheckConfig(dg.Config):
-    """What a consistency check covers: everything, or what was logged since the last check that held."""
+    """What a consistency check covers."""
 
-    scope: Literal["daily", "full"] = "full"
+    scope: Literal["daily", "full"] = Field(
+        default="full", description="full: everything. daily: what was logged since the last check that passed."
+    )
 
 
 @for_each_mode

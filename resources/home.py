@@ -3,8 +3,8 @@
 Belongs here: its typed configuration, which the UI shows, and the flows of its modes. Does not belong here: what a flow
 does (`resources.flow`).
 
-Addresses of servers may hold passwords, so the configuration names their environment variables (`EnvVar`) and never
-holds the addresses themselves.
+Addresses of servers may hold passwords, so the configuration names their environment variables and never holds the
+addresses themselves: ``HomeResource(folder="/srv/home", database_url=dg.EnvVar("THROUGHLINE_DATABASE_URL"))``.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the types of the fields at run time.
@@ -38,8 +38,7 @@ class Flows(Protocol):
 class HomeResource(dg.ConfigurableResource[None]):
     """A Throughline home: its database, files and market data.
 
-    Example:
-        >>> HomeResource(folder="/srv/home", database_url=dg.EnvVar("THROUGHLINE_DATABASE_URL"))  # doctest: +SKIP
+    Fields that may hold a password name an environment variable, which is read when a run starts.
     """
 
     folder: str = Field(description="Folder that holds all state of the home.")

@@ -25,8 +25,7 @@ TEXT_LIMIT = 2_000
 class NotifierResource(dg.ConfigurableResource[None]):
     """Where messages go: the log, and a webhook where one is configured.
 
-    Example:
-        >>> NotifierResource(url=dg.EnvVar("THROUGHLINE_WEBHOOK_URL"))  # doctest: +SKIP
+    The address of the webhook may hold a token, so it is read from its environment variable when a sensor runs.
     """
 
     url: str | None = Field(
@@ -55,6 +54,6 @@ class NotifierResource(dg.ConfigurableResource[None]):
 
 
 def notifier_resource(settings: Settings) -> NotifierResource:
-    """Return the resource for the settings of this machine. The address may hold a token: only its variable shows."""
+    """Return the resource for the settings of this machine."""
     url = None if settings.webhook_url is None else dg.EnvVar(WEBHOOK_VARIABLE)
     return NotifierResource(url=url, allow_private=settings.webhook_private)
