@@ -1,4 +1,4 @@
-"""The snapshot that ships with the code is what the migrations make, and a database that was made afresh says the same."""
+"""The snapshot that ships with the code is what the migrations make, and a fresh database says the same."""
 
 from __future__ import annotations
 
