@@ -21,6 +21,12 @@ from throughline.storage.artifacts import ArtifactRef, ArtifactStore
 EPOCH = date(2024, 1, 1)
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+LEARNING_TABLES = tuple(
+    table.name
+    for table in tables.APPEND_ONLY
+    if table not in tables.LEDGER and ("model" in table.columns or table.name in ("models", "model_trials"))
+)
+"""The tables of models and what is said of them."""
 PASSED = (
     GateResult("r2", "pass", 0.12, 0.0, "out-of-fold R2 is above zero"),
     GateResult("holdout", "pass", 0.01, 0.0, "no harm on the holdout"),

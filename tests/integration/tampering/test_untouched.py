@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.integration.learning_models import LEARNING_TABLES
 from tests.integration.tampering.conftest import BATCH, BATCHES, CLASSES, Range
 from tests.integration.tampering.naming import complaints, runs_told
 from throughline.findings import Finding
 from throughline.proof import audit_rows
-from throughline.storage.tables import APPEND_ONLY, LEARNING, LEDGER
+from throughline.storage.tables import APPEND_ONLY, LEDGER
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def test_the_home_has_rows_of_every_kind(shooting_range: Range) -> None:
     assert any(row.body.get("supersedes") for row in books.table("canonical_trades"))
     assert {event.kind for event in books.events} >= {"genesis", "entries", "quarantine", "seal"}
     assert len(books.heads) > 5
-    empty = {"artifact_tombstones", "consistency_reports", *(table.name for table in LEARNING)}
+    empty = {"artifact_tombstones", "consistency_reports", *LEARNING_TABLES}
     for table in APPEND_ONLY:
         count = shooting_range.connection.exec_driver_sql(f"SELECT count(*) FROM {table.name}").scalar_one()
         assert (count > 0) == (table.name not in empty), table.name
