@@ -51,7 +51,7 @@ def cell_edit(attacker: Attacker) -> None:
             trace.bodies[row.name] = json.loads(value)
         except ValueError:
             trace.bodies[row.name] = row.body
-    if column in catalogue().records[row.table].columns or column in ("supersedes", "uuid"):
+    if column in catalogue().records[row.table].column_names or column in ("supersedes", "uuid"):
         trace.may |= {(table, str(value)) for table in books.lines}
         trace.may |= {(table, f"candidate {value}") for table in CANDIDATES_OF}
     attacker.leave()
@@ -158,7 +158,7 @@ def link_repointed(attacker: Attacker) -> None:
 
 
 def _point(attacker: Attacker, row: Row, key: str, other: Row) -> None:
-    if attacker.degree == "bare" and f"{key}_uuid" in catalogue().records[row.table].columns:
+    if attacker.degree == "bare" and f"{key}_uuid" in catalogue().records[row.table].column_names:
         attacker.unlock(row.table)
         attacker.sql(f"UPDATE {row.table} SET {key}_uuid = %s WHERE uuid = %s", other.uuid, row.uuid)
         attacker.trace.rows[row.name] = "changed"
