@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from throughline.exits.rules import roi_table, trailing_stop
 from throughline.trading import Bars, Costs, Entries, ExitRules
 
 MULTIPLIER = {"pessimistic": 2.0, "base": 1.0, "optimistic": 0.0}
@@ -79,6 +80,8 @@ class Held:
     ambiguous: bool = False
     exit_time: int = 0
     exit_bar: int | None = None
+    highest: float = 0.0
+    """The highest price of the bars since the entry, for a trailing stop."""
     flags: set[str] = field(default_factory=set)
 
 
@@ -138,7 +141,7 @@ class Reference:
         }
 
     def run(self) -> Reference:
-        wishes = self._wishes()
+        orders = self._orders()
         for now in sorted({t for b in self.bars for t in b}):
             self._halts_before(now)
             at_start = list(self.held)
@@ -147,7 +150,7 @@ class Reference:
                 bar = self.bars[p.instrument].get(now)
                 if p not in closed and bar is not None and self._open_of(p, bar):
                     closed.append(p)
-            newcomers = self._serve(wishes.get(now, []), now, len(at_start))
+            newcomers = self._serve(orders.get(now, []), now, len(at_start))
             for p in at_start + newcomers:
                 bar = self.bars[p.instrument].get(now)
                 if p in closed or bar is None:
@@ -158,15 +161,17 @@ class Reference:
                 p.last_close = now + self.interval
                 if bar.volume != 0.0:
                     p.traded = (p.last_close, grid(bar.close))
+                if bar.volume != 0.0 and p.reason is None and (bar.opens > p.entry_bar or not self.close_only):
+                    p.highest = grid(max(p.highest, bar.high))
                 if bar.volume != 0.0 or not self._doubted_quote(p, bar):
                     p.last_price = grid(bar.close)
             self._settle(closed)
         self._halts_before(self.until)
         return self
 
-    def _wishes(self) -> dict[int, list[int]]:
+    def _orders(self) -> dict[int, list[int]]:
         """Entries by the open of their fill bar, in order of service."""
-        wishes: dict[int, list[int]] = {}
+        orders: dict[int, list[int]] = {}
         e = self.entries
         for i in range(len(e.decision_time)):
             instant, bars = int(e.decision_time[i]), self.bars[int(e.instrument[i])]
@@ -183,10 +188,10 @@ class Reference:
                 continue
             if self.segmented and e.segment is not None and bars[fill].segment != int(e.segment[i]):
                 continue
-            wishes.setdefault(fill, []).append(i)
-        for at in wishes.values():
+            orders.setdefault(fill, []).append(i)
+        for at in orders.values():
             at.sort(key=lambda i: (-e.score[i], self.names[e.instrument[i]].encode(), e.decision_time[i], i))
-        return wishes
+        return orders
 
     # exits -----------------------------------------------------------------------------------------------------------
 
@@ -229,8 +234,23 @@ class Reference:
         self._book(p, p.left, raw, *booked)
         p.exit_time = p.exit_bar = instant
 
-    def _barriers(self, p: Held) -> tuple[float, float]:
-        return p.raw * (1.0 - self.rules.stop_loss), p.raw * (1.0 + self.rules.take_profit)
+    def _barriers(self, p: Held, now: int) -> tuple[tuple[float, str], tuple[float, str]]:
+        """The stop and the target, each with its reason, of a bar whose first price falls at `now`."""
+        stop, target = (p.raw * (1.0 - self.rules.stop_loss), "stop_loss"), self._fixed_target(p)
+        for rule in self.rules.others:
+            if isinstance(rule, trailing_stop.Settings):
+                if p.highest >= p.raw * (1.0 + rule.activation) and p.highest * (1.0 - rule.percent) > stop[0]:
+                    stop = (p.highest * (1.0 - rule.percent), "trailing_stop")
+            elif isinstance(rule, roi_table.Settings):
+                reached = [gain for hours, gain in rule.steps if now >= p.entry_time + hours * 3_600_000]
+                if reached and p.raw * (1.0 + reached[-1]) < target[0]:
+                    target = (p.raw * (1.0 + reached[-1]), "roi_table")
+            else:
+                raise NotImplementedError(rule)
+        return stop, target
+
+    def _fixed_target(self, p: Held) -> tuple[float, str]:
+        return p.raw * (1.0 + self.rules.take_profit), "profit_target"
 
     def _doubted_quote(self, p: Held, bar: Bar) -> bool:
         """A quote at which nobody could trade, far above the last price or of another segment: the worth stays."""
@@ -240,8 +260,8 @@ class Reference:
 
     def _open_of(self, p: Held, bar: Bar) -> bool:
         """What happens at the open of a bar (close-only: at its close) to a position held before it."""
-        stop, target = self._barriers(p)
         price, when = (bar.close, bar.opens + self.interval) if self.close_only else (bar.open, bar.opens)
+        (stop, stop_reason), (target, target_reason) = self._barriers(p, when)
         stood, (traded_close, last) = price, p.traded
         other_segment = bar.segment != p.segment
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
@@ -255,9 +275,9 @@ class Reference:
             elif bar.rug:
                 p.reason = "emergency_exit"
             elif price <= stop:
-                p.reason = "stop_loss"
+                p.reason = stop_reason
             elif price >= target:
-                p.reason = "profit_target"
+                p.reason = target_reason
             elif doubtful:
                 p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
@@ -280,13 +300,15 @@ class Reference:
     def _inside(self, p: Held, bar: Bar) -> bool:
         if p.reason is not None:
             return False
-        stop, target = self._barriers(p)
+        (stop, stop_reason), (target, target_reason) = self._barriers(p, bar.opens)
+        if bar.opens == p.entry_bar:
+            stop = min(stop, bar.open)
         touched = [name for name, hit in (("stop", bar.low <= stop), ("target", bar.high >= target)) if hit]
         if not touched:
             return False
         first = touched[-1] if self.target_first else touched[0]
         price = stop if first == "stop" else target
-        p.reason = "stop_loss" if first == "stop" else "profit_target"
+        p.reason = stop_reason if first == "stop" else target_reason
         bounds = (price, price)
         if len(touched) == 2:
             p.ambiguous, bounds = True, (stop, target)
@@ -367,9 +389,9 @@ class Reference:
 
     # entries ---------------------------------------------------------------------------------------------------------
 
-    def _serve(self, wished: list[int], now: int, occupied: int) -> list[Held]:
+    def _serve(self, ordered: list[int], now: int, occupied: int) -> list[Held]:
         newcomers: list[Held] = []
-        for i in wished:
+        for i in ordered:
             k = int(self.entries.instrument[i])
             if not self.overlap:
                 if any(p.instrument == k for p in self.held):  # those that closed at this open are still in the list
@@ -434,6 +456,7 @@ class Reference:
             spread=quantity * raw * spread,
             impact=quantity * raw * impact,
             partial=bool(flags),
+            highest=raw,
         )
         p.flags |= flags
         return p

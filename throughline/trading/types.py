@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.errors import ThroughlineError
+from throughline.exits.registry import reason_names, rule_of, rules
+from throughline.exits.rule import ExitRule, RuleSettings
 from throughline.market.jumps import SMALLEST_JUMP, default_jump
 
 F64 = NDArray[np.float64]
@@ -22,8 +25,9 @@ I8 = NDArray[np.int8]
 
 PATHS = ("pessimistic", "base", "optimistic")
 
-REASONS = ("profit_target", "stop_loss", "time_limit", "emergency_exit", "halted", "rug_pull", "end_of_data")
-"""Termination reasons, in code order. `end_of_data` is given only by ``simulate(end='close')`` (benchmarks)."""
+REASONS = reason_names()
+"""Termination reasons, in code order: those of the exit rules. `end_of_data` is given only by
+``simulate(end='close')``."""
 
 DISPOSITIONS = (
     "taken",
@@ -36,7 +40,7 @@ DISPOSITIONS = (
     "waiting",
     "below_minimum",
 )
-"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (it is in the state);
+"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (hand it to the next call);
 `below_minimum`: scaling or the volume limit left less than the smallest position; `no_cash`: the cash did."""
 
 FLAGS = (
@@ -51,7 +55,7 @@ FLAGS = (
     "doubtful_jump",
 )
 """What else befell a position; bit i of the `flags` column is FLAGS[i]. blocked_day: held through a blocked day;
-partial_entry: the wish exceeded the participation limit; cash_cut: the wish exceeded the cash; partial_exit: the exit
+partial_entry: the order exceeded the participation limit; cash_cut: the order exceeded the cash; partial_exit: the exit
 took several fills; no_volume: an exit waited for a bar with volume; remainder_halted, remainder_lost: what was left of
 a partial exit ended with a halt, or in a drained pool; gap: it was sold at the first price after a time in which nobody
 could trade, and that price had moved; doubtful_jump: it ended at a price out of proportion to the one right before it,
@@ -153,9 +157,9 @@ class Bars:
 
 @dataclass(frozen=True)
 class Entries:
-    """Wished entries. instrument: index into ``Bars.instruments``; decision_time: the instant of decision (a bar's
+    """Entries to be made. instrument: index into ``Bars.instruments``; decision_time: the instant of decision (a bar's
     close); score: competing entries of one instant are served by highest score, then instrument name; notional: USD
-    wished (what is to be paid at the execution price, so spread and impact are inside, the fee is not). segment: the
+    ordered (what is to be paid at the execution price, so spread and impact are inside, the fee is not). segment: the
     instrument segment decided on (an entry whose fill bar lies in another one expires); None = not checked. The
     position in these arrays is the entry's number everywhere in the result.
 
@@ -187,7 +191,8 @@ class ExitRules:
     expires (False: on the next bar there is, as the benchmark wants; gaps and jumps are then not looked at).
     doubtful_jump: a position ends where the first price of a bar is this many times the close before it or more, or one
     part in as many or less, since the bars may count another unit from there on; None = the default of the kind of
-    bars (``throughline.market.jumps``), math.inf = never."""
+    bars (``throughline.market.jumps``), math.inf = never. others: settings of the optional rules that apply too
+    (``throughline.exits.rules``)."""
 
     stop_loss: float = 0.15
     take_profit: float = 0.30
@@ -196,6 +201,7 @@ class ExitRules:
     max_participation: float | None = 0.05
     contiguous: bool = True
     doubtful_jump: float | None = None
+    others: tuple[RuleSettings, ...] = ()
 
     def __post_init__(self) -> None:
         if not (0.0 < self.stop_loss < 1.0 and 0.0 < self.take_profit < np.inf):
@@ -211,6 +217,20 @@ class ExitRules:
             )
         if self.max_participation is not None and not 0.0 < self.max_participation <= 1.0:
             raise SimulationInputError(f"ExitRules.max_participation is {self.max_participation}; it must be in (0, 1]")
+
+    @cached_property
+    def numbers(self) -> tuple[tuple[ExitRule, tuple[float, ...]], ...]:
+        """The rules in order of precedence, each with the numbers that its hooks are given."""
+        given = {"barriers": (self.stop_loss, self.take_profit), "time_limit": (float(self.max_hold_ms),)}
+        for settings in self.others:
+            rule = rule_of(settings)
+            given[rule.name] = rule.numbers(settings)
+        return tuple((rule, given.get(name, ())) for name, rule in rules().items() if rule.always or name in given)
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the numbers that a position carries, as ``rule.slot``."""
+        return tuple(f"{rule.name}.{slot}" for rule, _ in self.numbers for slot in rule.slots)
 
     def believed_jump(self, close_only: bool) -> float:
         """Return the factor from which on a step between two bars is doubtful, for bars with closes only or not."""
@@ -252,9 +272,9 @@ class Position:
     impact inside the notional. A position whose exit has been triggered but not completed has `exit_reason` set;
     sold_value (at raw prices), exit_value (at execution prices), exit_fees and attrition are what has been sold so far.
     low_gain and high_gain (USD) are what the least and the most favourable reading of an `ambiguous` bar or of a gap
-    would have added to the PnL so far, low_quantity and high_quantity what they would still hold. Every float is a
-    multiple of 1e-18 or wide enough to be exact at 18 decimals: writing it with 18 decimals and reading it back gives
-    the same double (``throughline.trading.state``).
+    would have added to the PnL so far, low_quantity and high_quantity what they would still hold. slots: what the exit
+    rules carry, by ``rule.slot``. Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals: writing
+    it with 18 decimals and reading it back gives the same double (``throughline.trading.state``).
     """
 
     key: str
@@ -285,6 +305,7 @@ class Position:
     low_gain: float = 0.0
     high_gain: float = 0.0
     flags: tuple[str, ...] = ()
+    slots: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def proceeds(self) -> float:
@@ -293,41 +314,26 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A decision whose fill bar was not in the data yet. segment: as in `Entries`, None = not checked."""
-
-    key: str
-    instrument: str
-    decision_time: int
-    score: float
-    notional: float
-    segment: int | None = None
-
-
-@dataclass(frozen=True)
 class PathState:
-    """What one path carries from one call to the next: cash (USD, inf = unlimited), open positions in order of entry,
-    decisions that wait. Proceeds of a position that is still being sold are in the position, not in cash."""
+    """What one path carries from one call to the next: cash (USD, inf = unlimited), open positions in order of entry.
+    Proceeds of a position that is still being sold are in the position, not in cash."""
 
     cash: float
     positions: tuple[Position, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True)
 class PathResult:
     """What happened on one path.
 
-    disposition: int8 per entry of this call, code into DISPOSITIONS. waited: disposition code by key of each entry
-    that had been waiting in the state given and does so no longer. fills and trades: columns by name, one row per entry
-    fill and per closed position (see `simulate`). state: what the next call starts from.
+    disposition: int8 per entry of this call, code into DISPOSITIONS. fills and trades: columns by name, one row per
+    entry fill and per closed position (see `simulate`). state: what the next call starts from.
     """
 
     disposition: I8
     fills: Mapping[str, NDArray[np.generic]]
     trades: Mapping[str, NDArray[np.generic]]
     state: PathState
-    waited: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The exit rules there are, and the reasons they give. A rule is a module of `rules/`; nothing else lists it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from throughline.errors import SettingsError
+from throughline.exits import rules as package
+from throughline.exits.rule import ExitRule, Reason, RuleSettings
+
+_HOOKS = ("stop", "target", "leave")
+
+
+@cache
+def rules() -> Mapping[str, ExitRule]:
+    """Return every rule by name, in order of precedence.
+
+    Raises:
+        SettingsError: A module declares no rule, another name than its own, or a reason that exists already.
+    """
+    found = [_read(info.name) for info in pkgutil.iter_modules(package.__path__)]
+    owner: dict[str, str] = {}
+    for rule in found:
+        for reason in rule.reasons:
+            if reason.name in owner:
+                raise SettingsError(
+                    f"exit rule '{rule.name}': the reason '{reason.name}' belongs to the rule '{owner[reason.name]}'; "
+                    "choose another name"
+                )
+            owner[reason.name] = rule.name
+    return {rule.name: rule for rule in sorted(found, key=lambda rule: (rule.order, rule.name))}
+
+
+def _read(name: str) -> ExitRule:
+    module = importlib.import_module(f"{package.__name__}.{name}")
+    rule = getattr(module, "RULE", None)
+    if not isinstance(rule, ExitRule):
+        raise SettingsError(f"{module.__file__}: declares no exit rule; set RULE to an ExitRule")
+    if rule.name != name:
+        raise SettingsError(f"{module.__file__}: the rule is named '{rule.name}'; name it '{name}', as its file")
+    for gives in _HOOKS:
+        if sum(reason.gives == gives for reason in rule.reasons) > 1:
+            raise SettingsError(f"{module.__file__}: the rule gives two reasons for its {gives}; it can give one")
+    return rule
+
+
+@cache
+def reasons() -> tuple[Reason, ...]:
+    """Return every reason, in order of its code in the engine's columns.
+
+    Raises:
+        SettingsError: The codes given do not run from 0 without a gap.
+    """
+    known = [reason for rule in rules().values() for reason in rule.reasons]
+    fixed = sorted(
+        (reason for reason in known if reason.code is not None), key=lambda reason: str(reason.code).zfill(9)
+    )
+    for code, reason in enumerate(fixed):
+        if reason.code != code:
+            raise SettingsError(f"exit reason '{reason.name}' has the code {reason.code}; leave the code out")
+    return (*fixed, *sorted((reason for reason in known if reason.code is None), key=lambda reason: reason.name))
+
+
+@cache
+def reason_names() -> tuple[str, ...]:
+    """Return the names of the reasons in order of their codes."""
+    return tuple(reason.name for reason in reasons())
+
+
+@cache
+def stopped_reasons() -> frozenset[str]:
+    """Return the names of the reasons that end a position at its stop or worse."""
+    return frozenset(reason.name for reason in reasons() if reason.stopped)
+
+
+@cache
+def optional_rules() -> Mapping[str, ExitRule]:
+    """Return the rules that are off unless the configuration has a table of their name."""
+    return {name: rule for name, rule in rules().items() if not rule.always}
+
+
+def chosen(exits: Any) -> tuple[RuleSettings, ...]:
+    """Return the settings of the optional rules that `exits` (the configuration's [exits]) switches on."""
+    tables = (getattr(exits, name) for name in optional_rules())
+    return tuple(table for table in tables if table is not None)
+
+
+def rule_of(settings: RuleSettings) -> ExitRule:
+    """Return the rule that settings belong to. Raises SettingsError where there is none."""
+    for rule in rules().values():
+        if type(settings) is rule.settings:
+            return rule
+    raise SettingsError(
+        f"{type(settings).__name__} is the settings of no exit rule; the rules are {', '.join(rules())}"
+    )
+
+
+def rule_files() -> tuple[Path, ...]:
+    """Return the files of all rules, also of those outside of this package, by name."""
+    modules = (importlib.import_module(f"{package.__name__}.{name}") for name in sorted(rules()))
+    return tuple(Path(str(module.__file__)) for module in modules)
