@@ -17,6 +17,7 @@ from throughline.flow.market_view import MarketView
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
+from throughline.trading.execution import ExecutionClient, execution_client
 
 if TYPE_CHECKING:
     from throughline.features.hot import HotStore
@@ -46,6 +47,7 @@ class FlowContext:
         run_id: of the orchestrator's run; outside all hashes.
         proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run.
         hot: gets the latest vectors for online readers; None where nobody reads them.
+        execution: fills the orders of the session.
     """
 
     experiment: Experiment
@@ -58,6 +60,7 @@ class FlowContext:
     run_id: str | None = None
     proof: Proof | None = None
     hot: HotStore | None = None
+    execution: ExecutionClient = field(default_factory=execution_client)
 
 
 def make_context(
