@@ -8,7 +8,7 @@ part of its records. Nothing here imports a compiler: the hooks are plain Python
 
 from __future__ import annotations
 
-from throughline.exits.registry import chosen, reason_names, reasons, rules, stopped_reasons
+from throughline.exits.registry import all_rules, chosen, reason_names, reasons, stopped_reasons
 from throughline.exits.rule import NEVER, NO_STOP, NO_TARGET, Bar, Entry, ExitRule, Level, Reason, RuleSettings
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "Level",
     "Reason",
     "RuleSettings",
+    "all_rules",
     "chosen",
     "reason_names",
     "reasons",
-    "rules",
     "stopped_reasons",
 ]

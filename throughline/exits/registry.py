@@ -17,13 +17,14 @@ _HOOKS = ("stop", "target", "leave")
 
 
 @cache
-def rules() -> Mapping[str, ExitRule]:
+def all_rules() -> Mapping[str, ExitRule]:
     """Return every rule by name, in order of precedence.
 
     Raises:
         SettingsError: A module declares no rule, another name than its own, or a reason that exists already.
     """
-    found = [_read(info.name) for info in pkgutil.iter_modules(package.__path__)]
+    names = [info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_")]
+    found = [_read(name) for name in names]
     owner: dict[str, str] = {}
     for rule in found:
         for reason in rule.reasons:
@@ -43,6 +44,8 @@ def _read(name: str) -> ExitRule:
         raise SettingsError(f"{module.__file__}: declares no exit rule; set RULE to an ExitRule")
     if rule.name != name:
         raise SettingsError(f"{module.__file__}: the rule is named '{rule.name}'; name it '{name}', as its file")
+    if rule.carry is not None and not rule.moves:
+        raise SettingsError(f"{module.__file__}: the rule carries numbers, so its levels move; set moves=True")
     for gives in _HOOKS:
         if sum(reason.gives == gives for reason in rule.reasons) > 1:
             raise SettingsError(f"{module.__file__}: the rule gives two reasons for its {gives}; it can give one")
@@ -56,7 +59,7 @@ def reasons() -> tuple[Reason, ...]:
     Raises:
         SettingsError: The codes given do not run from 0 without a gap.
     """
-    known = [reason for rule in rules().values() for reason in rule.reasons]
+    known = [reason for rule in all_rules().values() for reason in rule.reasons]
     fixed = sorted(
         (reason for reason in known if reason.code is not None), key=lambda reason: str(reason.code).zfill(9)
     )
@@ -81,7 +84,7 @@ def stopped_reasons() -> frozenset[str]:
 @cache
 def optional_rules() -> Mapping[str, ExitRule]:
     """Return the rules that are off unless the configuration has a table of their name."""
-    return {name: rule for name, rule in rules().items() if not rule.always}
+    return {name: rule for name, rule in all_rules().items() if not rule.always}
 
 
 def chosen(exits: Any) -> tuple[RuleSettings, ...]:
@@ -92,15 +95,15 @@ def chosen(exits: Any) -> tuple[RuleSettings, ...]:
 
 def rule_of(settings: RuleSettings) -> ExitRule:
     """Return the rule that settings belong to. Raises SettingsError where there is none."""
-    for rule in rules().values():
+    for rule in all_rules().values():
         if type(settings) is rule.settings:
             return rule
     raise SettingsError(
-        f"{type(settings).__name__} is the settings of no exit rule; the rules are {', '.join(rules())}"
+        f"{type(settings).__name__} is the settings of no exit rule; the rules are {', '.join(all_rules())}"
     )
 
 
 def rule_files() -> tuple[Path, ...]:
     """Return the files of all rules, also of those outside of this package, by name."""
-    modules = (importlib.import_module(f"{package.__name__}.{name}") for name in sorted(rules()))
+    modules = (importlib.import_module(f"{package.__name__}.{name}") for name in sorted(all_rules()))
     return tuple(Path(str(module.__file__)) for module in modules)

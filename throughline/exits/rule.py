@@ -95,6 +95,10 @@ class Level:
     points: tuple[tuple[datetime, Decimal | None], ...]
     share: float | None = None
 
+    def at(self, instant: datetime) -> Decimal | None:
+        """Return the price that stands at an instant, None where there is none."""
+        return next((price for since, price in reversed(self.points) if since <= instant), None)
+
 
 Levels = Callable[[Any, Any, float, int, int, bool], tuple[float, float, int]]
 Carry = Callable[[Any, Any, float, int, int, float, float, float], None]

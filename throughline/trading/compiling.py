@@ -22,19 +22,21 @@ _WITHOUT_COUNTS: dict[str, Any] = _OPTIONS | {"_nrt": False}
 
 
 @cache
-def _stamp() -> str:
-    """The hash of the files that compiled functions are made from."""
-    files = sorted(Path(__file__).parent.rglob("*.py"), key=lambda file: file.as_posix())
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+def stamp(folder: Path = Path(__file__).parent) -> str:
+    """Return the hash of the files of `folder` (this package) that compiled functions are made from."""
+    files = sorted(
+        [*folder.glob("kernel/*.py"), *(folder / name for name in ("compiling.py", "ordering.py", "types.py"))]
+    )
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files if file.exists())).hexdigest()
 
 
 class _PackageCache(FunctionCache):
-    """numba's cache, stamped with all files of this package: numba looks at the file of the outermost function only,
+    """numba's cache, stamped with all files of the core: numba looks at the file of the outermost function only,
     and would go on using the machine code of an inner function that another file has changed."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
-        self._cache_file._source_stamp = _stamp()
+        self._cache_file._source_stamp = stamp()
 
 
 def compiled(function: F) -> F:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.errors import ThroughlineError
-from throughline.exits.registry import reason_names, rule_of, rules
+from throughline.exits.registry import all_rules, reason_names, rule_of
 from throughline.exits.rule import ExitRule, RuleSettings
 from throughline.market.jumps import SMALLEST_JUMP, default_jump
 
@@ -225,7 +225,7 @@ class ExitRules:
         for settings in self.others:
             rule = rule_of(settings)
             given[rule.name] = rule.numbers(settings)
-        return tuple((rule, given.get(name, ())) for name, rule in rules().items() if rule.always or name in given)
+        return tuple((rule, given.get(name, ())) for name, rule in all_rules().items() if rule.always or name in given)
 
     @cached_property
     def slots(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def execution_client(name: str = SIMULATED) -> ExecutionClient:
     Raises:
         SettingsError: There is none, or its module declares something else.
     """
-    known = sorted(info.name for info in pkgutil.iter_modules(clients.__path__))
+    known = sorted(info.name for info in pkgutil.iter_modules(clients.__path__) if not info.name.startswith("_"))
     if name not in known:
         raise SettingsError(f"order destination '{name}' does not exist; there are {', '.join(known)}")
     module = importlib.import_module(f"{clients.__name__}.{name}")
