@@ -207,8 +207,8 @@ assert current_code_hash() != decision_code_hash(Path(package.__file__).parents[
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "declares no exit rule"),
-        ("from throughline.exits.rules.time_limit import RULE\n", "name it 'mine'"),
+        ("", "must define RULE, an instance of ExitRule"),
+        ("from throughline.exits.rules.time_limit import RULE\n", "the name 'time_limit' is taken by"),
         (
             (
                 "from dataclasses import replace\nfrom throughline.exits.rules.time_limit import RULE\n"

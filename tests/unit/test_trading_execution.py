@@ -100,7 +100,7 @@ def test_a_destination_in_a_folder_is_found_by_its_name(folder: Path) -> None:
 def test_a_destination_that_sends_orders_offers_all_of_the_port(folder: Path) -> None:
     sender = example("Adding an order destination").replace("exits_only", "sender").replace("= False", "= True")
     (folder / "sender.py").write_text(sender)
-    with pytest.raises(SettingsError, match="set CLIENT to an OrderSender that is named 'sender'"):
+    with pytest.raises(SettingsError, match="'sender' sends orders, so it must have submit"):
         execution_client("sender")
     methods = "".join(
         f"\n    def {name}(self, argument):\n        return None\n" for name in ("submit", "cancel", "reconcile")

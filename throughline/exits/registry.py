@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from throughline.discovery import discover, package_modules
 from throughline.errors import SettingsError
 from throughline.exits import rules as package
 from throughline.exits.rule import ExitRule, Reason, RuleSettings
@@ -21,10 +20,11 @@ def all_rules() -> Mapping[str, ExitRule]:
     """Return every rule by name, in order of precedence.
 
     Raises:
-        SettingsError: A module declares no rule, another name than its own, or a reason that exists already.
+        SettingsError: A module declares no rule, or two declare one name or one reason.
     """
-    names = [info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_")]
-    found = [_read(name) for name in names]
+    found = discover(package.__name__, "RULE", ExitRule).values()
+    for rule in found:
+        _check(rule)
     owner: dict[str, str] = {}
     for rule in found:
         for reason in rule.reasons:
@@ -37,19 +37,12 @@ def all_rules() -> Mapping[str, ExitRule]:
     return {rule.name: rule for rule in sorted(found, key=lambda rule: (rule.order, rule.name))}
 
 
-def _read(name: str) -> ExitRule:
-    module = importlib.import_module(f"{package.__name__}.{name}")
-    rule = getattr(module, "RULE", None)
-    if not isinstance(rule, ExitRule):
-        raise SettingsError(f"{module.__file__}: declares no exit rule; set RULE to an ExitRule")
-    if rule.name != name:
-        raise SettingsError(f"{module.__file__}: the rule is named '{rule.name}'; name it '{name}', as its file")
+def _check(rule: ExitRule) -> None:
     if rule.carry is not None and not rule.moves:
-        raise SettingsError(f"{module.__file__}: the rule carries numbers, so its levels move; set moves=True")
+        raise SettingsError(f"exit rule '{rule.name}' carries numbers, so its levels move; set moves=True")
     for gives in _HOOKS:
         if sum(reason.gives == gives for reason in rule.reasons) > 1:
-            raise SettingsError(f"{module.__file__}: the rule gives two reasons for its {gives}; it can give one")
-    return rule
+            raise SettingsError(f"exit rule '{rule.name}' gives two reasons for its {gives}; it can give one")
 
 
 @cache
@@ -105,5 +98,4 @@ def rule_of(settings: RuleSettings) -> ExitRule:
 
 def rule_files() -> tuple[Path, ...]:
     """Return the files of all rules, also of those outside of this package, by name."""
-    modules = (importlib.import_module(f"{package.__name__}.{name}") for name in sorted(all_rules()))
-    return tuple(Path(str(module.__file__)) for module in modules)
+    return tuple(sorted(Path(str(module.__file__)) for module in package_modules(package.__name__)))

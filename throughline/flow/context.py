@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from throughline.clock import Clock
 from throughline.configuration import ExitSettings
 from throughline.experiment.identity import Experiment
+from throughline.experiment.mode import find_mode
 from throughline.flow.market_view import MarketView
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
@@ -74,9 +75,10 @@ def make_context(
     proof: Proof | None = None,
     hot: HotStore | None = None,
 ) -> FlowContext:
-    """Return a context with a fresh view of the provider's data."""
+    """Return a context with a fresh view of the provider's data and the order destination of the experiment's mode."""
     view = MarketView(provider, experiment.configuration)
-    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot)
+    execution = execution_client(find_mode(experiment.mode).fills)
+    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot, execution)
 
 
 @dataclass(frozen=True)

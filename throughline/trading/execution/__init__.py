@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
+from throughline.discovery import discover
 from throughline.errors import SettingsError
 from throughline.trading.execution import clients
 from throughline.trading.execution.port import (
@@ -37,14 +35,11 @@ def execution_client(name: str = SIMULATED) -> ExecutionClient:
     """Return the order destination of a name.
 
     Raises:
-        SettingsError: There is none, or its module declares something else.
+        SettingsError: There is none, or it lacks what the port asks for.
     """
-    known = sorted(info.name for info in pkgutil.iter_modules(clients.__path__) if not info.name.startswith("_"))
+    known = discover(clients.__name__, "CLIENT", ExecutionClient)  # type: ignore[type-abstract]
     if name not in known:
-        raise SettingsError(f"order destination '{name}' does not exist; there are {', '.join(known)}")
-    module = importlib.import_module(f"{clients.__name__}.{name}")
-    client = getattr(module, "CLIENT", None)
-    kind = OrderSender if getattr(client, "sends_orders", False) else ExecutionClient
-    if not isinstance(client, kind) or client.name != name:
-        raise SettingsError(f"{module.__file__}: set CLIENT to an {kind.__name__} that is named '{name}'")
-    return client
+        raise SettingsError(f"order destination '{name}' does not exist; there are {', '.join(sorted(known))}")
+    if known[name].sends_orders and not isinstance(known[name], OrderSender):
+        raise SettingsError(f"order destination '{name}' sends orders, so it must have submit, cancel and reconcile")
+    return known[name]
