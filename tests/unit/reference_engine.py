@@ -51,7 +51,7 @@ class Reading:
 
 
 @dataclass(eq=False)
-class Held:
+class OpenPosition:
     entry: int
     instrument: int
     segment: int
@@ -113,9 +113,9 @@ class Reference:
         self.bars = [{t: bar for t, bar in b.items() if t < self.until} for b in self.bars]
         self.entries = entries
         self.cash = math.inf if cash is None else cash
-        self.held: list[Held] = []
-        self.taken: list[Held] = []
-        self.trades: list[Held] = []
+        self.open: list[OpenPosition] = []
+        self.taken: list[OpenPosition] = []
+        self.trades: list[OpenPosition] = []
         self.disposition = ["expired"] * len(entries.decision_time)
 
     @staticmethod
@@ -144,7 +144,7 @@ class Reference:
         orders = self._orders()
         for now in sorted({t for b in self.bars for t in b}):
             self._halts_before(now)
-            at_start = list(self.held)
+            at_start = list(self.open)
             closed = [p for p in at_start if self._halted_by(p, now)]
             for p in at_start:
                 bar = self.bars[p.instrument].get(now)
@@ -196,7 +196,7 @@ class Reference:
     # exits -----------------------------------------------------------------------------------------------------------
 
     def _halts_before(self, now: int) -> None:
-        gone = [p for p in self.held if p.last_close + self.rules.halt_ms < now]
+        gone = [p for p in self.open if p.last_close + self.rules.halt_ms < now]
         gone.sort(key=lambda p: p.last_close)
         for instant in sorted({p.last_close + self.rules.halt_ms for p in gone}):
             group = [p for p in gone if p.last_close + self.rules.halt_ms == instant]
@@ -204,7 +204,7 @@ class Reference:
                 self._halt(p, instant)
             self._settle(group)
 
-    def _halted_by(self, p: Held, now: int) -> bool:
+    def _halted_by(self, p: OpenPosition, now: int) -> bool:
         limit = p.last_close + self.rules.halt_ms
         bar = self.bars[p.instrument].get(now)
         if limit != now:
@@ -213,19 +213,19 @@ class Reference:
         self._halt(p, limit, known)
         return True
 
-    def _halt(self, p: Held, instant: int, known: float = math.inf) -> None:
+    def _halt(self, p: OpenPosition, instant: int, known: float = math.inf) -> None:
         share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
         raw = min(min(p.last_price, p.traded[1]) * share, known)
         if p.left == p.quantity:
             p.reason = "halted"
         else:
             p.flags.add("remainder_halted")
-        held = instant - p.entry_time
+        age = instant - p.entry_time
 
         def proceeds(quantity: float) -> tuple[float, float, float]:
             value = quantity * raw
             fee = value * self.costs.fee
-            return value, fee, (value - fee) * self._lost(held)
+            return value, fee, (value - fee) * self._lost(age)
 
         booked = proceeds(p.left)
         for reading in p.readings:
@@ -234,7 +234,7 @@ class Reference:
         self._book(p, p.left, raw, *booked)
         p.exit_time = p.exit_bar = instant
 
-    def _barriers(self, p: Held, now: int) -> tuple[tuple[float, str], tuple[float, str]]:
+    def _barriers(self, p: OpenPosition, now: int) -> tuple[tuple[float, str], tuple[float, str]]:
         """The stop and the target, each with its reason, of a bar whose first price falls at `now`."""
         stop, target = (p.raw * (1.0 - self.rules.stop_loss), "stop_loss"), self._fixed_target(p)
         for rule in self.rules.others:
@@ -249,17 +249,17 @@ class Reference:
                 raise NotImplementedError(rule)
         return stop, target
 
-    def _fixed_target(self, p: Held) -> tuple[float, str]:
+    def _fixed_target(self, p: OpenPosition) -> tuple[float, str]:
         return p.raw * (1.0 + self.rules.take_profit), "profit_target"
 
-    def _doubted_quote(self, p: Held, bar: Bar) -> bool:
+    def _doubted_quote(self, p: OpenPosition, bar: Bar) -> bool:
         """A quote at which nobody could trade, far above the last price or of another segment: the worth stays."""
         factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
         least, quote, last = factor * (1.0 - 1e-3), grid(bar.close), p.traded[1]
         return self.rules.contiguous and quote > last and (bar.segment != p.segment or quote >= last * least)
 
-    def _open_of(self, p: Held, bar: Bar) -> bool:
-        """What happens at the open of a bar (close-only: at its close) to a position held before it."""
+    def _open_of(self, p: OpenPosition, bar: Bar) -> bool:
+        """What happens at the open of a bar (close-only: at its close) to a position entered before it."""
         price, when = (bar.close, bar.opens + self.interval) if self.close_only else (bar.open, bar.opens)
         (stop, stop_reason), (target, target_reason) = self._barriers(p, when)
         stood, (traded_close, last) = price, p.traded
@@ -297,7 +297,7 @@ class Reference:
         best = max(stood, last) if doubtful else stood
         return self._sell(p, bar, price, when, (min(price, last), best), stood, whole=doubtful)
 
-    def _inside(self, p: Held, bar: Bar) -> bool:
+    def _inside(self, p: OpenPosition, bar: Bar) -> bool:
         if p.reason is not None:
             return False
         (stop, stop_reason), (target, target_reason) = self._barriers(p, bar.opens)
@@ -315,7 +315,14 @@ class Reference:
         return self._sell(p, bar, price, bar.opens + self.interval, bounds, bar.close)
 
     def _sell(
-        self, p: Held, bar: Bar, raw: float, when: int, bounds: tuple[float, float], mark: float, whole: bool = False
+        self,
+        p: OpenPosition,
+        bar: Bar,
+        raw: float,
+        when: int,
+        bounds: tuple[float, float],
+        mark: float,
+        whole: bool = False,
     ) -> bool:
         p.exit_time, p.exit_bar = when, bar.opens
         if bar.reserve == 0.0:
@@ -352,15 +359,15 @@ class Reference:
             return False
         return True
 
-    def _sale(self, p: Held, bar: Bar, quantity: float, raw: float, when: int) -> tuple[float, float, float]:
+    def _sale(self, p: OpenPosition, bar: Bar, quantity: float, raw: float, when: int) -> tuple[float, float, float]:
         share = MULTIPLIER[self.path] * (self.costs.half_spread + self._impact(bar, quantity * raw, True))
         value = quantity * (raw * (1.0 - min(1.0, share)))
         fee = value * self.costs.fee
         return value, fee, (value - fee) * self._lost(when - p.entry_time)
 
-    def _lost(self, held_ms: int) -> float:
+    def _lost(self, age: int) -> float:
         rate = 0.0 if self.path == "optimistic" else self.costs.attrition_48h
-        return min(1.0, rate * (held_ms / 3_600_000.0) / 48.0)
+        return min(1.0, rate * (age / 3_600_000.0) / 48.0)
 
     def _impact(self, bar: Bar, value: float, selling: bool) -> float:
         if bar.reserve is not None:
@@ -374,27 +381,27 @@ class Reference:
         return max(self.costs.impact_floor, law)
 
     @staticmethod
-    def _book(p: Held, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
+    def _book(p: OpenPosition, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
         p.sold, p.value = grid(p.sold + quantity * raw), grid(p.value + value)
         p.fees, p.attrition = grid(p.fees + fee), grid(p.attrition + attrition)
         p.left = grid(p.left - quantity)
 
-    def _settle(self, closed: list[Held]) -> None:
+    def _settle(self, closed: list[OpenPosition]) -> None:
         for p in sorted(closed, key=lambda p: self.names[p.instrument].encode()):
             if not self.overlap:
                 self.cash = grid(self.cash + (p.value - p.fees - p.attrition))
-        self.held = [p for p in self.held if p not in closed]
+        self.open = [p for p in self.open if p not in closed]
         order = {id(p): n for n, p in enumerate(self.taken)}
         self.trades += sorted(closed, key=lambda p: order[id(p)])
 
     # entries ---------------------------------------------------------------------------------------------------------
 
-    def _serve(self, ordered: list[int], now: int, occupied: int) -> list[Held]:
-        newcomers: list[Held] = []
+    def _serve(self, ordered: list[int], now: int, occupied: int) -> list[OpenPosition]:
+        newcomers: list[OpenPosition] = []
         for i in ordered:
             k = int(self.entries.instrument[i])
             if not self.overlap:
-                if any(p.instrument == k for p in self.held):  # those that closed at this open are still in the list
+                if any(p.instrument == k for p in self.open):  # those that closed at this open are still in the list
                     self.disposition[i] = "already_held"
                     continue
                 if self.slots is not None and occupied + len(newcomers) >= self.slots:
@@ -405,12 +412,12 @@ class Reference:
                 self.disposition[i] = p
                 continue
             self.disposition[i] = "taken"
-            self.held.append(p)
+            self.open.append(p)
             self.taken.append(p)
             newcomers.append(p)
         return newcomers
 
-    def _enter(self, i: int, k: int, bar: Bar) -> Held | str:
+    def _enter(self, i: int, k: int, bar: Bar) -> OpenPosition | str:
         notional, flags = grid(float(self.entries.notional[i])), set()
         if bar.volume is not None and self.rules.max_participation is not None:
             limit = self.rules.max_participation * bar.volume
@@ -436,7 +443,7 @@ class Reference:
         fee = grid(notional * fee_rate)
         if not self.overlap:
             self.cash = grid(max(0.0, self.cash - (notional + fee)))
-        p = Held(
+        p = OpenPosition(
             entry=i,
             instrument=k,
             segment=bar.segment,

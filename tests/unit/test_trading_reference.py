@@ -107,7 +107,7 @@ def compare(case: Case) -> int:
             gains = [bound(0.0, *(reading.gain for reading in p.readings)) for p in w]
             assert t[name].tolist() == [n + gain for n, gain in zip(net, gains, strict=True)]
         assert got.state.cash == want.cash
-        still = [p for p in want.taken if p in want.held]
+        still = [p for p in want.taken if p in want.open]
         assert [
             (p.key, p.quantity, p.last_price, p.exit_reason, p.last_bar_close, (p.traded_close, p.traded_price))
             for p in got.state.positions

@@ -1,4 +1,4 @@
-"""Exit rules: what ends a position, one file per rule in `rules/`, found by being there.
+"""Exit rules: what ends a position, one file per rule in `rules/`, found by discovery.
 
 Belongs here: what a rule is (`rule`), the rules there are and the reasons they give (`registry`). Does not belong here:
 fills and their order within a bar (`throughline.trading`), which ask the rules for levels and nothing else. This room

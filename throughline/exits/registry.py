@@ -22,11 +22,11 @@ def all_rules() -> Mapping[str, ExitRule]:
     Raises:
         SettingsError: A module declares no rule, or two declare one name or one reason.
     """
-    found = discover(package.__name__, "RULE", ExitRule).values()
-    for rule in found:
+    declared = discover(package.__name__, "RULE", ExitRule).values()
+    for rule in declared:
         _check(rule)
     owner: dict[str, str] = {}
-    for rule in found:
+    for rule in declared:
         for reason in rule.reasons:
             if reason.name in owner:
                 raise SettingsError(
@@ -34,7 +34,7 @@ def all_rules() -> Mapping[str, ExitRule]:
                     "choose another name"
                 )
             owner[reason.name] = rule.name
-    return {rule.name: rule for rule in sorted(found, key=lambda rule: (rule.order, rule.name))}
+    return {rule.name: rule for rule in sorted(declared, key=lambda rule: (rule.order, rule.name))}
 
 
 def _check(rule: ExitRule) -> None:

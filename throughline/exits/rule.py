@@ -128,8 +128,8 @@ class ExitRule:
         moves: True if `levels` depends on `slots` or `when`. Resting levels are faster.
         order: Precedence between equal levels, smaller first.
         always: True for a rule that every position has, whose settings are keys of [exits] itself.
-        recompute: Settings, entry and the bars held -> the levels, in plain Python, for the proof. Shares no code with
-            the hooks.
+        recompute: Settings, entry and the bars since then -> the levels, in plain Python, for the proof. Shares no code
+            with the hooks.
         describe: Settings -> one sentence for people.
 
     Example:

@@ -33,7 +33,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def bar_arrays(bars: Bars, instruments: int) -> layout.BarArrays:
-    """Return the bars as the core wants them; `stops` is still to be filled in."""
+    """Return the bars in the form of the core; the caller fills in `stops`."""
     floats = {
         name: frozen(getattr(bars, name), np.float64)
         for name in ("open", "high", "low", "close", "volume", "liquidity", "volatility", "reserve")
@@ -48,7 +48,7 @@ def bar_arrays(bars: Bars, instruments: int) -> layout.BarArrays:
 
 
 class Names:
-    """Names of instruments and keys of entries; keys that are only numbers are made for the rows that need them."""
+    """Names of instruments and keys of entries; keys that are only numbers are formatted when a row needs them."""
 
     def __init__(self, instruments: NDArray[np.object_], keys: Keys | None, entries: int) -> None:
         self.instruments = instruments

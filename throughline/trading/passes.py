@@ -203,11 +203,15 @@ class Pass:
             _load(position, market.index[position.instrument], self._ints[:, p], self._floats[:, p])
             self._slots[p] = self._carried_slots(position)
         if positions:
-            held, last, resume = self._ints[[layout.INSTRUMENT, layout.LAST_CLOSE, layout.RESUME], : len(positions)]
+            instruments, last, resume = self._ints[
+                [layout.INSTRUMENT, layout.LAST_CLOSE, layout.RESUME], : len(positions)
+            ]
             seen = np.maximum(last, resume)  # bars of a blocked day are not traded later either
             rows = np.empty(len(positions), np.int64)
             arrays = market.arrays
-            ordering.find_rows(market.starts, arrays.stops, arrays.open_time, held, seen, self._terms.interval, rows)
+            ordering.find_rows(
+                market.starts, arrays.stops, arrays.open_time, instruments, seen, self._terms.interval, rows
+            )
             self._ints[layout.NEXT_ROW, : len(positions)] = rows
 
     def _carried_slots(self, position: Position) -> list[float]:

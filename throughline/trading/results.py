@@ -1,6 +1,6 @@
 """From the core's rows to named columns and carried positions.
 
-Belongs here: what a fill, a trade and an open position say, elementwise from the core's rows. Does not belong here:
+Belongs here: the columns of fills, trades and open positions, elementwise from the core's rows. Does not belong here:
 rules. Column names and meanings are documented in `engine.simulate`.
 """
 
@@ -34,20 +34,20 @@ class Table:
 
 
 class LazyColumns(Mapping[str, NDArray[Any]]):
-    """Columns by name, all in the order of `rows`; each is made when it is first read, and kept from then on.
+    """Columns by name, all in the order of `rows`; each is computed when it is first read, and kept from then on.
 
-    85,000 trades have 18 MB of columns a path, of which a caller reads a few: making all of them took half of the time
-    of a large simulation (benchmarks/engine.py, 16 x the pairs). What was simulated is in the table either way.
+    85,000 trades have 18 MB of columns a path, of which a caller reads a few: computing all of them took half of the
+    time of a large simulation (benchmarks/engine.py, 16 x the pairs). What was simulated is in the table either way.
     """
 
     def __init__(self, table: Table, rows: I64, makers: Mapping[str, Make]) -> None:
         self._table, self._rows, self._makers = table, rows, makers
-        self._made: dict[str, NDArray[Any]] = {}
+        self._columns: dict[str, NDArray[Any]] = {}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name not in self._made:
-            self._made[name] = self._makers[name](self)
-        return self._made[name]
+        if name not in self._columns:
+            self._columns[name] = self._makers[name](self)
+        return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)

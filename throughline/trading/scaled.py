@@ -26,9 +26,17 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True)
 class ScaledRun:
-    """One run. state: at the end; trades: closed positions; equity, cash: USD at each of the instants.
+    """One run.
 
-    entry_time, exit_time (Unix ms), notional (USD paid) and net_return (fraction of it): of the closed positions.
+    Args:
+        state: At the end.
+        trades: Number of closed positions.
+        equity: USD at each of the instants.
+        cash: USD at each of the instants.
+        entry_time: Of the closed positions, Unix ms.
+        exit_time: Likewise.
+        notional: USD paid for each.
+        net_return: Profit of each, a fraction of its notional.
     """
 
     state: PathState
@@ -54,17 +62,20 @@ def simulate_scaled(
 ) -> list[ScaledRun]:
     """Run each of `runs` through `bars` on one path; sizes change at each of `instants` with the run's equity.
 
-    Parameters
-    ----------
-    runs : (entries, state before) of each run. Entries are decided within [instants[0], instants[-1]).
-    instants : int64 [D + 1], ascending Unix ms: the starts of the days and the end of the last one.
-    scale : equity in USD at the start of a day -> the factor on the notionals of the day's entries, above 0.
-    minimum_notional : USD; a position that would be smaller is not entered, as in `simulate`.
+    Args:
+        bars: The bars of all instruments.
+        runs: (entries, state before) of each run. Entries are decided within [instants[0], instants[-1]).
+        rules: When positions end.
+        costs: What fills cost.
+        max_positions: Slots, None = unlimited.
+        instants: int64 [D + 1], ascending Unix ms: the starts of the days and the end of the last one.
+        scale: Equity in USD at the start of a day -> the factor on the notionals of the day's entries, above 0.
+        minimum_notional: USD; a position that would be smaller is not entered, as in `simulate`.
+        path: The fill model.
 
-    Returns
-    -------
-    One `ScaledRun` per run; `equity` and `cash` have a value per day end (D). Equal to one `simulate` call a day with
-    scaled entries.
+    Returns:
+        One `ScaledRun` per run; `equity` and `cash` have a value per day end (D). Equal to one `simulate` call a day
+        with scaled entries.
     """
     until = int(instants[-1])
     terms = terms_of(bars, rules, costs, path, max_positions, until, minimum_notional=minimum_notional)

@@ -27,7 +27,7 @@ def round18(value: float) -> float:
 
 
 def rounded_state(state: PathState) -> PathState:
-    """Return `state` with every float rounded by `round18`; unchanged for states that the engine made."""
+    """Return `state` with every float rounded by `round18`; unchanged for states of the engine."""
     return PathState(
         cash=round18(state.cash),
         positions=tuple(_rounded_position(position) for position in state.positions),

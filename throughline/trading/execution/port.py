@@ -1,7 +1,7 @@
 """The port between the trading session and whatever fills its orders.
 
 Belongs here: what the session hands over and gets back, how an order is named, and what a destination that sends orders
-must offer besides. Does not belong here: a destination (`clients/`, one file each, found by being there).
+must offer besides. Does not belong here: a destination (`clients/`, one file each, found by discovery).
 
 The session calls `run_day` inside its transaction, once a day, and knows no engine. A destination that sends orders is
 never called over the network there: it answers from the events that it has recorded. A dispatcher sends after the
@@ -35,7 +35,7 @@ def order_id(candidate: str, leg: Leg, attempt: int = 0) -> str:
 
 
 def candidate_of(order: str) -> str:
-    """Return the candidate's UUID that an order id was made from, without any table."""
+    """Return the candidate's UUID of an order id, without any table."""
     return order[:36]
 
 

@@ -137,7 +137,7 @@ def try_bar(
     if not entry_bar:
         reason = at_first_price(price, when, levels, pending)
         gap, doubtful, traded_price = interruption(bars, terms, ints, floats, p, begin, row, price)
-    drained = bars.reserve.size > 0 and bars.reserve[row] == 0.0  # a loss that is known, whatever the price says
+    drained = bars.reserve.size > 0 and bars.reserve[row] == 0.0  # a known loss, at whatever price
     if doubtful:
         reason = HALTED if reason == NOTHING else reason
         ints[FLAG_BITS, p] |= 0 if drained else DOUBTFUL_JUMP

@@ -1,4 +1,4 @@
-"""The exit rules as the core calls them: compiled hooks by their addresses, and what all of them together say of a bar.
+"""The exit rules as the core calls them: compiled hooks by their addresses, and the levels of all of them together.
 
 A hook is a plain Python function of its rule. It is compiled alone (0.2 s, cached beside its file) and called by its
 address, so one compiled core serves every set of rules: compiling the core for each set would take 16 s. A call takes
@@ -43,7 +43,7 @@ def compiled_hook(hook: Callable[..., Any], signature: Any) -> Any:
 
 @cache
 def compiled_rules(rules: Sequence[tuple[ExitRule, tuple[float, ...]]]) -> Rules:
-    """Return rules and their numbers, in order of precedence, as the core wants them."""
+    """Return rules and their numbers, in order of precedence, in the form of the core."""
     codes = {name: code for code, name in enumerate(reason_names())}
     with_levels = [(rule, numbers) for rule, numbers in rules if rule.levels is not None]
 
@@ -103,7 +103,7 @@ _call: Any = _call_hook
 def levels_at(
     rules: Rules, slots: F64, p: int, entry_price: float, entry_time: int, when: int, evidence: int
 ) -> Levels:
-    """What the rules say of position p in a bar whose first price falls at `when`."""
+    """Return the levels of position p in a bar whose first price falls at `when`."""
     stop, stop_reason, target, target_reason, leave, leave_reason = 0.0, NOTHING, np.inf, NOTHING, NEVER, NOTHING
     for r in range(len(rules.levels)):
         rest = (entry_price, entry_time, when, evidence)

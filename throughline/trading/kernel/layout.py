@@ -7,7 +7,7 @@ from typing import NamedTuple
 from throughline.exits.registry import reason_names
 from throughline.trading.types import F64, I8, I64
 
-# rows of the integers of the positions: what a fill tells, what a trade tells besides, the rest
+# rows of the integers of the positions: columns of a fill, further columns of a trade, the rest
 ENTRY, INSTRUMENT, SEGMENT, ENTRY_TIME, ENTRY_BAR, FLAG_BITS = 0, 1, 2, 3, 4, 5
 EXIT_TIME, EXIT_BAR, REASON, AMBIGUOUS = 6, 7, 8, 9
 LAST_CLOSE, RESUME, NEXT_ROW, TRADED_CLOSE, INT_COLUMNS = 10, 11, 12, 13, 14
@@ -26,7 +26,7 @@ LONG_AGO = -(2**62)
 NOTHING = -1
 """No exit is triggered."""
 MINIMUM_CASH_NOTIONAL = 1.0
-"""USD; an entry that the cash would cut below this is not made (`no_cash`), however small the smallest position is."""
+"""USD; an entry that the cash would cut below this is refused (`no_cash`), however small the smallest position is."""
 
 
 class BarArrays(NamedTuple):
@@ -57,12 +57,22 @@ class OrderQueue(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Costs, limits and path of one pass. multiplier scales spread and impact; halted_share: of the last close; jump:
-    factor from which on a price is doubtful beside L (inf: never); believed: the factor up to which a doubtful rise
-    counts; minimum: USD, the smallest position; contiguous: gaps and jumps are looked at (the benchmark's raw rows know
-    none); at_target: no first price is sold above the target; jump_gains: False on the path that gains nothing over a
-    doubtful jump;
-    moving: some rule's levels move, so each bar is looked at."""
+    """Costs, limits and path of one pass.
+
+    Args:
+        halt, until, interval: In ms.
+        jump: Factor from which on a price is doubtful beside the last one (inf: never).
+        believed: Factor up to which a doubtful rise counts.
+        minimum: USD, the smallest position.
+        halted_share: What a halt gives of the last close.
+        multiplier: Scales spread and impact.
+        target_first: The target of an ambiguous bar is booked.
+        at_target: No first price is sold above the target.
+        jump_gains: False on the path that gains nothing over a doubtful jump.
+        contiguous: Gaps and jumps are looked at.
+        moving: Levels of some rule move, so each bar is looked at.
+        max_positions: -1 = unlimited.
+    """
 
     interval: int
     until: int
@@ -108,7 +118,7 @@ class Rules(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """What all rules together say of a bar: the highest stop, the lowest target, the earliest instant of leaving."""
+    """The levels of all rules in a bar: the highest stop, the lowest target, the earliest instant of leaving."""
 
     stop: float
     stop_reason: int

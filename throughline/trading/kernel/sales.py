@@ -71,14 +71,14 @@ def impact_share(bars: BarArrays, terms: Terms, row: int, value: float, selling:
 
 
 @inlined
-def lost_share(terms: Terms, held_ms: int) -> float:
+def lost_share(terms: Terms, age_ms: int) -> float:
     """Attrition of what a sale brings, as a fraction of it."""
-    return float(min(1.0, terms.attrition * (held_ms / 3_600_000.0) / 48.0))
+    return float(min(1.0, terms.attrition * (age_ms / 3_600_000.0) / 48.0))
 
 
 @inlined
 def sale(
-    bars: BarArrays, terms: Terms, row: int, quantity: float, raw: float, held_ms: int, market: bool
+    bars: BarArrays, terms: Terms, row: int, quantity: float, raw: float, age_ms: int, market: bool
 ) -> tuple[float, float, float]:
     """Execution value, fee and attrition of selling `quantity` at the raw price `raw`; market: spread and impact."""
     share = 0.0
@@ -86,7 +86,7 @@ def sale(
         share = terms.multiplier * (terms.half_spread + impact_share(bars, terms, row, quantity * raw, True))
     value = quantity * (raw * (1.0 - min(1.0, share)))
     fee = value * terms.fee
-    return value, fee, (value - fee) * lost_share(terms, held_ms)
+    return value, fee, (value - fee) * lost_share(terms, age_ms)
 
 
 @inlined
@@ -109,7 +109,7 @@ def book_reading(
     raw: float,
     mark: float,
     limit: float,
-    held_ms: int,
+    age_ms: int,
     market: bool,
     sold: float,
     net: float,
@@ -122,11 +122,11 @@ def book_reading(
     """
     mine = floats[rest, p]
     quantity = within(mine, raw, limit)
-    value, fee, attrition = sale(bars, terms, row, quantity, raw, held_ms, market)
+    value, fee, attrition = sale(bars, terms, row, quantity, raw, age_ms, market)
     worth = value - fee - attrition
     left = q18(mine - quantity)
     if closes and left > 0.0:
-        value, fee, attrition = sale(bars, terms, row, left, mark, held_ms, market)
+        value, fee, attrition = sale(bars, terms, row, left, mark, age_ms, market)
         worth += value - fee - attrition
         left = 0.0
     floats[gain, p] = q18(floats[gain, p] + (worth - net))
@@ -152,9 +152,9 @@ def book(
     """Sell for at most `limit` USD at `raw`; True if that closes the position. low, high: the raw prices of the
     readings that bound the result; mark: what is left over of a reading at the end is counted at it."""
     left = floats[QUANTITY, p]
-    held_ms = when - ints[ENTRY_TIME, p]
+    age_ms = when - ints[ENTRY_TIME, p]
     quantity = within(left, raw, limit)
-    value, fee, attrition = sale(bars, terms, row, quantity, raw, held_ms, market)
+    value, fee, attrition = sale(bars, terms, row, quantity, raw, age_ms, market)
     remains = q18(left - quantity)
     if low == raw and high == raw and floats[LOW_QUANTITY, p] == left and floats[HIGH_QUANTITY, p] == left:
         floats[LOW_QUANTITY, p], floats[HIGH_QUANTITY, p] = remains, remains
@@ -162,7 +162,7 @@ def book(
         net, closes = value - fee - attrition, remains <= 0.0
         for gain, rest, price in ((LOW_GAIN, LOW_QUANTITY, low), (HIGH_GAIN, HIGH_QUANTITY, high)):
             book_reading(
-                bars, terms, floats, p, gain, rest, row, price, mark, limit, held_ms, market, quantity, net, closes
+                bars, terms, floats, p, gain, rest, row, price, mark, limit, age_ms, market, quantity, net, closes
             )
     floats[SOLD_VALUE, p] = q18(floats[SOLD_VALUE, p] + quantity * raw)
     floats[EXIT_VALUE, p] = q18(floats[EXIT_VALUE, p] + value)
