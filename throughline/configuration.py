@@ -7,10 +7,22 @@ dates, seeds of a run (they are arguments of the command) and secrets. Every val
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
+from throughline.exits.registry import optional_rules
+from throughline.exits.rules import barriers, market_events, time_limit
 from throughline.setting_errors import setting_error
 from throughline.toml_file import read_toml
 
@@ -24,7 +36,7 @@ RETIRED = {
     "learning.max_fold_spread": "is no setting any more: remove the line ('fold_gain_minimum' bounds what folds gain)",
 }
 """Settings of earlier releases, by dotted name, and what a file that still has them is told."""
-LONGEST_HOURS = 8_784
+LONGEST_HOURS = time_limit.LONGEST_HOURS
 """A year with its leap day: no window, hold or pause is longer. Signals of longer windows would need years of warm-up,
 and hours beyond 2**53 / 3,600,000 cannot be told in exact milliseconds."""
 LARGEST_USD = 1e15
@@ -91,14 +103,22 @@ class SizingSettings(_Frozen):
     shadow_reference_usd: float = Field(default=500.0, gt=0, le=LARGEST_USD)
 
 
-class ExitSettings(_Frozen):
-    """Barriers as fractions of the entry price, times in hours. Which jump ends a position as doubtful is a fact of the
-    source (`doubtful_jump` of an archive's [cleaning]), since the same jump ends the windows of its signals."""
+class _ExitSettings(barriers.Settings, time_limit.Settings, market_events.Settings):
+    """The rules that every position has; each optional rule is a table of its name, off where it is absent. Which jump
+    ends a position as doubtful is a fact of the source (`doubtful_jump` of an archive's [cleaning]), since the same
+    jump ends the windows of its signals."""
 
-    stop_loss: float = Field(default=0.15, gt=0, lt=1)
-    take_profit: float = Field(default=0.30, gt=0, le=1_000)
-    max_hold_hours: Hours = Field(default=48, gt=0)
-    halt_hours: Hours = Field(default=24, gt=0)
+    @model_serializer(mode="wrap")
+    def _without_absent_rules(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A rule that is off is no part of an experiment's identity, so a new rule changes none."""
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+
+if TYPE_CHECKING:
+    ExitSettings = _ExitSettings
+else:
+    _TABLES = {name: (rule.settings | None, None) for name, rule in optional_rules().items()}
+    ExitSettings = create_model("ExitSettings", __base__=_ExitSettings, __module__=__name__, **_TABLES)
 
 
 class CostSettings(_Frozen):

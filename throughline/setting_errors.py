@@ -57,6 +57,8 @@ def _reason(model: type[BaseModel], place: Sequence[str], key: str, first: Mappi
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         return f"{words} {context[name]:g}{value}"
+    if kind == "missing":
+        return "is missing: write it, or remove its table"
     if kind == "literal_error":
         return f"must be one of {context['expected']}{value}"
     if kind == "value_error":

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from throughline.exits.rules import roi_table, trailing_stop
 from throughline.trading import Bars, Costs, Entries, ExitRules
 
 MULTIPLIER = {"pessimistic": 2.0, "base": 1.0, "optimistic": 0.0}
@@ -50,7 +51,7 @@ class Reading:
 
 
 @dataclass(eq=False)
-class Held:
+class OpenPosition:
     entry: int
     instrument: int
     segment: int
@@ -79,6 +80,8 @@ class Held:
     ambiguous: bool = False
     exit_time: int = 0
     exit_bar: int | None = None
+    highest: float = 0.0
+    """The highest price of the bars since the entry, for a trailing stop."""
     flags: set[str] = field(default_factory=set)
 
 
@@ -110,9 +113,9 @@ class Reference:
         self.bars = [{t: bar for t, bar in b.items() if t < self.until} for b in self.bars]
         self.entries = entries
         self.cash = math.inf if cash is None else cash
-        self.held: list[Held] = []
-        self.taken: list[Held] = []
-        self.trades: list[Held] = []
+        self.open: list[OpenPosition] = []
+        self.taken: list[OpenPosition] = []
+        self.trades: list[OpenPosition] = []
         self.disposition = ["expired"] * len(entries.decision_time)
 
     @staticmethod
@@ -138,16 +141,16 @@ class Reference:
         }
 
     def run(self) -> Reference:
-        wishes = self._wishes()
+        orders = self._orders()
         for now in sorted({t for b in self.bars for t in b}):
             self._halts_before(now)
-            at_start = list(self.held)
+            at_start = list(self.open)
             closed = [p for p in at_start if self._halted_by(p, now)]
             for p in at_start:
                 bar = self.bars[p.instrument].get(now)
                 if p not in closed and bar is not None and self._open_of(p, bar):
                     closed.append(p)
-            newcomers = self._serve(wishes.get(now, []), now, len(at_start))
+            newcomers = self._serve(orders.get(now, []), now, len(at_start))
             for p in at_start + newcomers:
                 bar = self.bars[p.instrument].get(now)
                 if p in closed or bar is None:
@@ -158,15 +161,17 @@ class Reference:
                 p.last_close = now + self.interval
                 if bar.volume != 0.0:
                     p.traded = (p.last_close, grid(bar.close))
+                if bar.volume != 0.0 and p.reason is None and (bar.opens > p.entry_bar or not self.close_only):
+                    p.highest = grid(max(p.highest, bar.high))
                 if bar.volume != 0.0 or not self._doubted_quote(p, bar):
                     p.last_price = grid(bar.close)
             self._settle(closed)
         self._halts_before(self.until)
         return self
 
-    def _wishes(self) -> dict[int, list[int]]:
+    def _orders(self) -> dict[int, list[int]]:
         """Entries by the open of their fill bar, in order of service."""
-        wishes: dict[int, list[int]] = {}
+        orders: dict[int, list[int]] = {}
         e = self.entries
         for i in range(len(e.decision_time)):
             instant, bars = int(e.decision_time[i]), self.bars[int(e.instrument[i])]
@@ -183,15 +188,15 @@ class Reference:
                 continue
             if self.segmented and e.segment is not None and bars[fill].segment != int(e.segment[i]):
                 continue
-            wishes.setdefault(fill, []).append(i)
-        for at in wishes.values():
+            orders.setdefault(fill, []).append(i)
+        for at in orders.values():
             at.sort(key=lambda i: (-e.score[i], self.names[e.instrument[i]].encode(), e.decision_time[i], i))
-        return wishes
+        return orders
 
     # exits -----------------------------------------------------------------------------------------------------------
 
     def _halts_before(self, now: int) -> None:
-        gone = [p for p in self.held if p.last_close + self.rules.halt_ms < now]
+        gone = [p for p in self.open if p.last_close + self.rules.halt_ms < now]
         gone.sort(key=lambda p: p.last_close)
         for instant in sorted({p.last_close + self.rules.halt_ms for p in gone}):
             group = [p for p in gone if p.last_close + self.rules.halt_ms == instant]
@@ -199,7 +204,7 @@ class Reference:
                 self._halt(p, instant)
             self._settle(group)
 
-    def _halted_by(self, p: Held, now: int) -> bool:
+    def _halted_by(self, p: OpenPosition, now: int) -> bool:
         limit = p.last_close + self.rules.halt_ms
         bar = self.bars[p.instrument].get(now)
         if limit != now:
@@ -208,19 +213,19 @@ class Reference:
         self._halt(p, limit, known)
         return True
 
-    def _halt(self, p: Held, instant: int, known: float = math.inf) -> None:
+    def _halt(self, p: OpenPosition, instant: int, known: float = math.inf) -> None:
         share = {"pessimistic": 0.0, "base": self.costs.halted_recovery, "optimistic": 1.0}[self.path]
         raw = min(min(p.last_price, p.traded[1]) * share, known)
         if p.left == p.quantity:
             p.reason = "halted"
         else:
             p.flags.add("remainder_halted")
-        held = instant - p.entry_time
+        age = instant - p.entry_time
 
         def proceeds(quantity: float) -> tuple[float, float, float]:
             value = quantity * raw
             fee = value * self.costs.fee
-            return value, fee, (value - fee) * self._lost(held)
+            return value, fee, (value - fee) * self._lost(age)
 
         booked = proceeds(p.left)
         for reading in p.readings:
@@ -229,19 +234,34 @@ class Reference:
         self._book(p, p.left, raw, *booked)
         p.exit_time = p.exit_bar = instant
 
-    def _barriers(self, p: Held) -> tuple[float, float]:
-        return p.raw * (1.0 - self.rules.stop_loss), p.raw * (1.0 + self.rules.take_profit)
+    def _barriers(self, p: OpenPosition, now: int) -> tuple[tuple[float, str], tuple[float, str]]:
+        """The stop and the target, each with its reason, of a bar whose first price falls at `now`."""
+        stop, target = (p.raw * (1.0 - self.rules.stop_loss), "stop_loss"), self._fixed_target(p)
+        for rule in self.rules.others:
+            if isinstance(rule, trailing_stop.Settings):
+                if p.highest >= p.raw * (1.0 + rule.activation) and p.highest * (1.0 - rule.percent) > stop[0]:
+                    stop = (p.highest * (1.0 - rule.percent), "trailing_stop")
+            elif isinstance(rule, roi_table.Settings):
+                reached = [gain for hours, gain in rule.steps if now >= p.entry_time + hours * 3_600_000]
+                if reached and p.raw * (1.0 + reached[-1]) < target[0]:
+                    target = (p.raw * (1.0 + reached[-1]), "roi_table")
+            else:
+                raise NotImplementedError(rule)
+        return stop, target
 
-    def _doubted_quote(self, p: Held, bar: Bar) -> bool:
+    def _fixed_target(self, p: OpenPosition) -> tuple[float, str]:
+        return p.raw * (1.0 + self.rules.take_profit), "profit_target"
+
+    def _doubted_quote(self, p: OpenPosition, bar: Bar) -> bool:
         """A quote at which nobody could trade, far above the last price or of another segment: the worth stays."""
         factor = self.rules.doubtful_jump or (1.8 if self.close_only else 1.4)
         least, quote, last = factor * (1.0 - 1e-3), grid(bar.close), p.traded[1]
         return self.rules.contiguous and quote > last and (bar.segment != p.segment or quote >= last * least)
 
-    def _open_of(self, p: Held, bar: Bar) -> bool:
-        """What happens at the open of a bar (close-only: at its close) to a position held before it."""
-        stop, target = self._barriers(p)
+    def _open_of(self, p: OpenPosition, bar: Bar) -> bool:
+        """What happens at the open of a bar (close-only: at its close) to a position entered before it."""
         price, when = (bar.close, bar.opens + self.interval) if self.close_only else (bar.open, bar.opens)
+        (stop, stop_reason), (target, target_reason) = self._barriers(p, when)
         stood, (traded_close, last) = price, p.traded
         other_segment = bar.segment != p.segment
         gap = bar.opens > traded_close and (self.rules.contiguous or other_segment)
@@ -255,9 +275,9 @@ class Reference:
             elif bar.rug:
                 p.reason = "emergency_exit"
             elif price <= stop:
-                p.reason = "stop_loss"
+                p.reason = stop_reason
             elif price >= target:
-                p.reason = "profit_target"
+                p.reason = target_reason
             elif doubtful:
                 p.reason = "halted"  # it ends here, since what is quoted from now on may be another thing
             else:
@@ -277,23 +297,32 @@ class Reference:
         best = max(stood, last) if doubtful else stood
         return self._sell(p, bar, price, when, (min(price, last), best), stood, whole=doubtful)
 
-    def _inside(self, p: Held, bar: Bar) -> bool:
+    def _inside(self, p: OpenPosition, bar: Bar) -> bool:
         if p.reason is not None:
             return False
-        stop, target = self._barriers(p)
+        (stop, stop_reason), (target, target_reason) = self._barriers(p, bar.opens)
+        if bar.opens == p.entry_bar:
+            stop = min(stop, bar.open)
         touched = [name for name, hit in (("stop", bar.low <= stop), ("target", bar.high >= target)) if hit]
         if not touched:
             return False
         first = touched[-1] if self.target_first else touched[0]
         price = stop if first == "stop" else target
-        p.reason = "stop_loss" if first == "stop" else "profit_target"
+        p.reason = stop_reason if first == "stop" else target_reason
         bounds = (price, price)
         if len(touched) == 2:
             p.ambiguous, bounds = True, (stop, target)
         return self._sell(p, bar, price, bar.opens + self.interval, bounds, bar.close)
 
     def _sell(
-        self, p: Held, bar: Bar, raw: float, when: int, bounds: tuple[float, float], mark: float, whole: bool = False
+        self,
+        p: OpenPosition,
+        bar: Bar,
+        raw: float,
+        when: int,
+        bounds: tuple[float, float],
+        mark: float,
+        whole: bool = False,
     ) -> bool:
         p.exit_time, p.exit_bar = when, bar.opens
         if bar.reserve == 0.0:
@@ -330,15 +359,15 @@ class Reference:
             return False
         return True
 
-    def _sale(self, p: Held, bar: Bar, quantity: float, raw: float, when: int) -> tuple[float, float, float]:
+    def _sale(self, p: OpenPosition, bar: Bar, quantity: float, raw: float, when: int) -> tuple[float, float, float]:
         share = MULTIPLIER[self.path] * (self.costs.half_spread + self._impact(bar, quantity * raw, True))
         value = quantity * (raw * (1.0 - min(1.0, share)))
         fee = value * self.costs.fee
         return value, fee, (value - fee) * self._lost(when - p.entry_time)
 
-    def _lost(self, held_ms: int) -> float:
+    def _lost(self, age: int) -> float:
         rate = 0.0 if self.path == "optimistic" else self.costs.attrition_48h
-        return min(1.0, rate * (held_ms / 3_600_000.0) / 48.0)
+        return min(1.0, rate * (age / 3_600_000.0) / 48.0)
 
     def _impact(self, bar: Bar, value: float, selling: bool) -> float:
         if bar.reserve is not None:
@@ -352,27 +381,27 @@ class Reference:
         return max(self.costs.impact_floor, law)
 
     @staticmethod
-    def _book(p: Held, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
+    def _book(p: OpenPosition, quantity: float, raw: float, value: float, fee: float, attrition: float) -> None:
         p.sold, p.value = grid(p.sold + quantity * raw), grid(p.value + value)
         p.fees, p.attrition = grid(p.fees + fee), grid(p.attrition + attrition)
         p.left = grid(p.left - quantity)
 
-    def _settle(self, closed: list[Held]) -> None:
+    def _settle(self, closed: list[OpenPosition]) -> None:
         for p in sorted(closed, key=lambda p: self.names[p.instrument].encode()):
             if not self.overlap:
                 self.cash = grid(self.cash + (p.value - p.fees - p.attrition))
-        self.held = [p for p in self.held if p not in closed]
+        self.open = [p for p in self.open if p not in closed]
         order = {id(p): n for n, p in enumerate(self.taken)}
         self.trades += sorted(closed, key=lambda p: order[id(p)])
 
     # entries ---------------------------------------------------------------------------------------------------------
 
-    def _serve(self, wished: list[int], now: int, occupied: int) -> list[Held]:
-        newcomers: list[Held] = []
-        for i in wished:
+    def _serve(self, ordered: list[int], now: int, occupied: int) -> list[OpenPosition]:
+        newcomers: list[OpenPosition] = []
+        for i in ordered:
             k = int(self.entries.instrument[i])
             if not self.overlap:
-                if any(p.instrument == k for p in self.held):  # those that closed at this open are still in the list
+                if any(p.instrument == k for p in self.open):  # those that closed at this open are still in the list
                     self.disposition[i] = "already_held"
                     continue
                 if self.slots is not None and occupied + len(newcomers) >= self.slots:
@@ -383,12 +412,12 @@ class Reference:
                 self.disposition[i] = p
                 continue
             self.disposition[i] = "taken"
-            self.held.append(p)
+            self.open.append(p)
             self.taken.append(p)
             newcomers.append(p)
         return newcomers
 
-    def _enter(self, i: int, k: int, bar: Bar) -> Held | str:
+    def _enter(self, i: int, k: int, bar: Bar) -> OpenPosition | str:
         notional, flags = grid(float(self.entries.notional[i])), set()
         if bar.volume is not None and self.rules.max_participation is not None:
             limit = self.rules.max_participation * bar.volume
@@ -414,7 +443,7 @@ class Reference:
         fee = grid(notional * fee_rate)
         if not self.overlap:
             self.cash = grid(max(0.0, self.cash - (notional + fee)))
-        p = Held(
+        p = OpenPosition(
             entry=i,
             instrument=k,
             segment=bar.segment,
@@ -434,6 +463,7 @@ class Reference:
             spread=quantity * raw * spread,
             impact=quantity * raw * impact,
             partial=bool(flags),
+            highest=raw,
         )
         p.flags |= flags
         return p

@@ -9,7 +9,7 @@ import pytest
 from throughline.configuration import SizingSettings
 from throughline.flow.paths import size_scale, state_body, state_from
 from throughline.market.blocks import segment_ms, segment_name
-from throughline.trading.types import PathState, Position, Waiting
+from throughline.trading.types import PathState, Position
 
 FUND = SizingSettings(small_fund_usd=1000.0)
 T0 = 1_609_459_200_000
@@ -55,12 +55,6 @@ def test_open_positions_and_what_was_sold_of_them_count_as_what_is_left() -> Non
 def test_a_state_reads_back_exactly_as_it_was_written() -> None:
     state = PathState(cash=123.456, positions=(HELD, replace(HELD, key="b", exit_reason=None, flags=())))
     assert state_from(state_body(state)) == state
-
-
-def test_a_decision_that_waits_across_midnight_is_refused() -> None:
-    waits = Waiting(key="k", instrument="A", decision_time=T0, score=1.0, notional=1.0)
-    with pytest.raises(ValueError, match="waits across midnight"):
-        state_body(PathState(cash=1.0, waiting=(waits,)))
 
 
 def test_a_segment_s_start_is_read_from_its_name_whatever_the_ticker_holds() -> None:

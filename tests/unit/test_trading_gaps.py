@@ -22,8 +22,8 @@ from tests.unit.test_trading_cases import (
     hours,
     market,
     only,
+    orders,
     run,
-    wishes,
 )
 from tests.unit.trading_random import random_case
 from throughline.market.jumps import DOUBTFUL_CLOSE_JUMP, DOUBTFUL_JUMP, threshold
@@ -71,7 +71,7 @@ SEGMENTS = ["missing, another segment", "adjacent, another segment"]
 
 def ended(bars: Any, costs: Costs = LAW_COSTS, **rules: Any) -> dict[str, dict[str, Any]]:
     """The trade of each path; what is still open at the end is closed there."""
-    paths = run(bars, wishes((0, 0)), costs, rules=ExitRules(**rules), end="close")
+    paths = run(bars, orders((0, 0)), costs, rules=ExitRules(**rules), end="close")
     return {path: only(paths[path]) for path in PATHS}
 
 
@@ -137,11 +137,11 @@ def test_a_gap_is_worth_the_same_however_it_is_written(ratio: float, target: flo
     ("price", "flags"), [(135.0, ("blocked_day", "gap")), (70.0, ("blocked_day", "gap", "doubtful_jump"))]
 )
 def test_a_blocked_day_is_a_gap_too(price: float, flags: tuple[str, ...]) -> None:
-    first = run(market({"A": hours(0, 24)}), wishes((0, 20)), until=T0 + 24 * HOUR)
+    first = run(market({"A": hours(0, 24)}), orders((0, 20)), until=T0 + 24 * HOUR)
     told = {path: first[path].state for path in PATHS}
-    blocked = run(market({"A": hours(24, 48)}), wishes(), until=T0 + 48 * HOUR, state=told, blocked=True)
+    blocked = run(market({"A": hours(24, 48)}), orders(), until=T0 + 48 * HOUR, state=told, blocked=True)
     told = {path: blocked[path].state for path in PATHS}
-    third = run(market({"A": [flat(48, price)]}), wishes(), until=T0 + 49 * HOUR, state=told)
+    third = run(market({"A": [flat(48, price)]}), orders(), until=T0 + 49 * HOUR, state=told)
     for path in PATHS:
         trade = only(third[path])
         assert (trade["net_pnl"], trade["flags"]) == (pytest.approx(min(10.0 * (price - LAST), 300.0)), flags)
@@ -167,21 +167,21 @@ def test_the_interval_of_a_halt_is_its_result_and_the_reopening_bounds_it_where_
     for ratio in (0.3, 0.9, 4.0):
         bars = market({"A": [flat(0, 100.0), flat(2, 100.0 * ratio)]}, interval=24 * HOUR)
         for path, share in ((PESSIMISTIC, 0.0), (BASE, 0.5), (OPTIMISTIC, 1.0)):
-            trade = only(run(bars, wishes((0, 0)))[path])
+            trade = only(run(bars, orders((0, 0)))[path])
             assert (trade["reason"], trade["hour"]) == ("halted", 48)
             assert trade["net_pnl"] == pytest.approx(1000.0 * (min(share, ratio) - 1.0), abs=1e-9)
 
 
 def test_a_drained_pool_is_a_known_loss_and_no_doubtful_jump() -> None:
     bars = market({"A": [(0, *QUIET), flat(1, 1.0)]}, reserve=[1e9, 0.0])
-    trade = only(run(bars, wishes((0, 0)))[BASE])
+    trade = only(run(bars, orders((0, 0)))[BASE])
     assert (trade["reason"], trade["flags"]) == ("rug_pull", ())
     assert trade["pnl_low"] == trade["net_pnl"] == trade["pnl_high"]
 
 
 def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some() -> None:
     bars = market({"A": [(0, *QUIET), flat(1, 0.1), flat(2, 0.1)]}, volume=[1e6, 1.0, 1e6])
-    trade = only(run(bars, wishes((0, 0)))[BASE])
+    trade = only(run(bars, orders((0, 0)))[BASE])
     assert (trade["hour"], trade["flags"]) == (1, ("doubtful_jump",))
     assert trade["net_pnl"] == pytest.approx(-999.0)
 
@@ -190,8 +190,8 @@ def test_a_doubtful_jump_is_sold_whole_where_the_volume_limit_would_leave_some()
 def test_a_quote_at_which_nobody_trades_is_no_gain_of_a_halt_and_no_worth_in_other_units(quote: float) -> None:
     rows = [flat(0, LAST), flat(1, LAST), flat(2, LAST * quote)]
     bars = market({"A": rows}, volume=[1e9, 1e9, 0.0])
-    open_ = run(bars, wishes((0, 0)), FREE)
-    halted = run(bars, wishes((0, 0)), FREE, until=T0 + 40 * HOUR)
+    open_ = run(bars, orders((0, 0)), FREE)
+    halted = run(bars, orders((0, 0)), FREE, until=T0 + 40 * HOUR)
     worth = quote if quote < threshold(BELIEVED) else 1.0
     for path, share in ((PESSIMISTIC, 0.0), (BASE, 0.5), (OPTIMISTIC, 1.0)):
         (position,) = open_[path].state.positions
@@ -211,7 +211,7 @@ def test_the_factor_itself_is_doubtful_whatever_the_last_digit_says(
     price = 0.3 * (factor if up else 1 / factor)
     hours_after = {"adjacent": 2, "missing": 9}[kind]
     bars = market({"A": [flat(h, 0.3) for h in range(2)] + [flat(hours_after, price)]}, close_only=close_only)
-    trade = only(run(bars, wishes((0, 0)), end="close", rules=ExitRules(stop_loss=0.99, take_profit=5.0))[BASE])
+    trade = only(run(bars, orders((0, 0)), end="close", rules=ExitRules(stop_loss=0.99, take_profit=5.0))[BASE])
     assert ("doubtful_jump" in trade["flags"]) == doubtful
 
 
@@ -219,7 +219,7 @@ def test_a_jump_of_closes_is_booked_as_far_as_it_is_believed_and_at_the_target_o
     cases = ((1.5, 1.5, 1.3), (1.75, 1.75, 1.3), (1.8, 1.3, 1.0), (2.0, 1.3, 1.0), (4.9, 1.3, 1.0), (0.25, 0.25, 0.25))
     for ratio, base, pessimistic in cases:
         bars = market({"A": [flat(h, LAST) for h in range(3)] + [flat(3, LAST * ratio)]}, close_only=True)
-        paths = run(bars, wishes((0, 0)))
+        paths = run(bars, orders((0, 0)))
         for path, share in ((PESSIMISTIC, pessimistic), (BASE, base), (OPTIMISTIC, base)):
             assert only(paths[path])["raw_exit_price"] == pytest.approx(LAST * share), (ratio, path)
 
@@ -234,7 +234,7 @@ def test_no_first_price_is_sold_above_the_target_on_the_pessimistic_path(
     rug = [0, 0, 0, int(trigger == "evidence")]
     bars = market({"A": rows}, close_only=close_only, rug=rug)
     hold = (3 if trigger == "time limit" else 48) * HOUR
-    trade = only(run(bars, wishes((0, 0)), rules=ExitRules(max_hold_ms=hold))[PESSIMISTIC])
+    trade = only(run(bars, orders((0, 0)), rules=ExitRules(max_hold_ms=hold))[PESSIMISTIC])
     assert trade["raw_exit_price"] == pytest.approx(LAST * 1.3)
 
 
@@ -255,7 +255,7 @@ def test_a_quote_at_which_nobody_trades_ends_nothing(ratio: float, quote: float)
 def test_the_interval_of_an_ambiguous_bar_follows_the_volume_limit_of_each_order() -> None:
     """850 USD a bar: stop-first sells 10 coins at 85, target-first 6.54 at 130 and the rest at the close of 90."""
     bars = market({"A": [(0, 100, 100, 100, 100), (1, 100, 140, 80, 90)]}, volume=[1e6, 17_000.0])
-    trade = only(run(bars, wishes((0, 0)))[BASE])
+    trade = only(run(bars, orders((0, 0)))[BASE])
     sold = 850.0 / 130.0
     assert trade["net_pnl"] == pytest.approx(-150.0)
     assert (trade["pnl_low"], trade["pnl_high"]) == pytest.approx((-150.0, sold * 130 + (10 - sold) * 90 - 1000))
@@ -266,7 +266,7 @@ def test_both_orders_go_on_at_the_following_opens() -> None:
     rows = [(0, 100, 100, 100, 100), (1, 100, 140, 80, 85), flat(2, 85), flat(3, 84)]
     bars = market({"A": rows}, volume=[1e6, 8500.0, 8500.0, 8500.0])
     first = 425.0 / 130.0
-    base, optimistic = (only(run(bars, wishes((0, 0)))[path]) for path in (BASE, OPTIMISTIC))
+    base, optimistic = (only(run(bars, orders((0, 0)))[path]) for path in (BASE, OPTIMISTIC))
     assert (base["hour"], base["net_pnl"]) == (2, pytest.approx(-150.0))
     high = first * 130 + 5 * 85 + (5 - first) * 85 - 1000  # the last price of the booked exit
     assert (base["pnl_low"], base["pnl_high"]) == pytest.approx((-150.0, high))
@@ -352,13 +352,13 @@ def test_paths_and_intervals_stand_in_order(seed: int) -> None:
 
 def test_a_position_below_the_minimum_is_not_entered_whatever_made_it_small() -> None:
     bars = market({"A": hours(0, 3), "B": hours(0, 3), "C": hours(0, 3)}, volume=[1e9] * 3 + [100.0] * 3 + [1e9] * 3)
-    entries = wishes((0, 0), (1, 0), (2, 0), usd=20.0, score=(3.0, 2.0, 1.0))
+    entries = orders((0, 0), (1, 0), (2, 0), usd=20.0, score=(3.0, 2.0, 1.0))
     path = run(bars, entries, cash=29.0, minimum_notional=10.0)[BASE]
     names = ["taken", "below_minimum", "no_cash"]  # the volume limit leaves 5 USD, the cash 9
     assert [names.index(word) for word in map(str, _words(path))] == [0, 1, 2]
     assert path.fills["notional"].tolist() == [20.0]
-    assert _words(run(bars, wishes((0, 0), usd=9.99), minimum_notional=10.0)[BASE]) == ["below_minimum"]
-    assert _words(run(bars, wishes((0, 0), usd=10.0), minimum_notional=10.0)[BASE]) == ["taken"]
+    assert _words(run(bars, orders((0, 0), usd=9.99), minimum_notional=10.0)[BASE]) == ["below_minimum"]
+    assert _words(run(bars, orders((0, 0), usd=10.0), minimum_notional=10.0)[BASE]) == ["taken"]
 
 
 def _words(path: Any) -> list[str]:

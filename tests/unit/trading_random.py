@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from throughline.exits import RuleSettings
+from throughline.exits.rules import roi_table, trailing_stop
 from throughline.trading import Bars, Costs, Entries, ExitRules
 
 HOUR = 3_600_000
@@ -93,7 +95,16 @@ def random_case(seed: int) -> Case:
         notional=rng.choice([0.5, 100.0, 1234.567], count),
         segment=None if rng.random() < 0.7 else rng.integers(0, 2, count).astype(np.int64),
     )
+    others: list[RuleSettings] = []
+    if rng.random() < 0.3:
+        others.append(
+            trailing_stop.Settings(percent=float(rng.choice([0.05, 0.2])), activation=float(rng.choice([0, 0.2])))
+        )
+    if rng.random() < 0.3:
+        gains = rng.choice([-0.1, 0.0, 0.05, 0.25], 3).tolist()
+        others.append(roi_table.Settings(steps=tuple(zip((int(rng.integers(0, 3)), 4, 9), gains, strict=True))))
     rules = ExitRules(
+        others=tuple(others),
         stop_loss=0.15,
         take_profit=float(rng.choice([0.1, 0.3, 3.0])),
         max_hold_ms=int(rng.integers(1, 14)) * HOUR,

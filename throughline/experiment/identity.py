@@ -19,12 +19,14 @@ from pydantic import ValidationError
 
 from throughline.configuration import RETIRED, Configuration
 from throughline.errors import SettingsError
+from throughline.exits.registry import rule_files
 from throughline.experiment.mode import find_mode
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash
 from throughline.setting_errors import setting_error
 
 _DECISION_PACKAGES = (
     "catalogue",
+    "exits",
     "features",
     "flow",
     "learning",
@@ -55,8 +57,9 @@ class Experiment:
 
 
 def decision_code_hash(package: Path | None = None) -> str:
-    """Return the hash of the files that decide: market, signals, strategy, trading, features, learning and flow, and of
-    catalogue, registries and tracking, which decide how a record is written (its version, hash and UUID).
+    """Return the hash of the files that decide: market, signals, strategy, exits, trading, features, learning and flow,
+    and of catalogue, registries and tracking, which decide how a record is written (its version, hash and UUID). Exit
+    rules that lie elsewhere are among them.
 
     Not the git commit: documentation does not fork experiments. The flow is among them because it hands the engine
     its bars and sizes: with other files there, the same experiment could give other records.
@@ -67,10 +70,15 @@ def decision_code_hash(package: Path | None = None) -> str:
     root = package or Path(__file__).parents[1]
     listing = []
     for name in _DECISION_PACKAGES:
-        for path in sorted((root / name).rglob("*.py"), key=lambda item: item.relative_to(root).as_posix().encode()):
-            text = path.read_text(encoding="utf-8").encode()
-            listing.append([path.relative_to(root).as_posix(), hashlib.sha256(text).hexdigest()])
+        files = sorted((root / name).rglob("*.py"), key=lambda item: item.relative_to(root).as_posix().encode())
+        listing += [[path.relative_to(root).as_posix(), _text_hash(path)] for path in files]
+    elsewhere = [] if package else [path for path in rule_files() if not path.is_relative_to(root)]
+    listing += [[f"exits/rules/{path.name}", _text_hash(path)] for path in elsewhere]
     return content_hash("decision_code", canonical_bytes({"files": listing}))
+
+
+def _text_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -95,6 +103,8 @@ def _plain(value: Any) -> Any:
         return repr(value + 0.0)  # minus zero is zero
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return value
 
 

@@ -31,7 +31,7 @@ class Mode:
         description: one sentence for the UI.
         market: kind of market; only providers of this kind serve the mode.
         provider: market data provider that is used where none is named.
-        fills: whether fills are simulated or come from an exchange.
+        fills: name of the order destination (`throughline/trading/execution/clients/`).
         commands: commands that run days of this mode -> how each is called. The first one is what a user without an
             experiment of this mode is told to run.
         rank: where a question names no mode, the mode of lowest rank is meant.
@@ -51,7 +51,7 @@ class Mode:
     description: str
     market: Market
     provider: str
-    fills: Literal["simulated", "real"]
+    fills: str
     commands: Mapping[str, str]
     rank: int
     warning: str = ""

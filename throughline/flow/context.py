@@ -13,10 +13,12 @@ from sqlalchemy import Engine
 from throughline.clock import Clock
 from throughline.configuration import ExitSettings
 from throughline.experiment.identity import Experiment
+from throughline.experiment.mode import find_mode
 from throughline.flow.market_view import MarketView
 from throughline.market.panel import MarketDataProvider
 from throughline.quality.verdict import GateRunner, Verdict
 from throughline.storage.artifacts import ArtifactStore
+from throughline.trading.execution import ExecutionClient, execution_client
 
 if TYPE_CHECKING:
     from throughline.features.hot import HotStore
@@ -46,6 +48,7 @@ class FlowContext:
         run_id: of the orchestrator's run; outside all hashes.
         proof: the signing key and the anchor of the seal log; None where no stage that logs seals is run.
         hot: gets the latest vectors for online readers; None where nobody reads them.
+        execution: fills the orders of the session.
     """
 
     experiment: Experiment
@@ -58,6 +61,7 @@ class FlowContext:
     run_id: str | None = None
     proof: Proof | None = None
     hot: HotStore | None = None
+    execution: ExecutionClient = field(default_factory=execution_client)
 
 
 def make_context(
@@ -71,9 +75,10 @@ def make_context(
     proof: Proof | None = None,
     hot: HotStore | None = None,
 ) -> FlowContext:
-    """Return a context with a fresh view of the provider's data."""
+    """Return a context with a fresh view of the provider's data and the order destination of the experiment's mode."""
     view = MarketView(provider, experiment.configuration)
-    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot)
+    execution = execution_client(find_mode(experiment.mode).fills)
+    return FlowContext(experiment, provider, engine, artifacts, gates, clock, view, run_id, proof, hot, execution)
 
 
 @dataclass(frozen=True)

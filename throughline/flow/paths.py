@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from throughline.configuration import Configuration, SizingSettings
+from throughline.exits.registry import chosen
 from throughline.identity import decimal_text, parse_time, time_text_ms, time_to_ms
 from throughline.market.blocks import segment_ms, segment_name
 from throughline.market.panel import SourceDescription
@@ -29,6 +30,7 @@ def exit_rules(configuration: Configuration, source: SourceDescription) -> ExitR
         halt_ms=exits.halt_hours * HOUR_MS,
         max_participation=configuration.costs.max_participation,
         doubtful_jump=source.doubtful_jump,
+        others=chosen(exits),
     )
 
 
@@ -83,7 +85,7 @@ def scale_of_equity(equity: float, sizing: SizingSettings) -> float:
 
 
 def position_body(position: Position) -> dict[str, Any]:
-    """Return a position as it stands in a state record."""
+    """Return a position as it stands in a state record; `slots` only where an exit rule carries something."""
     body: dict[str, Any] = {
         "ambiguous": position.ambiguous,
         "exit_reason": position.exit_reason,
@@ -96,6 +98,8 @@ def position_body(position: Position) -> dict[str, Any]:
         body[name] = decimal_text(getattr(position, name))
     for name in _TIMES:
         body[name] = time_text_ms(getattr(position, name))
+    if position.slots:
+        body["slots"] = {name: decimal_text(value) for name, value in position.slots.items()}
     return body
 
 
@@ -110,18 +114,14 @@ def position_from(body: Mapping[str, Any]) -> Position:
         exit_reason=body["exit_reason"],
         ambiguous=body["ambiguous"],
         flags=tuple(body["flags"]),
+        slots={name: float(value) for name, value in body.get("slots", {}).items()},
         **money,
         **times,
     )
 
 
 def state_body(state: PathState) -> dict[str, Any]:
-    """Return a path's state as it stands in a state record, positions in order of entry.
-
-    Nothing can wait in it: a fill bar opens at its decision instant, so it lies in the decision's own day.
-    """
-    if state.waiting:
-        raise ValueError(f"a decision waits across midnight: {state.waiting[0]}")
+    """Return a path's state as it stands in a state record, positions in order of entry."""
     return {
         "cash_usd": decimal_text(state.cash),
         "equity_usd": decimal_text(equity_usd(state)),

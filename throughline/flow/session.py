@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -41,7 +41,7 @@ from throughline.storage.records import LedgerRow
 from throughline.tracking.day_records import Candidate, Execution
 from throughline.tracking.records import make_row, reference
 from throughline.tracking.versions import read_body
-from throughline.trading import simulate
+from throughline.trading.execution import TradingDay
 from throughline.trading.types import DISPOSITIONS, PATHS, REASONS, PathResult, PathState
 
 _REASONS = {
@@ -136,22 +136,21 @@ def _run_day(
     bars = day_bars(panel, chunk.features, day, names, settings.strategy.emergency_rug_risk)
     entries = entries_of(asking, bars, np.array([item.notional for item in asking], dtype=np.float64))
     keys = [item.key for item in asking]
-    paths = {
-        path: simulate(
-            bars,
-            replace(entries, notional=entries.notional * size_scale(states[path], settings.sizing)),
-            exit_rules(settings, ctx.provider.description),
-            costs(settings, ctx.provider.description),
-            settings.sizing.max_positions,
-            state={path: states[path]},
+    paths = ctx.execution.run_day(
+        TradingDay(
+            bars=bars,
+            entries=entries,
             keys=keys,
+            states=states,
+            rules=exit_rules(settings, ctx.provider.description),
+            costs=costs(settings, ctx.provider.description),
             until=day_ms(day + DAY),
-            paths=(path,),
-            blocked=inputs.bars_blocked,
+            max_positions=settings.sizing.max_positions,
+            scale={path: size_scale(state, settings.sizing) for path, state in states.items()},
             minimum_notional=settings.sizing.minimum_position_usd,
-        ).paths[path]
-        for path in PATHS
-    }
+            blocked=inputs.bars_blocked,
+        )
+    )
     base = paths["base"]
     rows: dict[str, list[LedgerRow]] = {"executions": [], "outcomes": [], "dispositions": []}
     for fill in rows_of(base.fills):

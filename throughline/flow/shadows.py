@@ -34,7 +34,7 @@ from throughline.identity import decimal_text, score_text, time_text_ms
 from throughline.storage.queries import rows_by_day
 from throughline.tracking.day_records import Candidate
 from throughline.tracking.records import make_row
-from throughline.trading import simulate
+from throughline.trading.execution import TradingDay, execution_client
 from throughline.trading.types import DISPOSITIONS, REASONS, PathState, flag_names
 
 
@@ -78,6 +78,7 @@ def _resolved(
     prices = costs(settings, ctx.provider.description)
     size = settings.sizing.shadow_reference_usd
     reach = shadow_reach_days(settings.exits)
+    simulated = execution_client()  # whatever fills the orders: a shadow is what the bars would have given
     state = PathState(cash=math.inf)
     known: dict[str, Candidate] = {}
     for day, rows in rows_by_day(conn, "candidates", ctx.experiment.id, days):
@@ -87,20 +88,19 @@ def _resolved(
         panel = ctx.view.panel(day, day) if blocked else chunk.panel
         names = [item.instrument for item in state.positions] + [item.instrument for item in candidates]
         bars = day_bars(panel, chunk.features, day, names, settings.strategy.emergency_rug_risk)
-        path = simulate(
-            bars,
-            entries_of(candidates, bars, np.full(len(candidates), size)),
-            rules,
-            prices,
-            None,
-            state={"base": state},
-            keys=[item.key for item in candidates],
-            until=day_ms(day + DAY),
-            paths=("base",),
-            overlap=True,
-            blocked=blocked,
-            minimum_notional=0.0,
-        ).paths["base"]
+        path = simulated.run_day(
+            TradingDay(
+                bars=bars,
+                entries=entries_of(candidates, bars, np.full(len(candidates), size)),
+                keys=[item.key for item in candidates],
+                states={"base": state},
+                rules=rules,
+                costs=prices,
+                until=day_ms(day + DAY),
+                independent=True,
+                blocked=blocked,
+            )
+        )["base"]
         expired = [
             item for item, code in zip(candidates, path.disposition, strict=True) if DISPOSITIONS[int(code)] != "taken"
         ]

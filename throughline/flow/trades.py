@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from throughline.identity import decimal_text, parse_time, score_text, time_text_ms, time_to_ms
 from throughline.tracking.day_records import Candidate, Execution
+from throughline.trading.execution import order_id
 from throughline.trading.types import REASONS, flag_names
 
 
@@ -25,7 +26,7 @@ def execution_body(
 ) -> dict[str, Any]:
     """Return the body of the execution that filled `candidate` in the bar of `fill`.
 
-    The order id is the candidate's UUID with the leg: the same decision can never be two orders. slippage is the fill
+    slippage is the fill
     price over the raw price, minus one; latency is from decision to fill on the market's clock.
 
     Args:
@@ -48,7 +49,7 @@ def execution_body(
         "instrument": candidate.instrument,
         "latency_ms": filled - candidate.decision_ms,
         "notional_usd": decimal_text(float(fill["notional"])),
-        "order_id": f"{candidate.key}-entry",
+        "order_id": order_id(candidate.key, "entry"),
         "partial": bool(fill["partial"]),
         "participation": None if participation != participation else score_text(participation),
         "partition": day,

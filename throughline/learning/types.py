@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from throughline.exits.registry import stopped_reasons
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -23,8 +25,8 @@ RULE = "rule"
 CASH = "cash"
 """What a model is held against while the rule is closed: taking nothing."""
 
-STOPPED = ("stop_loss", "emergency_exit", "rug_pull", "halted")
-"""Reasons that end a trade at its stop or worse."""
+STOPPED = stopped_reasons()
+"""Reasons that end a trade at its stop or worse, as the exit rules declare them."""
 NOT_LABELS = frozenset({"doubtful_jump"})
 """Flags of an outcome that is no label: its price may be in another unit, so nobody knows what was gained or lost. A
 halt stays a label, although the half of the last close that it books is an assumption: without halts, learning would

@@ -8,7 +8,8 @@ A rule has a stable name, a sentence that says why, the Great Expectations type 
 `days` may name the column that counts what broke it, and its unit: ``"counts": {"column": name, "unit": "rows"}``.
 All types are row-level (a line is right or wrong by itself, or with its duplicates of the same day), so that the
 verdict of a day depends on that day's lines alone. Numbers are integers or decimal text, thresholds of the experiment
-are ``{"setting": name}``; so the hash of a file is the hash of its canonical bytes, equal on every machine.
+are ``{"setting": name}``, the reasons of the exit rules ``{"reasons": "recorded"}``; so the hash of a file is the hash
+of its canonical bytes, equal on every machine.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 from throughline.catalogue import catalogue
 from throughline.errors import SettingsError
+from throughline.exits.registry import reasons
 from throughline.identity import hash_body
 
 TRAINING_SET = "training_set"
@@ -136,10 +138,12 @@ def _columns_of(rule: Rule) -> list[str]:
 def resolved_kwargs(rule: Rule, settings: Mapping[str, float]) -> dict[str, Any]:
     """Return a rule's arguments as Great Expectations takes them.
 
-    Decimal text of the ends of a range becomes a float, ``{"setting": name}`` the experiment's threshold. Raises
-    SettingsError for a setting that does not exist.
+    Decimal text of the ends of a range becomes a float, ``{"setting": name}`` the experiment's threshold, and
+    ``{"reasons": "recorded"}`` the reasons of the exit rules. Raises SettingsError for a setting that does not exist.
     """
     result: dict[str, Any] = dict(rule.kwargs)
+    if result.get("value_set") == {"reasons": "recorded"}:
+        result["value_set"] = [reason.name for reason in reasons() if reason.recorded]
     for key in ("min_value", "max_value"):
         if key not in result:
             continue

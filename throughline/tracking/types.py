@@ -13,16 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from throughline.exits.registry import reasons
 
-class TerminationReason(StrEnum):
-    """Why a position ended."""
-
-    PROFIT_TARGET = "profit_target"
-    STOP_LOSS = "stop_loss"
-    TIME_LIMIT = "time_limit"
-    EMERGENCY_EXIT = "emergency_exit"
-    HALTED = "halted"
-    RUG_PULL = "rug_pull"
+TerminationReason = StrEnum(  # type: ignore[misc] # the members are those that the exit rules declare
+    "TerminationReason", {reason.name.upper(): reason.name for reason in reasons() if reason.recorded}
+)
+"""Why a position ended."""
 
 
 @dataclass(frozen=True)

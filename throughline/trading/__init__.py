@@ -1,6 +1,6 @@
 """Trading: fills, costs, exits, slots and cash, in one simulation engine.
 
-Belongs here: what happens to a wished entry once it was decided, on bars that are already in memory. Pure: no database,
+Belongs here: what happens to an entry once it was decided, on bars that are already in memory. Pure: no database,
 no files, no clock. Does not belong here: what to trade and how much (strategy), records and identities (tracking).
 
 ``from throughline.trading import simulate`` is the one entrance; assets, commands and benchmarks call it. The compiled
@@ -25,7 +25,6 @@ from throughline.trading.types import (
     Position,
     Simulation,
     SimulationInputError,
-    Waiting,
     flag_names,
 )
 
@@ -48,7 +47,6 @@ __all__ = [
     "ScaledRun",
     "Simulation",
     "SimulationInputError",
-    "Waiting",
     "flag_names",
     "simulate",
     "simulate_scaled",

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughline.market.jumps import threshold
-from throughline.trading import kernel, ordering
+from throughline.trading import ordering
+from throughline.trading.kernel import layout
+from throughline.trading.kernel.hooks import compiled_rules
+from throughline.trading.orders import Keys, Names, bar_arrays, match_orders, read_only
 from throughline.trading.passes import Market, Pass
 from throughline.trading.types import (
     PATHS,
@@ -25,9 +28,7 @@ from throughline.trading.types import (
     PathState,
     Simulation,
     SimulationInputError,
-    Waiting,
 )
-from throughline.trading.wishes import Keys, Names, Wished, bar_arrays, read_only, wish
 
 _SPREAD_AND_IMPACT = {"pessimistic": 2.0, "base": 1.0, "optimistic": 0.0}
 
@@ -51,44 +52,9 @@ def simulate(
 ) -> Simulation:
     """Run `entries` through `bars` on each of `paths` and return what was filled, closed, refused and carried.
 
-    Order within a bar: time limit, emergency exit and gap at its open, then new entries, then stop, then target. A slot
-    (and the cash) of a position that closes in a bar serves entries that fill on bars opening strictly later. Competing
-    entries of one bar: highest score, then instrument name by UTF-8 bytes, then decision time, then number.
-
-    Parameters
-    ----------
-    max_positions : slots per path; None = unlimited. Always at most one position per instrument (except `overlap`).
-    cash : starting USD of every path that `state` does not name; None = unlimited. An entry is cut to the cash after
-        its fee.
-    minimum_notional : USD; a position that would be smaller is not entered: `below_minimum` where the wish or the
-        volume limit is the cause, `no_cash` where the cash is (or leaves less than 1 USD).
-    state : what an earlier call returned as ``result.paths[p].state``, by path.
-    keys : the caller's name of each entry (needed to carry positions meaningfully); None = its number as text.
-    until : Unix ms; bars that open at or after it are not touched, entries decided at or after it wait in the state,
-        halts at or after it stay open. None = the close of the last bar. Calling bar range after bar range with the
-        state, or once over all, gives exactly the same trades.
-    end : 'close' sells what is open at its last close (reason `end_of_data`); 'carry' leaves it in the state.
-    overlap : every entry is an independent position (shadow outcomes): no slots, no `already_held`, cash untouched.
-    blocked : the bars of this call are not traded: no entries (`gate_closed`), positions carry over with the flag
-        `blocked_day`; the last close and its time are noted, so that a blocked day is not a halt.
-
-    Returns
-    -------
-    Simulation, per path a `PathResult`. `fills`, one row per entry fill, in order of service:
-        entry (int64 number, -1 for one that had waited in the state), key (object), instrument (object, name), segment
-        (int64), entry_time (ms; the bar's open, or its close with close-only bars), bar_open_time (ms), raw_price,
-        price (with spread and impact), quantity, notional (= quantity x price; USD paid without the fee), fee,
-        spread_cost, impact_cost (both inside notional), participation (notional / bar volume, NaN if unknown), partial
-        (bool: less than wished).
-    `trades`, one row per closed position, by exit_bar_open, then in order of entry:
-        entry (int64 number, -1 if entered in an earlier call), key, instrument, segment, entry_time, entry_bar_open,
-        exit_time (the open for fills at the open, the close of the bar for fills inside it, the instant of a halt),
-        exit_bar_open (open of the exit bar; a halt has none: its instant), entry_price, exit_price (execution prices;
-        exit weighted by quantity), raw_entry_price, raw_exit_price, quantity, notional, reason (int8 code into
-        REASONS), gross_pnl (raw prices), fees, costs (spread and impact), attrition, net_pnl = gross_pnl - fees - costs
-        - attrition, return_percent (100 x net_pnl / notional), ambiguous (bool), pnl_low, pnl_high (see below;
-        equal to net_pnl where nothing is open to doubt), hold_ms (exit_time - entry_time), flags (int64 bits, see FLAGS
-        and `flag_names`).
+    Order within a bar: at its open a rule that leaves, a gap; then new entries; then stop, then target. A slot (and the
+    cash) of a position that closes in a bar serves entries that fill on bars opening strictly later. Competing entries
+    of one bar: highest score, then instrument name by UTF-8 bytes, then decision time, then number.
 
     Fills and exits: a fill takes at most max_participation of its bar's volume; what an entry lacks is cancelled, what
     an exit lacks is sold at the opens (close-only: closes) of the following bars; the reason is that of the first
@@ -96,27 +62,67 @@ def simulate(
     loss (`rug_pull`), on an entry it expires. A halt (no bar for halt_ms after the last close) closes at the path's
     share of the last close with the fee alone.
 
-    Gaps and jumps (with contiguous rules; the benchmark's raw rows know none). A gap is a time in which nobody could
-    trade: bars are missing, had no volume, or were blocked. At the first price after it a position is sold for its
-    target at most, on every path, and a fall is borne in full. At a doubtful jump (`ExitRules.doubtful_jump`, with or
-    without a gap, or a bar of another segment within halt_ms) a position ends, whole, at the first price at which
-    somebody could trade: for its target and the believed rise at most, on the pessimistic path for the last close at
-    most. The reason is that of the barrier or limit that it meets there, else `halted`. On the pessimistic path no
-    first price that triggers a sale gives more than the target, whatever the reason. The table of cases is in the
-    docstring of ``throughline.trading.kernel``.
+    Gaps and jumps (with contiguous rules): a gap is a time in which nobody could trade: bars are missing, had no
+    volume, or were blocked. At the first price after it a position is sold for its target at most, on every path, and a
+    fall is booked in full. At a doubtful jump (`ExitRules.doubtful_jump`, with or without a gap, or a bar of another
+    segment within halt_ms) a position ends, whole, at the first price at which somebody could trade: for its target and
+    the believed rise at most, on the pessimistic path for the last close at most. The reason is that of the level or
+    limit that it meets there, else `halted`. On the pessimistic path no first price that triggers a sale gives more
+    than the target, whatever the reason. `throughline.trading.kernel.interruptions` has the table of cases.
 
-    The interval [pnl_low, pnl_high] holds net_pnl, and: for an ambiguous bar, what stop-first and target-first give,
-    each under its own volume limit and sold on at the following opens; for a sale after a gap, what the last price
-    before it gives if that is lower, and what the price as it stood gives; for a doubtful jump, both of these prices.
-    Where a reading could sell less than was booked, its rest at the booked exit is counted at the last price of that
-    exit (the close of an ambiguous bar, else the open), because what it would fetch later is not known by then.
-    On the pessimistic and base paths the stop of an ambiguous bar is booked, so a target-first high with such a rest is
+    The interval [pnl_low, pnl_high] contains net_pnl. For an ambiguous bar it spans what stop-first and target-first
+    give, each under its own volume limit and sold on at the following opens; for a sale after a gap, what the last
+    price before it gives if that is lower, and what the price as it stood gives; for a doubtful jump, both of these
+    prices. Where a reading could sell less than was booked, its rest at the booked exit is counted at the last price of
+    that exit (the close of an ambiguous bar, else the open), because what it would fetch later is not known by then. On
+    the pessimistic and base paths the stop of an ambiguous bar is booked, so a target-first high with such a rest is
     the one figure of an interval that is an estimate; it is exact wherever the volume limit leaves no rest.
+
     Costs of a fill of value v: fee x v; price moved by multiplier x (half_spread + impact), multiplier 2, 1, 0 on the
     three paths, a sale's price never below 0; impact as in `Costs`. Attrition is taken from the exit value after its
     fee: x attrition_48h x hours held / 48 (not on the optimistic path).
 
-    Raises SimulationInputError for an unknown path or instrument, a negative limit, keys of the wrong number.
+    Args:
+        bars: The bars of all instruments.
+        entries: The entries to make.
+        rules: When positions end.
+        costs: What fills cost.
+        max_positions: Slots per path; None = unlimited. Always at most one position per instrument (except `overlap`).
+        cash: Starting USD of every path that `state` does not name; None = unlimited. An entry is cut to the cash after
+            its fee.
+        state: What an earlier call returned as ``result.paths[p].state``, by path.
+        keys: The caller's name of each entry (needed to carry positions meaningfully); None = its number as text.
+        until: Unix ms; bars that open at or after it are not touched, entries decided at or after it are `waiting`
+            (hand them to the next call), halts at or after it stay open. None = the close of the last bar. Calling bar
+            range after bar range with the state, or once over all, gives exactly the same trades.
+        end: 'close' sells what is open at its last close (reason `end_of_data`); 'carry' leaves it in the state.
+        paths: The fill models to run.
+        overlap: Every entry is an independent position (counterfactual outcomes): no slots, no `already_held`, cash
+            untouched.
+        blocked: The bars of this call are not traded: no entries (`gate_closed`), positions carry over with the flag
+            `blocked_day`; the last close and its time are noted, so that a blocked day is not a halt.
+        minimum_notional: USD; a position that would be smaller is not entered: `below_minimum` where the order or the
+            volume limit is the cause, `no_cash` where the cash is (or leaves less than 1 USD).
+
+    Returns:
+        Simulation, per path a `PathResult`. `fills` has one row per entry fill, in order of service: entry (int64
+        number), key (object), instrument (object, name), segment (int64), entry_time (ms; the bar's open, or its close
+        with close-only bars), bar_open_time (ms), raw_price, price (with spread and impact), quantity, notional
+        (= quantity x price; USD paid without the fee), fee, spread_cost, impact_cost (both inside notional),
+        participation (notional / bar volume, NaN if unknown), partial (bool: less than ordered).
+
+        `trades` has one row per closed position, by exit_bar_open, then in order of entry: entry (int64 number, -1 if
+        entered in an earlier call), key, instrument, segment, entry_time, entry_bar_open, exit_time (the open for fills
+        at the open, the close of the bar for fills inside it, the instant of a halt), exit_bar_open (open of the exit
+        bar; a halt has none: its instant), entry_price, exit_price (execution prices; exit weighted by quantity),
+        raw_entry_price, raw_exit_price, quantity, notional, reason (int8 code into REASONS), gross_pnl (raw prices),
+        fees, costs (spread and impact), attrition, net_pnl = gross_pnl - fees - costs - attrition, return_percent
+        (100 x net_pnl / notional), ambiguous (bool), pnl_low, pnl_high (equal to net_pnl where nothing is open to
+        doubt), hold_ms (exit_time - entry_time), flags (int64 bits, see FLAGS and `flag_names`).
+
+    Raises:
+        SimulationInputError: An unknown path or instrument, a negative limit, keys of the wrong number, or a state that
+            carries what no rule of this call has.
     """
     _check(bars, entries, max_positions, cash, keys, paths)
     if not 0.0 <= minimum_notional < np.inf:
@@ -124,22 +130,21 @@ def simulate(
     state = state or {}
     if until is None:
         last = bars.starts[1:][bars.starts[1:] > bars.starts[:-1]] - 1
-        until = int(bars.open_time[last].max()) + bars.interval_ms if len(last) else ordering.LONG_AGO
+        until = int(bars.open_time[last].max()) + bars.interval_ms if len(last) else layout.LONG_AGO
     market = market_of(bars, state, until, keys, len(entries.decision_time))
-    wishes: dict[tuple[Waiting, ...], Wished] = {}
-    orders: dict[tuple[tuple[Waiting, ...], bool], kernel.Served] = {}
+    orders = match_orders(bars, market.starts, market.arrays, entries, rules, until, blocked)
+    exits = compiled_rules(rules.numbers)
+    queues: dict[bool, layout.OrderQueue] = {}
     passes: dict[str, Pass] = {}
     for path in paths:
         before = state.get(path) or PathState(cash=np.inf if cash is None else float(cash))
-        late, independent = before.waiting, overlap or (max_positions is None and before.cash == np.inf)
-        if late not in wishes:
-            wishes[late] = wish(bars, market.starts, market.arrays, entries, late, market.index, rules, until, blocked)
-        if (late, independent) not in orders:
-            orders[late, independent] = wishes[late].served(market.rank, bars.interval_ms, independent)
+        independent = overlap or (max_positions is None and before.cash == np.inf)
+        if independent not in queues:
+            queues[independent] = orders.queue(market.rank, bars.interval_ms, independent)
         terms = terms_of(
             bars, rules, costs, path, max_positions, until, end, overlap, blocked, minimum_notional=minimum_notional
         )
-        passes[path] = Pass(market, wishes[late], orders[late, independent], terms, before, independent)
+        passes[path] = Pass(market, orders, queues[independent], terms, exits, rules.slots, before, independent)
     for stops in zip_longest(*(part.stops for part in passes.values())):
         for part, stop in zip(passes.values(), stops, strict=True):
             if stop is not None:
@@ -187,10 +192,10 @@ def _all_instruments(bars: Bars, state: Mapping[str, PathState]) -> tuple[list[s
     known = set(names)
     for path in sorted(state):
         carried = state[path]
-        for name in [p.instrument for p in carried.positions] + [w.instrument for w in carried.waiting]:
-            if name not in known:
-                known.add(name)
-                names.append(name)
+        for position in carried.positions:
+            if position.instrument not in known:
+                known.add(position.instrument)
+                names.append(position.instrument)
     starts = np.full(len(names) + 1, len(bars.open_time), dtype=np.int64)
     starts[: len(bars.starts)] = bars.starts
     return names, starts
@@ -207,19 +212,16 @@ def terms_of(
     overlap: bool = False,
     blocked: bool = False,
     minimum_notional: float = 0.0,
-) -> kernel.Terms:
-    """Return rules, costs and path of one pass as the core wants them. until: Unix ms; the rest as in `simulate`."""
+) -> layout.Terms:
+    """Return rules, costs and path of one pass in the form of the core. until: Unix ms; the rest as in `simulate`."""
     if end not in ("carry", "close"):
         raise SimulationInputError(f"end is {end!r}; it must be 'carry' or 'close'")
     optimistic = path == "optimistic"
     believed = rules.believed_jump(bars.close_only)
-    return kernel.Terms(
+    return layout.Terms(
         interval=int(bars.interval_ms),
         until=int(until),
         halt=int(rules.halt_ms),
-        max_hold=int(rules.max_hold_ms),
-        stop_loss=float(rules.stop_loss),
-        take_profit=float(rules.take_profit),
         max_participation=np.inf if rules.max_participation is None else float(rules.max_participation),
         jump=threshold(believed) if rules.contiguous else np.inf,
         believed=believed,
@@ -237,6 +239,7 @@ def terms_of(
         contiguous=bool(rules.contiguous),
         close_only=bool(bars.close_only),
         close_at_end=end == "close",
+        moving=any(rule.moves for rule, _ in rules.numbers),
         blocked=bool(blocked),
         overlap=bool(overlap),
         max_positions=-1 if max_positions is None else int(max_positions),

@@ -1,33 +1,17 @@
 """Compiled: where each entry fills, and in which order entries are served. Imports numba; load it lazily.
 
-Belongs here: searching and sorting by integers and comparisons, no prices. Does not belong here: fills (kernel). This
-file and kernel share no code and no constants on purpose: numba's disk cache notices a change of the file that holds
-the outermost function and of no other.
+Belongs here: searching and sorting by integers and comparisons, no prices. Does not belong here: fills (kernel).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba  # noqa: TID253 - this module is only loaded by the first simulation
 import numpy as np
 
-from throughline.trading.types import F64, I8, I64
+from throughline.trading.compiling import compiled
+from throughline.trading.kernel.layout import LONG_AGO, NEVER, TAKEN
+from throughline.trading.types import DISPOSITIONS, F64, I8, I64
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-TAKEN, EXPIRED, GATE_CLOSED, WAITING = 0, 3, 4, 7
-NEVER = 2**62
-LONG_AGO = -(2**62)
-
-
-def compiled(function: F) -> F:
-    """Compile with an on-disk cache; without one where no folder for it can be written."""
-    try:
-        return cast(F, numba.njit(cache=True, error_model="numpy")(function))
-    except RuntimeError:  # "no locator available": neither the package folder nor a user cache folder is writable
-        return cast(F, numba.njit(error_model="numpy")(function))
+EXPIRED, GATE_CLOSED, WAITING = (DISPOSITIONS.index(name) for name in ("expired", "gate_closed", "waiting"))
 
 
 @compiled
@@ -162,7 +146,6 @@ def find_fill_bars(
     instrument: I64,
     decision_time: I64,
     segment: I64,
-    check_segment: I8,
     interval: int,
     until: int,
     contiguous: bool,
@@ -202,7 +185,7 @@ def find_fill_bars(
             continue
         if (volume.size > 0 and volume[row] == 0.0) or (reserve.size > 0 and reserve[row] == 0.0):
             continue
-        if bar_segment.size > 0 and check_segment.size > 0 and check_segment[i] != 0 and bar_segment[row] != segment[i]:
+        if bar_segment.size > 0 and segment.size > 0 and bar_segment[row] != segment[i]:
             continue
         fill_bar[i], fill_time[i], disposition[i] = row, open_time[row], TAKEN
         in_order = in_order and fill_time[i] > last_time

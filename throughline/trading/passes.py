@@ -6,18 +6,21 @@ touch a price (kernel), columns (results).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughline.trading import kernel, ordering
+from throughline.exits.registry import reason_names
+from throughline.trading import ordering
+from throughline.trading.kernel import layout
+from throughline.trading.kernel.path import run_path
+from throughline.trading.orders import MatchedOrders, Names, read_only
 from throughline.trading.results import Table, fill_columns, open_positions, trade_columns
 from throughline.trading.state import round18
-from throughline.trading.types import F64, FLAGS, I64, REASONS, PathResult, PathState, Position
-from throughline.trading.wishes import Names, Wished, read_only, waiting_of
+from throughline.trading.types import F64, FLAGS, I64, PathResult, PathState, Position, SimulationInputError
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -29,7 +32,7 @@ ROWS_AT_ONCE = 65_536
 class Market:
     """What all passes of one call share: bars, first rows of the instruments, their ranks by name, and names."""
 
-    arrays: kernel.BarArrays
+    arrays: layout.BarArrays
     starts: I64
     rank: I64
     index: Mapping[str, int]
@@ -42,50 +45,56 @@ class Pass:
     def __init__(
         self,
         market: Market,
-        wished: Wished,
-        served: kernel.Served,
-        terms: kernel.Terms,
+        orders: MatchedOrders,
+        queue: layout.OrderQueue,
+        terms: layout.Terms,
+        exits: layout.Rules,
+        slots: Sequence[str],
         before: PathState,
         independent: bool,
     ) -> None:
-        self._market, self._wished, self._served, self._terms = market, wished, served, terms
+        self._market, self._orders, self._queue, self._terms = market, orders, queue, terms
+        self._exits, self._slot_names = exits, slots
         self._before, self._independent = before, independent
-        self._disposition = wished.disposition.copy()
+        self._disposition = orders.disposition.copy()
         self._next, self._size, self._cash = -1, 0, before.cash
         self._positions = len(before.positions)
-        room = _room(self._positions + 16 + len(served.entry) // 8)
+        room = _room(self._positions + 16 + len(queue.entry) // 8)
         self._busy = np.empty(len(market.rank), np.int64)
-        self._ints = np.empty((kernel.INT_COLUMNS, room), np.int64)
-        self._floats = np.empty((kernel.FLOAT_COLUMNS, room), np.float64)
+        self._ints = np.empty((layout.INT_COLUMNS, room), np.int64)
+        self._floats = np.empty((layout.FLOAT_COLUMNS, room), np.float64)
+        self._slots = np.zeros((room, len(slots)), np.float64)
         self._heap = np.empty(room, np.int64)
         self._load_state()
         carried = self._positions
-        self._loaded = (self._ints[:, :carried].copy(), self._floats[:, :carried].copy())
+        self._loaded = (self._ints[:, :carried].copy(), self._floats[:, :carried].copy(), self._slots[:carried].copy())
 
     @property
     def stops(self) -> list[int]:
         """Numbers of served entries to stop at: between instruments where nothing is shared, else the end alone."""
-        count = len(self._served.entry)
+        count = len(self._queue.entry)
         if not self._independent:
             return [count]
         portion = self._market.starts[:-1] // ROWS_AT_ONCE
         first = np.flatnonzero(np.diff(portion)) + 1
-        return [*np.searchsorted(self._served.instrument, first).tolist(), count]
+        return [*np.searchsorted(self._queue.instrument, first).tolist(), count]
 
     def serve(self, stop: int) -> None:
         """Serve entries up to number `stop`, making room for positions where it runs out."""
         while True:
-            self._next, self._positions, self._size, self._cash = kernel.run_path(
+            self._next, self._positions, self._size, self._cash = run_path(
                 self._market.arrays,
-                self._served,
+                self._queue,
                 self._market.rank,
                 self._terms,
+                self._exits,
                 self._disposition,
                 self._next,
                 stop,
                 self._positions,
                 self._ints,
                 self._floats,
+                self._slots,
                 self._heap,
                 self._size,
                 self._busy,
@@ -95,10 +104,10 @@ class Pass:
                 return
             room = _room(2 * len(self._heap))
             self._ints, self._floats = _grown(self._ints, room), _grown(self._floats, room)
-            self._heap = _grown(self._heap, room)
+            self._slots, self._heap = _grown(self._slots.T, room).T.copy(), _grown(self._heap, room)
 
     def worth(self, instant: int) -> tuple[float, float]:
-        """Return (equity, cash) in USD at `instant` (Unix ms); every entry that fills before it must have been served.
+        """Return (equity, cash) in USD at `instant` (Unix ms); every order that fills before it must have been served.
 
         As `state.equity_usd` and the cash of a run that ends there. The core has followed every position to its end
         already, so what ended in a bar that opens before the instant is cash.
@@ -108,132 +117,128 @@ class Pass:
         ints, cash = self._ints, self._cash
         waiting = sorted(
             self._heap[: self._size].tolist(),
-            key=lambda p: (ints[kernel.EXIT_BAR, p], self._market.rank[ints[kernel.INSTRUMENT, p]]),
+            key=lambda p: (ints[layout.EXIT_BAR, p], self._market.rank[ints[layout.INSTRUMENT, p]]),
         )
         for p in waiting:  # in the order in which the core frees slots: sums of floats then have the same bits
-            if ints[kernel.EXIT_BAR, p] < instant:
+            if ints[layout.EXIT_BAR, p] < instant:
                 cash = round18(cash + _proceeds(self._floats[:, p]))
         equity = cash
         for p in sorted(waiting):
-            if ints[kernel.EXIT_BAR, p] >= instant:
+            if ints[layout.EXIT_BAR, p] >= instant:
                 equity += self._value(p, instant)
         return equity, cash
 
     def _value(self, p: int, instant: int) -> float:
         """Return the worth at `instant` of a position open then: what is left at its last close, and what it sold."""
-        arrays, k = self._market.arrays, self._ints[kernel.INSTRUMENT, p]
+        arrays, k = self._market.arrays, self._ints[layout.INSTRUMENT, p]
         first = int(self._market.starts[k])
         seen = first + int(np.searchsorted(arrays.open_time[first : arrays.stops[k]], instant))
         quoted = seen > first and arrays.volume.size > 0 and arrays.volume[seen - 1] == 0.0
-        if not quoted and not self._ints[kernel.FLAG_BITS, p] & kernel.PARTIAL_EXIT:
-            price = round18(arrays.close[seen - 1]) if seen > first else self._loaded[1][kernel.LAST_PRICE, p]
-            return float(self._floats[kernel.BOUGHT, p] * price)
+        if not quoted and not self._ints[layout.FLAG_BITS, p] & layout.PARTIAL_EXIT:
+            price = round18(arrays.close[seen - 1]) if seen > first else self._loaded[1][layout.LAST_PRICE, p]
+            return float(self._floats[layout.BOUGHT, p] * price)
         # It is sold in parts, before or after the instant, or its last bar is a quote at which nobody could trade:
         # follow it once more, on the bars before the instant.
-        ints, floats = self._at_first(p)
+        ints, floats, slots = self._at_first(p)
         stops = arrays.stops.copy()
         stops[k] = seen
-        no_entry = kernel.Served(*(read_only(column[:0].copy()) for column in self._served))
-        kernel.run_path(
+        no_order = layout.OrderQueue(*(read_only(column[:0].copy()) for column in self._queue))
+        run_path(
             arrays._replace(stops=stops),
-            no_entry,
+            no_order,
             self._market.rank,
             self._terms._replace(until=instant),
+            self._exits,
             self._disposition[:0],
             -1,
             0,
             1,
             ints,
             floats,
+            slots,
             np.empty(1, np.int64),
             0,
             np.empty(len(self._market.rank), np.int64),
             0.0,
         )
-        return float(floats[kernel.QUANTITY, 0] * floats[kernel.LAST_PRICE, 0]) + _proceeds(floats[:, 0])
+        return float(floats[layout.QUANTITY, 0] * floats[layout.LAST_PRICE, 0]) + _proceeds(floats[:, 0])
 
-    def _at_first(self, p: int) -> tuple[I64, F64]:
+    def _at_first(self, p: int) -> tuple[I64, F64, F64]:
         """Return position p as it was when it was entered or loaded, alone."""
         if p < len(self._before.positions):
-            return self._loaded[0][:, [p]].copy(), self._loaded[1][:, [p]].copy()
+            return self._loaded[0][:, [p]].copy(), self._loaded[1][:, [p]].copy(), self._loaded[2][[p]].copy()
         ints, floats = self._ints[:, [p]].copy(), self._floats[:, [p]].copy()
-        row = self._served.row[self._served_place(p)]
-        ints[kernel.REASON], ints[kernel.EXIT_BAR], ints[kernel.AMBIGUOUS] = -1, kernel.NEVER, 0
-        ints[kernel.LAST_CLOSE] = ints[kernel.TRADED_CLOSE] = ints[kernel.ENTRY_BAR] + self._terms.interval
-        ints[kernel.NEXT_ROW] = row + int(self._terms.close_only)
-        floats[[kernel.QUANTITY, kernel.LOW_QUANTITY, kernel.HIGH_QUANTITY]] = floats[kernel.BOUGHT]
-        floats[[kernel.LAST_PRICE, kernel.TRADED_PRICE]] = round18(self._market.arrays.close[row])
-        floats[kernel.SOLD_VALUE : kernel.HIGH_GAIN + 1] = 0.0
-        return ints, floats
+        row = self._queue.row[self._queue_place(p)]
+        ints[layout.REASON], ints[layout.EXIT_BAR], ints[layout.AMBIGUOUS] = -1, layout.NEVER, 0
+        ints[layout.LAST_CLOSE] = ints[layout.TRADED_CLOSE] = ints[layout.ENTRY_BAR] + self._terms.interval
+        ints[layout.NEXT_ROW] = row + int(self._terms.close_only)
+        floats[[layout.QUANTITY, layout.LOW_QUANTITY, layout.HIGH_QUANTITY]] = floats[layout.BOUGHT]
+        floats[[layout.LAST_PRICE, layout.TRADED_PRICE]] = round18(self._market.arrays.close[row])
+        floats[layout.SOLD_VALUE : layout.HIGH_GAIN + 1] = 0.0
+        return ints, floats, np.zeros((1, len(self._slot_names)))
 
-    def _served_place(self, p: int) -> int:
+    def _queue_place(self, p: int) -> int:
         """Return the place of position p's entry in the order of service."""
-        return int(np.flatnonzero(self._served.entry == self._ints[kernel.ENTRY, p])[0])
+        return int(np.flatnonzero(self._queue.entry == self._ints[layout.ENTRY, p])[0])
 
     def finish(self) -> PathResult:
         """Return what happened."""
-        late, carried = len(self._wished.waiting), len(self._before.positions)
-        named, disposition = self._market.named, self._disposition
+        carried = len(self._before.positions)
         ints = self._ints[:, : self._positions]
         order = self._order_of_entry(ints)
-        ints[kernel.ENTRY, carried:] -= late  # numbers of this call's entries; those that waited become negative
-        keys = self._keys(ints[kernel.ENTRY])
-        np.maximum(ints[kernel.ENTRY], -1, out=ints[kernel.ENTRY])
-        still = np.flatnonzero(disposition == ordering.WAITING)
-        still = still[np.argsort(self._wished.decision_time[still], kind="stable")]
-        waiting = tuple(waiting_of(self._wished, i, named) for i in still.tolist())
-        table = Table(self._ints, self._floats, keys, named.instruments)
+        keys = self._market.named.keys_of(ints[layout.ENTRY])
+        for p, position in enumerate(self._before.positions):
+            keys[p] = position.key
+        table = Table(self._ints, self._floats, self._slots, keys, self._market.named.instruments, self._slot_names)
         return PathResult(
-            disposition=disposition[late:],
+            disposition=self._disposition,
             fills=fill_columns(table, order[carried:]),
             trades=trade_columns(table, order),
-            state=PathState(self._cash, open_positions(table, order), waiting),
-            waited={
-                w.key: int(code)
-                for w, code in zip(self._wished.waiting, disposition[:late], strict=True)
-                if code != ordering.WAITING
-            },
+            state=PathState(self._cash, open_positions(table, order)),
         )
 
     def _load_state(self) -> None:
         market, positions = self._market, self._before.positions
         for p, position in enumerate(positions):
             _load(position, market.index[position.instrument], self._ints[:, p], self._floats[:, p])
+            self._slots[p] = self._carried_slots(position)
         if positions:
-            held, last, resume = self._ints[[kernel.INSTRUMENT, kernel.LAST_CLOSE, kernel.RESUME], : len(positions)]
+            instruments, last, resume = self._ints[
+                [layout.INSTRUMENT, layout.LAST_CLOSE, layout.RESUME], : len(positions)
+            ]
             seen = np.maximum(last, resume)  # bars of a blocked day are not traded later either
             rows = np.empty(len(positions), np.int64)
             arrays = market.arrays
-            ordering.find_rows(market.starts, arrays.stops, arrays.open_time, held, seen, self._terms.interval, rows)
-            self._ints[kernel.NEXT_ROW, : len(positions)] = rows
+            ordering.find_rows(
+                market.starts, arrays.stops, arrays.open_time, instruments, seen, self._terms.interval, rows
+            )
+            self._ints[layout.NEXT_ROW, : len(positions)] = rows
+
+    def _carried_slots(self, position: Position) -> list[float]:
+        unknown = sorted(set(position.slots) - set(self._slot_names))
+        if unknown:
+            raise SimulationInputError(
+                f"the state of {position.instrument} carries '{unknown[0]}', which no exit rule of this call has; "
+                "continue with the rules that the position was entered with"
+            )
+        return [position.slots.get(name, 0.0) for name in self._slot_names]
 
     def _order_of_entry(self, ints: I64) -> I64:
         """Positions in order of service, whatever order the core took them in."""
         carried, order = len(self._before.positions), np.arange(ints.shape[1])
         if self._independent:
             scores = np.zeros(ints.shape[1])
-            scores[carried:] = self._wished.score[ints[kernel.ENTRY, carried:]]
-            times, which = (read_only(ints[row].copy()) for row in (kernel.ENTRY_BAR, kernel.INSTRUMENT))
+            scores[carried:] = self._orders.score[ints[layout.ENTRY, carried:]]
+            times, which = (read_only(ints[row].copy()) for row in (layout.ENTRY_BAR, layout.INSTRUMENT))
             ordering.sort_by_time(
                 order[carried:], times, read_only(scores), which, self._market.rank, times, self._terms.interval
             )
         return order
 
-    def _keys(self, numbers: I64) -> NDArray[np.object_]:
-        """Keys of positions by their entries' numbers: carried ones first, negative numbers had waited."""
-        keys = self._market.named.keys_of(numbers)
-        for p, position in enumerate(self._before.positions):
-            keys[p] = position.key
-        waiting, carried = self._wished.waiting, len(self._before.positions)
-        if waiting:
-            for p in (np.flatnonzero(numbers[carried:] < 0) + carried).tolist():
-                keys[p] = waiting[int(numbers[p]) + len(waiting)].key
-        return keys
-
 
 def _proceeds(floats: F64) -> float:
     """Return what the position in this column has been paid for what it sold, in USD."""
-    return float(floats[kernel.EXIT_VALUE] - floats[kernel.EXIT_FEES] - floats[kernel.ATTRITION])
+    return float(floats[layout.EXIT_VALUE] - floats[layout.EXIT_FEES] - floats[layout.ATTRITION])
 
 
 def _room(positions: int) -> int:
@@ -249,18 +254,18 @@ def _grown(old: NDArray[Number], room: int) -> NDArray[Number]:
 
 def _load(p: Position, instrument: int, ints: I64, floats: F64) -> None:
     """Write a carried position into its rows of the core."""
-    reason = -1 if p.exit_reason is None else REASONS.index(p.exit_reason)
+    reason = -1 if p.exit_reason is None else reason_names().index(p.exit_reason)
     ints[:] = 0
-    ints[[kernel.ENTRY, kernel.INSTRUMENT, kernel.SEGMENT]] = -1, instrument, p.segment
-    ints[[kernel.ENTRY_TIME, kernel.ENTRY_BAR, kernel.LAST_CLOSE]] = p.entry_time, p.entry_bar, p.last_bar_close
-    ints[[kernel.RESUME, kernel.REASON, kernel.AMBIGUOUS]] = p.resume_time, reason, p.ambiguous
-    ints[kernel.FLAG_BITS] = sum(1 << FLAGS.index(name) for name in p.flags)
+    ints[[layout.ENTRY, layout.INSTRUMENT, layout.SEGMENT]] = -1, instrument, p.segment
+    ints[[layout.ENTRY_TIME, layout.ENTRY_BAR, layout.LAST_CLOSE]] = p.entry_time, p.entry_bar, p.last_bar_close
+    ints[[layout.RESUME, layout.REASON, layout.AMBIGUOUS]] = p.resume_time, reason, p.ambiguous
+    ints[layout.FLAG_BITS] = sum(1 << FLAGS.index(name) for name in p.flags)
     floats[:] = 0.0
-    floats[[kernel.PRICE, kernel.RAW_PRICE]] = p.entry_price, p.raw_entry_price
-    floats[[kernel.QUANTITY, kernel.BOUGHT]] = p.quantity, p.initial_quantity
-    floats[[kernel.NOTIONAL, kernel.FEE, kernel.ENTRY_COSTS]] = p.notional, p.entry_fee, p.entry_costs
-    floats[[kernel.LAST_PRICE, kernel.SOLD_VALUE, kernel.EXIT_VALUE]] = p.last_price, p.sold_value, p.exit_value
-    floats[[kernel.EXIT_FEES, kernel.ATTRITION]] = p.exit_fees, p.attrition
-    ints[kernel.TRADED_CLOSE], floats[kernel.TRADED_PRICE] = p.traded_close, p.traded_price
-    floats[[kernel.LOW_GAIN, kernel.LOW_QUANTITY]] = p.low_gain, p.low_quantity
-    floats[[kernel.HIGH_GAIN, kernel.HIGH_QUANTITY]] = p.high_gain, p.high_quantity
+    floats[[layout.PRICE, layout.RAW_PRICE]] = p.entry_price, p.raw_entry_price
+    floats[[layout.QUANTITY, layout.BOUGHT]] = p.quantity, p.initial_quantity
+    floats[[layout.NOTIONAL, layout.FEE, layout.ENTRY_COSTS]] = p.notional, p.entry_fee, p.entry_costs
+    floats[[layout.LAST_PRICE, layout.SOLD_VALUE, layout.EXIT_VALUE]] = p.last_price, p.sold_value, p.exit_value
+    floats[[layout.EXIT_FEES, layout.ATTRITION]] = p.exit_fees, p.attrition
+    ints[layout.TRADED_CLOSE], floats[layout.TRADED_PRICE] = p.traded_close, p.traded_price
+    floats[[layout.LOW_GAIN, layout.LOW_QUANTITY]] = p.low_gain, p.low_quantity
+    floats[[layout.HIGH_GAIN, layout.HIGH_QUANTITY]] = p.high_gain, p.high_quantity

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from throughline.trading.types import PathState, Position, Waiting
+from throughline.trading.types import PathState, Position
 
 EXACT_FROM = 2.0**-7
 """Doubles from here on lie further apart than 2e-18 or so: 18 decimals name each of them; smaller ones are rounded."""
@@ -27,22 +27,18 @@ def round18(value: float) -> float:
 
 
 def rounded_state(state: PathState) -> PathState:
-    """Return `state` with every float rounded by `round18`; unchanged for states that the engine made."""
+    """Return `state` with every float rounded by `round18`; unchanged for states of the engine."""
     return PathState(
         cash=round18(state.cash),
         positions=tuple(_rounded_position(position) for position in state.positions),
-        waiting=tuple(_rounded_waiting(entry) for entry in state.waiting),
     )
 
 
 def _rounded_position(position: Position) -> Position:
     values = {f.name: getattr(position, f.name) for f in fields(position)}
     rounded: dict[str, Any] = {k: round18(v) for k, v in values.items() if isinstance(v, float)}
+    rounded["slots"] = {name: round18(value) for name, value in position.slots.items()}
     return replace(position, **rounded)
-
-
-def _rounded_waiting(entry: Waiting) -> Waiting:
-    return replace(entry, notional=round18(entry.notional))
 
 
 def equity_usd(state: PathState) -> float:

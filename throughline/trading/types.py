@@ -1,18 +1,21 @@
-"""What goes into the simulation engine and what comes out. Plain data; the arithmetic is in the neighbours.
+"""What goes into the simulation engine and what it gives back. Plain data; the arithmetic is in the other modules.
 
 All arrays are one-dimensional and parallel. Times are Unix milliseconds UTC (int64). Prices, volumes and amounts are
-USD (float64); NaN = unknown. Bars and entries are checked when they are made, so that `simulate` need not.
+USD (float64); NaN = unknown. Bars and entries are checked when they are created, so that `simulate` need not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from throughline.errors import ThroughlineError
+from throughline.exits.registry import all_rules, reason_names, rule_of
+from throughline.exits.rule import ExitRule, RuleSettings
 from throughline.market.jumps import SMALLEST_JUMP, default_jump
 
 F64 = NDArray[np.float64]
@@ -22,8 +25,9 @@ I8 = NDArray[np.int8]
 
 PATHS = ("pessimistic", "base", "optimistic")
 
-REASONS = ("profit_target", "stop_loss", "time_limit", "emergency_exit", "halted", "rug_pull", "end_of_data")
-"""Termination reasons, in code order. `end_of_data` is given only by ``simulate(end='close')`` (benchmarks)."""
+REASONS = reason_names()
+"""Termination reasons, in code order: those of the exit rules. `end_of_data` is given only by
+``simulate(end='close')``."""
 
 DISPOSITIONS = (
     "taken",
@@ -36,7 +40,7 @@ DISPOSITIONS = (
     "waiting",
     "below_minimum",
 )
-"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (it is in the state);
+"""What became of an entry, in code order. `waiting`: its fill bar is not in the data yet (hand it to the next call);
 `below_minimum`: scaling or the volume limit left less than the smallest position; `no_cash`: the cash did."""
 
 FLAGS = (
@@ -50,8 +54,8 @@ FLAGS = (
     "gap",
     "doubtful_jump",
 )
-"""What else befell a position; bit i of the `flags` column is FLAGS[i]. blocked_day: held through a blocked day;
-partial_entry: the wish exceeded the participation limit; cash_cut: the wish exceeded the cash; partial_exit: the exit
+"""What else happened to a position; bit i of the `flags` column is FLAGS[i]. blocked_day: held through a blocked day;
+partial_entry: the order exceeded the participation limit; cash_cut: the order exceeded the cash; partial_exit: the exit
 took several fills; no_volume: an exit waited for a bar with volume; remainder_halted, remainder_lost: what was left of
 a partial exit ended with a halt, or in a drained pool; gap: it was sold at the first price after a time in which nobody
 could trade, and that price had moved; doubtful_jump: it ended at a price out of proportion to the one right before it,
@@ -59,7 +63,7 @@ or at the first one of another segment (a re-denomination, a split, a bad print,
 
 
 class SimulationInputError(ThroughlineError, ValueError):
-    """The engine was handed bars, entries, rules or a state it cannot use; the message names which value."""
+    """The engine cannot use its bars, entries, rules or state; the message names the value."""
 
 
 def flag_names(bits: int) -> tuple[str, ...]:
@@ -75,16 +79,33 @@ def _same_length(owner: str, length: int, columns: Mapping[str, NDArray[np.gener
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars by instrument: those of instrument k are rows ``starts[k]:starts[k+1]``, in time order.
+    """Bars by instrument: those of instrument k are the rows ``starts[k]:starts[k+1]``, in time order.
 
-    liquidity: trailing 24 h quote volume known at the bar's open; volatility: daily standard deviation of returns known
-    at the bar's open; reserve: quote-side pool reserve at the bar's open (0 = drained, or selling is locked); rug: 1
-    where rug evidence was known at the bar's open; volume: quote volume of the bar. Each is None where the source has
-    none; NaN single values are unknown. segment: an int64 per bar that changes where a new instrument segment begins;
-    None switches segmentation off. With `close_only` open = high = low = close and every fill is at a close.
+    Args:
+        instruments: Names, each once.
+        starts: int64 [instruments + 1], the first row of each instrument, then the number of rows.
+        open_time: When each bar opens.
+        open: First price of the bar.
+        high: Highest price.
+        low: Lowest price.
+        close: Last price. With `close_only` all four are equal.
+        interval_ms: Length of a bar in ms.
+        volume: Quote volume of the bar, USD.
+        liquidity: Trailing 24 h quote volume known at the bar's open, USD.
+        volatility: Daily standard deviation of returns known at the bar's open.
+        reserve: Quote-side pool reserve at the bar's open, USD; 0 = drained, or selling is locked.
+        rug: int8, 1 where evidence of a rug pull was known at the bar's open.
+        segment: int64, changes where a new instrument segment begins; None switches segments off.
+        close_only: True if the source has closes only. Every fill is then at a close.
 
-    Raises SimulationInputError naming column and row for wrong lengths, times that do not increase by at least one
-    interval, and prices that are not positive and finite or contradict each other (low <= open, close <= high).
+    An optional column is None where the source has none; a single NaN is unknown.
+
+    Raises:
+        SimulationInputError: Wrong lengths, times less than one interval apart, or prices that are not positive and
+            finite or contradict each other (low <= open, close <= high). It names column and row.
+
+    Example:
+        README.md, section "From Python".
     """
 
     instruments: tuple[str, ...]
@@ -153,13 +174,21 @@ class Bars:
 
 @dataclass(frozen=True)
 class Entries:
-    """Wished entries. instrument: index into ``Bars.instruments``; decision_time: the instant of decision (a bar's
-    close); score: competing entries of one instant are served by highest score, then instrument name; notional: USD
-    wished (what is to be paid at the execution price, so spread and impact are inside, the fee is not). segment: the
-    instrument segment decided on (an entry whose fill bar lies in another one expires); None = not checked. The
-    position in these arrays is the entry's number everywhere in the result.
+    """Entries to make. The position in these arrays is the entry's number everywhere in the result.
 
-    Raises SimulationInputError for wrong lengths, scores that are not finite and notionals that are not positive.
+    Args:
+        instrument: int32, index into ``Bars.instruments``.
+        decision_time: The instant of the decision, the close of a bar.
+        score: Competing entries of one instant are served by highest score, then instrument name.
+        notional: USD to be paid at the execution price: spread and impact are inside, the fee is not.
+        segment: int64, the instrument segment decided on. An entry whose fill bar lies in another one expires. None =
+            not checked.
+
+    Raises:
+        SimulationInputError: Wrong lengths, a score that is not finite, a notional that is not positive.
+
+    Example:
+        README.md, section "From Python".
     """
 
     instrument: I32
@@ -181,13 +210,27 @@ class Entries:
 
 @dataclass(frozen=True)
 class ExitRules:
-    """stop_loss and take_profit: fractions of the entry's raw fill price (0.15 = 15 %); max_hold_ms; halt_ms: no bar
-    for this long ends a position as halted; max_participation: largest share of a bar's quote volume that one fill may
-    take (None = no limit); contiguous: an entry must fill on the bar that opens at the decision instant, else it
-    expires (False: on the next bar there is, as the benchmark wants; gaps and jumps are then not looked at).
-    doubtful_jump: a position ends where the first price of a bar is this many times the close before it or more, or one
-    part in as many or less, since the bars may count another unit from there on; None = the default of the kind of
-    bars (``throughline.market.jumps``), math.inf = never."""
+    """When positions end.
+
+    Args:
+        stop_loss: Fraction of the entry's market price (0.15 = 15 % below it).
+        take_profit: Fraction of the entry's market price.
+        max_hold_ms: A position is sold at the first price so long after its entry.
+        halt_ms: No bar for so long ends a position as halted.
+        max_participation: Largest share of a bar's quote volume that one fill may take. None = no limit.
+        contiguous: An entry must fill on the bar that opens at the decision instant, else it expires. False: on the
+            next bar there is, and gaps and jumps are not looked at (raw rows of benchmarks).
+        doubtful_jump: A position ends where the first price of a bar is so many times the close before it or more, or
+            one part in as many or less, since the bars may count another unit from there on. None = the default of the
+            kind of bars (`throughline.market.jumps`), math.inf = never.
+        others: Settings of the optional rules that apply too (`throughline.exits.rules`).
+
+    Raises:
+        SimulationInputError: A value outside of its range.
+
+    Example:
+        >>> ExitRules(stop_loss=0.1, others=(trailing_stop.Settings(percent=0.05),))  # doctest: +SKIP
+    """
 
     stop_loss: float = 0.15
     take_profit: float = 0.30
@@ -196,6 +239,7 @@ class ExitRules:
     max_participation: float | None = 0.05
     contiguous: bool = True
     doubtful_jump: float | None = None
+    others: tuple[RuleSettings, ...] = ()
 
     def __post_init__(self) -> None:
         if not (0.0 < self.stop_loss < 1.0 and 0.0 < self.take_profit < np.inf):
@@ -212,6 +256,20 @@ class ExitRules:
         if self.max_participation is not None and not 0.0 < self.max_participation <= 1.0:
             raise SimulationInputError(f"ExitRules.max_participation is {self.max_participation}; it must be in (0, 1]")
 
+    @cached_property
+    def numbers(self) -> tuple[tuple[ExitRule, tuple[float, ...]], ...]:
+        """The rules in order of precedence, each with the numbers that its hooks are given."""
+        given = {"barriers": (self.stop_loss, self.take_profit), "time_limit": (float(self.max_hold_ms),)}
+        for settings in self.others:
+            rule = rule_of(settings)
+            given[rule.name] = rule.numbers(settings)
+        return tuple((rule, given.get(name, ())) for name, rule in all_rules().items() if rule.always or name in given)
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the numbers that a position carries, as ``rule.slot``."""
+        return tuple(f"{rule.name}.{slot}" for rule, _ in self.numbers for slot in rule.slots)
+
     def believed_jump(self, close_only: bool) -> float:
         """Return the factor from which on a step between two bars is doubtful, for bars with closes only or not."""
         return default_jump(close_only) if self.doubtful_jump is None else float(self.doubtful_jump)
@@ -219,11 +277,26 @@ class ExitRules:
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs of a fill. fee: fraction a side; half_spread: fraction a side; impact = `impact_coefficient` x daily
-    volatility x sqrt(notional / 24 h volume), at least `impact_floor`, which also stands where volume or volatility is
-    unknown; a known pool reserve x replaces it by the constant-product price notional / x. attrition_48h: expected
-    total loss per 48 h held, charged on survivors-only universes (pessimistic and base paths). halted_recovery: what
-    the base path gets of the last close when an instrument halts."""
+    """Costs of a fill, as fractions a side.
+
+    The impact of a fill is `impact_coefficient` x daily volatility x sqrt(notional / 24 h volume), the square-root law
+    (Toth et al. 2011, arXiv:1105.1694). A known pool reserve x replaces it by the constant-product price, notional / x.
+
+    Args:
+        fee: Of the value.
+        half_spread: Of the price.
+        impact_coefficient: Of the law above.
+        impact_floor: The least impact, which also stands where volume or volatility is unknown.
+        attrition_48h: Expected total loss per 48 h held, on universes of survivors and not on the optimistic path.
+        halted_recovery: What the base path gets of the last close when an instrument halts.
+
+    Raises:
+        SimulationInputError: A value outside of its range.
+
+    Example:
+        >>> Costs(fee=0.002).half_spread
+        0.001
+    """
 
     fee: float = 0.001
     half_spread: float = 0.001
@@ -242,19 +315,42 @@ class Costs:
 
 @dataclass(frozen=True)
 class Position:
-    """An open position. Everything the engine needs to go on with it, and nothing else: every field matters.
+    """An open position: everything that the engine needs to go on with it, and nothing else.
 
-    key: the caller's name for the entry (the candidate UUID). entry_bar: open of the entry's bar. last_bar_close and
-    last_price: close (time, price) of the last bar seen (the price leaves out quotes of bars without volume that lie a
-    doubtful jump above traded_price); traded_close and traded_price: those of the last bar seen in which somebody could
-    trade. resume_time: end of the last blocked day held through (0 = none); a halt is not booked before it. quantity:
-    still held; initial_quantity: bought. notional: USD paid for it without the fee; entry_fee; entry_costs: spread and
-    impact inside the notional. A position whose exit has been triggered but not completed has `exit_reason` set;
-    sold_value (at raw prices), exit_value (at execution prices), exit_fees and attrition are what has been sold so far.
-    low_gain and high_gain (USD) are what the least and the most favourable reading of an `ambiguous` bar or of a gap
-    would have added to the PnL so far, low_quantity and high_quantity what they would still hold. Every float is a
-    multiple of 1e-18 or wide enough to be exact at 18 decimals: writing it with 18 decimals and reading it back gives
-    the same double (``throughline.trading.state``).
+    Every float is a multiple of 1e-18 or wide enough to be exact at 18 decimals: writing it with 18 decimals and
+    reading it back gives the same double (`throughline.trading.state`). Amounts are USD.
+
+    Args:
+        key: The caller's name of the entry (the candidate's UUID).
+        instrument: Its name.
+        segment: The instrument segment that it was entered in.
+        entry_time: When it was filled.
+        entry_bar: Open of the bar that it was filled in.
+        last_bar_close: Close (time) of the last bar seen.
+        entry_price: Execution price.
+        raw_entry_price: Market price of the fill.
+        quantity: Still to be sold.
+        initial_quantity: Bought.
+        notional: Paid for it, without the fee.
+        entry_fee: Fee of the entry.
+        entry_costs: Spread and impact, inside the notional.
+        last_price: Close of the last bar seen, without quotes of bars without volume that lie a doubtful jump above
+            `traded_price`.
+        traded_close: Close (time) of the last bar in which somebody could trade.
+        traded_price: Close (price) of that bar.
+        low_quantity: What the least favourable reading of doubtful prices would still hold.
+        high_quantity: What the most favourable one would.
+        resume_time: End of the last blocked day held through (0 = none); a halt is not booked before it.
+        exit_reason: Set where an exit has been triggered but is not complete.
+        sold_value: Of what was sold, at market prices.
+        exit_value: The same at execution prices.
+        exit_fees: Fees of what was sold.
+        attrition: Attrition of what was sold.
+        ambiguous: A bar met a stop and a target.
+        low_gain: What the least favourable reading would have added to the profit so far.
+        high_gain: What the most favourable one would.
+        flags: Names of FLAGS.
+        slots: What the exit rules carry, by ``rule.slot``.
     """
 
     key: str
@@ -285,6 +381,7 @@ class Position:
     low_gain: float = 0.0
     high_gain: float = 0.0
     flags: tuple[str, ...] = ()
+    slots: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def proceeds(self) -> float:
@@ -293,41 +390,33 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A decision whose fill bar was not in the data yet. segment: as in `Entries`, None = not checked."""
-
-    key: str
-    instrument: str
-    decision_time: int
-    score: float
-    notional: float
-    segment: int | None = None
-
-
-@dataclass(frozen=True)
 class PathState:
-    """What one path carries from one call to the next: cash (USD, inf = unlimited), open positions in order of entry,
-    decisions that wait. Proceeds of a position that is still being sold are in the position, not in cash."""
+    """What one path carries from one call to the next.
+
+    Args:
+        cash: USD, inf = unlimited. Proceeds of a position that is still being sold are in the position.
+        positions: Open positions in order of entry.
+    """
 
     cash: float
     positions: tuple[Position, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True)
 class PathResult:
     """What happened on one path.
 
-    disposition: int8 per entry of this call, code into DISPOSITIONS. waited: disposition code by key of each entry
-    that had been waiting in the state given and does so no longer. fills and trades: columns by name, one row per entry
-    fill and per closed position (see `simulate`). state: what the next call starts from.
+    Args:
+        disposition: int8 per entry of this call, code into DISPOSITIONS.
+        fills: Columns by name, one row per entry fill (see `simulate`).
+        trades: Columns by name, one row per closed position (see `simulate`).
+        state: What the next call starts from.
     """
 
     disposition: I8
     fills: Mapping[str, NDArray[np.generic]]
     trades: Mapping[str, NDArray[np.generic]]
     state: PathState
-    waited: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
