@@ -225,6 +225,8 @@ def failure(error: ThroughlineError, mode: str) -> dg.Failure:
 
 def run_tags(context: Run) -> Mapping[str, str]:
     """Return the run's tags as they are now: the first step of a run may have added the experiment."""
+    if EXPERIMENT_TAG in context.run.tags:  # as in runs of commands: each question to the database counts in a walk
+        return context.run.tags
     run = context.instance.get_run_by_id(context.run.run_id)
     return run.tags if run is not None else context.run.tags
 

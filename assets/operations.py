@@ -24,7 +24,7 @@ from throughline.catalogue import catalogue
 from throughline.errors import SettingsError, ThroughlineError, shown
 
 if TYPE_CHECKING:
-    from throughline.flow import FlowContext
+    from throughline.flow import DayResult, FlowContext
     from throughline.learning.cycle import Close
     from throughline.learning.events import ServingState
 
@@ -169,25 +169,25 @@ class _Walk:
         }
 
     def _run(self, first: date, last: date) -> None:
-        days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+        from throughline.flow.run import days_between, run_days, stage_runner
+
         try:
-            for name in catalogue().stages:
-                self._stage(name, days)
+            run_days(days_between(first, last), stage_runner(self._ctx, self, self._flow.run_stage))
         finally:
             self._show_gates()
 
-    def _stage(self, name: str, days: Sequence[date]) -> None:
-        try:
-            results = self._flow.run_stage(name, self._ctx, days)
-        except ThroughlineError:
-            for day, metadata in sealed_before(self._ctx, name, days):
-                self._materialized(name, metadata, day)
-            raise
+    def finished(self, asset: str, results: Sequence["DayResult"]) -> None:
+        """Show the days that a stage has sealed."""
         for result in results:
             metadata = day_metadata(result)
             if result is results[-1]:
                 metadata["preview"] = dg.MetadataValue.md(preview(results, None))
-            self._materialized(name, metadata, result.day)
+            self._materialized(asset, metadata, result.day)
+
+    def failed(self, asset: str, days: Sequence[date], error: ThroughlineError) -> None:
+        """Show the days that a stage had sealed before it raised."""
+        for day, metadata in sealed_before(self._ctx, asset, days):
+            self._materialized(asset, metadata, day)
 
     def _check(self) -> None:
         from throughline.flow.registry_check import check_what_is_new

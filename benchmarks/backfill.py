@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,51 +45,27 @@ def days_of(years: int) -> tuple[date, date]:
 def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     """Yield settings and the flow context of a fresh demo experiment."""
     from resources.settings import load_settings
-    from throughline.clock import SystemClock
     from throughline.configuration import Configuration
-    from throughline.experiment import registry
-    from throughline.experiment.identity import make_experiment
-    from throughline.experiment.modes.demo import MODE as DEMO
-    from throughline.flow import make_context
     from throughline.market.simulated import SimulatedProvider
-    from throughline.proof.settings import open_proof
-    from throughline.quality.runner import GreatExpectationsRunner
+    from throughline.run_opening import OpenHome, RunSettings, open_run, record_experiment
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import open_database
 
     settings = load_settings({}, home=str(home))
-    provider = SimulatedProvider(SEED)
+    os.environ["THROUGHLINE_SIGNING_KEY"] = str(settings.home.path / "signing.pem")  # not the person's own
     with open_database(settings.home) as database:
-        source = provider.description.source_hash
-        experiment = make_experiment(DEMO.name, START, Configuration(), source, SEED, lock="0" * 64)
-        engine = database.engine("writer")
-        registry.register(engine, experiment)
-        clock = SystemClock()
-        keys = {"THROUGHLINE_SIGNING_KEY": str(settings.home.path / "signing.pem")}  # not the person's own
-        proof = open_proof(settings.home, database.embedded, keys, clock)
-        gates = GreatExpectationsRunner(experiment.configuration.gates)
-        store = ArtifactStore(settings.home.artifacts)
-        yield settings, make_context(experiment, provider, engine, store, gates, clock, proof=proof)
+        opened = OpenHome(settings.home, database, ArtifactStore(settings.home.artifacts))
+        run = RunSettings("demo", SimulatedProvider(SEED), Configuration(), {"seed": SEED}, START, SEED)
+        yield settings, open_run(opened, record_experiment(opened, run).experiment, run.provider)
 
 
 def run_dagster(home: Path, start: date, end: date, chunk_days: int) -> dict[str, float]:
-    import pipelines.backfill as backfill
+    from pipelines.backfill import materialize_range
 
-    inside = [0.0]
-    stage = backfill._WatchedFlow.run_stage
-
-    def timed(self: Any, *arguments: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return stage(self, *arguments)
-        finally:
-            inside[0] += time.perf_counter() - begun
-
-    backfill._WatchedFlow.run_stage = timed  # type: ignore[method-assign]
     with demo_context(home) as (settings, context):
         begun = time.perf_counter()
-        backfill.materialize_range(settings, context, start, end, chunk_days=chunk_days)
-        return {"seconds": time.perf_counter() - begun, "stages": inside[0]}
+        summary = materialize_range(settings, context, start, end, chunk_days=chunk_days)
+        return {"seconds": time.perf_counter() - begun, "stages": sum(summary.seconds.values())}
 
 
 def run_flow(home: Path, start: date, end: date, chunk_days: int) -> dict[str, float]:
@@ -133,12 +109,15 @@ def empty_job() -> Any:
 def run_empty_on(instance: Any, start: date, end: date, chunk_days: int) -> dict[str, float]:
     from pipelines.backfill import _QUIET
     from pipelines.job_factory import range_tags
-    from throughline.flow.run import chunks
+    from throughline.flow.run import days_between, run_days
 
     job = empty_job()
     begun = time.perf_counter()
-    for days in chunks(start, end, chunk_days):
+
+    def run_chunk(days: Sequence[date]) -> None:
         job.execute_in_process(instance=instance, tags=range_tags(days[0], days[-1]), run_config=_QUIET)
+
+    run_days(days_between(start, end), run_chunk, chunk_days=chunk_days)
     return {"seconds": time.perf_counter() - begun}
 
 

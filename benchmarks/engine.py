@@ -198,8 +198,8 @@ def measure_bare(data: dict[str, Any]) -> tuple[int, float]:
     return count, timed(lambda: loop(*arguments))[0]
 
 
-def run_vectorbt(file: str) -> None:  # noqa: C901 - the order function must be one, and compiled
-    """In vectorbt's own environment: time both rules on the grid in `file` and print JSON."""
+def run_vectorbt(file: str, once: bool) -> None:  # noqa: C901 - the order function must be one, and compiled
+    """In vectorbt's own environment: time both rules on the grid in `file` and print JSON; `once`: run B alone."""
     import vectorbt as vbt
     from numba import njit
     from vectorbt.portfolio.nb import order_nb, order_nothing_nb
@@ -272,6 +272,9 @@ def run_vectorbt(file: str) -> None:  # noqa: C901 - the order function must be 
             update_value=False,
         )
 
+    if once:
+        call("B").order_records  # noqa: B018 - the records are made when they are first read
+        return
     answer: dict[str, Any] = {"version": vbt.__version__}
     for rules in ("A", "B"):
         start = time.perf_counter()
@@ -361,9 +364,10 @@ def main() -> int:
     parser.add_argument("--vectorbt", metavar="PYTHON", help="interpreter of an environment that has vectorbt")
     parser.add_argument("--whole", choices=tuple(SLOTS), help=argparse.SUPPRESS)
     parser.add_argument("--inside-vectorbt", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside_vectorbt:
-        run_vectorbt(options.inside_vectorbt)
+        run_vectorbt(options.inside_vectorbt, options.once)
         return 0
     sys.path.insert(0, str(REPO))
     if options.whole:

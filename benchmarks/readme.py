@@ -31,6 +31,7 @@ class Part:
 
 PARTS = {
     "engine": Part("engine.py", (), "Speed: `simulate` against vectorbt and a bare loop, whole process"),
+    "whole": Part("whole.py", ("--data", str(SHARED)), "Speed: the whole command, from the shell to the report"),
     "backfill": Part("backfill.py", (), "Speed: one and five years through Dagster"),
     "candidates": Part("candidates.py", (str(SHARED),), "Speed: what one candidate costs"),
     "load": Part("load.py", (), "Speed: loading the code location"),

@@ -1,4 +1,4 @@
-"""The entry point of the `throughline` command: the domain's commands with Dagster handed in.
+"""The entry point of the `throughline` command: the commands of the domain, with Dagster passed in.
 
 Belongs here: wiring, and what only a process of our own may do (environment, signals). Does not belong here: what a
 command does (`throughline.cli`). Dagster is imported by the commands that run days or the UI, and by no other: `trade`,
@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dagster import AssetCheckEvaluation, AssetMaterialization, DagsterInstance
+
     from resources.settings import Settings
     from throughline.cli.options import Options
-    from throughline.cli.wiring import Progress, RunRange, Shown
+    from throughline.cli.wiring import RunRange, Shown
     from throughline.flow.context import FlowContext
+    from throughline.flow.run import RunListener
+    from throughline.quality.helper import HelperValidator
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
 
@@ -28,50 +34,54 @@ REPO = Path(__file__).resolve().parent.parent
 
 
 class DagsterWiring:
-    """Runs days as runs of the mode's Dagster job, and the UI as `dagster dev`."""
+    """Runs days as runs of the mode's Dagster job, and the UI as `dagster dev`.
 
-    def chunk_days(self) -> int:
-        """Return the days per run."""
-        from resources.settings import load_settings
+    Use it as a context manager: the Dagster instance is opened when it is first needed and kept for the command.
+    """
 
-        return load_settings().chunk_days
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._instance: DagsterInstance | None = None
+        self._validator: HelperValidator | None = None
 
-    def run_range(
-        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
-    ) -> Mapping[str, float]:
-        """Materialize every daily asset of the experiment's mode over [start, end]; return asset -> seconds."""
-        from dagster import DagsterExecutionInterruptedError
+    def __enter__(self) -> DagsterWiring:
+        return self
 
-        from pipelines.backfill import materialize_range
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
 
-        try:
-            return materialize_range(_settings(options), context, start, end, progress=progress).seconds
-        except DagsterExecutionInterruptedError as stop:
-            raise KeyboardInterrupt from stop
+    def validator(self) -> HelperValidator:
+        """Return the helper process that runs Great Expectations; the first call starts it."""
+        from throughline.quality.helper import HelperValidator
+
+        if self._validator is None:
+            self._validator = self._opened.enter_context(HelperValidator())
+        return self._validator
 
     @contextmanager
-    def open_range(self, options: Options, context: FlowContext, progress: Progress) -> Iterator[RunRange]:
-        """Yield a function that materializes a range; definitions and instance are made once."""
+    def open_range(self, options: Options, context: FlowContext, listener: RunListener) -> Iterator[RunRange]:
+        """Yield a function that materializes every daily asset of the experiment's mode over a range."""
         from dagster import DagsterExecutionInterruptedError
 
-        from pipelines.backfill import open_range
+        from pipelines.backfill import range_runner
 
-        with open_range(_settings(options), context, progress=progress) as (run, result):
+        run = range_runner(_settings(options), context, listener, self._dagster(options))
 
-            def run_range(start: date, end: date) -> Mapping[str, float]:
-                try:
-                    run(start, end)
-                except DagsterExecutionInterruptedError as stop:
-                    raise KeyboardInterrupt from stop
-                return result.seconds
+        def run_range(start: date, end: date) -> None:
+            try:
+                run(start, end)
+            except DagsterExecutionInterruptedError as stop:
+                raise KeyboardInterrupt from stop
 
-            yield run_range
+        yield run_range
 
     def show(self, options: Options, database: Database, artifacts: ArtifactStore, shown: Shown) -> None:
         """Report what a command produced to the home's Dagster instance, as materialisations of its assets."""
         from assets.shown import events_of
 
-        _report(options, events_of(shown, database.engine("reader")))
+        self._report(options, events_of(shown, database.engine("reader")))
 
     def show_active(self, options: Options, database: Database, mode: str) -> None:
         """Report which experiment of a mode is active now, as a materialisation of `<mode>/active_experiment`."""
@@ -81,7 +91,7 @@ class DagsterWiring:
         from assets.asset_factory import ACTIVE_EXPERIMENT
 
         metadata = active_metadata(database.engine("reader"), mode)
-        _report(options, [AssetMaterialization(AssetKey([mode, ACTIVE_EXPERIMENT]), metadata=metadata)])
+        self._report(options, [AssetMaterialization(AssetKey([mode, ACTIVE_EXPERIMENT]), metadata=metadata)])
 
     def dev(self, options: Options, host: str, port: int) -> int:
         """Run the UI until it is stopped."""
@@ -90,15 +100,18 @@ class DagsterWiring:
         settings = _settings(options)
         return run_dev(settings.home, host, port, url=settings.database_url)
 
+    def _dagster(self, options: Options) -> DagsterInstance:
+        from resources.dagster_instance import make_instance
 
-def _report(options: Options, events: Iterable[Any]) -> None:
-    """Report asset events that belong to no run."""
-    from resources.dagster_instance import make_instance
+        if self._instance is None:
+            settings = _settings(options)
+            self._instance = self._opened.enter_context(make_instance(settings.home, settings.database_url))
+        return self._instance
 
-    settings = _settings(options)
-    with make_instance(settings.home, settings.database_url) as instance:
+    def _report(self, options: Options, events: Iterable[AssetMaterialization | AssetCheckEvaluation]) -> None:
+        """Report asset events that belong to no run."""
         for event in events:
-            instance.report_runless_asset_event(event)
+            self._dagster(options).report_runless_asset_event(event)
 
 
 def _settings(options: Options) -> Settings:
@@ -114,6 +127,7 @@ def _interrupted(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    started = time.perf_counter()
     # Until the command can answer for itself, an interrupt ends the process silently instead of by a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from dotenv import load_dotenv
@@ -129,7 +143,8 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that is closed; ignored under nohup
         signal.signal(signal.SIGHUP, _interrupted)
     try:
-        code = run(sys.argv[1:], DagsterWiring())
+        with DagsterWiring() as wiring:
+            code = run(sys.argv[1:], wiring, started)
     except KeyboardInterrupt:  # a second one, while the first was answered
         code = 130
     for number in (signal.SIGINT, signal.SIGTERM):  # nothing is left to stop

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from resources.settings import Settings
 from throughline.clock import SystemClock
-from throughline.errors import SettingsError
+from throughline.errors import ThroughlineError
 from throughline.storage.home import Home
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from throughline.experiment.choice import Chosen
     from throughline.experiment.identity import Experiment
-    from throughline.flow import DayResult, FlowContext
+    from throughline.flow import DayResult, FlowContext, RunListener
     from throughline.learning.mirror import Mirror
     from throughline.learning.standing import DueRollback
     from throughline.storage.artifacts import ArtifactStore
@@ -117,6 +117,8 @@ class HomeFlow:
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
         """Run the stage behind `asset` for `days`, none of which may lie beyond the data."""
+        from throughline.flow import run_stage
+
         return run_stage(asset, context, days)
 
     def reports_folder(self) -> Path:
@@ -184,38 +186,38 @@ class HomeFlow:
 
     def _make(self, chosen: Chosen) -> FlowContext:
         from throughline.experiment.choice import open_provider
-        from throughline.features.hot import open_hot_store
-        from throughline.flow import make_context
-        from throughline.proof.settings import open_proof
-        from throughline.quality.runner import GreatExpectationsRunner
+        from throughline.run_opening import OpenHome, open_run
 
-        experiment = chosen.experiment
-        return make_context(
-            experiment,
-            open_provider(chosen, SystemClock()),
-            self.engine(),
-            self._artifacts(),
-            GreatExpectationsRunner(experiment.configuration.gates),
-            SystemClock(),
-            proof=open_proof(self.settings.home, self.database().embedded),
-            hot=open_hot_store(self.settings.redis_url, self.engine(), experiment.id),
-        )
+        opened = OpenHome(self.settings.home, self.database(), self._artifacts(), self.settings.redis_url)
+        return open_run(opened, chosen.experiment, open_provider(chosen, SystemClock()))
 
 
 class GivenFlow:
-    """A flow on a context that the caller made: what commands and tests use. Remembers what the stages returned.
+    """A flow on a context that the caller made, for commands and tests.
 
-    mirror: where people look at models; None shows them nowhere (a command brings MLflow up to date at its end).
+    Args:
+        context: of the run.
+        home: the home that it is in.
+        enforces_roles: whether the home's database has roles of its own.
+        mirror: where people look at models; None shows them nowhere (a command brings MLflow up to date at its end).
+        listener: hears how each stage ends.
     """
 
     def __init__(
-        self, context: FlowContext, home: Home, *, enforces_roles: bool = True, mirror: Mirror | None = None
+        self,
+        context: FlowContext,
+        home: Home,
+        *,
+        enforces_roles: bool = True,
+        mirror: Mirror | None = None,
+        listener: RunListener | None = None,
     ) -> None:
         self._context = context
         self._home = home
         self._enforces_roles = enforces_roles
         self._mirror = mirror
-        self.results: list[DayResult] = []
+        self._listener = listener
+        self.error: ThroughlineError | None = None
 
     def reports_folder(self) -> Path:
         """Return the home's folder of reports."""
@@ -257,10 +259,14 @@ class GivenFlow:
         return replace(self._context, run_id=run_id)
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
-        """Run the stage behind `asset` for `days` and remember its results."""
-        results = run_stage(asset, context, days)
-        self.results += results
-        return results
+        """Run the stage behind `asset` for `days`; keep its error."""
+        from throughline.flow.run import listen_to_stage, run_stage
+
+        try:
+            return listen_to_stage(asset, context, days, self._listener, run_stage)
+        except ThroughlineError as error:
+            self.error = error
+            raise
 
 
 def unsealed_days(engine: Engine, experiment: Experiment, last: date) -> DueDays | None:
@@ -274,44 +280,3 @@ def unsealed_days(engine: Engine, experiment: Experiment, last: date) -> DueDays
     while first in sealed:
         first += timedelta(days=1)
     return None if first > last else DueDays(experiment.id, first, last)
-
-
-def run_stage(asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
-    """Run the stage behind `asset` for `days`.
-
-    Scan and research read bars of days before their own, which Dagster does not know of (edges are same-day): chunks of
-    a backfill run side by side, and the neighbour that seals those days may not have come to it. They are sealed here
-    then; whoever comes second finds the very same and writes nothing.
-
-    Raises SettingsError if a day lies after the last complete day of the data: sealed as empty or as half a day now, it
-    would be a revision once the rest comes.
-    """
-    from throughline.flow import STAGES
-
-    source = context.provider.description
-    late = [day for day in days if day > source.last_day]
-    if late:
-        after = f"; {source.after_last_day}" if source.after_last_day else ""
-        raise SettingsError(
-            f"{late[0]} lies after the last complete day of {source.name} ({source.last_day}{after}): "
-            "choose partitions up to that day"
-        )
-    if asset in ("market_scan", "trade_candidates", "research_snapshots"):
-        missing = unsealed_look_back(context, days)
-        if missing:
-            STAGES["market_bars"](context, missing)
-    return STAGES[asset](context, days)
-
-
-def unsealed_look_back(context: FlowContext, days: Sequence[date]) -> list[date]:
-    """Return, as one unbroken range, the days within reach from the epoch on whose bars are not sealed."""
-    from throughline.storage.queries import read_seals
-
-    first = max(context.experiment.epoch, min(days) - timedelta(days=context.view.reach))
-    before = [first + timedelta(days=k) for k in range((min(days) - first).days)]
-    if not before:
-        return []
-    with context.engine.connect() as conn:
-        sealed = read_seals(conn, context.experiment.id, "market_bars", before[0], before[-1])
-    missing = [day for day in before if day not in sealed]
-    return [day for day in before if missing and missing[0] <= day <= missing[-1]]

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.integration.flow_slices import HOURLY, Gates, cut, provider_of
 from throughline.clock import FixedClock
+from throughline.configuration import Configuration
 from throughline.errors import SettingsError
+from throughline.flow import run_range
+from throughline.market.simulated import SimulatedProvider
 from throughline.registry import registry_coordinator
+from throughline.run_opening import OpenHome, RunSettings, open_run, record_experiment
+from throughline.storage.artifacts import ArtifactStore
+from throughline.storage.database import Database, open_database
+from throughline.storage.home import Home
+from throughline.storage.tables import hot_features
 from throughline.unified import UnifiedTradingPipeline
+from throughline.unified.pipeline import SEED
 
 CLOCK = FixedClock(datetime(2030, 1, 1, tzinfo=UTC))
 START = date(2024, 3, 2)
@@ -155,3 +165,25 @@ def test_steps_that_are_none_are_refused(tmp_path: Path, duration: float, interv
 def test_tenths_of_a_second_are_counted_whole(tmp_path: Path) -> None:
     with demo(tmp_path / "home") as pipeline:
         assert asyncio.run(pipeline.run_backtest(0.3, 0.1))["cycles_completed"] == 3
+
+
+def test_a_pipeline_serves_online_readers_as_a_command_does(tmp_path: Path) -> None:
+    """Both open their run in one place, which hands the stages the hot store."""
+    provider, days = SimulatedProvider(SEED), 3
+    settings = RunSettings("demo", provider, Configuration(), {"seed": SEED}, START, SEED)
+
+    def served(database: Database) -> list[Any]:
+        with database.engine("reader").connect() as connection:
+            rows = connection.execute(select(hot_features).order_by(hot_features.c.instrument)).mappings()
+            return [{name: row[name] for name in ("namespace", "instrument", "entry")} for row in rows]
+
+    with open_database(Home(tmp_path / "command")) as database:
+        opened = OpenHome(Home(tmp_path / "command"), database, ArtifactStore(tmp_path / "command" / "artifacts"))
+        context = open_run(opened, record_experiment(opened, settings).experiment, provider, Gates(), CLOCK)
+        run_range(context, START, START + timedelta(days=days - 1))
+        expected = served(database)
+    with demo(tmp_path / "pipeline") as pipeline:
+        asyncio.run(pipeline.run_backtest(24 * days, 1.0))
+    with open_database(Home(tmp_path / "pipeline")) as database:
+        assert served(database) == expected
+    assert expected

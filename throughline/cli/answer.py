@@ -53,9 +53,9 @@ def answer(
     else:
         echo(summary(report))
         if walked is not None:
-            from throughline.cli.walk_forward import walk_words
+            from throughline.cli.walk_forward import walk_text
 
-            echo(walk_words(walked))
+            echo(walk_text(walked))
         echo(_active_words(mode, report.experiment, current))
         if find_mode(mode).opens_with_ui:
             home = "" if options.home_path is None else f" --home {shlex.quote(options.home_path)}"

@@ -6,9 +6,8 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from throughline.cli.answer import answer
 from throughline.cli.days import DOSSIERS, Day, produces
 from throughline.cli.interrupt import days_stay, first_unsealed, nothing_stays
 from throughline.cli.market_data import MarketCommand, MarketData
-from throughline.cli.options import REDIS_VARIABLE, Options, common
+from throughline.cli.options import Options, common
 from throughline.cli.screen import Bar, note
 from throughline.cli.wiring import Shown
 from throughline.errors import SettingsError
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from throughline.analytics.published import PublishedReport
-    from throughline.configuration import Configuration
+    from throughline.cli.stopwatch import Stopwatch
     from throughline.experiment.identity import Experiment
     from throughline.experiment.registry import Revision
-    from throughline.flow.context import FlowContext
+    from throughline.flow import FlowContext, RunSummary
     from throughline.market.panel import MarketDataProvider
-    from throughline.storage.database import Database
+    from throughline.run_opening import OpenHome, RunSettings
 
 SEED = 7
 
@@ -62,12 +61,15 @@ def backtest(
 ) -> int:
     """Run the strategy on an archive of real data, day by day, and report its trades, returns and baselines."""
     from throughline.configuration import load_configuration
+    from throughline.run_opening import RunSettings
 
     configuration = load_configuration(config)
+    watch = options.stopwatch()
     provider = open_market(options, market)
     require_inside(provider, start, end)
-    task = Task(market.mode.name, provider, configuration, market.inputs, start, end, seed, use=use, dossiers=dossiers)
-    return perform(options, task, allow_blocked)
+    watch.lap("market_data")
+    settings = RunSettings(market.mode.name, provider, configuration, market.inputs, start, seed)
+    return perform(options, Task(settings, end, watch, use=use, dossiers=dossiers), allow_blocked)
 
 
 @click.command(cls=MarketCommand, short_help="Run the whole chain on an invented market.")
@@ -89,31 +91,48 @@ def demo(
 ) -> int:
     """Run the whole chain on an invented market: nothing to download, nothing to configure."""
     from throughline.configuration import Configuration
+    from throughline.run_opening import RunSettings
 
     start = LAST_DAY - timedelta(days=days - 1)
-    mode, inputs = market.mode.name, market.inputs
-    task = Task(mode, market.open(), Configuration(), inputs, start, LAST_DAY, seed, use=use, dossiers=dossiers)
+    settings = RunSettings(market.mode.name, market.open(), Configuration(), market.inputs, start, seed)
+    task = Task(settings, LAST_DAY, options.stopwatch(), use=use, dossiers=dossiers)
     return perform(options, task, allow_blocked)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run: a mode, its market data and settings, and the days from the epoch to the last.
+    """The run of a command.
 
-    walk: day by day with the models of each time (`throughline walk-forward`), instead of the days alone. use: make the
-    experiment the active one of its mode. dossiers: how many of the best and of the worst trades get a page.
+    Args:
+        settings: of the experiment, with its market data and epoch.
+        end: last day, included.
+        watch: measures where the time goes.
+        walk: day by day with the models of each time (`throughline walk-forward`), instead of the days alone.
+        use: make the experiment the active one of its mode.
+        dossiers: how many of the best and of the worst trades get a page.
     """
 
-    mode: str
-    provider: MarketDataProvider
-    configuration: Configuration
-    inputs: Mapping[str, Any]
-    start: date
+    settings: RunSettings
     end: date
-    seed: int
+    watch: Stopwatch
     walk: bool = False
     use: bool = False
     dossiers: int = DOSSIERS
+
+    @property
+    def mode(self) -> str:
+        """The mode of the experiment."""
+        return self.settings.mode
+
+    @property
+    def start(self) -> date:
+        """The epoch."""
+        return self.settings.start
+
+    @property
+    def provider(self) -> MarketDataProvider:
+        """The market data."""
+        return self.settings.provider
 
 
 def open_market(options: Options, market: MarketData) -> MarketDataProvider:
@@ -141,58 +160,60 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     """Run the task's days, verify and report them; return the exit code."""
     from throughline.analytics.assumptions import filters_without_data
     from throughline.analytics.sentences import revision_sentence
-    from throughline.experiment.choice import settle
+    from throughline.run_opening import OpenHome, record_experiment
 
-    for sentence in filters_without_data(task.provider.description, task.configuration):
+    watch = task.watch
+    for sentence in filters_without_data(task.provider.description, task.settings.configuration):
         note(f"throughline: {sentence}", options.json)
     for sentence in (*task.provider.description.left_out, *task.provider.description.doubts):
         note(sentence, options.json)
     with options.open() as (database, artifacts):
-        engine = database.engine("writer")
-        _note_lost_anchor(options, database, engine)
+        opened = OpenHome(options.home, database, artifacts, options.redis_url)
+        _note_lost_anchor(opened)
         with nothing_stays("this run"), Bar(None, task.mode, options.json) as bar:
             bar.at("comparing what is sealed with the data")
-            experiment, revision = _experiment(engine, artifacts, task)
-        if settle(engine, experiment, task.inputs, use=task.use):
+            recorded = record_experiment(opened, task.settings, use=task.use)
+        experiment = recorded.experiment
+        if recorded.activated:
             options.wiring.show_active(options, database, task.mode)
-        changed = _revision_figures(revision)
-        if changed is not None:
-            note(revision_sentence(changed, experiment.id), options.json)
+        revision = _revision_figures(recorded.revision)
+        if revision is not None:
+            note(revision_sentence(revision, experiment.id), options.json)
+        watch.lap("opening")
         walked = None
-        with days_stay(engine, experiment, task.start, task.end, walk=task.walk):
+        with days_stay(database.engine("writer"), experiment, task.start, task.end, walk=task.walk):
             if task.walk:
                 from throughline.cli.walk_forward import run_walk
 
-                seconds, walked = run_walk(options, database, artifacts, task, experiment)
+                summary, walked = run_walk(options, opened, task, experiment)
             else:
-                seconds = _run_days(options, database, artifacts, task, experiment)
-            published = _publish(options, database, artifacts, task, experiment, seconds, changed)
-        options.wiring.show(options, database, artifacts, Shown(experiment, report=published, state=task.walk))
+                summary = _run_days(options, opened, task, experiment)
+            watch.lap("orchestration", within=summary.seconds)
+            published = _publish(opened, task, experiment, revision)
+        shown = Shown(experiment, report=published, state=task.walk)
+        options.wiring.show(options, database, artifacts, shown)
         options.wiring.show_active(options, database, task.mode)  # its days, trades and return are others now
-        current = _active(engine, task.mode)
-    return answer(options, task.mode, published.report, allow_blocked, walked, current)
+        current = _active(database.engine("writer"), task.mode)
+        watch.lap("user_interface")
+    report = replace(published.report, seconds=watch.seconds)
+    return answer(options, task.mode, report, allow_blocked, walked, current)
 
 
 def _publish(
-    options: Options,
-    database: Database,
-    artifacts: Any,
-    task: Task,
-    experiment: Experiment,
-    seconds: Mapping[str, float],
-    changed: Mapping[str, Any] | None,
+    opened: OpenHome, task: Task, experiment: Experiment, revision: Mapping[str, Any] | None
 ) -> PublishedReport:
     """Build the report of the task's days and write its files."""
     from throughline.analytics.published import publish_report
     from throughline.analytics.report import build_report
     from throughline.proof.settings import open_proof
 
-    engine = database.engine("writer")
-    report = build_report(
-        engine, artifacts, task.provider, experiment, task.start, task.end, seconds=seconds, revision=changed
-    )
-    proof = open_proof(options.home, database.embedded)
-    return publish_report(engine, artifacts, proof, report, options.home.reports, dossiers=task.dossiers)
+    engine = opened.database.engine("writer")
+    report = build_report(engine, opened.artifacts, task.provider, experiment, task.start, task.end, revision=revision)
+    task.watch.lap("report")
+    proof = open_proof(opened.home, opened.database.embedded)
+    published = publish_report(engine, opened.artifacts, proof, report, opened.home.reports, dossiers=task.dossiers)
+    task.watch.lap("pages")
+    return published
 
 
 def _active(engine: Engine, mode: str) -> str:
@@ -200,81 +221,53 @@ def _active(engine: Engine, mode: str) -> str:
     from throughline.storage.queries import get_active
 
     with engine.connect() as connection:
-        found = get_active(connection, mode)
-    assert found is not None  # the first experiment of a mode becomes the active one
-    return found.experiment
+        active = get_active(connection, mode)
+    assert active is not None  # the first experiment of a mode becomes the active one
+    return active.experiment
 
 
-def _note_lost_anchor(options: Options, database: Database, engine: Engine) -> None:
+def _note_lost_anchor(opened: OpenHome) -> None:
     """Say so where the seal log has no anchor any more: a run with nothing left to do never asks for it."""
     from throughline.proof.anchoring import anchor_problem
     from throughline.proof.settings import open_proof
 
-    anchor = open_proof(options.home, database.embedded).anchor
-    with engine.connect() as connection:
+    anchor = open_proof(opened.home, opened.database.embedded).anchor
+    with opened.database.engine("writer").connect() as connection:
         problem = anchor_problem(connection, anchor)
     if problem is not None:
         note(f"throughline: {problem}")
 
 
-def _experiment(engine: Engine, artifacts: Any, task: Task) -> tuple[Experiment, Revision | None]:
-    """Return the experiment to go on with, recorded, and the revision if it is a fork."""
-    from throughline.experiment.identity import lock_hash, make_experiment
-    from throughline.experiment.registry import register, resolve
-
-    source = task.provider.description.source_hash
-    base = make_experiment(task.mode, task.start, task.configuration, source, task.seed, lock=lock_hash())
-    experiment, revision = resolve(engine, base, task.provider, artifacts)
-    register(engine, experiment)
-    return experiment, revision
-
-
-def flow_context(
-    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
-) -> FlowContext:
-    """Return the flow context of a command: the task's market data on the home's storage, gates and proof."""
-    from throughline.clock import SystemClock
-    from throughline.features.hot import open_hot_store
-    from throughline.flow import make_context
-    from throughline.proof.settings import open_proof
+def open_context(options: Options, opened: OpenHome, task: Task, experiment: Experiment) -> FlowContext:
+    """Return the flow context of a command; the wiring says who runs Great Expectations."""
     from throughline.quality.runner import GreatExpectationsRunner
+    from throughline.run_opening import open_run
 
-    gates = GreatExpectationsRunner(experiment.configuration.gates)
-    clock = SystemClock()
-    proof = open_proof(options.home, database.embedded, clock=clock)
-    engine = database.engine("writer")
-    hot = open_hot_store(os.environ.get(REDIS_VARIABLE, "").strip() or None, engine, experiment.id)
-    return make_context(experiment, task.provider, engine, artifacts, gates, clock, proof=proof, hot=hot)
+    gates = GreatExpectationsRunner(experiment.configuration.gates, options.wiring.validator())
+    return open_run(opened, experiment, task.provider, gates)
 
 
-def _run_days(
-    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
-) -> dict[str, float]:
-    """Run what is not sealed yet of [start, end]; return asset -> seconds (zeros where nothing was left to do)."""
+def _run_days(options: Options, opened: OpenHome, task: Task, experiment: Experiment) -> RunSummary:
+    """Run what is not sealed yet of [start, end]; the summary is empty where nothing was left to do."""
+    from throughline.cli.stage_progress import StageProgress
     from throughline.flow import STAGES
 
-    engine = database.engine("writer")
-    first = first_unsealed(engine, experiment.id, list(STAGES), task.start, task.end)
+    first = first_unsealed(opened.database.engine("writer"), experiment.id, list(STAGES), task.start, task.end)
+    progress = StageProgress()
     if first is None:
         note(f"All days to {task.end} are sealed already; nothing was run.", options.json)
-        return dict.fromkeys(STAGES, 0.0)
+        return progress
     if first > task.start:
         note(f"Sealed up to {first - timedelta(days=1)} already; going on from {first}.", options.json)
-    context = flow_context(options, database, artifacts, task, experiment)
+    context = open_context(options, opened, task, experiment)
     days = (task.end - first).days + 1
-    with Bar(days * len(STAGES), task.mode, options.json) as bar:
-        bar.at(f"reading the bars from {first} on")
-        ran = options.wiring.run_range(options, context, first, task.end, stage_progress(bar))
-    return dict(ran)
-
-
-def stage_progress(bar: Bar) -> Callable[[str, date, date], None]:
-    """Return what a run of days calls after each stage of each chunk: a day of a stage is a part of the bar's total."""
-
-    def step(asset: str, first: date, last: date) -> None:
-        bar.step((last - first).days + 1, f"{asset.replace('_', ' ')} to {last}")
-
-    return step
+    with (
+        Bar(days * len(STAGES), task.mode, options.json) as progress.bar,
+        options.wiring.open_range(options, context, progress) as run_range,
+    ):
+        progress.bar.at(f"reading the bars from {first} on")
+        run_range(first, task.end)
+    return progress
 
 
 def _revision_figures(revision: Revision | None) -> dict[str, Any] | None:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from importlib import import_module
 from traceback import walk_tb
 
 import click
 
-from throughline.cli.backtest import backtest, demo
-from throughline.cli.dev import dev
-from throughline.cli.experiments import experiments, use
 from throughline.cli.failures import sentence_of
 from throughline.cli.interrupt import Interrupted, sentence
-from throughline.cli.key import key
-from throughline.cli.mlflow import mlflow
-from throughline.cli.models import canary, models, train
 from throughline.cli.options import Options, common
-from throughline.cli.promotion import promote, rollback
-from throughline.cli.proof import proof
 from throughline.cli.screen import echo, echo_line
 from throughline.cli.streams import finish, give_up
-from throughline.cli.trade import trade
-from throughline.cli.trades import equity, trades
-from throughline.cli.verify import verify
-from throughline.cli.walk_forward import walk_forward
 from throughline.cli.wiring import Wiring
 from throughline.errors import ThroughlineError
 
@@ -33,29 +23,72 @@ INTERRUPTED = 130
 _LOST = "the answer cannot be written to stdout ({reason}): send it elsewhere"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_MODULES = {
+    "backtest": "backtest",
+    "canary": "models",
+    "demo": "backtest",
+    "dev": "dev",
+    "equity": "trades",
+    "experiments": "experiments",
+    "key": "key",
+    "mlflow": "mlflow",
+    "models": "models",
+    "promote": "promotion",
+    "proof": "proof",
+    "rollback": "promotion",
+    "trade": "trade",
+    "trades": "trades",
+    "train": "models",
+    "use": "experiments",
+    "verify": "verify",
+    "walk-forward": "walk_forward",
+}
+"""Command -> the module of this package that has it: a command pays for the imports of its own module alone."""
+
+
+class CommandGroup(click.Group):
+    """The group of commands. A command is imported when it is asked for.
+
+    Example:
+        >>> cli.get_command(click.Context(cli), "backtest")
+        <Command backtest>
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*_MODULES, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None where there is none of this name."""
+        if cmd_name in _MODULES and cmd_name not in self.commands:
+            module = import_module(f"throughline.cli.{_MODULES[cmd_name]}")
+            self.add_command(getattr(module, cmd_name.replace("-", "_")))
+        return self.commands.get(cmd_name)
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="throughline", prog_name="throughline")
 @common
 def cli(options: Options) -> None:
     """Systematic crypto trading from research to outcome, in which every trade can be traced and proved."""
 
 
-_LEARNING = (walk_forward, train, models, canary, promote, rollback)
-_LEDGER = (experiments, use, trades, equity, trade, proof, verify)
-for _command in (demo, backtest, *_LEARNING, *_LEDGER, key, mlflow, dev):
-    cli.add_command(_command)
+def run(arguments: Sequence[str], wiring: Wiring, started: float | None = None) -> int:
+    """Run a command line; return its exit code. Nothing but a bug ever prints a traceback.
 
-
-def run(arguments: Sequence[str], wiring: Wiring) -> int:
-    """Run the command line `arguments`; return its exit code. Nothing but a bug ever prints a traceback."""
-    code = _answer(arguments, wiring)
+    Args:
+        arguments: after the name of the program.
+        wiring: how commands reach what lies above the domain.
+        started: `time.perf_counter()` at the start of the process; None is now.
+    """
+    code = _exit_code(arguments, Options(wiring, started=time.perf_counter() if started is None else started))
     lost = finish()
     return code if lost is None else _fail(_LOST.format(reason=lost), 1)
 
 
-def _answer(arguments: Sequence[str], wiring: Wiring) -> int:
+def _exit_code(arguments: Sequence[str], options: Options) -> int:
     try:
-        code = cli.main(args=list(arguments), prog_name="throughline", standalone_mode=False, obj=wiring)
+        code = cli.main(args=list(arguments), prog_name="throughline", standalone_mode=False, obj=options)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except Interrupted as stop:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,7 @@ import click
 from throughline.storage.home import HOME_VARIABLE, Home
 
 if TYPE_CHECKING:
+    from throughline.cli.stopwatch import Stopwatch
     from throughline.cli.wiring import Wiring
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
@@ -27,18 +29,39 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for in common. home: --home, else THROUGHLINE_HOME, else the default; database: a URL or None for
-    the home's embedded server; json: one JSON object on stdout and nothing else."""
+    """The options that every command has.
+
+    Args:
+        wiring: how the command reaches what lies above the domain.
+        home_path: --home; None is THROUGHLINE_HOME, else the default.
+        database: URL of a PostgreSQL server; None is the home's embedded one.
+        json: print one JSON object on stdout and nothing else.
+        started: `time.perf_counter()` at the start of the process.
+    """
 
     wiring: Wiring
     home_path: str | None = None
     database: str | None = None
     json: bool = False
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def home(self) -> Home:
         """The home. Raises SettingsError where it cannot be named."""
         return Home.locate(self.home_path)
+
+    @property
+    def redis_url(self) -> str | None:
+        """The Redis that serves vectors to online readers; None keeps them in the database."""
+        return os.environ.get(REDIS_VARIABLE, "").strip() or None
+
+    def stopwatch(self) -> Stopwatch:
+        """Return a stopwatch that has run since the process started; its first lap is counted as 'start'."""
+        from throughline.cli.stopwatch import Stopwatch
+
+        watch = Stopwatch(self.started)
+        watch.lap("start")
+        return watch
 
     @contextmanager
     def open(self) -> Iterator[tuple[Database, ArtifactStore]]:

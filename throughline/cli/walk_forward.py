@@ -1,6 +1,6 @@
 """`throughline walk-forward`: a backtest in which models are trained, gated, tried and replaced as time goes on.
 
-Belongs here: from the command line to a walk, and what it came to in words. Does not belong here: the walk itself
+Belongs here: from the command line to a walk, and its models as text. Does not belong here: the walk itself
 (`throughline.walk_forward`), the report (backtest).
 """
 
@@ -16,11 +16,10 @@ import click
 from throughline.cli.backtest import (
     SEED,
     Task,
-    flow_context,
+    open_context,
     open_market,
     perform,
     require_inside,
-    stage_progress,
 )
 from throughline.cli.days import Day, produces
 from throughline.cli.interrupt import first_unsealed
@@ -34,9 +33,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from throughline.experiment.identity import Experiment
+    from throughline.flow import RunSummary
     from throughline.learning.cycle import Close
     from throughline.learning.types import Progress
-    from throughline.storage.database import Database
+    from throughline.run_opening import OpenHome
 
 TRAINING_PARTS = 400
 """Parts of the progress bar that a training counts for; a stage of a day counts for one."""
@@ -79,31 +79,24 @@ def walk_forward(
     says model_policy = "none" is refused.
     """
     from throughline.configuration import load_configuration
+    from throughline.run_opening import RunSettings
 
     configuration, changed = walk_configuration(load_configuration(config), config, retrain)
     for sentence in changed:
         note(sentence, options.json)
+    watch = options.stopwatch()
     provider = open_market(options, market)
     require_inside(provider, start, end)
-    task = Task(
-        market.mode.name,
-        provider,
-        configuration,
-        market.inputs,
-        start,
-        end,
-        seed,
-        walk=True,
-        use=use,
-        dossiers=dossiers,
-    )
-    return perform(options, task, allow_blocked)
+    watch.lap("market_data")
+    settings = RunSettings(market.mode.name, provider, configuration, market.inputs, start, seed)
+    return perform(options, Task(settings, end, watch, walk=True, use=use, dossiers=dossiers), allow_blocked)
 
 
 def run_walk(
-    options: Options, database: Database, artifacts: Any, task: Task, experiment: Experiment
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Walk from the epoch to the task's last day; return asset -> seconds and what happened to the models."""
+    options: Options, opened: OpenHome, task: Task, experiment: Experiment
+) -> tuple[RunSummary, dict[str, Any]]:
+    """Walk from the epoch to the task's last day; return the results of its days and the story of its models."""
+    from throughline.cli.stage_progress import StageProgress
     from throughline.flow import STAGES
     from throughline.flow.registry_check import check_what_is_new
     from throughline.learning.lifecycle import mend
@@ -111,47 +104,38 @@ def run_walk(
     from throughline.walk_forward.runner import training_days
     from throughline.walk_forward.runner import walk_forward as walk
 
-    context = flow_context(options, database, artifacts, task, experiment)
+    context = open_context(options, opened, task, experiment)
     first = first_unsealed(context.engine, experiment.id, list(STAGES), task.start, task.end)
     following = task.end + timedelta(days=1) if first is None else first
     days = (task.end - following).days + 1
     trainings = training_days(task.start, task.end, experiment.configuration.learning.retrain, following)
-    seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+    progress = StageProgress()
     with (
         Bar(days * len(STAGES) + len(trainings) * TRAINING_PARTS or None, "walk-forward", options.json) as bar,
-        options.wiring.open_range(options, context, stage_progress(bar)) as run_range,
+        options.wiring.open_range(options, context, progress) as run_range,
     ):
-
-        def run(first: date, last: date) -> None:
-            seconds.update(run_range(first, last))
+        progress.bar = bar
 
         def check() -> None:
             bar.at("checking the registries")
             assert context.proof is not None
-            check_what_is_new(context.engine, artifacts, context.proof, database.enforces_roles, context.clock)
+            roles = opened.database.enforces_roles
+            check_what_is_new(context.engine, opened.artifacts, context.proof, roles, context.clock)
 
-        def told(close: Close) -> None:
-            for line in _close_words(close):
+        def show(close: Close) -> None:
+            for line in _close_lines(close):
                 bar.note(line)
             if close.challenger is not None:
                 bar.at(f"showing the model of {close.as_of:%Y-%m-%d}")
                 trained = Shown(experiment, challengers=((close.challenger, close.waiting),))
-                options.wiring.show(options, database, artifacts, trained)
+                options.wiring.show(options, opened.database, opened.artifacts, trained)
 
         bar.at("reading the bars")
-        walk(
-            context,
-            task.start,
-            task.end,
-            run,
-            check,
-            told,
-            training_progress(bar),
-        )
-    problem = mend(context.engine, open_mirror(database, options.home, artifacts), experiment)
+        walk(context, task.start, task.end, run_range, check, show, training_progress(bar))
+    problem = mend(context.engine, open_mirror(opened.database, opened.home, opened.artifacts), experiment)
     if problem is not None:
         note(f"MLflow does not show the models yet ({problem}); the next `throughline train` shows them", options.json)
-    return seconds, lifecycle_story(context.engine, experiment)
+    return progress, lifecycle_story(context.engine, experiment)
 
 
 def training_progress(bar: Bar) -> Progress:
@@ -167,7 +151,7 @@ def training_progress(bar: Bar) -> Progress:
     return step
 
 
-def _close_words(close: Close) -> Iterator[str]:
+def _close_lines(close: Close) -> Iterator[str]:
     """Yield what happened to models at the close of a day, a line each."""
     day = f"{close.as_of:%Y-%m-%d}"
     if close.challenger is not None:
@@ -185,27 +169,27 @@ def _close_words(close: Close) -> Iterator[str]:
 
 
 def lifecycle_story(engine: Engine, experiment: Experiment) -> dict[str, Any]:
-    """Return what became of an experiment's models: `model_list`, with each model's gates, and all events in order."""
+    """Return the models of an experiment (`model_list`), each with its gates, and their events in order."""
     from throughline.learning.event_log import read_events
     from throughline.learning.lifecycle import current
     from throughline.learning.model_cards import event_json, gate_json, model_list
     from throughline.learning.store import read_verdicts
 
     with engine.connect() as conn:
-        told = model_list(conn, experiment, current(conn, experiment.id))
-        for row in told["models"]:
+        story = model_list(conn, experiment, current(conn, experiment.id))
+        for row in story["models"]:
             row["gates"] = [gate_json(verdict) for verdict in read_verdicts(conn, row["id"])]
         events = [event_json(event) | {"model": event.model} for event in read_events(conn, experiment.id)]
-    return told | {"cash_policy": experiment.configuration.cash_policy, "events": events}
+    return story | {"cash_policy": experiment.configuration.cash_policy, "events": events}
 
 
-def walk_words(told: Mapping[str, Any]) -> str:
-    """Return the models of a walk and what became of them, as text for the terminal."""
-    lines = ["", f'model_policy = "{told["policy"]}": {policy_words(told["cash_policy"])}.', ""]
+def walk_text(story: Mapping[str, Any]) -> str:
+    """Return the models of a walk and their events, as text for the terminal. story: of `lifecycle_story`."""
+    lines = ["", f'model_policy = "{story["policy"]}": {policy_words(story["cash_policy"])}.', ""]
     lines.append("Models, each trained only on what was closed by its midnight")
-    if not told["models"]:
+    if not story["models"]:
         lines.append("  none: no midnight of the cadence lies inside the range")
-    for model in told["models"]:
+    for model in story["models"]:
         verdict = "passed every gate" if model["passed"] else f"refused by {len(model['refused_by'])} gate(s)"
         if not model["fitted"]:
             verdict = "no model was trained"
@@ -213,18 +197,18 @@ def walk_words(told: Mapping[str, Any]) -> str:
             f"  {model['as_of'][:10]}  {model['id'][:12]}  {model['labels']:,} labels worth "
             f"{float(model['effective']):,.0f}  {verdict}"
         )
-        # where nothing was trained every later gate says so; once is enough here, `throughline models ID` has all
+        # Where nothing was trained every later gate repeats it; `throughline models ID` lists them all.
         refusals = [gate for gate in model["gates"] if gate["status"] != "pass"]
-        told_once = [gate for gate in refusals if not gate["reason"].startswith("no model was trained")]
-        lines += [f"      {gate['gate']}: {gate['reason']}" for gate in told_once]
-    moves = told["events"]
+        named = [gate for gate in refusals if not gate["reason"].startswith("no model was trained")]
+        lines += [f"      {gate['gate']}: {gate['reason']}" for gate in named]
+    moves = story["events"]
     served = any(event["model"] != "rule" for event in moves)
     lines += ["", "Events of the models" if served else "No model ever served: every trade was decided by the rule."]
     for event in moves:
         name = "" if event["model"] == "rule" else f"  {event['model'][:12]}"
         what = f"{event['kind'].replace('_', ' ')}{name}: {event['reason']}"
         lines.append(f"  {event['effective_at'][:10]}  {what}")
-    counts = [f"{model['id'][:12]} {model['trades']}" for model in told["models"] if model["trades"]]
-    counts.append(f"the rule {told['trades_by_rule']}")
+    counts = [f"{model['id'][:12]} {model['trades']}" for model in story["models"] if model["trades"]]
+    counts.append(f"the rule {story['trades_by_rule']}")
     lines.append(f"Closed trades by deciding model: {', '.join(counts)}")
     return "\n".join(lines)

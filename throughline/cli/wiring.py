@@ -1,11 +1,11 @@
-"""What commands are handed from outside: how a range of days is run, and how the UI is started.
+"""What commands receive from outside: how a range of days is run, who validates, and how the UI is started.
 
-``pipelines/command.py`` hands in Dagster; `DirectWiring` runs the stages without it (tests, scripts).
+``pipelines/command.py`` passes in Dagster; `DirectWiring` runs the stages without it (tests, scripts).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,27 +18,32 @@ if TYPE_CHECKING:
     from throughline.cli.options import Options
     from throughline.experiment.identity import Experiment
     from throughline.flow.context import FlowContext
+    from throughline.flow.run import RunListener
     from throughline.learning.cash import RuleJudgement
     from throughline.learning.events import ServingState
     from throughline.learning.nightly import Challenger
     from throughline.learning.types import Judgement
+    from throughline.quality.validation import Validator
     from throughline.registry.consistency import ConsistencyResult
     from throughline.registry.consistency import Report as ConsistencyReport
     from throughline.storage.artifacts import ArtifactStore
     from throughline.storage.database import Database
 
-Progress = Callable[[str, date, date], None]
-"""Called after each stage of each chunk with the asset and the chunk's first and last day."""
-
-
-RunRange = Callable[[date, date], Mapping[str, float]]
-"""Runs every stage over [start, end]; returns asset -> seconds. Raises what the stages raise."""
+RunRange = Callable[[date, date], None]
+"""Runs every stage over [start, end]. Raises what the stages raise."""
 
 
 @dataclass(frozen=True)
 class Looked:
-    """A look of the judge. judgement: None where nobody is on trial or watched; before, after: who serves before the
-    look and after it; rule: what is said of the rule, None where it was not looked at."""
+    """An evaluation of the canary.
+
+    Args:
+        as_of: its instant.
+        judgement: its result; None where no model is on trial or watched.
+        before: who serves before it.
+        after: who serves after it.
+        rule: the decision on the rule; None where the rule was not evaluated.
+    """
 
     as_of: datetime
     judgement: Judgement | None
@@ -51,9 +56,14 @@ class Looked:
 class Shown:
     """What a command produced that the UI has assets for.
 
-    experiment: what it belongs to; report: the report with its files; challengers: the models that were trained, each
-    with the reason why it does not serve (None: it does, or its trial begins); looked: a look of the judge; state: the
-    serving models may have changed; checked: a check of the registries and what it found.
+    Args:
+        experiment: what it belongs to.
+        report: the report with its files.
+        challengers: the models that were trained, each with the reason why it does not serve (None: it does, or its
+            trial begins).
+        looked: an evaluation of the canary.
+        state: the serving models may have changed.
+        checked: a check of the registries and its findings.
     """
 
     experiment: Experiment
@@ -67,20 +77,20 @@ class Shown:
 class Wiring(Protocol):
     """How commands reach what lies above the domain."""
 
-    def chunk_days(self) -> int:
-        """Return the days per chunk, for the progress bar."""
-        ...
-
-    def run_range(
-        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
-    ) -> Mapping[str, float]:
-        """Run every stage over [start, end]; return asset -> seconds. Raises what the stages raise."""
+    def validator(self) -> Validator | None:
+        """Return what runs Great Expectations; None runs it in this process."""
         ...
 
     def open_range(
-        self, options: Options, context: FlowContext, progress: Progress
+        self, options: Options, context: FlowContext, listener: RunListener
     ) -> AbstractContextManager[RunRange]:
-        """Return a context that yields a function which runs every stage over a range; what it needs is opened once."""
+        """Return a context that yields a function which runs every stage over a range.
+
+        Args:
+            options: the common options.
+            context: the run.
+            listener: hears how each stage of each chunk ends.
+        """
         ...
 
     def show(self, options: Options, database: Database, artifacts: ArtifactStore, shown: Shown) -> None:
@@ -97,30 +107,29 @@ class Wiring(Protocol):
 
 
 class DirectWiring:
-    """Runs the stages in this process without an orchestrator; has no UI."""
+    """Runs the stages in this process without an orchestrator; has no UI.
+
+    Args:
+        days: that are run at once.
+
+    Example:
+        >>> run(["demo", "--home", "/tmp/home"], DirectWiring())
+    """
 
     def __init__(self, days: int = 60) -> None:
         self._days = days
 
-    def chunk_days(self) -> int:
-        """Return the days per chunk."""
-        return self._days
-
-    def run_range(
-        self, options: Options, context: FlowContext, start: date, end: date, progress: Progress
-    ) -> Mapping[str, float]:
-        """Run every stage over [start, end], chunk by chunk."""
-        from throughline.flow import run_range
-
-        seconds: dict[str, float] = {}
-        for day in run_range(context, start, end, chunk_days=self._days, progress=progress):
-            seconds[day.asset] = seconds.get(day.asset, 0.0) + day.seconds
-        return seconds
+    def validator(self) -> Validator | None:
+        """Return None: Great Expectations runs in this process."""
+        return None
 
     @contextmanager
-    def open_range(self, options: Options, context: FlowContext, progress: Progress) -> Iterator[RunRange]:
-        """Yield a function that runs every stage over a range."""
-        yield lambda start, end: dict(self.run_range(options, context, start, end, progress))
+    def open_range(self, options: Options, context: FlowContext, listener: RunListener) -> Iterator[RunRange]:
+        """Yield a function that runs every stage over a range, chunk by chunk."""
+        from throughline.flow.run import days_between, run_days, stage_runner
+
+        runner = stage_runner(context, listener)
+        yield lambda start, end: run_days(days_between(start, end), runner, chunk_days=self._days)
 
     def show(self, options: Options, database: Database, artifacts: ArtifactStore, shown: Shown) -> None:
         """Show nothing: there is no UI without Dagster."""

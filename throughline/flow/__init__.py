@@ -5,7 +5,19 @@ a signal is found (strategy), how a fill is priced (trading), how rows are store
 """
 
 from throughline.flow.context import DayResult, FlowContext, Stage, make_context
-from throughline.flow.run import run_range
+from throughline.flow.run import RunListener, RunSummary, run_days, run_range, run_stage, stage_runner
 from throughline.flow.stages import STAGES
 
-__all__ = ["STAGES", "DayResult", "FlowContext", "Stage", "make_context", "run_range"]
+__all__ = [
+    "STAGES",
+    "DayResult",
+    "FlowContext",
+    "RunListener",
+    "RunSummary",
+    "Stage",
+    "make_context",
+    "run_days",
+    "run_range",
+    "run_stage",
+    "stage_runner",
+]

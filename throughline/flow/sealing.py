@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from throughline.experiment.registry import warm_up
 from throughline.flow.context import DayResult, FlowContext
 from throughline.identity import seal_of
 from throughline.quality.gate import gate_states, require_gate
-from throughline.quality.verdict import Verdict
+from throughline.quality.verdict import Failure, Verdict
 from throughline.storage.artifacts import ArtifactRef
 from throughline.storage.ledger import write_partitions
 from throughline.storage.queries import read_seals
@@ -145,10 +146,36 @@ def require_unrevised(ctx: FlowContext, conn: Connection, days: Sequence[date]) 
     return roots
 
 
+Evaluation = Callable[[], Mapping[date, tuple[Failure, ...]]]
+"""Waits for the failures of each day."""
+
+
+def start_evaluation(
+    ctx: FlowContext, asset: str, rows: pd.DataFrame, summaries: Mapping[date, Mapping[str, Any]]
+) -> Evaluation:
+    """Begin to evaluate the suite of `asset` in another thread; return a function that waits for the failures by day.
+
+    Args:
+        ctx: the run.
+        asset: whose suite is evaluated.
+        rows: one line per record, with `partition`.
+        summaries: the figures of each day that is evaluated.
+    """
+    days = pd.DataFrame([{"partition": day, **summary} for day, summary in summaries.items()])
+    executor = ThreadPoolExecutor(1, thread_name_prefix="gates")
+    future = executor.submit(ctx.gates.evaluate, asset, rows, days, list(summaries))
+    executor.shutdown(wait=False)
+    return future.result
+
+
 def seal_days(
-    ctx: FlowContext, asset: str, drafts: Iterable[DayDraft], blocked: Mapping[date, Blocked]
+    ctx: FlowContext,
+    asset: str,
+    drafts: Iterable[DayDraft],
+    blocked: Mapping[date, Blocked],
+    evaluation: Evaluation | None = None,
 ) -> list[DayResult]:
-    """Judge the drafts, then write each day whole: its rows, verdict and seal are in one transaction.
+    """Evaluate the drafts, then write each day whole: its rows, verdict and seal are in one transaction.
 
     Drafts are taken in batches, so that memory does not grow with the number of rows of a range.
 
@@ -157,6 +184,7 @@ def seal_days(
         asset: whose days they are.
         drafts: in order of their days; may be made one by one as they are taken.
         blocked: days that get no rows and the status 'blocked', and why.
+        evaluation: of all drafts, begun by `start_evaluation`; None evaluates each batch here.
 
     Raises:
         GateClosed: where the asset's gate is hard and a day fails: its verdict is written, the days after it are not.
@@ -164,7 +192,7 @@ def seal_days(
     results: list[DayResult] = []
     started = time.perf_counter()
     for batch in _batches(drafts):
-        results += _seal_batch(ctx, asset, batch, blocked, started)
+        results += _seal_batch(ctx, asset, batch, blocked, evaluation, started)
         started = time.perf_counter()
     return results
 
@@ -188,13 +216,17 @@ def _seal_batch(
     asset: str,
     drafts: Sequence[DayDraft],
     blocked: Mapping[date, Blocked],
+    evaluation: Evaluation | None,
     started: float,
 ) -> list[DayResult]:
     hard = asset in catalogue().hard
-    verdicts = _judge(ctx, asset, [draft for draft in drafts if draft.day not in blocked])
+    roots = {draft.day: seal_of(draft.leaves) for draft in drafts}
+    verdicts = _verdicts(ctx, asset, [draft for draft in drafts if draft.day not in blocked], roots, evaluation)
     broken = next((verdict for verdict in verdicts.values() if not verdict.passed), None) if hard else None
     kept = [draft for draft in drafts if broken is None or draft.day <= broken.day]
-    writes = [_write(ctx, asset, draft, blocked.get(draft.day), verdicts.get(draft.day)) for draft in kept]
+    writes = [
+        _write(ctx, asset, draft, roots[draft.day], blocked.get(draft.day), verdicts.get(draft.day)) for draft in kept
+    ]
     write_partitions(ctx.engine, writes, per_transaction=PER_TRANSACTION)
     shared = (time.perf_counter() - started) / max(1, len(kept))
     if broken is not None:
@@ -220,14 +252,14 @@ def _seal_batch(
 
 
 def _write(
-    ctx: FlowContext, asset: str, draft: DayDraft, cause: Blocked | None, verdict: Verdict | None
+    ctx: FlowContext, asset: str, draft: DayDraft, root: str, cause: Blocked | None, verdict: Verdict | None
 ) -> PartitionWrite:
     return PartitionWrite(
         experiment=ctx.experiment.id,
         asset=asset,
         partition=draft.day,
         rows=draft.rows,
-        root=seal_of(draft.leaves),
+        root=root,
         leaves=len(draft.leaves),
         status="blocked" if cause else "sealed",
         blocked_by=json.dumps(dict(cause), sort_keys=True) if cause else None,
@@ -238,19 +270,28 @@ def _write(
     )
 
 
-def _judge(ctx: FlowContext, asset: str, drafts: Sequence[DayDraft]) -> dict[date, Verdict]:
+def _verdicts(
+    ctx: FlowContext,
+    asset: str,
+    drafts: Sequence[DayDraft],
+    roots: Mapping[date, str],
+    evaluation: Evaluation | None,
+) -> dict[date, Verdict]:
     if asset not in catalogue().gated or not drafts:
         return {}
     suite, suite_hash = ctx.gates.suite(asset)
-    frames = [draft.gate_rows for draft in drafts if draft.gate_rows is not None and len(draft.gate_rows)]
-    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"partition": [], "key": []})
-    days = pd.DataFrame([{"partition": draft.day, **draft.gate_day} for draft in drafts])
-    failures = ctx.gates.evaluate(asset, rows, days, [draft.day for draft in drafts])
+    if evaluation is None:
+        frames = [draft.gate_rows for draft in drafts if draft.gate_rows is not None and len(draft.gate_rows)]
+        rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"partition": [], "key": []})
+        days = pd.DataFrame([{"partition": draft.day, **draft.gate_day} for draft in drafts])
+        failures = ctx.gates.evaluate(asset, rows, days, [draft.day for draft in drafts])
+    else:
+        failures = evaluation()
     return {
         draft.day: Verdict(
             asset=asset,
             day=draft.day,
-            seal=seal_of(draft.leaves),
+            seal=roots[draft.day],
             suite=suite,
             suite_hash=suite_hash,
             failures=tuple(failures.get(draft.day, ())),

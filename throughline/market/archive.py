@@ -139,6 +139,7 @@ class ArchiveProvider:
             after_last_day=days.after_last,
             left_out=self._left_out(),
             doubts=self._loaded.doubts,
+            instruments=len(self._loaded.instruments),
         )
 
     def _left_out(self) -> tuple[str, ...]:

@@ -46,11 +46,18 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class DayBlocks:
-    """A sealed day. lines: canonical bytes, ordered by instrument; bars: believed bars; quarantined: rows by rule;
-    root: the partition seal (hex).
+    """The bars of a day as they are sealed.
+
+    Args:
+        lines: canonical bytes, ordered by instrument.
+        hashes: the content hash of each line.
+        bars: number of believed bars.
+        quarantined: rows by rule.
+        root: the partition seal (hex).
     """
 
     lines: tuple[bytes, ...]
+    hashes: tuple[str, ...]
     bars: int
     quarantined: Mapping[str, int]
     root: str
@@ -96,7 +103,8 @@ def day_blocks(panel: MarketPanel, day: date) -> DayBlocks:
         raise ValueError(f"the panel does not hold the whole of {day}")
     rows = slice(first, first + slots)
     writer = _DayWriter(panel, rows, day)
-    refused = _refused_by_instrument(panel, start)
+    by_instrument = _refused_by_instrument(panel, start)
+    refused = dict(by_instrument)
     lines: list[bytes] = []
     bars = 0
     for column, instrument in enumerate(panel.instruments):
@@ -107,9 +115,9 @@ def day_blocks(panel: MarketPanel, day: date) -> DayBlocks:
             bars += count
     if refused:
         raise ValueError(f"quarantined rows of instruments that the panel does not name: {sorted(refused)}")
-    rules = Counter(row["rule"] for line_rows in _refused_by_instrument(panel, start).values() for row in line_rows)
-    root = seal_of(content_hash(KIND, line) for line in lines)
-    return DayBlocks(tuple(lines), bars, {rule: rules[rule] for rule in sorted(rules)}, root)
+    rules = Counter(row["rule"] for rows_refused in by_instrument.values() for row in rows_refused)
+    hashes = tuple(block_hashes(lines))
+    return DayBlocks(tuple(lines), hashes, bars, {rule: rules[rule] for rule in sorted(rules)}, seal_of(hashes))
 
 
 def block_hashes(lines: Iterable[bytes]) -> list[str]:

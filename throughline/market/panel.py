@@ -100,7 +100,8 @@ class SourceDescription:
     the last day is over and complete in the files. doubtful_jump: factor from which on a step between two bars is not
     believed to be a move of the market (``throughline.market.jumps``). after_last_day: a sentence on the day after it,
     where the files hold a part of it. left_out: sentences on rows that no day holds. doubts: sentences on what a reader
-    of the files should look at.
+    of the files should look at. instruments: how many it has, from which the length of a chunk of days follows; 0 where
+    that is not known.
     """
 
     name: str
@@ -119,6 +120,7 @@ class SourceDescription:
     after_last_day: str = ""
     left_out: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    instruments: int = 0
 
 
 class MarketDataProvider(Protocol):

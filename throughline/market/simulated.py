@@ -91,6 +91,7 @@ class SimulatedProvider:
             first_day=FIRST_DAY,
             last_day=LAST_DAY,
             doubtful_jump=_RULES.doubtful_jump,
+            instruments=len(TICKERS),
         )
 
     def load(self, start: datetime, end: datetime) -> MarketPanel:

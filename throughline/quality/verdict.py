@@ -1,4 +1,4 @@
-"""What a gate says: a verdict per asset and day. Data, never an exception (docs/architecture.md, Gates)."""
+"""The verdict on an asset and day. Data, never an exception (docs/architecture.md, Gates)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """One broken rule of a suite: its name, how much of the day broke it, and a few lines in words.
+    """One broken rule of a suite.
 
-    rows: what the rule counts (`throughline.quality.suite.count_words`), rows for most.
+    Args:
+        rule: its name.
+        rows: how much of the day broke it, in the rule's unit (`throughline.quality.suite.count_words`).
+        sample: labels of a few lines that broke it.
     """
 
     rule: str
@@ -25,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the suite `suite` (with hash `suite_hash`) says of one asset's day whose seal is `seal`."""
+    """The verdict of the suite `suite` (with hash `suite_hash`) on the day of an asset whose seal is `seal`."""
 
     asset: str
     day: date
@@ -48,11 +51,15 @@ class GateRunner(Protocol):
         ...
 
     def evaluate(
-        self, asset: str, rows: pd.DataFrame, days: pd.DataFrame, wanted: Sequence[date]
+        self, asset: str, rows: pd.DataFrame, days: pd.DataFrame, evaluated: Sequence[date]
     ) -> Mapping[date, tuple[Failure, ...]]:
-        """Return the failures of each wanted day.
+        """Return the failures of each evaluated day, which depend on the lines of that day alone.
 
-        rows: one line per record with a `partition` column (date) and a `key` column (a name for the line); days: one
-        line per day with `partition` and the day's counts. The answer for a day depends on that day's lines alone.
+        Args:
+            asset: whose suite is evaluated.
+            rows: one line per record with a `partition` column (date) and a `key` column (a label of the line). Bars
+                have a number as key, and the columns `instrument` and `open_time` (ms), which label them.
+            days: one line per day with `partition` and the day's counts.
+            evaluated: the days that an answer is returned for.
         """
         ...

@@ -3,9 +3,9 @@
 Belongs here: a simulated clock over the same stages that Dagster and the commands run, and its results. Does not belong
 here: anything that decides (flow) or is recorded (registry).
 
-A cycle is one bar of the market. The stages work on whole days, so a day's candidates, trades and registry entries are
-there when its last bar has closed; nothing is ever decided on a bar that the clock has not reached. What is sealed
-already is not run again: the same pipeline over the same home tells the same.
+A cycle is one bar of the market. The stages work on whole days, so a day's candidates, trades and registry entries
+exist when its last bar has closed; nothing is ever decided on a bar that the clock has not reached. Sealed days are not
+run again: the same pipeline over the same home returns the same results.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from throughline.experiment.mode import find_mode
 from throughline.experiment.modes.demo import MODE as DEMO
 from throughline.experiment.provider import plain_inputs, read_options
 from throughline.quality.verdict import GateRunner
+from throughline.run_opening import RunSettings
 from throughline.storage.home import Home
 from throughline.unified.market_clock import MarketClock
 from throughline.unified.session import Session, open_session
@@ -36,13 +37,26 @@ SEED = 7
 class UnifiedTradingPipeline:
     """A run of the whole system over simulated time. Use it as a context manager, call `close`, or let it go at exit.
 
-    mode: name of a mode. inputs: options of its market data provider: none for 'demo' (an invented market of `seed`);
-    `archive`, `data` and, where needed, `data_also` for 'backtest' (`throughline.experiment.providers.archive`); and
-    `provider` for another provider than the mode's own.
-    home: folder of the home, None = THROUGHLINE_HOME or the default. configuration:
-    settings or the path of their file; start: the epoch (None = that of `throughline demo`, or the first day of the
-    data). clock: the clock of what is written, None = the operating system's; gates: judges the days, None = Great
-    Expectations. Nothing is opened before the first question. Raises SettingsError for another mode or missing inputs.
+    Nothing is opened before the first question.
+
+    Args:
+        mode: name of a mode.
+        home: folder of the home; None is THROUGHLINE_HOME or the default.
+        configuration: settings, or the path of their file; None is the defaults.
+        seed: of the simulated market, of random baselines and models.
+        start: the epoch; None is that of `throughline demo`, or the first day of the data.
+        clock: of what is written; None is the operating system's.
+        gates: evaluates the suites; None is Great Expectations.
+        inputs: options of the market data provider: none for 'demo' (a simulated market of `seed`); `archive`, `data`
+            and, where needed, `data_also` for 'backtest' (`throughline.experiment.providers.archive`); and `provider`
+            for another provider than the mode's own.
+
+    Raises:
+        SettingsError: another mode, or missing inputs.
+
+    Example:
+        >>> with UnifiedTradingPipeline("demo", home="/tmp/home") as pipeline:
+        ...     asyncio.run(pipeline.run_backtest(duration_seconds=48))
     """
 
     def __init__(
@@ -142,17 +156,8 @@ class UnifiedTradingPipeline:
 
     def _opened(self) -> Session:
         if self._session is None:
-            self._session = open_session(
-                Home.locate(self._home),
-                self.mode,
-                self._provider,
-                self._configuration,
-                self._inputs,
-                self.start,
-                self._seed,
-                self._clock,
-                self._gates,
-            )
+            settings = RunSettings(self.mode, self._provider, self._configuration, self._inputs, self.start, self._seed)
+            self._session = open_session(Home.locate(self._home), settings, self._clock, self._gates)
             self._finalizer = weakref.finalize(self, self._session.close)
         return self._session
 
@@ -161,7 +166,7 @@ class UnifiedTradingPipeline:
             session = self._opened()
             before = self._market
             after, closed = before.advanced(1)
-            told = {
+            result = {
                 "cycle": after.bars,
                 "bar_open": before.now.isoformat(),
                 "bar_close": after.now.isoformat(),
@@ -173,10 +178,10 @@ class UnifiedTradingPipeline:
             }
             session.run(closed)
             self._market = after
-            told |= self._totals(session, self.start, after.today - timedelta(days=1))
+            result |= self._totals(session, self.start, after.today - timedelta(days=1))
             for day in closed:
-                told |= session.day_counts(day) | {"trades": session.trades(day, day).hashes}
-            return told
+                result |= session.day_counts(day) | {"trades": session.trades(day, day).hashes}
+            return result
 
     def _advance(self, bars: int) -> dict[str, Any]:
         with self._lock:

@@ -1,32 +1,27 @@
-"""What a pipeline has open while it runs: home, experiment, stages, registries; and the questions it asks of them.
+"""What a pipeline has open while it runs: home, experiment, stages and registries.
 
-Belongs here: running days that are not sealed yet, and reading what they came to. Does not belong here: the clock and
-the shape of the answers (pipeline).
+Belongs here: running days that are not sealed yet, and reading their results. Does not belong here: the clock and the
+shape of the answers (pipeline).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 from sqlalchemy import text
 
 from throughline.clock import Clock
-from throughline.configuration import Configuration
-from throughline.experiment.choice import settle
-from throughline.experiment.identity import Experiment, lock_hash, make_experiment
-from throughline.experiment.registry import register, resolve
-from throughline.flow import STAGES, FlowContext, make_context, run_range
+from throughline.experiment.identity import Experiment
+from throughline.flow import STAGES, FlowContext, run_days, stage_runner
 from throughline.identity import time_to_ms
-from throughline.market.panel import MarketDataProvider
-from throughline.proof.settings import open_proof
 from throughline.quality.verdict import GateRunner
 from throughline.registry.coordinator import RegistryCoordinator
-from throughline.registry.opening import configured_artifacts, open_configured
+from throughline.registry.opening import configured_artifacts, configured_redis, open_configured
+from throughline.run_opening import OpenHome, RunSettings, open_run, record_experiment
 from throughline.storage.database import Database
 from throughline.storage.home import Home
 from throughline.storage.queries import sealed_days
@@ -47,7 +42,13 @@ _EQUITY = text(
 
 @dataclass(frozen=True)
 class ClosedTrades:
-    """Trades that closed in some days, by exit. profit_usd: their exact sum."""
+    """Trades that closed in some days.
+
+    Args:
+        hashes: of the trades, by exit.
+        wins: how many made a profit.
+        profit_usd: their exact sum.
+    """
 
     hashes: list[str]
     wins: int
@@ -56,7 +57,15 @@ class ClosedTrades:
 
 @dataclass
 class Session:
-    """An open home with one experiment. sealed: the days that every stage has sealed."""
+    """An open home with one experiment.
+
+    Args:
+        database: of the home.
+        experiment: the one that is run.
+        context: what its stages need.
+        registry: the registries of the home.
+        sealed: the days that every stage has sealed.
+    """
 
     database: Database
     experiment: Experiment
@@ -71,10 +80,10 @@ class Session:
 
     def run(self, days: Sequence[date]) -> None:
         """Run every stage over those of `days` (in order, without holes) that are not sealed yet. Raises as they do."""
-        waiting = [day for day in days if day not in self.sealed]
-        if waiting:
-            run_range(self.context, waiting[0], waiting[-1])
-            self.sealed.update(waiting)
+        unsealed = [day for day in days if day not in self.sealed]
+        if unsealed:
+            run_days(unsealed, stage_runner(self.context))
+            self.sealed.update(unsealed)
 
     def instruments(self, opened: datetime) -> int:
         """Return how many instruments have a believed bar that opens at this instant."""
@@ -95,51 +104,30 @@ class Session:
     def day_counts(self, day: date) -> dict[str, int]:
         """Return how many candidates and executions a day has."""
         with self.context.engine.connect() as connection:
-            found = connection.execute(_COUNTS, {"experiment": self.experiment.id, "day": day}).one()
-        return {"candidates": int(found[0]), "executions": int(found[1])}
+            candidates, executions = connection.execute(_COUNTS, {"experiment": self.experiment.id, "day": day}).one()
+        return {"candidates": int(candidates), "executions": int(executions)}
 
     def equity(self, day: date) -> float:
         """Return the portfolio's equity in USD at the end of `day`; before the first day, what it starts with."""
         with self.context.engine.connect() as connection:
-            found = connection.execute(_EQUITY, {"experiment": self.experiment.id, "day": day}).scalar()
-        return self.experiment.configuration.sizing.small_fund_usd if found is None else float(found)
+            equity = connection.execute(_EQUITY, {"experiment": self.experiment.id, "day": day}).scalar()
+        return self.experiment.configuration.sizing.small_fund_usd if equity is None else float(equity)
 
 
-def open_session(
-    home: Home,
-    mode: str,
-    provider: MarketDataProvider,
-    configuration: Configuration,
-    inputs: Mapping[str, Any],
-    start: date,
-    seed: int,
-    clock: Clock,
-    gates: GateRunner | None,
-) -> Session:
+def open_session(home: Home, settings: RunSettings, clock: Clock, gates: GateRunner | None) -> Session:
     """Open `home` and record the experiment of these settings (or its fork, where sealed data changed).
 
-    It becomes the active one of its mode only where the mode has none yet.
+    It becomes the active one of its mode only where the mode has none yet. gates: None is Great Expectations.
     """
     database = open_configured(home)
     try:
-        engine, artifacts = database.engine("writer"), configured_artifacts(home)
-        base = make_experiment(mode, start, configuration, provider.description.source_hash, seed, lock=lock_hash())
-        experiment, _ = resolve(engine, base, provider, artifacts)
-        register(engine, experiment)
-        settle(engine, experiment, inputs)
-        proof = open_proof(home, database.embedded, clock=clock)
-        judge = gates or _great_expectations(experiment)
-        context = make_context(experiment, provider, engine, artifacts, judge, clock, proof=proof)
-        with engine.connect() as connection:
+        opened = OpenHome(home, database, configured_artifacts(home), configured_redis())
+        experiment = record_experiment(opened, settings).experiment
+        context = open_run(opened, experiment, settings.provider, gates, clock)
+        with context.engine.connect() as connection:
             sealed = [set(sealed_days(connection, experiment.id, asset)) for asset in STAGES]
-        registry = RegistryCoordinator(home.path, engine=engine, clock=clock, proof=proof)
+        registry = RegistryCoordinator(home.path, engine=context.engine, clock=clock, proof=context.proof)
         return Session(database, experiment, context, registry, set.intersection(*sealed))
     except BaseException:
         database.close()
         raise
-
-
-def _great_expectations(experiment: Experiment) -> GateRunner:
-    from throughline.quality.runner import GreatExpectationsRunner
-
-    return GreatExpectationsRunner(experiment.configuration.gates)
