@@ -103,7 +103,7 @@ def test_another_verdict_on_a_judged_model_is_refused_and_nothing_of_it_stays(
 def test_another_record_of_a_trained_model_is_refused(engine: Engine, gated: Experiment) -> None:
     model = store_model(engine, gated, T0)
     body = {**model_body(gated, T0, PASSED), "metrics": {"r2": "0.99"}}
-    with pytest.raises(LedgerConflict, match="what was said once stays"):
+    with pytest.raises(LedgerConflict, match="a record never changes"):
         store_training(engine, TrainedModel(model, gated.id, body, None), PASSED, (), None)
 
 

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, select
 
 from throughline.errors import CheckOutgrown, GateClosed
 from throughline.registry.consistency.coverage import Reading, not_covered, root_at
 from throughline.registry.consistency.result import ConsistencyResult
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
-from throughline.storage.queries import record_artifact
+from throughline.storage.queries import record_artifacts
+from throughline.storage.row_log import insert_listed
 from throughline.storage.tables import consistency_reports, seal_heads
 
 KIND = "consistency_report"
@@ -71,9 +72,8 @@ def record_report(
         "report": ref.hash,
     }
     with engine.begin() as connection:
-        record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
-        statement = insert(consistency_reports).values(**values).returning(consistency_reports.c.seq)
-        seq = connection.execute(statement).scalar_one()
+        record_artifacts(connection, [ref])
+        ((seq,),) = insert_listed(connection, consistency_reports, [values])
     return Report(seq=seq, **values), ref
 
 
