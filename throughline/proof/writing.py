@@ -22,8 +22,8 @@ from throughline.proof.keys import Signer
 from throughline.proof.listed import unlisted_rows
 from throughline.proof.settings import Proof
 from throughline.proof.tree import Frontier
+from throughline.storage.row_log import INSERT_EVENTS
 
-_EVENT = "INSERT INTO seal_events (seq, kind, experiment, asset, partition, leaf_hash, body, recorded_at) VALUES %s"
 _UNSIGNED = ("genesis", "entries", "quarantine", "rows")
 """Kinds that wait for a head; all others are written together with theirs."""
 _HEAD = "INSERT INTO seal_heads (tree_size, root, key_id, body, signature, recorded_at) VALUES %s"
@@ -63,7 +63,7 @@ class Tail:
             )
             for event in events
         ]
-        _insert(self.connection, _EVENT, values)
+        _insert(self.connection, INSERT_EVENTS, values)
         return events
 
 

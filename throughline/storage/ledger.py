@@ -239,9 +239,10 @@ def _add_verdicts(cursor: Any, write: PartitionWrite) -> None:
         return
     cursor.execute(LOCK_LOG, (LOG_LOCK,))
     new = execute_values(cursor, _NEW_VERDICT, _verdict_rows(write), page_size=500, fetch=True)
-    cursor.execute(_LOGGED_SEAL, (write.experiment, write.asset, write.partition))
+    partition = (write.experiment, write.asset, write.partition)
+    cursor.execute(_LOGGED_SEAL, partition)
     if cursor.fetchone() is not None:
-        list_rows(cursor, gate_verdicts, new)
+        list_rows(cursor, gate_verdicts, new, partition)
 
 
 def _verdict_rows(write: PartitionWrite) -> list[tuple[Any, ...]]:

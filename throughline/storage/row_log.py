@@ -31,13 +31,13 @@ LOG_LOCK = int(sha256_hex(b"throughline seal log")[:15], 16)
 """Key of the advisory lock that whoever appends to the seal log holds."""
 LOCK_LOG = "SELECT pg_advisory_xact_lock(%s)"
 ROWS_PER_EVENT = 1000
+INSERT_EVENTS = (
+    "INSERT INTO seal_events (seq, kind, experiment, asset, partition, leaf_hash, body, recorded_at) VALUES %s"
+)
 _LARGEST_INTEGER = 2**53 - 1  # canonical JSON has none beyond it
 _LISTED = {table.name: table for table in LISTED}
 _DAY = "YYYY-MM-DD"
 _TIME = f'{_DAY}"T"HH24:MI:SS.US"Z"'
-
-ListedRow = tuple[str, str, str]
-"""(table, name of the row, hash of the row)."""
 
 
 def listed_table(name: str) -> Table:
@@ -90,10 +90,17 @@ def lock_log(connection: Connection) -> None:
     connection.exec_driver_sql(LOCK_LOG, (LOG_LOCK,))
 
 
-def list_rows(cursor: Any, table: Table, keys: Sequence[Sequence[Any]]) -> None:
+def list_rows(
+    cursor: Any, table: Table, keys: Sequence[Sequence[Any]], partition: tuple[str, str, date] | None = None
+) -> None:
     """Append events that list rows which this transaction has written; nothing where the log has not begun.
 
-    cursor: psycopg2's, of a transaction that holds the log's lock. keys: primary keys of the rows.
+    Args:
+        cursor: psycopg2's, of a transaction that holds the log's lock.
+        table: one of `storage.tables.LISTED`.
+        keys: primary keys of the rows.
+        partition: (experiment, asset, day) that all of them are about; the events then carry it, for whoever asks what
+            was logged of a partition.
     """
     if not keys:
         return
@@ -104,20 +111,23 @@ def list_rows(cursor: Any, table: Table, keys: Sequence[Sequence[Any]]) -> None:
     seq, before, now = int(last[0]), json.loads(bytes(last[1])), time_text(last[2])
     names = [row_name(key) for key in keys]
     hashes = read_hashes(cursor, table, names)
-    rows: list[ListedRow] = [(table.name, name, hashes[name]) for name in names]
     time = max(now, str(before["recorded_at"]))
+    where = partition or (None, None, None)
+    about = dict(zip(("experiment", "asset", "partition"), partition, strict=True)) if partition else {}
     values = []
-    for start in range(0, len(rows), ROWS_PER_EVENT):
+    for start in range(0, len(names), ROWS_PER_EVENT):
         seq += 1
         content = {
             "kind": "rows",
             "log": before["log"],
             "recorded_at": time,
-            "rows": rows[start : start + ROWS_PER_EVENT],
+            "rows": [(table.name, name, hashes[name]) for name in names[start : start + ROWS_PER_EVENT]],
+            "schema_version": SCHEMA_VERSION,
+            "seq": seq,
         }
-        body = canonical_bytes({"schema_version": SCHEMA_VERSION, "seq": seq, **content})
-        values.append((seq, "rows", sha256_hex(b"\0" + body), body, time))
-    execute_values(cursor, "INSERT INTO seal_events (seq, kind, leaf_hash, body, recorded_at) VALUES %s", values)
+        body = canonical_bytes(content | about)
+        values.append((seq, "rows", *where, sha256_hex(b"\0" + body), body, time))
+    execute_values(cursor, INSERT_EVENTS, values)
 
 
 def row_name(key: Sequence[Any]) -> str:
