@@ -83,14 +83,14 @@ class Judged:
     failures: tuple[()] = ()
 
 
-def judge(database: Database, experiment: str, day: date, suite: str) -> None:
+def judge(database: Database, experiment: str, day: date, suite: str, asset: str = "market_scan") -> None:
     """Record what a suite says of a sealed day, as a stage does that is run again under another suite."""
     engine = database.engine("writer")
     with engine.connect() as connection:
-        seal = read_seals(connection, experiment, "market_scan")[day]
+        seal = read_seals(connection, experiment, asset)[day]
     verdict = Judged(seal.root, suite)
     assert not write_partition(
-        engine, PartitionWrite(experiment, "market_scan", day, {}, seal.root, seal.leaves, verdicts=[verdict])
+        engine, PartitionWrite(experiment, asset, day, {}, seal.root, seal.leaves, verdicts=[verdict])
     )
 
 

@@ -15,7 +15,16 @@ from sqlalchemy import Connection
 from throughline.findings import Finding
 from throughline.proof.anchor import Anchored
 from throughline.proof.events import ROW_KINDS, Event, entry_leaves
-from throughline.proof.listed import VERDICTS, begins_list, count_rows, listed_hashes, rows_are_listed, verdict_names
+from throughline.proof.listed import (
+    VERDICTS,
+    begins_list,
+    count_rows,
+    duplicates,
+    listed_hashes,
+    rows_are_listed,
+    verdict_names,
+    verdicts_without_seal,
+)
 from throughline.proof.runs import Runs
 from throughline.storage.tables import LISTED
 
@@ -104,15 +113,26 @@ class ListedAudit:
                 self._unexpected(VERDICTS, partition, problem, digest)
         for table in LISTED if whole else ():
             known = self.listed[table.name]
-            existing = len(known - self.missing[table.name])
-            if table.name == VERDICTS or count_rows(self.connection, table.name) <= existing:
+            if table.name == VERDICTS:
+                self._name_duplicates(table.name)
+                for name in verdicts_without_seal(self.connection):
+                    self._unexpected(table.name, _shown(table.name, name), "judges a partition that has no seal", None)
                 continue
+            if count_rows(self.connection, table.name) <= len(known - self.missing[table.name]):
+                continue
+            self._name_duplicates(table.name)
             for name, digest in listed_hashes(self.connection, table.name).items():
                 if name not in known:
                     problem = "is in no event of the seal log, though whoever writes such a row logs it"
                     self._unexpected(table.name, name, problem, digest)
 
-    def _unexpected(self, table: str, row: str, problem: str, found: str) -> None:
+    def _name_duplicates(self, table: str) -> None:
+        """Name the rows whose primary key another row has too: somebody has taken the constraint away."""
+        for name, count in duplicates(self.connection, table):
+            problem = f"there are {count} rows of this primary key"
+            self.findings.append(Finding(table, _shown(table, name), problem, "duplicate", "1", str(count), _REMOVE))
+
+    def _unexpected(self, table: str, row: str, problem: str, found: str | None) -> None:
         self.findings.append(Finding(table, row, problem, "unexpected_row", None, found, _REMOVE))
 
     def count_unanchored(self) -> int:

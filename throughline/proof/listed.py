@@ -51,6 +51,24 @@ def count_rows(connection: Connection, table: str) -> int:
     return int(connection.exec_driver_sql(f"SELECT count(*) FROM {listed_table(table).name}").scalar_one())
 
 
+def duplicates(connection: Connection, table: str) -> list[tuple[str, int]]:
+    """Return (name, number) of the rows of a table whose primary key several rows have."""
+    columns = ", ".join(column.name for column in listed_table(table).primary_key.columns)
+    query = f"SELECT {columns}, count(*) FROM {table} GROUP BY {columns} HAVING count(*) > 1"
+    return [(row_name(row[:-1]), int(row[-1])) for row in connection.exec_driver_sql(query)]
+
+
+def verdicts_without_seal(connection: Connection) -> list[str]:
+    """Return the names of the verdicts on partitions that are neither sealed nor logged: both are written at once."""
+    key = ", ".join(column.name for column in listed_table(VERDICTS).primary_key.columns)
+    same = "s.experiment = v.experiment AND s.asset = v.asset AND s.partition = v.partition"
+    query = (
+        f"SELECT {key} FROM {VERDICTS} AS v WHERE NOT EXISTS (SELECT 1 FROM partition_seals AS s WHERE {same})"
+        f" AND NOT EXISTS (SELECT 1 FROM seal_events AS s WHERE s.kind = 'seal' AND {same}) ORDER BY {key}"
+    )
+    return [row_name(tuple(row)) for row in connection.exec_driver_sql(query)]
+
+
 def unlisted_rows(connection: Connection) -> list[Leaf]:
     """Return the rows of the listed tables that no event lists, by table and primary key.
 
