@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from throughline.analytics.model import Report
 from throughline.analytics.tear_sheet.page import write_tear_sheet
 from throughline.dossier.page import write_dossier
+from throughline.proof.log import anchor_logged
 from throughline.proof.settings import Proof
 from throughline.registry.index_loading import load_index
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
@@ -73,4 +74,6 @@ def publish_report(
     page, ref = write_tear_sheet(report, folder, artifacts)
     with engine.begin() as connection:
         record_artifacts(connection, [ref])
+    if proof is not None:
+        anchor_logged(engine, proof)  # where it cannot be done, the run has said why when it began
     return PublishedReport(replace(report, tear_sheet=str(page)), page, ref, pages)

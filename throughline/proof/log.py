@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from throughline.identity import time_text
 from throughline.proof import sources
-from throughline.proof.anchoring import catch_up
+from throughline.proof.anchoring import anchor_problem, catch_up
 from throughline.proof.errors import ProofError
 from throughline.proof.events import ENTRIES_PER_EVENT, Written, day_leaf, seal_told, verdict_told
 from throughline.proof.listed import rows_are_listed, unlisted_rows
@@ -32,6 +32,7 @@ from throughline.storage.row_log import ROWS_PER_EVENT, lock_log
 
 __all__ = [
     "Published",
+    "anchor_logged",
     "append_entries",
     "day_leaf",
     "publish",
@@ -78,6 +79,28 @@ def publish(engine: Engine, proof: Proof, experiment: str | None = None, *, by_h
             head = sign(tail, proof)
         anchored = catch_up(connection, proof.anchor)
         return Published(head.tree_size, head.root, tail.size - before, anchored)
+
+
+def anchor_logged(engine: Engine, proof: Proof) -> str | None:
+    """Sign and anchor what is in the log and not anchored yet; log nothing. Return why not, None where it was done.
+
+    What a command calls at its end, for the rows that it listed after its last publish.
+    """
+    with engine.connect() as connection:
+        problem = anchor_problem(connection, proof.anchor)
+        connection.commit()
+        if problem is not None:
+            return problem
+        try:
+            with connection.begin():
+                lock_log(connection)
+                tail = open_tail(connection, proof, begin=False)
+                if tail is not None:
+                    sign(tail, proof)
+            catch_up(connection, proof.anchor)
+        except ProofError as error:
+            return str(error)
+    return None
 
 
 def append_entries(
