@@ -202,7 +202,7 @@ def test_an_event_whose_body_was_changed_stops_whoever_reads_it(database: Databa
 
 def test_the_writer_cannot_change_what_was_said(engine: Engine, gated: Experiment) -> None:
     store_model(engine, gated, T0)
-    for table in (item.name for item in tables.LEARNING):
+    for table in (item.name for item in tables.LISTED):
         with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as conn:
             conn.execute(text(f"DELETE FROM {table}"))
 
