@@ -6,9 +6,8 @@ here: checking (check).
 A report is an artifact (the whole result as JSON) and a row that names it. The gate believes the newest report only if
 it is ok, audited, recent, covers everything that the consumer reads, and is about events that the log still begins
 with; a daily one only as long as the full check before it was ok. What other processes log after the check does not
-close the gate.
-Who rules the database can write such a row too: the gate keeps the house from learning from what it knows to be broken,
-the seal log and its anchor keep the evidence.
+close the gate. The gate reads the table alone: a report that somebody inserts opens it until the next check, which
+names that no event of the seal log lists it.
 """
 
 from __future__ import annotations
