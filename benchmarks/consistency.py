@@ -29,7 +29,7 @@ from typing import Any
 import psutil
 
 from throughline.identity import canonical_bytes, content_hash, decimal_text, score_text, time_text
-from throughline.proof.log import append_entries, lock_log, publish
+from throughline.proof.log import append_entries, publish
 from throughline.proof.settings import open_proof
 from throughline.registry.consistency import check_registry
 from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade, percent_text
@@ -38,6 +38,7 @@ from throughline.storage.copy import copy_tuples
 from throughline.storage.database import open_database
 from throughline.storage.home import Home
 from throughline.storage.queries import register_experiment
+from throughline.storage.row_log import lock_log
 from throughline.storage.tables import REGISTRY, projection
 
 PER_DAY = 1_000

@@ -26,12 +26,13 @@ from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
 from throughline.proof.check import check_proof
 from throughline.proof.keys import FileSigner
-from throughline.proof.log import append_entries, lock_log, publish
+from throughline.proof.log import append_entries, publish
 from throughline.proof.prove import make_proof
 from throughline.proof.settings import Proof
 from throughline.storage.database import Database, open_database
 from throughline.storage.ledger import append_record, register_experiment, write_partitions
 from throughline.storage.records import LedgerRow, PartitionWrite
+from throughline.storage.row_log import lock_log
 from throughline.tracking.records import make_row
 
 FIRST = date(2000, 1, 1)

@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 from throughline.configuration import LearningSettings
+from throughline.learning.files import dump_model
 from throughline.learning.models import one_thread
 from throughline.learning.training import train
 from throughline.learning.types import TrainingData
@@ -79,7 +80,7 @@ def main() -> int:
     print(f"{'train: everything':<44} {whole:8.2f} s   ({busy:.2f} s of one core)")
     print(f"{'ratio':<44} {whole / bare:8.1f}")
     print(f"{'peak memory of the process':<44} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MB")
-    print(f"{'model file':<44} {len(made.file or b'') / 1024:8.0f} kB")
+    print(f"{'model file':<44} {0 if made.model is None else len(dump_model(made.model, '0' * 64)) / 1024:8.0f} kB")
     refused = [item.gate for item in made.gates if item.status != "pass"]
     print(f"{'gates that refused':<44} {', '.join(refused) or 'none'}")
     met = whole < 60 * AIM_MINUTES

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.served_home import ServedHome, serve_home
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
 from throughline.storage.ledger import register_experiment
@@ -27,6 +28,14 @@ def database(home: Home) -> Iterator[Database]:
     """Return the session's database, at head, on the embedded server."""
     with open_database(home) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def served_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHome]:
+    """Return the home in which models have decided; whatever is done to it is rolled back."""
+    served = serve_home(tmp_path_factory.mktemp("served"))
+    with served.database:
+        yield served
 
 
 @pytest.fixture

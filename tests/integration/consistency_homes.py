@@ -22,7 +22,7 @@ from tests.integration.home_copies import open_sealed_copy
 from tests.unit.consistency_rows import BODY, BY_HAND, hand_rows
 from throughline.clock import FixedClock
 from throughline.identity import canonical_bytes, seal_of
-from throughline.proof.log import append_entries, lock_log, publish
+from throughline.proof.log import append_entries, publish
 from throughline.proof.settings import Proof, open_proof
 from throughline.registry.consistency import ConsistencyResult, check_connection
 from throughline.registry.records import TradeRows
@@ -33,6 +33,7 @@ from throughline.storage.database import APPLICATION, Database
 from throughline.storage.ledger import append_record
 from throughline.storage.queries import register_experiment
 from throughline.storage.roles import role_name
+from throughline.storage.row_log import lock_log
 from throughline.storage.tables import REGISTRY, ledger_table, projection
 from throughline.tracking.records import expected_uuid, make_row, project
 

@@ -24,11 +24,20 @@ from sqlalchemy import event as hooks
 from throughline.experiment.identity import from_body
 from throughline.learning import event_log, lifecycle, mlflow_mirror
 from throughline.learning.mirror import open_mirror
+from throughline.storage import row_log
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import open_database
 from throughline.storage.queries import read_experiment
 
-STEPS = ("before the event", "in the event", "after the event", "before the alias", "between aliases", "after aliases")
+STEPS = (
+    "before the event",
+    "before it is listed",
+    "in the event",
+    "after the event",
+    "before the alias",
+    "between aliases",
+    "after aliases",
+)
 
 
 def say(words: str) -> None:
@@ -69,7 +78,9 @@ def prepare(job: dict[str, Any], engine: Any, folder: Path) -> None:
     if step == "before the event":
         around(lifecycle, "append_event", stop, None)
     elif step == "in the event":
-        around(event_log, "insert", lambda: hooks.listen(engine, "commit", lambda _: stop(), once=True), None)
+        around(event_log, "insert_listed", lambda: hooks.listen(engine, "commit", lambda _: stop(), once=True), None)
+    elif step == "before it is listed":
+        around(row_log, "list_rows", stop, None)
     elif step == "after the event":
         around(lifecycle, "append_event", None, stop)
     elif step == "before the alias":

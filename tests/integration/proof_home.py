@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from throughline.proof.keys import FileSigner
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
 from throughline.storage.database import Database
-from throughline.storage.ledger import register_experiment, write_partitions
+from throughline.storage.ledger import read_seals, register_experiment, write_partition, write_partitions
 from throughline.storage.records import LedgerRow, PartitionWrite
 from throughline.tracking.records import make_row
 
@@ -69,6 +70,28 @@ def seal_days(engine: Engine, experiment: str, count: int, rows: int = 3, first:
         writes.append(PartitionWrite(experiment, "market_scan", day, {"market_scans": held}, root, rows))
     write_partitions(engine, writes, per_transaction=50)
     return days
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict of a suite that a day passed."""
+
+    seal: str
+    suite_hash: str
+    suite: str = "suite"
+    passed: bool = True
+    failures: tuple[()] = ()
+
+
+def judge(database: Database, experiment: str, day: date, suite: str, asset: str = "market_scan") -> None:
+    """Record what a suite says of a sealed day, as a stage does that is run again under another suite."""
+    engine = database.engine("writer")
+    with engine.connect() as connection:
+        seal = read_seals(connection, experiment, asset)[day]
+    verdict = Judged(seal.root, suite)
+    assert not write_partition(
+        engine, PartitionWrite(experiment, asset, day, {}, seal.root, seal.leaves, verdicts=[verdict])
+    )
 
 
 def audited(database: Database, proof: Proof, key: bytes | None = None, since: int | None = None) -> AuditResult:

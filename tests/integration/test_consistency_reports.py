@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from tests.integration.consistency_homes import Sealed, write_hand
 from tests.integration.home_copies import open_copy
-from tests.integration.proof_home import FIRST, experiment_id, seal_days
+from tests.integration.proof_home import FIRST, experiment_id, judge, seal_days
 from tests.unit.consistency_rows import hand_rows
 from throughline.clock import FixedClock
 from throughline.errors import CheckOutgrown, GateClosed, ThroughlineError
@@ -244,13 +244,7 @@ def test_a_verdict_that_was_logged_after_the_check_closes_the_gate_for_its_day_a
     read = sealed(home)
     record(home, check(home))
     judged, other = read.days
-    values = {"e": read.experiment, "a": SCANS, "d": judged[0], "s": judged[1], "h": "cd" * 32}
-    statement = text(
-        "INSERT INTO gate_verdicts (experiment, asset, partition, seal, suite, suite_hash, passed, failures)"
-        " VALUES (:e, :a, :d, :s, 'suite', :h, true, '[]')"
-    )
-    with home.database.engine("writer").begin() as connection:
-        connection.execute(statement, values)
+    judge(home.database, read.experiment, judged[0], "cd" * 32)
     publish(home.database.engine("writer"), home.proof)
     with pytest.raises(CheckOutgrown, match="2024-01-01"):
         ask(home, read)

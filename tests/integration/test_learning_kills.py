@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -20,11 +20,15 @@ from tests.integration.home_copies import open_copy
 from tests.integration.killing.conftest import _recover_quickly
 from tests.integration.learning_models import DAY, T0, gated_experiment, store_model
 from tests.integration.lifecycle_process import STEPS
+from tests.integration.proof_home import audited, new_experiment, seal_days
 from throughline.experiment.identity import Experiment
+from throughline.findings import Finding
 from throughline.learning.events import ServingState
 from throughline.learning.lifecycle import current, heal, promote, start_canary
 from throughline.learning.mirror import aliases_of, open_mirror, registered_name
 from throughline.learning.store import read_events
+from throughline.proof.log import publish
+from throughline.proof.settings import Proof, open_proof
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
 from throughline.storage.processes import is_postmaster
@@ -41,6 +45,11 @@ class Ward:
     database: Database
     nursery: subprocess.Popen[str]
     lines: Queue[str]
+    proof: Proof
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what the audit of the seal log finds."""
+        return audited(self.database, self.proof).findings
 
     def start(self, experiment: Experiment, kind: str, model: str, step: str = "", word: str = "") -> None:
         assert self.nursery.stdin is not None
@@ -114,7 +123,10 @@ def ward(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Iterator[Ward]
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        made = Ward(database, nursery, lines)
+        made = Ward(database, nursery, lines, open_proof(database.home, database.embedded))
+        writer = database.engine("writer")
+        seal_days(writer, new_experiment(writer, "begins the log"), 1)
+        publish(writer, made.proof)
         try:
             made.wait_for("ready")
             yield made
@@ -158,12 +170,13 @@ def test_killed_at_any_step_there_is_one_champion_and_asking_again_finishes_it(
 
     state = ward.state(experiment)
     counted = events(ward, experiment).count((recorded, model))
-    if step in ("before the event", "in the event"):
+    if step in ("before the event", "before it is listed", "in the event"):
         assert (counted, state) == (0, before)
     else:
         assert counted == 1
         assert state.champion == (canary if kind == "promote" else "rule")
     assert ward.healed(experiment) == aliases_of(state)
+    assert ward.findings() == []
 
     ward.start(experiment, kind, model)
     said, codes = ward.until_ended()
@@ -172,6 +185,7 @@ def test_killed_at_any_step_there_is_one_champion_and_asking_again_finishes_it(
     assert said[0].endswith("| None")
     assert ("already" in said[0]) == (counted == 1)
     assert events(ward, experiment).count((recorded, model)) == 1
+    assert ward.findings() == []
     final = ward.state(experiment)
     assert final.champion == (canary if kind == "promote" else "rule")
     assert ward.healed(experiment) == aliases_of(final)
@@ -196,12 +210,13 @@ def test_of_two_processes_that_decide_at_once_one_wins_and_the_other_is_told(
     assert sum(line.startswith("done ") for line in said) == 1
     state = ward.state(experiment)
     assert len(events(ward, experiment)) == 4
+    assert ward.findings() == []
     assert state.champion in (canary, champion)
     assert (state.champion == canary) == (events(ward, experiment)[-1][0] == "promoted")
     assert ward.healed(experiment) == aliases_of(state)
 
 
-@pytest.mark.parametrize("step", ["in the event", "before the alias"])
+@pytest.mark.parametrize("step", ["before it is listed", "in the event", "before the alias"])
 def test_a_server_killed_in_between_loses_no_decision_and_makes_none(
     ward: Ward, tried: tuple[Experiment, str, str], step: str
 ) -> None:
@@ -213,7 +228,7 @@ def test_a_server_killed_in_between_loses_no_decision_and_makes_none(
     ward.give(word)
     said, _ = ward.until_ended()
     counted = events(ward, experiment).count(("promoted", canary))
-    if step == "in the event":
+    if step != "before the alias":
         assert said[0].startswith("refused ")
         assert counted == 0
     else:  # the decision was made; the worker goes on with the healed server, or says what the mirror lacks
@@ -221,6 +236,7 @@ def test_a_server_killed_in_between_loses_no_decision_and_makes_none(
     ward.start(experiment, "promote", canary)
     said, _ = ward.until_ended()
     assert said[0].endswith("| None")
+    assert ward.findings() == []
     state = ward.state(experiment)
     assert (state.champion, state.canary) == (canary, None)
     assert events(ward, experiment).count(("promoted", canary)) == 1

@@ -12,7 +12,6 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.integration.learning_models import (
     DAY,
-    LEARNING_TABLES,
     PASSED,
     T0,
     gated_experiment,
@@ -104,7 +103,7 @@ def test_another_verdict_on_a_judged_model_is_refused_and_nothing_of_it_stays(
 def test_another_record_of_a_trained_model_is_refused(engine: Engine, gated: Experiment) -> None:
     model = store_model(engine, gated, T0)
     body = {**model_body(gated, T0, PASSED), "metrics": {"r2": "0.99"}}
-    with pytest.raises(LedgerConflict, match="what was said once stays"):
+    with pytest.raises(LedgerConflict, match="a record never changes"):
         store_training(engine, TrainedModel(model, gated.id, body, None), PASSED, (), None)
 
 
@@ -203,7 +202,7 @@ def test_an_event_whose_body_was_changed_stops_whoever_reads_it(database: Databa
 
 def test_the_writer_cannot_change_what_was_said(engine: Engine, gated: Experiment) -> None:
     store_model(engine, gated, T0)
-    for table in LEARNING_TABLES:
+    for table in (item.name for item in tables.LISTED):
         with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as conn:
             conn.execute(text(f"DELETE FROM {table}"))
 

@@ -20,8 +20,19 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.home_copies import open_copy
-from tests.integration.proof_home import FIRST, NOON, audited, experiment_id, new_experiment, proof_at, scan, seal_days
+from tests.integration.proof_home import (
+    FIRST,
+    NOON,
+    audited,
+    experiment_id,
+    judge,
+    new_experiment,
+    proof_at,
+    scan,
+    seal_days,
+)
 from throughline.clock import FixedClock, SteppingClock
+from throughline.findings import Finding
 from throughline.proof import anchoring
 from throughline.proof.anchor import Anchor
 from throughline.proof.anchoring import anchor_problem, reanchor
@@ -30,11 +41,13 @@ from throughline.proof.audit_rows import RowAudit
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, rotation
 from throughline.proof.keys import FileSigner, key_id
-from throughline.proof.log import append_entries, append_quarantine, lock_log, publish
+from throughline.proof.log import append_entries, publish
 from throughline.proof.rotation import rotate_key_file
 from throughline.proof.settings import Proof
 from throughline.storage.database import Database
 from throughline.storage.ledger import append_record
+from throughline.storage.row_log import insert_listed, lock_log
+from throughline.storage.tables import registry_quarantine
 from throughline.tracking.system import TradeTrackingSystem
 
 
@@ -79,6 +92,15 @@ def meddle(database: Database, *statements: str) -> None:
             connection.execute(text(statement))
 
 
+def meddled(database: Database, proof: Proof, statement: str) -> list[Finding]:
+    """Return what the audit finds after a statement, which is rolled back."""
+    with database.engine("owner").connect() as connection:
+        connection.execute(text(statement))
+        found = list(audit(connection, proof.anchor, proof.signer.public_key).findings)
+        connection.rollback()
+    return found
+
+
 def test_a_publish_logs_what_is_new_in_order_and_the_same_again_does_nothing(own: Database, proof: Proof) -> None:
     writer = own.engine("writer")
     assert publish(writer, proof).tree_size == 0
@@ -102,7 +124,7 @@ def test_a_publish_logs_what_is_new_in_order_and_the_same_again_does_nothing(own
     assert bodies(own)[:6] == told
     assert proof.anchor.head_sizes() == [6, 7]
     result = audited(own, proof)
-    assert (list(result.findings), result.unanchored_rows, result.rows) == ([], 0, 6 * 3 + 6)
+    assert (list(result.findings), result.unanchored_rows, result.rows) == ([], 0, 6 * 3 + 6 + 2)
     assert result.root == later.root
 
 
@@ -318,7 +340,7 @@ def test_a_deleted_newest_head_is_named_with_the_events_that_it_covered_until_it
     (Path(proof.anchor.location) / "heads" / f"{size:020}.json").unlink()
     (finding,) = audited(own, proof).findings
     assert (finding.table, finding.row, finding.kind) == ("anchor", f"heads/{size:020}.json", "missing_row")
-    assert f"no head covers the anchored events from {size - 2 if publishes > 1 else 0} to" in finding.problem
+    assert f"no head covers the anchored events from {size - 3 if publishes > 1 else 0} to" in finding.problem
     with writer.connect() as connection:
         assert "has lost its newest head" in str(anchor_problem(connection, proof.anchor))
     reanchor(writer, proof.anchor)
@@ -372,34 +394,46 @@ def test_times_in_the_log_never_run_backwards(own: Database, tmp_path: Path) -> 
     assert audited(own, proof_at(tmp_path)).ok
 
 
-def judge(database: Database, experiment: str, day: date, suite: str) -> None:
-    with database.engine("writer").begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO gate_verdicts (experiment, asset, partition, seal, suite, suite_hash, passed, failures)"
-                " SELECT experiment, asset, partition, root, 'suite', :s, true, '[]' FROM partition_seals"
-                " WHERE experiment = :e AND partition = :d"
-            ),
-            {"s": suite, "e": experiment, "d": day},
-        )
-
-
-def test_a_verdict_that_comes_later_is_logged_later_and_then_guarded(own: Database, proof: Proof) -> None:
+def test_a_verdict_of_a_logged_day_is_logged_with_it_and_then_guarded(own: Database, proof: Proof) -> None:
     writer = own.engine("writer")
     experiment = new_experiment(writer, "one")
     days = seal_days(writer, experiment, 3)
     judge(own, experiment, days[1], "a" * 64)
+    assert [item["kind"] for item in bodies(own)] == []
     assert publish(writer, proof).new_events == 4
     judge(own, experiment, days[1], "b" * 64)
-    assert audited(own, proof).ok
-    assert publish(writer, proof).new_events == 1
-    assert publish(writer, proof).new_events == 0
+    judge(own, experiment, days[1], "b" * 64)
     last = bodies(own)[-1]
-    assert (last["kind"], last["partition"], len(last["verdicts"])) == ("verdict", days[1].isoformat(), 2)
+    assert (last["seq"], last["kind"], len(last["rows"])) == (4, "rows", 1)
+    assert audited(own, proof).unanchored_rows == 1
+    publish(writer, proof)
     assert audited(own, proof).ok
-    meddle(own, f"UPDATE gate_verdicts SET passed = false WHERE suite_hash = '{'b' * 64}'")
-    (finding,) = audited(own, proof).findings
-    assert (finding.table, finding.row, finding.kind) == ("gate_verdicts", f"market_scan/{days[1]}", "hash_mismatch")
+    where = f"WHERE suite_hash = '{'b' * 64}'"
+    for change, kind in (
+        (f"UPDATE gate_verdicts SET passed = false {where}", "hash_mismatch"),
+        (f"UPDATE gate_verdicts SET recorded_at = recorded_at - interval '6 years' {where}", "hash_mismatch"),
+        (f"DELETE FROM gate_verdicts {where}", "missing_row"),
+    ):
+        (finding,) = meddled(own, proof, change)
+        assert (finding.table, finding.row, finding.kind) == ("gate_verdicts", f"market_scan/{days[1]}", kind)
+
+
+def test_a_verdict_that_somebody_inserts_for_a_logged_day_is_named(own: Database, proof: Proof) -> None:
+    writer = own.engine("writer")
+    experiment = new_experiment(writer, "one")
+    days = seal_days(writer, experiment, 3)
+    judge(own, experiment, days[1], "a" * 64)
+    publish(writer, proof)
+    columns = "experiment, asset, partition, seal, suite, passed, failures, recorded_at"
+    inserted = f"INSERT INTO gate_verdicts ({columns}, suite_hash) SELECT {columns}, 'c' FROM gate_verdicts"
+    (finding,) = meddled(own, proof, inserted)
+    assert (finding.table, finding.row, finding.kind) == ("gate_verdicts", f"market_scan/{days[1]}", "unexpected_row")
+    moved = f"UPDATE gate_verdicts SET partition = '{days[2]}'"
+    found = [(item.table, item.row, item.kind) for item in meddled(own, proof, moved)]
+    assert found == [
+        ("gate_verdicts", f"market_scan/{days[1]}", "missing_row"),
+        ("gate_verdicts", f"market_scan/{days[2]}", "unexpected_row"),
+    ]
 
 
 def by_hand(database: Database, proof: Proof, experiment: str, numbers: range) -> list[Any]:
@@ -422,7 +456,7 @@ def test_records_written_by_hand_are_logged_with_them_and_anchored_by_the_next_p
     assert [item["kind"] for item in told] == ["genesis", "entries", "entries", "entries"]
     assert [len(item["rows"]) for item in told[1:]] == [250, 250, 100]
     result = audited(own, proof)
-    assert (result.ok, result.anchored_size, result.unanchored_rows) == (True, 0, 600)
+    assert (result.ok, result.anchored_size, result.unanchored_rows) == (True, 0, 600 + 1), "with their experiment"
     done = publish(own.engine("writer"), proof)
     assert (done.tree_size, done.anchored) == (4, 4)
     result = audited(own, proof)
@@ -452,7 +486,7 @@ def test_records_that_were_written_by_hand_and_not_logged_are_logged_when_asked_
     assert (done.tree_size, done.anchored) == (2, 2)
     assert publish(writer, proof, by_hand=True).new_events == 0
     result = audited(own, proof)
-    assert (result.ok, result.unanchored_rows, result.rows) == (True, 0, 3)
+    assert (result.ok, result.unanchored_rows, result.rows) == (True, 0, 3 + 1), "with their experiment"
     meddle(own, "UPDATE candidates SET content_hash = repeat('0', 64) WHERE instrument = 'coin 1'")
     assert [(item.table, item.kind) for item in audited(own, proof).findings] == [("candidates", "hash_mismatch")]
     with TradeTrackingSystem(engine=writer, clock=SteppingClock(NOON + timedelta(days=1))) as tracking:
@@ -474,16 +508,13 @@ def test_what_a_transaction_that_fails_has_logged_is_not_logged(own: Database, p
 
 def test_quarantine_is_logged_and_guarded_to_the_column(own: Database, proof: Proof) -> None:
     writer = own.engine("writer")
+    seal_days(writer, new_experiment(writer, "one"), 1)
+    publish(writer, proof)
+    uuid = "00000000-0000-8000-8000-000000000001"
+    row = {"table_name": "soulprints", "row_uuid": uuid, "action": "quarantine", "reason": "why", "finding": "{}"}
     with writer.begin() as connection:
-        lock_log(connection)
-        seq = connection.execute(
-            text(
-                "INSERT INTO registry_quarantine (table_name, row_uuid, action, reason, finding)"
-                " VALUES ('soulprints', '00000000-0000-8000-8000-000000000001', 'quarantine', 'why', '{}')"
-                " RETURNING seq"
-            )
-        ).scalar_one()
-        assert append_quarantine(connection, proof, [{"seq": seq}]) == [1]
+        ((seq,),) = insert_listed(connection, registry_quarantine, [row])
+    assert bodies(own)[-1]["kind"] == "rows"
     publish(writer, proof)
     assert audited(own, proof).ok
     for change in ("reason = 'x'", "action = 'release'", "recorded_at = recorded_at - interval '1 day'"):
@@ -644,9 +675,9 @@ def test_two_processes_that_publish_at_once_end_with_one_log_without_gaps(
     workers = [worker(own, tmp_path, f"process {k}", 10, repo) for k in range(2)]
     assert [process.communicate()[0].split()[-1] for process in workers] == ["9", "9"]
     proof = proof_at(tmp_path)
-    assert len(bodies(own)) == 1 + 2 * 10 * 2
+    assert [item["kind"] for item in bodies(own)].count("seal") == 2 * 10 * 2
     result = audited(own, proof)
-    assert (list(result.findings), result.unanchored_rows, result.anchored_size) == ([], 0, 41)
+    assert (list(result.findings), result.unanchored_rows, result.anchored_size) == ([], 0, len(bodies(own)))
 
 
 def test_a_publisher_that_is_killed_at_any_moment_leaves_a_whole_log_and_a_whole_anchor(

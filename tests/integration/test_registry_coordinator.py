@@ -424,8 +424,8 @@ def test_what_is_in_quarantine_is_left_out_until_it_is_released_and_stays_record
     counts = bench.counts()
     with bench.database.engine("writer").begin() as connection:
         finding = Finding(table, uuid, "looks wrong", "orphan")
-        assert quarantine(connection, bench.proof, table, UUID(uuid), "looks wrong to me", finding) is not None
-        assert quarantine(connection, bench.proof, table, UUID(uuid), "again", finding) is None
+        assert quarantine(connection, table, UUID(uuid), "looks wrong to me", finding) is not None
+        assert quarantine(connection, table, UUID(uuid), "again", finding) is None
     with bench.database.engine("reader").connect() as connection:
         item = next(item for item in held(connection) if str(item.uuid) == uuid)
         key = whole["specialized_data"]["profit_buckets"]["buckets"][0]

@@ -4,104 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.integration.home_copies import open_copy
-from tests.integration.learning_models import PASSED, model_body
-from tests.integration.small_home import TableGates
-from throughline.clock import FixedClock
-from throughline.configuration import CanarySettings, Configuration
-from throughline.experiment.identity import Experiment, make_experiment
-from throughline.experiment.registry import activate, register
-from throughline.features.vector import NAMES
-from throughline.flow import make_context, run_range
-from throughline.identity import canonical_bytes, content_hash, hash_body
-from throughline.learning import serving
-from throughline.learning.lifecycle import promote, start_canary
-from throughline.learning.store import TrainedModel, record_look, store_training
-from throughline.learning.types import Judgement, Trial
-from throughline.market.simulated import SimulatedProvider
-from throughline.proof.settings import open_proof
+from tests.integration.served_home import ServedHome
+from throughline.experiment.identity import Experiment
+from throughline.identity import canonical_bytes, content_hash
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database
-from throughline.storage.queries import read_seals
 from throughline.verification import verify, verify_connection
 
-DAY = timedelta(days=1)
-T0 = datetime(2024, 3, 2, tzinfo=UTC)
-HAND: dict[str, Any] = {"by": "hand", "reason": "a test"}
 
-
-class Coin:
-    """A model that takes every other vector, by a feature that is always there."""
-
-    def score(self, features: Any) -> tuple[Any, Any, Any]:
-        assert features.shape[1] == len(NAMES)
-        p = np.where(np.nansum(features, axis=1) * 1e3 % 2 < 1, 0.7, 0.3)
-        return p, p - 0.5, p > 0.5
-
-
-def record(database: Database, store: ArtifactStore, experiment: Experiment, as_of: datetime) -> str:
-    """Record a model trained on what was sealed by `as_of`, with a trial and a file of its own."""
-    engine = database.engine("writer")
-    with engine.connect() as conn:
-        sealed = read_seals(conn, experiment.id, "trade_features")
-    trial = Trial(hash_body("trial", {"as_of": as_of, "experiment": experiment.id}), {"sharpe": "0.2"})
-    body = model_body(experiment, as_of, PASSED, trials=[trial.hash])
-    body["identity"]["seals"] = [[day, seal.root] for day, seal in sorted(sealed.items())]
-    body = json.loads(canonical_bytes(body))
-    model = hash_body("model", body["identity"])
-    file = store.put(f"file of {model}".encode(), "model", "application/zip")
-    store_training(engine, TrainedModel(model, experiment.id, body, file), PASSED, [trial], None)
-    return model
+@pytest.fixture(scope="module")
+def store(served_home: ServedHome) -> ArtifactStore:
+    return served_home.store
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
-    return ArtifactStore(tmp_path_factory.mktemp("artifacts"))
+def own(served_home: ServedHome) -> Database:
+    return served_home.database
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with open_copy(tmp_path_factory.mktemp("models") / "home") as database:
-        yield database
-
-
-@pytest.fixture(scope="module")
-def served(own: Database, store: ArtifactStore) -> tuple[Experiment, str, str]:
-    """Two days by the rule, two with a canary, two with it as champion and another on trial; a look."""
-    provider = SimulatedProvider(7)
-    configuration = Configuration(model_policy="gated", canary=CanarySettings(share=0.5))
-    source = provider.description.source_hash
-    experiment = make_experiment("demo", T0.date(), configuration, source, 7, lock="0" * 64, code="1" * 64)
-    engine = own.engine("writer")
-    register(engine, experiment)
-    activate(engine, experiment, {"seed": 7})
-    clock = FixedClock(datetime(2024, 4, 1, tzinfo=UTC))
-    context = make_context(experiment, provider, engine, store, TableGates(), clock)
-    context = replace(context, proof=open_proof(own.home, own.embedded, clock=clock))
-    patch = pytest.MonkeyPatch()
-    patch.setattr(serving, "load_fitted", lambda *_: Coin())
-    try:
-        run_range(context, T0.date(), (T0 + DAY).date())
-        first = record(own, store, experiment, T0 + 2 * DAY)
-        start_canary(engine, experiment, first, at=T0 + 2 * DAY, **HAND)
-        run_range(context, (T0 + 2 * DAY).date(), (T0 + 3 * DAY).date())
-        promote(engine, experiment, first, at=T0 + 4 * DAY, **HAND)
-        second = record(own, store, experiment, T0 + 4 * DAY)
-        start_canary(engine, experiment, second, at=T0 + 4 * DAY, **HAND)
-        run_range(context, (T0 + 4 * DAY).date(), (T0 + 5 * DAY).date())
-    finally:
-        patch.undo()
-    told = Judgement("extend", "too little", T0 + 3 * DAY, 1, 2, 1, 0, None, 1.0, 1.0, 1.0, 1.0, 1.0, None)
-    record_look(engine, experiment.id, first, told)
-    return experiment, first, second
+def served(served_home: ServedHome) -> tuple[Experiment, str, str]:
+    return served_home.experiment, served_home.first, served_home.second
 
 
 def test_an_untouched_home_with_models_has_no_findings(
@@ -207,12 +135,26 @@ EDITS: dict[str, tuple[Edit, Named]] = {
         one("models", "{second}", "dangling_link"),
     ),
     "the file of another model": (
-        edited("UPDATE models SET file_hash = (SELECT file_hash FROM models WHERE id = :first)"),
-        lambda _, first, second: {("models", max(first, second), "duplicate")},
+        edited("UPDATE models SET file_hash = (SELECT file_hash FROM models WHERE id = :first) WHERE id = :second"),
+        lambda _, first, second: {
+            ("models", max(first, second), "duplicate"),
+            ("models", second, "hash_mismatch"),
+        },
     ),
     "a file that is no model": (
         edited("UPDATE models SET file_hash = repeat('8', 64) WHERE id = :second"),
-        one("models", "{second}", "dangling_link"),
+        lambda _, first, second: {("models", second, "dangling_link"), ("models", second, "hash_mismatch")},
+    ),
+    "no file any more": (
+        edited("UPDATE models SET file_hash = NULL WHERE id = :second"),
+        one("models", "{second}", "hash_mismatch"),
+    ),
+    "the files of two models exchanged": (
+        edited(
+            "UPDATE models SET file_hash = (SELECT file_hash FROM models AS m WHERE m.id IN (:first, :second) "
+            "AND m.id <> models.id) WHERE id IN (:first, :second)"
+        ),
+        lambda _, first, second: {("models", first, "hash_mismatch"), ("models", second, "hash_mismatch")},
     ),
     "a verdict": (
         edited("UPDATE model_verdicts SET value = '0.5' WHERE model = :first AND gate = 'r2'"),
@@ -263,7 +205,11 @@ EDITS: dict[str, tuple[Edit, Named]] = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_each_edit_is_named_and_nothing_else(
-    owner: Connection, store: ArtifactStore, served: tuple[Experiment, str, str], edit: str
+    owner: Connection,
+    store: ArtifactStore,
+    served_home: ServedHome,
+    served: tuple[Experiment, str, str],
+    edit: str,
 ) -> None:
     do, named = EDITS[edit]
     changed = do(owner, *served)
@@ -271,6 +217,7 @@ def test_each_edit_is_named_and_nothing_else(
     found = {(item.table, item.row, item.kind) for item in verify_connection(owner, store).findings}
     if edit.startswith("a day"):  # which the seals' own checks name as well, in their words
         found = {item for item in found if item[0] not in ("partition_seals", "gate_verdicts")}
+        found.remove(("models", served_home.refused, "seal_mismatch"))
     assert found == named(*served)
 
 

@@ -160,7 +160,6 @@ def test_what_lies_behind_a_fold_or_in_the_holdout_changes_no_score_before_it() 
 def test_too_little_to_learn_from_trains_nothing_and_is_insufficient(data: TrainingData, short: str) -> None:
     made = run(data)
     assert made.model is None
-    assert made.file is None
     assert not made.trials
     assert status(made)[short] == "insufficient"
     assert {value for name, value in status(made).items() if name in GATES[3:]} == {"insufficient"}

@@ -136,7 +136,7 @@ def test_a_manifest_is_lines_of_table_key_and_hash() -> None:
 
 def test_the_threat_model_says_what_is_found_and_what_is_not() -> None:
     for words in (
-        "rules the database",
+        "controls the database",
         "neither the signing key nor the anchor",
         "before a record is anchored",
         "restoring the home and the anchor together",

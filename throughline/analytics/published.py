@@ -16,10 +16,11 @@ from sqlalchemy import Engine
 from throughline.analytics.model import Report
 from throughline.analytics.tear_sheet.page import write_tear_sheet
 from throughline.dossier.page import write_dossier
+from throughline.proof.log import anchor_logged
 from throughline.proof.settings import Proof
 from throughline.registry.index_loading import load_index
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
-from throughline.storage.queries import record_artifact
+from throughline.storage.queries import record_artifacts
 
 DOSSIERS = 5
 """So many of the best and of the worst trades get a page with each report where nobody asks for more; a page takes
@@ -72,5 +73,7 @@ def publish_report(
     report = replace(report, dossiers={name: str(path) for name, path in pages.items()})
     page, ref = write_tear_sheet(report, folder, artifacts)
     with engine.begin() as connection:
-        record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
+        record_artifacts(connection, [ref])
+    if proof is not None:
+        anchor_logged(engine, proof)  # where it cannot be done, the run has said why when it began
     return PublishedReport(replace(report, tear_sheet=str(page)), page, ref, pages)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from throughline.cli import model_text
+from throughline.cli.anchored import anchor_rows
 from throughline.cli.interrupt import nothing_stays
 from throughline.cli.model_choice import choose_experiment, choose_model, which
 from throughline.cli.options import Options, common
@@ -208,6 +209,7 @@ def _mirror(options: Options, database: Database, artifacts: ArtifactStore, expe
     problem = mend(database.engine("writer"), open_mirror(database, options.home, artifacts), experiment)
     if problem is not None:
         note(f"MLflow does not show it yet ({problem}); the next call mends that.", options.json)
+    anchor_rows(options, database)
 
 
 def _check_registries(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from throughline.cli.anchored import anchor_rows
 from throughline.cli.model_choice import choose_experiment, choose_model, which
 from throughline.cli.options import Options, common
 from throughline.cli.screen import echo, note, out_json
@@ -101,6 +102,7 @@ def _decide(
         evidence=evidence,
         mirror=open_mirror(database, options.home, artifacts),
     )
+    anchor_rows(options, database)
     options.wiring.show(options, database, artifacts, Shown(experiment, state=True))
     if made.mirror_problem is not None:
         note(f"MLflow does not show it yet ({made.mirror_problem}); the next call mends that.", options.json)

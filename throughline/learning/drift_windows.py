@@ -10,6 +10,7 @@ what it was fitted on. Their reference is what it said of decisions between its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +24,7 @@ from throughline.learning.drift import Drift, drift_report
 from throughline.learning.episodes import LastSignal, episode_of
 from throughline.learning.events import ServingState
 from throughline.learning.serving import load_fitted
-from throughline.learning.store import model_files, read_models
+from throughline.learning.store import ModelFile, model_files, read_models
 from throughline.learning.types import I64, RULE
 from throughline.storage.artifacts import ArtifactStore
 
@@ -116,7 +117,7 @@ def first_of_episodes(known: Labels) -> I64:
 
 
 def _in_charge(
-    conn: Connection, experiment: str, state: ServingState, files: dict[str, str]
+    conn: Connection, experiment: str, state: ServingState, files: Mapping[str, ModelFile]
 ) -> tuple[str, int, int] | None:
     """Return the model, the instant of its training and the beginning of its training window (ms)."""
     trained = [item for item in read_models(conn, experiment) if item.id in files]

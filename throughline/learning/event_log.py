@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
 from throughline.errors import LedgerConflict
 from throughline.identity import content_hash
@@ -17,6 +17,7 @@ from throughline.learning.events import IllegalEvent, ModelEvent, event_of, requ
 from throughline.learning.observations import midnight_after
 from throughline.storage import tables
 from throughline.storage.queries import lock_key
+from throughline.storage.row_log import insert_listed
 
 CANDIDATES = "trade_candidates"
 
@@ -48,7 +49,6 @@ def append_event(engine: Engine, event: ModelEvent) -> None:
     Raises LedgerConflict where another event came in between, or where a day is sealed in which it would count;
     IllegalEvent where the state does not allow it.
     """
-    table = tables.model_events
     with engine.begin() as conn:
         conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(events_lock(event.experiment))})
         before = read_events(conn, event.experiment)
@@ -67,17 +67,16 @@ def append_event(engine: Engine, event: ModelEvent) -> None:
                 f"{event.effective_at:%Y-%m-%d %H:%M}, but candidates are sealed until {decided:%Y-%m-%d %H:%M}: an "
                 "event cannot take effect in a past that is decided"
             )
-        conn.execute(
-            insert(table).values(
-                experiment=event.experiment,
-                seq=event.seq,
-                kind=event.kind,
-                model=event.model,
-                effective_at=event.effective_at,
-                content_hash=event.hash,
-                body=event.body,
-            )
-        )
+        row = {
+            "experiment": event.experiment,
+            "seq": event.seq,
+            "kind": event.kind,
+            "model": event.model,
+            "effective_at": event.effective_at,
+            "content_hash": event.hash,
+            "body": event.body,
+        }
+        insert_listed(conn, tables.model_events, [row])
 
 
 def decided_until(conn: Connection, experiment: str) -> datetime | None:

@@ -4,9 +4,9 @@ Belongs here: bytes from a model and a model from bytes, with every check that s
 here: where files are kept (artifacts), what a model is (models).
 
 A reader trusts nothing that a file says of itself. It checks the SHA-256 that the ledger holds first, then the metadata
-(format and feature schema), then that every type in the file is one that skops knows as harmless or that stands in
-`TRUSTED`, and only then builds anything. Files are not byte-stable: two dumps of one model differ, so the hash of a
-file is an attribute of a model and never its identity.
+(format, model ID and feature schema), then that every type in the file is one that skops knows as harmless or that
+stands in `TRUSTED`, and only then builds anything. Files are not byte-stable: two dumps of one model differ, so the
+hash of a file is no part of the model ID. It is part of the model's record, which the seal log binds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Any
 from throughline.errors import ThroughlineError
 from throughline.learning.models import FittedModel
 
-FORMAT = "throughline-model/1"
+FORMAT = "throughline-model/2"
+UNNAMED_FORMAT = "throughline-model/1"
+"""Of releases whose files did not say which model they are; their records do not name the file either."""
 METADATA = "throughline.json"
 TRUSTED = (
     "numpy.dtype",
@@ -31,19 +33,21 @@ TRUSTED = (
     "throughline.learning.models.strength",
 )
 """The types that our pipelines need beyond those skops itself holds for harmless. A file cannot add to them."""
-_KEYS = {"format", "schema", "names", "win", "loss", "break_even", "seed"}
+_UNNAMED_KEYS = {"format", "schema", "names", "win", "loss", "break_even", "seed"}
+_KEYS = {*_UNNAMED_KEYS, "model"}
 
 
 class ModelRefused(ThroughlineError):
     """A model file is not what it should be; the message says what is wrong with it. Nothing in it was run."""
 
 
-def dump_model(model: FittedModel) -> bytes:
-    """Return the file of a model of boosted trees."""
+def dump_model(model: FittedModel, model_id: str) -> bytes:
+    """Return the file of a model of boosted trees. model_id: of its record, 64 hex digits; the file carries it."""
     from skops import io as skops
 
-    told = {
+    metadata = {
         "format": FORMAT,
+        "model": model_id,
         "schema": model.schema,
         "names": list(model.names),
         "win": model.win,
@@ -53,49 +57,68 @@ def dump_model(model: FittedModel) -> bytes:
     }
     file = io.BytesIO(skops.dumps({"classifier": model.classifier, "regressor": model.regressor}))
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(METADATA, json.dumps(told, sort_keys=True))
+        archive.writestr(METADATA, json.dumps(metadata, sort_keys=True))
     return file.getvalue()
 
 
-def load_model(data: bytes, expected_sha256: str, expected_schema: str) -> FittedModel:
-    """Return the model in a file. Raises ModelRefused for another hash, format, feature schema or an unknown type."""
+def load_model(data: bytes, expected_sha256: str, expected_schema: str, expected_model: str | None) -> FittedModel:
+    """Return the model in a file.
+
+    Args:
+        data: the bytes of the file.
+        expected_sha256: of `data`, as the ledger has it.
+        expected_schema: hash of the feature definitions of this version.
+        expected_model: the model ID; None for a model whose record is older than files that carry one.
+
+    Raises:
+        ModelRefused: another hash, format, model or feature schema, or a type that no model needs.
+    """
     found = hashlib.sha256(data).hexdigest()
     if found != expected_sha256:
         raise ModelRefused(
             f"the model file has SHA-256 {found[:12]}, the ledger says {expected_sha256[:12]}: it was changed or mixed "
             "up; restore it from a backup or train again"
         )
-    told = _metadata(data)
-    if told["schema"] != expected_schema:
+    metadata = model_metadata(data)
+    if metadata.get("model") != expected_model:
         raise ModelRefused(
-            f"the model was trained on feature schema {str(told['schema'])[:12]}, this version makes "
+            f"the model file is that of model {str(metadata.get('model'))[:12]}, not of {str(expected_model)[:12]}: "
+            "files were mixed up; restore the right one from a backup or train again"
+        )
+    if metadata["schema"] != expected_schema:
+        raise ModelRefused(
+            f"the model was trained on feature schema {str(metadata['schema'])[:12]}, this version makes "
             f"{expected_schema[:12]}: train again, or run the version that trained it"
         )
     parts = _build(data)
     return FittedModel(
-        names=tuple(told["names"]),
-        schema=told["schema"],
+        names=tuple(metadata["names"]),
+        schema=metadata["schema"],
         classifier=parts["classifier"],
         regressor=parts["regressor"],
-        win=float(told["win"]),
-        loss=float(told["loss"]),
-        break_even=float(told["break_even"]),
-        seed=int(told["seed"]),
+        win=float(metadata["win"]),
+        loss=float(metadata["loss"]),
+        break_even=float(metadata["break_even"]),
+        seed=int(metadata["seed"]),
     )
 
 
-def _metadata(data: bytes) -> dict[str, Any]:
-    """Return the plain part of the file, complete and of our format."""
+def model_metadata(data: bytes) -> dict[str, Any]:
+    """Return the plain part of a file, complete and of a known format; `model` is missing in the older one.
+
+    Raises ModelRefused where there is none. Nothing of the model is built.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            told = json.loads(archive.read(METADATA))
+            metadata = json.loads(archive.read(METADATA))
     except zipfile.BadZipFile as error:
         raise ModelRefused("the model file is no zip of ours (a pickle perhaps): it is never unpickled") from error
     except (KeyError, ValueError) as error:
         raise ModelRefused(f"the model file has no readable {METADATA}: it was not written by this program") from error
-    if not isinstance(told, dict) or told.get("format") != FORMAT or set(told) != _KEYS:
+    keys = {FORMAT: _KEYS, UNNAMED_FORMAT: _UNNAMED_KEYS}
+    if not isinstance(metadata, dict) or set(metadata) != keys.get(str(metadata.get("format"))):
         raise ModelRefused(f"the model file is not of the format {FORMAT}: train again with this version")
-    return told
+    return metadata
 
 
 def _build(data: bytes) -> dict[str, Any]:

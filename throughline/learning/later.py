@@ -34,9 +34,9 @@ def record_later_scores(
     """
     with engine.connect() as conn:
         holdout, stored = read_holdout(conn, model), read_model(conn, model)
-        if holdout is None or stored is None or stored.file_hash is None or read_scores(conn, model):
+        if holdout is None or stored is None or stored.file is None or read_scores(conn, model):
             return 0
-    fitted = load_fitted(artifacts, stored.file_hash)
+    fitted = load_fitted(artifacts, stored.file)
     rows = np.flatnonzero(data.decided >= int(holdout["first_decided"]))
     once = {data.candidates[row]: row for row in rows.tolist()}  # a shadow and a trade of one candidate, one vector
     probability, expected, take = fitted.score(data.features[list(once.values())])

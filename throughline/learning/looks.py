@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.dialects.postgresql import insert
 
 from throughline.identity import SCHEMA_VERSION, canonical_bytes, content_hash, parse_time, score_text
-from throughline.learning.once import insert_once, require_same
+from throughline.learning.once import insert_once
 from throughline.learning.types import Judgement
 from throughline.storage import tables
 
@@ -73,7 +72,7 @@ def record_look(engine: Engine, experiment: str, model: str, told: Judgement) ->
         "body": body,
     }
     with engine.begin() as conn:
-        return insert_once(conn, tables.canary_looks, values, ("experiment", "model", "as_of"), "body")
+        return insert_once(conn, tables.canary_looks, [values], "body") > 0
 
 
 def read_look(conn: Connection, experiment: str, model: str, as_of: datetime) -> Judgement | None:
@@ -127,11 +126,7 @@ def insert_scores(engine: Engine, scores: Sequence[LaterScore]) -> int:
     with engine.begin() as conn:
         for start in range(0, len(values), _BATCH):
             batch = values[start : start + _BATCH]
-            known = insert(table).values(batch).on_conflict_do_nothing().returning(table.c.model)
-            added = len(conn.execute(known).all())
-            new += added
-            if added < len(batch):
-                _compare_scores(conn, batch)
+            new += insert_once(conn, table, batch, "features_hash", "probability", "expected_return", "take")
     return new
 
 
@@ -140,21 +135,3 @@ def read_scores(conn: Connection, model: str) -> tuple[LaterScore, ...]:
     c = tables.model_scores.c
     statement = select(c.model, c.candidate_uuid, c.features_hash, c.probability, c.expected_return, c.take)
     return tuple(LaterScore(*row) for row in conn.execute(statement.where(c.model == model).order_by(c.candidate_uuid)))
-
-
-def _compare_scores(conn: Connection, batch: Sequence[Mapping[str, Any]]) -> None:
-    recorded = {
-        model: {item.candidate: item for item in read_scores(conn, model)}
-        for model in {str(item["model"]) for item in batch}
-    }
-    for item in batch:
-        before = recorded[item["model"]][item["candidate_uuid"]]
-        given = LaterScore(
-            item["model"],
-            item["candidate_uuid"],
-            item["features_hash"],
-            item["probability"],
-            item["expected_return"],
-            item["take"],
-        )
-        require_same("model_scores", f"{item['model'][:12]} of {item['candidate_uuid']}", before, given)

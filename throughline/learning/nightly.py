@@ -31,6 +31,7 @@ from throughline.learning.events import serving_state
 from throughline.learning.later import record_later_scores
 from throughline.learning.serving import load_fitted
 from throughline.learning.store import (
+    ModelFile,
     TrainedModel,
     model_files,
     read_model,
@@ -119,6 +120,7 @@ def train_challenger(
         earlier = read_trials(conn, experiment.id)
         others = read_trials(conn, None)
         openings = read_openings(conn, experiment.id)
+    from throughline.learning.files import dump_model
     from throughline.learning.training import train
 
     trained = train(
@@ -135,8 +137,12 @@ def train_challenger(
     )
     progress("storing the model", 0.97)
     verdicts = (*trained.gates, *outside)
+    file = None
+    if trained.model is not None:
+        file = artifacts.put(dump_model(trained.model, model), "model", "application/zip")
     body = {
         "dropped": trained.dropped,
+        "file": None if file is None else file.hash,
         "identity": identity,
         "labels": _counts(data),
         "metrics": trained.metrics,
@@ -145,7 +151,6 @@ def train_challenger(
         "verdicts": [_verdict(item) for item in verdicts],
         "window": {"first": read[0][0], "last": read[-1][0]} if read else None,
     }
-    file = artifacts.put(trained.file, "model", "application/zip") if trained.file is not None else None
     record = TrainedModel(model, experiment.id, body, file)
     store_training(engine, record, verdicts, trained.trials, trained.holdout)
     record_later_scores(engine, artifacts, experiment.id, model, data)
@@ -170,7 +175,7 @@ def _identity(
     }
 
 
-def _takes(artifacts: ArtifactStore, files: Mapping[str, str], champion: str, data: TrainingData) -> Mask:
+def _takes(artifacts: ArtifactStore, files: Mapping[str, ModelFile], champion: str, data: TrainingData) -> Mask:
     if champion in (RULE, CASH):
         return np.full(len(data), champion == RULE)
     _, _, take = load_fitted(artifacts, files[champion]).score(data.features)

@@ -1,28 +1,42 @@
-"""Inserting what is said once: the same again does nothing, something else under the same name is refused."""
+"""Inserting what is recorded once: the same again does nothing, something else under the same name is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Table, select, tuple_
 
 from throughline.errors import LedgerConflict
+from throughline.storage.row_log import insert_listed
 
 
-def insert_once(conn: Connection, table: Table, values: Mapping[str, Any], key: Sequence[str], *compared: str) -> bool:
-    """Insert a row; where its key is known, compare and return False. Raises LedgerConflict where it differs."""
-    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c[key[0]])
-    if conn.execute(statement).scalar() is not None:
-        return True
-    where = [table.c[name] == values[name] for name in key]
-    found = conn.execute(select(*(table.c[name] for name in compared)).where(*where)).one()
-    row = " of ".join(str(values[name])[:24] for name in reversed(key))
-    for name, recorded in zip(compared, found, strict=True):
-        before = bytes(recorded) if isinstance(recorded, memoryview) else recorded
-        require_same(table.name, row, before, values[name])
-    return False
+def insert_once(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *compared: str) -> int:
+    """Insert rows and list them in the seal log; compare those whose primary key exists.
+
+    Args:
+        conn: in a transaction, with the writer's role.
+        table: one of `storage.tables.LISTED`.
+        rows: column -> value.
+        compared: the columns that must be equal where a row exists.
+
+    Returns:
+        How many rows are new.
+
+    Raises:
+        LedgerConflict: an existing row differs.
+    """
+    new = set(insert_listed(conn, table, rows))
+    key = list(table.primary_key.columns)
+    known = {item: row for row in rows if (item := tuple(row[column.name] for column in key)) not in new}
+    statement = select(*key, *(table.c[name] for name in compared)).where(tuple_(*key).in_(list(known)))
+    for existing in conn.execute(statement) if known else ():
+        row = known[tuple(existing[: len(key)])]
+        described = " of ".join(str(part)[:24] for part in reversed(existing[: len(key)]))
+        for name, recorded in zip(compared, existing[len(key) :], strict=True):
+            before = bytes(recorded) if isinstance(recorded, memoryview) else recorded
+            require_same(table.name, described, before, row[name])
+    return len(new)
 
 
 def require_same(table: str, row: str, recorded: Any, given: Any) -> None:
@@ -34,5 +48,5 @@ def require_same(table: str, row: str, recorded: Any, given: Any) -> None:
     start = max(0, first - 40)
     raise LedgerConflict(
         f"{table} {row} is recorded as ...{before[start : start + 120]}..., this call gives "
-        f"...{now[start : start + 120]}...: what was said once stays"
+        f"...{now[start : start + 120]}...: a record never changes"
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from throughline.experiment.identity import Experiment
     from throughline.learning.models import FittedModel
+    from throughline.learning.store import ModelFile
 
 
 class ScoringFailed(ThroughlineError):
@@ -57,12 +58,12 @@ class Decision:
 
 
 class Server:
-    """The models of one experiment at their instants. files: model id -> hash of its file in the artifact store."""
+    """The models of one experiment at their instants. files: model id -> its file."""
 
     def __init__(
         self,
         events: Sequence[ModelEvent],
-        files: Mapping[str, str],
+        files: Mapping[str, ModelFile],
         artifacts: ArtifactStore,
         share: float,
     ) -> None:
@@ -116,10 +117,10 @@ class Server:
     def _score(self, model: str, vector: FeatureVector, state: ServingState) -> Score:
         if model == RULE:
             return Score(RULE, not state.rule_closed)  # a rule that is closed holds cash, and is compared as that
-        digest = self._files.get(model)
-        if digest is None:
+        file = self._files.get(model)
+        if file is None:
             raise ScoringFailed(f"model {model[:12]} serves, but this home has no file of it: restore its artifact")
-        fitted = load_fitted(self._artifacts, digest)
+        fitted = load_fitted(self._artifacts, file)
         return score_one(fitted, model, vector)
 
 
@@ -145,13 +146,24 @@ def _line(role: str, score: Score) -> dict[str, Any]:
     }
 
 
-def load_fitted(artifacts: ArtifactStore, digest: str) -> FittedModel:
-    """Return the model in the artifact `digest`; its hash, its types and its feature schema are checked first."""
-    return _loaded(artifacts, digest, feature_schema())
+def load_fitted(artifacts: ArtifactStore, file: ModelFile) -> FittedModel:
+    """Return the model in a file of the store.
+
+    Raises ModelRefused where the model's record names another file, where the file is another model's, and for another
+    hash, feature schema or an unknown type.
+    """
+    from throughline.learning.files import ModelRefused
+
+    if file.recorded is not None and file.recorded != file.hash:
+        raise ModelRefused(
+            f"the row of model {file.model[:12]} names the file {file.hash[:12]}, its record {file.recorded[:12]}: run "
+            "`throughline verify`, then restore the row from a backup"
+        )
+    return _loaded(artifacts, file.hash, feature_schema(), file.model if file.recorded is not None else None)
 
 
 @lru_cache(maxsize=16)  # by content: what the hash names cannot change, and a file takes tens of milliseconds
-def _loaded(artifacts: ArtifactStore, digest: str, schema: str) -> FittedModel:
+def _loaded(artifacts: ArtifactStore, digest: str, schema: str, model: str | None) -> FittedModel:
     from throughline.learning.files import load_model
 
-    return load_model(artifacts.get(digest), digest, schema)
+    return load_model(artifacts.get(digest), digest, schema, model)

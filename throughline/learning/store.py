@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from throughline.identity import canonical_bytes, content_hash, score_text
 from throughline.learning.event_log import append_event, decided_until, events_lock, read_events
@@ -25,10 +24,12 @@ from throughline.learning.once import insert_once, require_same
 from throughline.learning.types import GateResult, Trial
 from throughline.storage import tables
 from throughline.storage.artifacts import ArtifactRef
-from throughline.storage.queries import record_artifact
+from throughline.storage.queries import record_artifacts
+from throughline.storage.row_log import insert_listed
 
 __all__ = [
     "LaterScore",
+    "ModelFile",
     "Registration",
     "StoredModel",
     "TrainedModel",
@@ -70,6 +71,19 @@ class TrainedModel:
 
 
 @dataclass(frozen=True)
+class ModelFile:
+    """The file of a model. hash: of its artifact, as the model's row has it.
+
+    recorded: the hash that the model's record names; None in a record of a release that named none, whose file does not
+    say which model it is.
+    """
+
+    model: str
+    hash: str
+    recorded: str | None
+
+
+@dataclass(frozen=True)
 class StoredModel:
     """A recorded model. file_hash: of its artifact."""
 
@@ -77,6 +91,11 @@ class StoredModel:
     experiment: str
     body: Mapping[str, Any]
     file_hash: str | None
+
+    @property
+    def file(self) -> ModelFile | None:
+        """Its file, None where it has none."""
+        return None if self.file_hash is None else ModelFile(self.id, self.file_hash, self.body.get("file"))
 
 
 @dataclass(frozen=True)
@@ -109,19 +128,26 @@ def store_training(
 
 
 def insert_model(conn: Connection, record: TrainedModel) -> bool:
-    """Record a model and its file; return False where it is known. The file of the first training stays."""
-    body = canonical_bytes(record.body)
+    """Record a model and its file; return False where it is known. The file of the first training stays.
+
+    Raises LedgerConflict where the model is recorded with another body. Its file does not count: two dumps differ.
+    """
     if record.file is not None:
-        file = record.file
-        record_artifact(conn, file.hash, file.kind, file.media_type, file.bytes, file.location)
-    values = {
+        record_artifacts(conn, [record.file])
+    body = canonical_bytes(record.body)
+    row = {
         "id": record.id,
         "experiment": record.experiment,
         "content_hash": content_hash("model_record", body),
         "body": body,
         "file_hash": record.file.hash if record.file is not None else None,
     }
-    return insert_once(conn, tables.models, values, ("id",), "body")
+    if insert_listed(conn, tables.models, [row]):
+        return True
+    known = read_model(conn, record.id)
+    recorded = {} if known is None else known.body
+    require_same("models", record.id, *(canonical_bytes({**item, "file": None}) for item in (recorded, record.body)))
+    return False
 
 
 def read_model(conn: Connection, model: str) -> StoredModel | None:
@@ -140,20 +166,25 @@ def _stored(row: Any) -> StoredModel:
     return StoredModel(row.id, row.experiment, json.loads(bytes(row.body)), row.file_hash)
 
 
-def model_files(conn: Connection, experiment: str) -> dict[str, str]:
-    """Return model id -> hash of its file, for the models of an experiment that have one."""
-    c = tables.models.c
-    statement = select(c.id, c.file_hash).where(c.experiment == experiment, c.file_hash.is_not(None))
-    return {row.id: row.file_hash for row in conn.execute(statement)}
+def model_files(conn: Connection, experiment: str) -> dict[str, ModelFile]:
+    """Return model id -> its file, for the models of an experiment that have one."""
+    return {item.id: item.file for item in read_models(conn, experiment) if item.file is not None}
 
 
 def insert_verdicts(conn: Connection, model: str, verdicts: Sequence[GateResult]) -> None:
     """Record what each gate said of a model, once."""
-    for item in verdicts:
-        value, threshold = (None if number is None else score_text(number) for number in (item.value, item.threshold))
-        values = {"model": model, "gate": item.gate, "status": item.status, "reason": item.reason}
-        told = {**values, "value": value, "threshold": threshold}
-        insert_once(conn, tables.model_verdicts, told, ("model", "gate"), "status", "value", "threshold", "reason")
+    rows = [
+        {
+            "model": model,
+            "gate": item.gate,
+            "status": item.status,
+            "value": None if item.value is None else score_text(item.value),
+            "threshold": None if item.threshold is None else score_text(item.threshold),
+            "reason": item.reason,
+        }
+        for item in verdicts
+    ]
+    insert_once(conn, tables.model_verdicts, rows, "status", "value", "threshold", "reason")
 
 
 def read_verdicts(conn: Connection, model: str) -> tuple[GateResult, ...]:
@@ -178,11 +209,9 @@ def read_verdicts(conn: Connection, model: str) -> tuple[GateResult, ...]:
 
 def insert_trials(conn: Connection, experiment: str, trials: Sequence[Trial]) -> int:
     """Record trials; return how many were new. A rerun of the same trial adds none."""
-    new = 0
-    for trial in trials:
-        values = {"experiment": experiment, "trial": trial.hash, "body": canonical_bytes(trial.body)}
-        new += insert_once(conn, tables.model_trials, values, ("experiment", "trial"), "body")
-    return new
+    bodies = {trial.hash: canonical_bytes(trial.body) for trial in trials}
+    rows = [{"experiment": experiment, "trial": trial, "body": body} for trial, body in bodies.items()]
+    return insert_once(conn, tables.model_trials, rows, "body")
 
 
 def read_trials(conn: Connection, experiment: str | None) -> tuple[Trial, ...]:
@@ -198,7 +227,7 @@ def read_trials(conn: Connection, experiment: str | None) -> tuple[Trial, ...]:
 def open_holdout(conn: Connection, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Record what a model's holdout said at its opening; return the first opening, whatever a second one says."""
     table = tables.holdout_openings
-    conn.execute(insert(table).values(model=model, body=canonical_bytes(body)).on_conflict_do_nothing())
+    insert_listed(conn, table, [{"model": model, "body": canonical_bytes(body)}])
     told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one()
     opened: Mapping[str, Any] = json.loads(bytes(told))
     return opened
@@ -220,10 +249,8 @@ def read_openings(conn: Connection, experiment: str) -> tuple[Mapping[str, Any],
 
 def insert_registration(conn: Connection, given: Registration) -> bool:
     """Record where MLflow first shows a model; return False where that is known."""
-    table = tables.model_registrations
-    values = {"model": given.model, "mlflow_run": given.run, "mlflow_version": given.version}
-    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.model)
-    return conn.execute(statement).scalar() is not None
+    row = {"model": given.model, "mlflow_run": given.run, "mlflow_version": given.version}
+    return bool(insert_listed(conn, tables.model_registrations, [row]))
 
 
 def read_registrations(conn: Connection, experiment: str) -> dict[str, Registration]:

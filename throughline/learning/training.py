@@ -1,4 +1,4 @@
-"""Training: from labels to a judged model. Arrays in; model, file, verdicts and figures out.
+"""Training: from labels to a judged model. Arrays in; model, verdicts and figures out.
 
 Belongs here: the order of the steps. Does not belong here: reading labels and storing what came of them (nightly), each
 step itself (splits, trials, models, metrics, gates).
@@ -21,7 +21,6 @@ from throughline.configuration import LearningSettings
 from throughline.identity import score_text
 from throughline.learning.effective import effective_number, label_days
 from throughline.learning.figures import Figures, figures_body, permutation_importance
-from throughline.learning.files import dump_model
 from throughline.learning.gates import (
     Evidence,
     Size,
@@ -63,14 +62,13 @@ ChampionTakes = Callable[[TrainingData], Mask]
 
 @dataclass(frozen=True)
 class Trained:
-    """What training came to. model, file: None where nothing was trained. metrics: canonical JSON. chosen: hash of the
+    """What training came to. model: None where nothing was trained. metrics: canonical JSON. chosen: hash of the
     trial that became the model. scores: its out-of-fold scores, with rows of the given data. holdout: what it said,
     None where it stays sealed. dropped: labels that trained or tested nothing, by reason."""
 
     gates: tuple[GateResult, ...]
     trials: tuple[Trial, ...] = ()
     model: FittedModel | None = None
-    file: bytes | None = None
     chosen: str | None = None
     scores: OutOfFold | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -161,7 +159,6 @@ def train(
         gates=(*judged, _holdout_gate(opened, len(rest), refused, settings, against)),
         trials=tuple(item.trial for item in results),
         model=model,
-        file=dump_model(model),
         chosen=best.trial.hash,
         scores=replace(best.scores, rows=cut.train[best.scores.rows]),
         metrics={

@@ -7,7 +7,6 @@ has it. Does not belong here: the anchor's files (anchor), and the full comparis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 
 from sqlalchemy import Connection, Engine
 
@@ -131,14 +130,14 @@ def leaves_of(event: Event) -> int:
 
 def _with_leaves(connection: Connection, events: Sequence[Event]) -> list[Anchored]:
     """Return events with the leaves behind them, which must be those that were logged."""
-    behind = sources.behind(connection, [seal_key(event) for event in events if event.kind == "seal"])
+    behind = sources.behind(connection, [sources.seal_key(event) for event in events if event.kind == "seal"])
     result = []
     for event in events:
         if event.kind == "seal":
-            found = behind[seal_key(event)]
+            found = behind[sources.seal_key(event)]
             manifest, packed = found.manifest(), found.packed()
         else:
-            leaves = entry_leaves(event)
+            leaves = entry_leaves(event) if "manifest" in event.told else []  # else the event itself is the whole list
             manifest, packed = manifest_hash(leaves), pack(leaves)
         if manifest != event.told.get("manifest", _NOTHING):
             raise ProofError(
@@ -147,11 +146,6 @@ def _with_leaves(connection: Connection, events: Sequence[Event]) -> list[Anchor
             )
         result.append(Anchored(event, packed))
     return result
-
-
-def seal_key(event: Event) -> sources.Key:
-    """Return (experiment, asset, partition) of a `seal` or `verdict` event."""
-    return str(event.told["experiment"]), str(event.told["asset"]), date.fromisoformat(str(event.told["partition"]))
 
 
 def reanchor(engine: Engine, anchor: Anchor) -> int:

@@ -23,7 +23,8 @@ from throughline.proof.anchor import Anchor, Anchored, Strength
 from throughline.proof.anchoring import EVENTS_AT_ONCE, LEAVES_AT_ONCE, at_once, leaves_of
 from throughline.proof.audit_events import EventAudit, readable
 from throughline.proof.audit_heads import ANCHOR_REPAIR, HeadAudit
-from throughline.proof.audit_rows import Logged, RowAudit
+from throughline.proof.audit_listed import Logged
+from throughline.proof.audit_rows import RowAudit
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, Head
 from throughline.proof.keys import key_id
@@ -40,10 +41,10 @@ class AuditResult:
     """What an audit says.
 
     findings: ordered by table, row, problem. tree_size, root: the log in the database. anchored_size, anchored_at:
-    the newest anchored head (0 and None where there is none). unanchored_rows: ledger rows and seals that no anchored
-    event stands for (None where the comparison began later or a table cannot be read). strength: what the anchor is
-    worth. key_id: the trusted key, None where none was given and so no signature was checked. since: where the
-    comparison began (0 = at the beginning). rows: how many rows, seals and verdicts were compared.
+    the newest anchored head (0 and None where there is none). unanchored_rows: rows of append-only tables that no
+    anchored event stands for (None where the comparison began later or a table cannot be read). strength: what the
+    anchor is worth. key_id: the trusted key, None where none was given and so no signature was checked. since: where
+    the comparison began (0 = at the beginning). rows: how many rows, seals and verdicts were compared.
     """
 
     findings: Sequence[Finding]
@@ -100,8 +101,10 @@ def audit(
     work = _Audit(connection, anchor, progress or (lambda _, __: None), unreadable)
     start = work.begin(since)
     work.walk(start)
-    if not start and not unreadable:  # what was vouched for by an earlier audit is not asked again
-        work.rows.name_unlogged()
+    if not unreadable:
+        if not start:  # what was vouched for by an earlier audit is not asked again
+            work.rows.name_unlogged()
+        work.rows.listed.name_unlisted(whole=not start)
     return work.result(start, public_key)
 
 
@@ -251,6 +254,12 @@ class _Audit:
         found = self.connection.exec_driver_sql(query, (first, end)).mappings()
         return {int(row[key]): dict(row) for row in found}
 
+    def _unanchored(self, start: int, size: int) -> int | None:
+        # Counting them asks every event by hand ever logged: 4.5 s at a million trades, so not in a daily check.
+        if start or self.rows.unreadable:
+            return None
+        return sources.count_unanchored(self.connection, size) + self.rows.listed.count_unanchored()
+
     def result(self, start: int, public_key: bytes | None) -> AuditResult:
         """Judge the signatures and put everything together."""
         query = "SELECT tree_size FROM seal_heads WHERE tree_size > %s OR tree_size <= 0 ORDER BY tree_size"
@@ -269,8 +278,7 @@ class _Audit:
             root=(self.events.own_tree or self.events.true_tree).root().hex(),
             anchored_size=size,
             anchored_at=last.recorded_at if last is not None else None,
-            # Counting them asks every event by hand ever logged: 4.5 s at a million trades, so not in a daily check.
-            unanchored_rows=None if start or self.rows.unreadable else sources.count_unanchored(self.connection, size),
+            unanchored_rows=self._unanchored(start, size),
             strength=self.anchor.strength,
             key_id=key_id(public_key) if public_key is not None else None,
             since=start,

@@ -11,7 +11,7 @@ from typing import Any
 
 from throughline.findings import Finding, FindingKind
 from throughline.proof.anchor import Anchored
-from throughline.proof.audit_rows import RESTORE
+from throughline.proof.audit_listed import RESTORE
 from throughline.proof.events import Event
 from throughline.proof.runs import Runs
 from throughline.proof.sources import shown_time

@@ -13,7 +13,7 @@ from typing import Any
 
 from throughline.findings import Finding, FindingKind
 from throughline.proof.anchor import Anchor
-from throughline.proof.audit_rows import RESTORE
+from throughline.proof.audit_listed import RESTORE
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Head
 from throughline.proof.keys import key_id

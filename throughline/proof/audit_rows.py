@@ -16,38 +16,35 @@ from sqlalchemy import Connection
 from throughline.catalogue import LOG, catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.proof import sources
-from throughline.proof.anchor import Anchored
-from throughline.proof.anchoring import seal_key
+from throughline.proof.audit_listed import RESTORE, ListedAudit, Logged
 from throughline.proof.events import Event, entry_leaves, seal_columns, verdict_told, written_groups
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.runs import Runs
-from throughline.proof.sources import QUARANTINE
+from throughline.proof.sources import seal_key
+from throughline.storage.row_log import row_name
 
 Facts = Mapping[str, sources.RowFacts]
 """Key -> what the database has."""
-RESTORE = "restore it from a backup of the database and verify again"
-
-
-@dataclass(frozen=True)
-class Logged:
-    """An event that holds. anchored: the same as anchored, with its leaves; None where it is not anchored yet."""
-
-    event: Event
-    anchored: Anchored | None
 
 
 @dataclass
 class RowAudit:
-    """Compares what stands behind events, batch by batch in the log's order. rows: how many things were compared;
-    listed: table -> how many records by hand and quarantine actions the events list. unreadable:
-    tables that nothing is asked of."""
+    """Compares what stands behind events, batch by batch in the log's order.
+
+    rows: how many things were compared. present: table -> how many existing records by hand the events list.
+    unreadable: tables that are not read. listed: the audit of rows that events list one by one.
+    """
 
     connection: Connection
     runs: Runs
     unreadable: frozenset[str] = frozenset()
     findings: list[Finding] = field(default_factory=list)
     rows: int = 0
-    listed: Counter[str] = field(default_factory=Counter)
+    present: Counter[str] = field(default_factory=Counter)
+    listed: ListedAudit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listed = ListedAudit(self.connection, self.runs, self.findings)
 
     def check(self, logged: Sequence[Logged]) -> None:
         """Compare what stands behind a batch of events, where all tables that it stands in can be read."""
@@ -63,12 +60,16 @@ class RowAudit:
             self._check_seal(item.event, rows.get(key))
             if key[1] != LOG:  # its leaves are seals, each of which has an event of its own
                 self._check_leaves(item, behind[key])
-        facts = self._facts([leaf for item in logged for leaf in entry_leaves(item.event)])
+        entries = [item.event for item in logged if item.event.kind == "entries"]
+        facts = self._facts([leaf for event in entries for leaf in entry_leaves(event)])
         for item in logged:
             if item.event.kind in ("seal", "verdict"):
                 self._check_verdicts(item.event, verdicts.get(seal_key(item.event), ()))
-            elif item.event.kind in ("entries", "quarantine"):
+            elif item.event.kind == "entries":
                 self._check_entries(item.event, facts)
+        before = self.listed.rows
+        self.listed.check(logged)
+        self.rows += self.listed.rows - before
 
     def _check_seal(self, event: Event, row: sources.SealRow | None) -> None:
         self.rows += 1
@@ -133,20 +134,22 @@ class RowAudit:
     def _check_entries(self, event: Event, facts: Mapping[str, Facts]) -> None:
         expected = entry_leaves(event)
         self.rows += len(expected)
-        self.listed.update(leaf.table for leaf in expected)
         held = {
             (leaf.table, leaf.key): facts[leaf.table][leaf.key].hash
             for leaf in expected
             if leaf.key in facts[leaf.table]
         }
-        self._compare(expected, held, str(event.told.get("experiment")), event)
-        self._name_rewritten(event, [leaf for leaf in expected if leaf.table != QUARANTINE], facts)
+        self.present.update(table for table, _ in held)
+        self._compare(expected, held, str(event.told["experiment"]), event)
+        self._name_rewritten(event, expected, facts)
 
     def name_unlogged(self) -> None:
-        """Name registry entries by hand and quarantine rows in no event: these are logged by the transaction that
-        writes them, so nobody of ours wrote one without. Asked when every event was compared."""
+        """Name registry entries by hand that no event lists: the transaction that writes one logs it.
+
+        Asked when every event was compared.
+        """
         for table, count in sources.registered_by_hand(self.connection).items():
-            if count <= self.listed[table]:
+            if count <= self.present[table]:
                 continue
             for key, found in sources.in_no_event(self.connection, table):
                 problem = "is in no event of the seal log, though it would be logged by whoever wrote it"
@@ -160,11 +163,7 @@ class RowAudit:
             keys[leaf.table].append(leaf.key)
         found: dict[str, Facts] = {}
         for table, wanted in keys.items():
-            if table == QUARANTINE:
-                read = sources.quarantine_leaves(self.connection, [int(key) for key in wanted])
-                found[table] = {leaf.key: sources.RowFacts(leaf.hash) for leaf in read}
-            else:
-                found[table] = sources.rows_by_uuid(self.connection, table, wanted)
+            found[table] = sources.rows_by_uuid(self.connection, table, wanted)
         return found
 
     def _check_written(self, event: Event, found: Sequence[Leaf] | None, behind: sources.Behind) -> None:
@@ -229,6 +228,8 @@ class RowAudit:
 
     def _check_verdicts(self, event: Event, rows: Sequence[Mapping[str, Any]]) -> None:
         held = {(told["seal"], told["suite_hash"]): told["hash"] for told in map(verdict_told, rows)}
+        key = seal_key(event)
+        self.listed.add_verdicts(event, [(row_name((*key, *verdict)), digest) for verdict, digest in held.items()])
         for told in event.told["verdicts"]:
             self.rows += 1
             found = held.get((told["seal"], told["suite_hash"]))

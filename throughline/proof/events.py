@@ -4,8 +4,11 @@ Belongs here: the bodies, their reading, and how a head and a change of keys are
 events there are (log) and whether they hold (audit).
 
 An event's body is canonical JSON; its leaf hash (RFC 9162) is over those very bytes. Kinds: `genesis` (the log's random
-id, the first public key), `seal` (a partition seal with its verdicts and the hash of its leaf manifest), `verdict` (of
-a partition logged before), `entries` (records written by hand), `quarantine`, `key` (a new key, signed by the old one).
+id, the first public key, and the rows of append-only tables that were there), `seal` (a partition seal with its
+verdicts and the hash of its leaf manifest), `entries` (records written by hand), `rows` (rows of append-only tables, by
+the transaction that wrote them), `key` (a new key, signed by the old one). In logs that an older release began:
+`adopted` (the rows that were there when this release first published), `verdict` (of a partition logged before),
+`quarantine`.
 A head is signed over a word of its own, so that no signature can be taken for another; the log's id in every body
 keeps two logs apart (as the origin line of C2SP checkpoints does).
 """
@@ -25,9 +28,12 @@ from throughline.proof.keys import Signer, key_id, signature_holds
 from throughline.proof.manifest import Leaf
 from throughline.proof.tree import Frontier, leaf_hash
 from throughline.storage.records import Seal
+from throughline.storage.row_log import key_of, listed_table
 from throughline.storage.tables import ledger_table
 
-EventKind = Literal["genesis", "seal", "verdict", "entries", "quarantine", "key"]
+EventKind = Literal["genesis", "seal", "verdict", "entries", "quarantine", "rows", "adopted", "key"]
+ROW_KINDS = ("genesis", "rows", "adopted", "quarantine")
+"""Kinds whose events list rows of append-only tables by `storage.row_log`'s names and hashes."""
 ENTRIES_PER_EVENT = 250
 """At most so many records stand in one `entries` event, since a proof of one of them carries the whole event."""
 _WHERE: Mapping[str, type] = {"experiment": str, "asset": str, "partition": str, "verdicts": list}
@@ -37,6 +43,8 @@ _SAYS: Mapping[str, Mapping[str, type]] = {
     "verdict": _WHERE,
     "entries": {"experiment": str, "rows": list, "manifest": str, "written": list},
     "quarantine": {"rows": list, "manifest": str},
+    "rows": {"rows": list},
+    "adopted": {"rows": list},
     "key": {"new_key": str},
 }
 _HEAD = b"throughline seal head\0001\0"
@@ -83,8 +91,8 @@ class Event:
         try:
             _ = self.partition
             for leaf in entry_leaves(self):
-                if leaf.table == "registry_quarantine":
-                    int(leaf.key)
+                if self.kind in ROW_KINDS:
+                    key_of(listed_table(leaf.table), leaf.key)
                 else:
                     ledger_table(leaf.table), uuid.UUID(leaf.key)
             for group in self.told.get("written", ()):
@@ -273,16 +281,11 @@ def verdict_told(row: Mapping[str, Any]) -> dict[str, str]:
     return {"hash": digest, "seal": str(row["seal"]), "suite_hash": str(row["suite_hash"])}
 
 
-def quarantine_leaf(row: Mapping[str, Any]) -> Leaf:
-    """Return the leaf of a quarantine action. row: all columns of ``registry_quarantine``."""
-    return Leaf("registry_quarantine", str(row["seq"]), content_hash("registry_quarantine", canonical_bytes(dict(row))))
-
-
 def written_groups(event: Event) -> list[Written]:
     """Return when and by which runs the rows behind an event were written, as it says."""
     return [Written(str(table), run, str(time), int(rows)) for table, run, time, rows in event.told.get("written", ())]
 
 
 def entry_leaves(event: Event) -> list[Leaf]:
-    """Return the leaves that stand in the event itself (`entries`, `quarantine`)."""
+    """Return the leaves that stand in the event itself (`entries` and `ROW_KINDS`)."""
     return [Leaf(str(table), str(key), str(digest)) for table, key, digest in event.told.get("rows", ())]

@@ -12,33 +12,32 @@ next publish.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from throughline.identity import sha256_hex, time_text
+from throughline.identity import time_text
 from throughline.proof import sources
-from throughline.proof.anchoring import catch_up
+from throughline.proof.anchoring import anchor_problem, catch_up
 from throughline.proof.errors import ProofError
 from throughline.proof.events import ENTRIES_PER_EVENT, Written, day_leaf, seal_told, verdict_told
+from throughline.proof.listed import rows_are_listed, unlisted_rows
 from throughline.proof.manifest import Leaf, manifest_hash
 from throughline.proof.settings import Proof
 from throughline.proof.tree import Frontier
 from throughline.proof.writing import Tail, open_tail, sign
 from throughline.storage.records import LedgerRow
+from throughline.storage.row_log import ROWS_PER_EVENT, lock_log
 
 __all__ = [
     "Published",
+    "anchor_logged",
     "append_entries",
-    "append_quarantine",
     "day_leaf",
-    "lock_log",
     "publish",
 ]
 
-_LOG_LOCK = int(sha256_hex(b"throughline seal log")[:15], 16)
 _SEALS_AT_ONCE = 400
 
 
@@ -50,15 +49,6 @@ class Published:
     root: str
     new_events: int
     anchored: int
-
-
-def lock_log(connection: Connection) -> None:
-    """Wait for the log and hold it until the transaction ends.
-
-    Take it before the first row of a transaction that will append: two that wait for each other's rows and for the log
-    would end in a deadlock. The transaction must be READ COMMITTED (the default), or it would not see the log's end.
-    """
-    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_LOG_LOCK,))
 
 
 def publish(engine: Engine, proof: Proof, experiment: str | None = None, *, by_hand: bool = False) -> Published:
@@ -84,11 +74,33 @@ def publish(engine: Engine, proof: Proof, experiment: str | None = None, *, by_h
                 _add_seals(tail, proof, rows[start : start + _SEALS_AT_ONCE])
             for name, written in hand.items():
                 _add_entries(tail, proof, name, written)
-            if before:
-                _add_late_verdicts(tail, proof, experiment)
+            if before and not rows_are_listed(connection):
+                _adopt_rows(tail, proof)
             head = sign(tail, proof)
         anchored = catch_up(connection, proof.anchor)
         return Published(head.tree_size, head.root, tail.size - before, anchored)
+
+
+def anchor_logged(engine: Engine, proof: Proof) -> str | None:
+    """Sign and anchor what is in the log and not anchored yet; log nothing. Return why not, None where it was done.
+
+    What a command calls at its end, for the rows that it listed after its last publish.
+    """
+    with engine.connect() as connection:
+        problem = anchor_problem(connection, proof.anchor)
+        connection.commit()
+        if problem is not None:
+            return problem
+        try:
+            with connection.begin():
+                lock_log(connection)
+                tail = open_tail(connection, proof, begin=False)
+                if tail is not None:
+                    sign(tail, proof)
+            catch_up(connection, proof.anchor)
+        except ProofError as error:
+            return str(error)
+    return None
 
 
 def append_entries(
@@ -108,21 +120,6 @@ def append_entries(
     written = [(Leaf(table, str(row.uuid), row.content_hash), row.run_id, now) for table, row in rows]
     _add_entries(tail, proof, experiment, written)
     return [event.seq for event in tail.flush() if event.kind == "entries"]
-
-
-def append_quarantine(connection: Connection, proof: Proof, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Log quarantine actions that this transaction has just written; return the event's number.
-
-    rows: with at least the `seq` of each; what is logged is read back from the table. Else as `append_entries`.
-    """
-    if not rows:
-        return []
-    lock_log(connection)
-    tail = open_tail(connection, proof, begin=True)
-    assert tail is not None
-    leaves = sources.quarantine_leaves(connection, [int(row["seq"]) for row in rows])
-    tail.add(proof, "quarantine", {"rows": [list(leaf) for leaf in leaves], "manifest": manifest_hash(leaves)})
-    return [event.seq for event in tail.flush() if event.kind == "quarantine"]
 
 
 def _add_entries(tail: Tail, proof: Proof, experiment: str, rows: Sequence[sources.ByHand]) -> None:
@@ -156,10 +153,11 @@ def _add_seals(tail: Tail, proof: Proof, rows: Sequence[sources.SealRow]) -> Non
         tail.add(proof, "seal", seal_told(row.seal, row.sealed_at, judged, found.manifest(), found.written))
 
 
-def _add_late_verdicts(tail: Tail, proof: Proof, experiment: str | None) -> None:
-    keys = sources.late_verdicts(tail.connection, experiment)
-    verdicts = sources.verdict_rows(tail.connection, keys)
-    for name, asset, day in keys:
-        judged = [verdict_told(verdict) for verdict in verdicts[name, asset, day]]
-        where = {"experiment": name, "asset": asset, "partition": day.isoformat()}
-        tail.add(proof, "verdict", {**where, "verdicts": judged})
+def _adopt_rows(tail: Tail, proof: Proof) -> None:
+    """List the rows of append-only tables that no event lists, once, in a log that an older release began.
+
+    That release listed no rows. Until this event nothing protects them, and the event says so by its kind.
+    """
+    rows = unlisted_rows(tail.connection)
+    for start in range(0, max(1, len(rows)), ROWS_PER_EVENT):
+        tail.add(proof, "adopted", {"rows": [list(row) for row in rows[start : start + ROWS_PER_EVENT]]})

@@ -17,9 +17,9 @@ from throughline.proof.anchoring import catch_up
 from throughline.proof.errors import ProofError
 from throughline.proof.events import rotation
 from throughline.proof.keys import FileSigner, Signer, key_id
-from throughline.proof.log import lock_log
 from throughline.proof.settings import Proof
 from throughline.proof.writing import last_head, open_tail, sign
+from throughline.storage.row_log import lock_log
 
 
 @dataclass(frozen=True)

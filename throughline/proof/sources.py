@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from throughline.catalogue import LOG, catalogue
 from throughline.identity import seal_of, sha256_hex, time_text
-from throughline.proof.events import Event, Written, day_leaf, entry_leaves, quarantine_leaf, verdict_told
+from throughline.proof.events import Event, Written, day_leaf, entry_leaves
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import CHAIN, REGISTRY, ledger_table
@@ -96,35 +96,6 @@ def verdict_rows(connection: Connection, keys: Iterable[Key]) -> dict[Key, list[
     return found
 
 
-def late_verdicts(connection: Connection, experiment: str | None) -> list[Key]:
-    """Return logged partitions with a verdict that no event of theirs names, in order.
-
-    A day that is run again under a new suite gets one more verdict on the same seal. It was not written together with
-    the seal, which is how it is found without reading all events.
-    """
-    found = connection.exec_driver_sql(
-        "SELECT DISTINCT experiment, asset, partition FROM ("
-        "SELECT experiment, asset, partition, recorded_at FROM gate_verdicts WHERE %(e)s IS NULL OR experiment = %(e)s"
-        " EXCEPT SELECT experiment, asset, partition, sealed_at FROM partition_seals"
-        " WHERE %(e)s IS NULL OR experiment = %(e)s) AS late",
-        {"e": experiment},
-    )
-    keys = [(row[0], row[1], row[2]) for row in found]
-    logged: dict[Key, set[str]] = {}
-    for key in keys:
-        bodies = connection.exec_driver_sql(
-            "SELECT body FROM seal_events WHERE kind IN ('seal', 'verdict') AND experiment = %s AND asset = %s"
-            " AND partition = %s",
-            key,
-        )
-        for (body,) in bodies:
-            told = Event.read(bytes(body)).told["verdicts"]
-            logged.setdefault(key, set()).update(item["hash"] for item in told)
-    judged = verdict_rows(connection, logged)
-    late = [key for key in logged if {verdict_told(row)["hash"] for row in judged[key]} - logged[key]]
-    return sorted(late, key=_log_order)
-
-
 ByHand = tuple[Leaf, str | None, str]
 """A record written by hand: its leaf, run_id, recorded_at as text."""
 
@@ -148,9 +119,6 @@ def unlogged_by_hand(connection: Connection, experiment: str | None) -> dict[str
             if (table.name, row[1]) not in known:
                 found[row[0]].append((Leaf(table.name, row[1], row[2]), row[3], shown_time(row[4])))
     return dict(sorted(found.items()))
-
-
-QUARANTINE = "registry_quarantine"
 
 
 @dataclass(slots=True)
@@ -253,16 +221,6 @@ def day_seals(connection: Connection, experiment: str, days: Sequence[date]) -> 
     return [Seal(*row) for row in rows]
 
 
-def quarantine_leaves(connection: Connection, numbers: Sequence[int]) -> list[Leaf]:
-    """Return the leaves of quarantine actions, in the order of their numbers."""
-    rows = connection.exec_driver_sql(
-        "SELECT seq, table_name, row_uuid, action, reason, finding, recorded_at FROM registry_quarantine"
-        " WHERE seq = ANY(%s) ORDER BY seq",
-        (list(numbers),),
-    )
-    return [quarantine_leaf(dict(row)) for row in rows.mappings()]
-
-
 def seal_problem(seal: Seal, found: Behind) -> str | None:
     """Return what is wrong where what is found does not give the seal, None where it does or where it seals no rows."""
     if seal.asset not in catalogue().asset_tables and seal.asset != LOG:
@@ -355,30 +313,28 @@ def count_unanchored(connection: Connection, anchored_size: int) -> int:
 
 
 def registered_by_hand(connection: Connection) -> dict[str, int]:
-    """Return table -> how many entries of the registries are in experiments of mode 'tracking'; and quarantine rows."""
+    """Return table -> how many entries of the registries are in experiments of mode 'tracking'."""
     parts = [
         f"SELECT '{table.name}', count(*) FROM {table.name} AS t JOIN experiments AS e ON e.id = t.experiment"
         " WHERE e.mode = %(mode)s"
         for table in REGISTRY
     ]
-    parts.append(f"SELECT '{QUARANTINE}', count(*) FROM {QUARANTINE}")
     rows = connection.exec_driver_sql(" UNION ALL ".join(parts), {"mode": MODE})
     return {table: int(count) for table, count in rows}
 
 
 def in_no_event(connection: Connection, table: str) -> list[tuple[str, str | None]]:
-    """Return (key, content hash) of entries by hand in a registry, or of quarantine rows, that no event lists."""
-    kind = "quarantine" if table == QUARANTINE else "entries"
-    listed = (
-        "SELECT r->>1 FROM seal_events AS v, jsonb_array_elements(convert_from(v.body, 'UTF8')::jsonb->'rows') AS r"
-        " WHERE v.kind = %(k)s AND r->>0 = %(t)s"
+    """Return (uuid, content hash) of entries by hand in a registry that no event lists."""
+    found = connection.exec_driver_sql(
+        f"SELECT t.uuid::text, t.content_hash FROM {table} AS t JOIN experiments AS e ON e.id = t.experiment"
+        " WHERE e.mode = %(m)s AND t.uuid::text NOT IN (SELECT r->>1 FROM seal_events AS v,"
+        " jsonb_array_elements(convert_from(v.body, 'UTF8')::jsonb->'rows') AS r"
+        " WHERE v.kind = 'entries' AND r->>0 = %(t)s) ORDER BY t.uuid",
+        {"m": MODE, "t": table},
     )
-    if table == QUARANTINE:
-        query = f"SELECT t.seq::text, NULL FROM {table} AS t WHERE t.seq::text NOT IN ({listed}) ORDER BY t.seq"
-    else:
-        query = (
-            f"SELECT t.uuid::text, t.content_hash FROM {table} AS t JOIN experiments AS e ON e.id = t.experiment"
-            f" WHERE e.mode = %(m)s AND t.uuid::text NOT IN ({listed}) ORDER BY t.uuid"
-        )
-    found = connection.exec_driver_sql(query, {"k": kind, "t": table, "m": MODE})
     return [(row[0], row[1]) for row in found]
+
+
+def seal_key(event: Event) -> Key:
+    """Return (experiment, asset, partition) of a `seal` or `verdict` event."""
+    return str(event.told["experiment"]), str(event.told["asset"]), date.fromisoformat(str(event.told["partition"]))

@@ -1,14 +1,18 @@
 """The threat model: what the proof detects and what it cannot, in the words that `verify` prints and the README shows.
 
-Belongs here: the text. It promises exactly what tests/integration/test_proof_audit.py holds it to.
+Belongs here: the text. It promises exactly what the tests show: tests/integration/test_proof_audit.py,
+test_listed_rows.py and tampering/.
 """
 
 from __future__ import annotations
 
 DETECTED = (
-    """any edit, deletion or insertion of anchored records, seals, verdicts, log events or heads by somebody who rules
-the database (as its superuser, triggers and foreign keys off, hashes and seals made to agree again) but has neither the
-signing key nor the anchor; named by row, by first row and count, or by object""",
+    """any edit, deletion or insertion of anchored rows by somebody who controls the database (as superuser, with
+triggers and foreign keys off and with recomputed hashes and seals) but has neither the signing key nor the anchor:
+records, seals, verdicts, experiments, artifacts, models with their verdicts, trials, holdouts, events, scores and
+looks, quarantine, consistency reports, log events and heads, each with all its columns. Findings name the row, the
+first row and a count, or the object""",
+    """a model file that was exchanged, replaced or taken away; it is not loaded either""",
     """a history signed with another key, unless the old key has signed the change""",
     """a log that was cut off, rewritten, or replaced by an older one""",
 )
@@ -17,15 +21,17 @@ NOT_DETECTED = (
     """restoring the home and the anchor together to an earlier state""",
     """anything that is signed with a stolen key""",
     """data that was false when it was recorded""",
-    """what no record says: kind and times of an artifact's row, whether an expired artifact had really expired, when an
-experiment was first run, and consistency reports""",
+    """settings and caches, which may change: the active experiment of a mode, what an experiment was last run from, the
+latest feature vectors (an experiment that does not exist is named)""",
+    """what an older release had recorded beside its seals, where it was changed before this release first published in
+that home: it adopts the rows that it finds, and the log says so""",
 )
-FINDS = "any change to what is anchored by somebody who rules the database but has neither key nor anchor"
+FINDS = "any change to what is anchored by somebody who controls the database but has neither key nor anchor"
 CANNOT_FIND = "changes before a row is anchored; home and anchor restored together; a stolen key; false data"
 """The two lists in a line each, for a terminal."""
 _WEAK = """
 On the embedded default the database's superuser is your own account and the anchor lies beside it: whoever can act as
-you can change both, and `verify` says 'self-anchored: weak'. To make it more than that, name an anchor that this
+you can change both, and `verify` reports 'self-anchored: weak'. To make it more than that, name an anchor that this
 account cannot overwrite in THROUGHLINE_ANCHOR (a bucket with object lock, a folder of another user), use a database
 server of its own, and keep the key in a signer (THROUGHLINE_SIGNER)."""
 

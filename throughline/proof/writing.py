@@ -19,11 +19,12 @@ from throughline.proof.anchoring import require_anchored
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, EventKind, Head, sign_head
 from throughline.proof.keys import Signer
+from throughline.proof.listed import unlisted_rows
 from throughline.proof.settings import Proof
 from throughline.proof.tree import Frontier
+from throughline.storage.row_log import INSERT_EVENTS
 
-_EVENT = "INSERT INTO seal_events (seq, kind, experiment, asset, partition, leaf_hash, body, recorded_at) VALUES %s"
-_UNSIGNED = ("genesis", "entries", "quarantine")
+_UNSIGNED = ("genesis", "entries", "quarantine", "rows")
 """Kinds that wait for a head; all others are written together with theirs."""
 _HEAD = "INSERT INTO seal_heads (tree_size, root, key_id, body, signature, recorded_at) VALUES %s"
 
@@ -62,7 +63,7 @@ class Tail:
             )
             for event in events
         ]
-        _insert(self.connection, _EVENT, values)
+        _insert(self.connection, INSERT_EVENTS, values)
         return events
 
 
@@ -81,7 +82,8 @@ def open_tail(connection: Connection, proof: Proof, begin: bool) -> Tail | None:
         log = anchored or secrets.token_hex(16)
         proof.anchor.start(log)  # first: a log without an anchor is then always an anchor that was lost
         tail = Tail(connection, log, 0, "")
-        tail.add(proof, "genesis", {"key": proof.signer.public_key.hex(), "key_id": proof.signer.key_id})
+        rows = [list(row) for row in unlisted_rows(connection)]
+        tail.add(proof, "genesis", {"key": proof.signer.public_key.hex(), "key_id": proof.signer.key_id, "rows": rows})
         return tail
     event = Event.read(bytes(last))
     log = str(event.told["log"])

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 
 from throughline.clock import Clock, SystemClock
 from throughline.errors import LedgerConflict, SettingsError
-from throughline.proof.log import lock_log, publish
+from throughline.proof.log import publish
 from throughline.proof.settings import Proof, open_proof
 from throughline.registry.checks import Checks
 from throughline.registry.entry import InvalidTrade, TradeEntry
@@ -46,6 +46,7 @@ from throughline.registry.writing import write_trades
 from throughline.storage.database import Database
 from throughline.storage.home import Home
 from throughline.storage.ids import resolve_record
+from throughline.storage.row_log import lock_log
 from throughline.storage.tables import outcomes
 from throughline.tracking.records import reference
 
@@ -248,7 +249,7 @@ class RegistryCoordinator:
         """
         findings = self._checks.findings()
         with self._engine.begin() as connection:
-            taken = quarantine_all(connection, self._proof, findings)
+            taken = quarantine_all(connection, findings)
         if taken:
             publish(self._engine, self._proof, self.hand_experiment)
         counts = {name: sum(item.table == name for item in taken) for name in ("canonical_trades", *LINKED)}
@@ -259,7 +260,7 @@ class RegistryCoordinator:
         """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
         with self._engine.begin() as connection:
             named = resolve_record(connection, uuid, "record", among=(registry_table(table),))
-            release(connection, self._proof, table, named, reason)
+            release(connection, table, named, reason)
         publish(self._engine, self._proof, self.hand_experiment)
 
     @property

@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.findings import Finding
-from throughline.proof.log import append_quarantine, lock_log
-from throughline.proof.settings import Proof
+from throughline.storage.row_log import insert_listed, lock_log
 from throughline.storage.tables import REGISTRY, ledger_table, registry_quarantine
 
 QUARANTINE, RELEASE = "quarantine", "release"
@@ -68,25 +67,23 @@ def last_action(connection: Connection) -> int:
     return int(connection.execute(select(func.coalesce(func.max(registry_quarantine.c.seq), 0))).scalar_one())
 
 
-def quarantine(
-    connection: Connection, proof: Proof, table: str, uuid: uuids.UUID, reason: str, finding: Finding
-) -> Held | None:
+def quarantine(connection: Connection, table: str, uuid: uuids.UUID, reason: str, finding: Finding) -> Held | None:
     """Take an entry out of use and log it, in the connection's transaction; return None where it already is out.
 
     Raises UnknownRecord for an entry that does not exist, ValueError for a table that is no registry or for no reason.
     """
     told = json.dumps(finding.as_json(), sort_keys=True)
-    done = _act(connection, proof, table, uuid, QUARANTINE, reason, told)
+    done = _act(connection, table, uuid, QUARANTINE, reason, told)
     return Held(table, uuid, reason, told) if done else None
 
 
-def release(connection: Connection, proof: Proof, table: str, uuid: uuids.UUID, reason: str) -> None:
+def release(connection: Connection, table: str, uuid: uuids.UUID, reason: str) -> None:
     """Give an entry back to use and log it, in the connection's transaction. LedgerConflict where it is not held."""
-    if not _act(connection, proof, table, uuid, RELEASE, reason, "{}"):
+    if not _act(connection, table, uuid, RELEASE, reason, "{}"):
         raise LedgerConflict(f"{table} {uuid} is not in quarantine, so it cannot be released. Nothing was written.")
 
 
-def quarantine_all(connection: Connection, proof: Proof, findings: Iterable[Finding]) -> list[Held]:
+def quarantine_all(connection: Connection, findings: Iterable[Finding]) -> list[Held]:
     """Take out of use every entry of a registry that a finding names by its uuid; return those that were not yet.
 
     The reason is the finding's kind and problem. Findings about other things (seals, triggers, the log) and about rows
@@ -98,15 +95,13 @@ def quarantine_all(connection: Connection, proof: Proof, findings: Iterable[Find
         if finding.table not in TABLES or uuid is None or not _exists(connection, finding.table, uuid):
             continue
         reason = f"{finding.kind}: {finding.problem}"
-        entry = quarantine(connection, proof, finding.table, uuid, reason, finding)
+        entry = quarantine(connection, finding.table, uuid, reason, finding)
         if entry is not None:
             taken.append(entry)
     return taken
 
 
-def _act(
-    connection: Connection, proof: Proof, table: str, uuid: uuids.UUID, action: str, reason: str, finding: str
-) -> bool:
+def _act(connection: Connection, table: str, uuid: uuids.UUID, action: str, reason: str, finding: str) -> bool:
     registry_table(table)
     if not reason.strip():
         raise ValueError(f"{action} of {table} {uuid} has no reason: say why")
@@ -124,8 +119,7 @@ def _act(
         "reason": reason,
         "finding": finding,
     }
-    seq = connection.execute(insert(registry_quarantine).values(**row).returning(c.seq)).scalar_one()
-    append_quarantine(connection, proof, [{**row, "seq": seq}])
+    insert_listed(connection, registry_quarantine, [row])
     return True
 
 

@@ -47,7 +47,8 @@ from throughline.storage.records import (
     StoredVerdict,
     failures_text,
 )
-from throughline.storage.tables import LEDGER, ledger_table, projection
+from throughline.storage.row_log import LOCK_LOG, LOG_LOCK, list_rows
+from throughline.storage.tables import LEDGER, artifacts, gate_verdicts, ledger_table, projection
 
 __all__ = [
     "ActiveExperiment",
@@ -84,10 +85,14 @@ _SEAL = (
     "INSERT INTO partition_seals (experiment, asset, partition, root, leaves, status, blocked_by, artifact, details,"
     " run_id) VALUES %s ON CONFLICT DO NOTHING RETURNING asset, partition, experiment"
 )
-_ARTIFACT = "INSERT INTO artifacts (hash, kind, media_type, bytes, location) VALUES %s ON CONFLICT DO NOTHING"
+_ARTIFACT = (
+    "INSERT INTO artifacts (hash, kind, media_type, bytes, location) VALUES %s ON CONFLICT DO NOTHING RETURNING hash"
+)
 _VERDICT = (
     "INSERT INTO gate_verdicts (experiment, asset, partition, seal, suite, suite_hash, passed, failures) VALUES %s"
 )
+_NEW_VERDICT = f"{_VERDICT} ON CONFLICT DO NOTHING RETURNING experiment, asset, partition, seal, suite_hash"
+_LOGGED_SEAL = "SELECT 1 FROM seal_events WHERE kind = 'seal' AND experiment = %s AND asset = %s AND partition = %s"
 
 
 def write_partition(engine: Engine, write: PartitionWrite) -> bool:
@@ -159,6 +164,8 @@ def _write_group(raw: Any, group: Sequence[PartitionWrite]) -> list[bool]:
     try:
         for attempt in ("copy", "compare"):
             try:
+                if any(write.artifact is not None for write in group):
+                    cursor.execute(LOCK_LOG, (LOG_LOCK,))  # before the first row: see row_log.lock_log
                 fresh = _insert_seals(cursor, group)
                 new = [write for write in group if (write.asset, write.partition, write.experiment) in fresh]
                 for target in LEDGER:
@@ -214,11 +221,32 @@ def _insert_artifacts(cursor: Any, writes: Iterable[PartitionWrite]) -> None:
     refs = [write.artifact for write in writes if write.artifact is not None]
     values = [(ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location) for ref in refs]
     if values:
-        execute_values(cursor, _ARTIFACT, values, page_size=500)
+        list_rows(cursor, artifacts, execute_values(cursor, _ARTIFACT, values, page_size=500, fetch=True))
 
 
-def _insert_verdicts(cursor: Any, writes: Iterable[PartitionWrite], ignore_known: bool = False) -> None:
-    values = [
+def _insert_verdicts(cursor: Any, writes: Iterable[PartitionWrite]) -> None:
+    values = [row for write in writes for row in _verdict_rows(write)]
+    if values:
+        execute_values(cursor, _VERDICT, values, page_size=500)
+
+
+def _add_verdicts(cursor: Any, write: PartitionWrite) -> None:
+    """Add verdicts of suites that are new to a partition that is sealed; list them where its seal is logged already.
+
+    Where it is not, the event of the seal will name them.
+    """
+    if not write.verdicts:
+        return
+    cursor.execute(LOCK_LOG, (LOG_LOCK,))
+    new = execute_values(cursor, _NEW_VERDICT, _verdict_rows(write), page_size=500, fetch=True)
+    partition = (write.experiment, write.asset, write.partition)
+    cursor.execute(_LOGGED_SEAL, partition)
+    if cursor.fetchone() is not None:
+        list_rows(cursor, gate_verdicts, new, partition)
+
+
+def _verdict_rows(write: PartitionWrite) -> list[tuple[Any, ...]]:
+    return [
         (
             write.experiment,
             write.asset,
@@ -229,11 +257,8 @@ def _insert_verdicts(cursor: Any, writes: Iterable[PartitionWrite], ignore_known
             verdict.passed,
             failures_text(verdict.failures),
         )
-        for write in writes
         for verdict in write.verdicts
     ]
-    if values:
-        execute_values(cursor, _VERDICT + (" ON CONFLICT DO NOTHING" if ignore_known else ""), values, page_size=500)
 
 
 def _copy(cursor: Any, table: Table, rows: Sequence[LedgerRow]) -> None:
@@ -270,7 +295,7 @@ def _compare_sealed(cursor: Any, write: PartitionWrite) -> None:
     )
     root, leaves, status = cursor.fetchone()
     if (root, status) == (write.root, write.status):
-        _insert_verdicts(cursor, [write], ignore_known=True)
+        _add_verdicts(cursor, write)
         _compare_verdicts(cursor, write)
         return
     where = f"{write.asset} {write.partition} of experiment {write.experiment}"

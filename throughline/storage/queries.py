@@ -15,7 +15,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, insert, select, text
+from sqlalchemy import Connection, Select, Table, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from throughline.errors import LedgerConflict, StorageError, UnknownRecord
@@ -28,6 +28,7 @@ from throughline.storage.records import (
     StoredExperiment,
     StoredVerdict,
 )
+from throughline.storage.row_log import insert_listed
 from throughline.storage.tables import (
     active_experiments,
     experiment_inputs,
@@ -262,11 +263,11 @@ def register_experiment(
     data_revision: str | None = None,
 ) -> bool:
     """Record an experiment; return False where it is known. Raises LedgerConflict where it is known as another."""
-    values = {"id": experiment, "mode": mode, "body": body, "parent": parent, "data_revision": data_revision}
-    statement = upsert(experiments).values(values).on_conflict_do_nothing().returning(experiments.c.id)
-    if connection.execute(statement).scalar() is not None:
-        return True
     known = read_experiment(connection, experiment)
+    values = {"id": experiment, "mode": mode, "body": body, "parent": parent, "data_revision": data_revision}
+    if known is None and insert_listed(connection, experiments, [values]):
+        return True
+    known = known or read_experiment(connection, experiment)
     given = StoredExperiment(experiment, mode, body, parent, data_revision)
     if known != given:
         odd = next(name for name in values if getattr(known, name) != getattr(given, name))
@@ -370,30 +371,26 @@ def advisory_lock(connection: Connection, experiment: str, *, wait: bool = True)
 
 def record_artifact(connection: Connection, digest: str, kind: str, media_type: str, size: int, location: str) -> bool:
     """Record an artifact of the store; return False where its hash is known (the first entry stays)."""
-    table = tables.artifacts
-    values = {"hash": digest, "kind": kind, "media_type": media_type, "bytes": size, "location": location}
-    statement = upsert(table).values(values).on_conflict_do_nothing().returning(table.c.hash)
-    return connection.execute(statement).scalar() is not None
+    return record_artifacts(connection, [ArtifactRef(digest, kind, media_type, size, location)]) > 0
 
 
-def record_artifacts(connection: Connection, refs: Sequence[ArtifactRef]) -> None:
-    """Record many artifacts of the store at once; hashes that are known keep their first entry."""
-    if refs:
-        connection.execute(
-            upsert(tables.artifacts).on_conflict_do_nothing(),
-            [
-                {
-                    "hash": ref.hash,
-                    "kind": ref.kind,
-                    "media_type": ref.media_type,
-                    "bytes": ref.bytes,
-                    "location": ref.location,
-                }
-                for ref in refs
-            ],
-        )
+def record_artifacts(connection: Connection, refs: Iterable[ArtifactRef]) -> int:
+    """Record artifacts of the store; return how many are new (the first entry of a hash stays)."""
+    rows = {
+        ref.hash: {
+            "hash": ref.hash,
+            "kind": ref.kind,
+            "media_type": ref.media_type,
+            "bytes": ref.bytes,
+            "location": ref.location,
+        }
+        for ref in refs
+    }
+    return len(insert_listed(connection, tables.artifacts, list(rows.values())))
 
 
 def record_tombstone(connection: Connection, digest: str, expired_at: Any, reason: str) -> None:
-    """Record that the artifact `digest` was let go at `expired_at` (aware), and why."""
-    connection.execute(insert(tables.artifact_tombstones).values(hash=digest, expired_at=expired_at, reason=reason))
+    """Record that the artifact `digest` was let go at `expired_at` (aware), and why. Nothing where that is known."""
+    insert_listed(
+        connection, tables.artifact_tombstones, [{"hash": digest, "expired_at": expired_at, "reason": reason}]
+    )

@@ -214,6 +214,7 @@ Index(
     unique=True,
     postgresql_where=text("kind = 'seal'"),
 )
+Index("ix_seal_events_kind", seal_events.c.kind, seal_events.c.seq, postgresql_where=text("kind <> 'seal'"))
 
 seal_heads = Table(
     "seal_heads",
@@ -385,6 +386,12 @@ APPEND_ONLY: tuple[Table, ...] = tuple(table for table in metadata.sorted_tables
 
 MUTABLE: tuple[Table, ...] = tuple(table for table in metadata.sorted_tables if table not in APPEND_ONLY)
 """Tables of settings and caches."""
+
+LISTED: tuple[Table, ...] = tuple(
+    table for table in APPEND_ONLY if table not in (*LEDGER, partition_seals, seal_events, seal_heads)
+)
+"""Append-only tables of which the seal log lists every row by its hash. Records of the ledger and seals have events of
+their own: a seal's event covers all columns of the seal, and the records behind it."""
 
 
 def __getattr__(name: str) -> Table:

@@ -4,8 +4,8 @@ Belongs here: recomputing hashes and IDs of models and evaluations, and the judg
 Does not belong here: the chain of events (model_events), the candidates that models decided (decided), the rows of the
 ledger themselves (ledger), what labels say (learned).
 
-Which file belongs to a model is no part of any hash, since two dumps of one model differ: that column is held by the
-append-only trigger, and here only by what it names being a model's file of its own.
+Two dumps of one model differ, so a model's file is no part of its ID. The model's record names the file by its hash,
+and the file names the model. Records of releases before that are bound by the seal log alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from throughline.flow.context import shadow_reach_days
 from throughline.identity import canonical_bytes, hash_body, parse_time
 from throughline.learning.cash import same_judgement
 from throughline.learning.events import RULE_KINDS
+from throughline.learning.files import ModelRefused, model_metadata
 from throughline.learning.standing import rule_judgement
 from throughline.storage import tables
 from throughline.verification.decided import check_decided
@@ -48,7 +49,7 @@ def check_models(
     models = {row["id"]: body for row in rows if (body := check_model(row, feature_seals, trials, checked)) is not None}
     passed = _check_verdicts(connection, models, checked)
     if artifacts is not None:
-        _check_files(rows, artifacts, checked)
+        _check_files(rows, models, artifacts, checked)
     events = check_events(_rows(connection, tables.model_events, name, "seq"), checked)
     _check_named(events, {row["id"] for row in rows}, passed, checked)
     _check_rule(connection, experiment, name, events, checked)
@@ -122,10 +123,14 @@ def _check_verdicts(connection: Connection, models: Mapping[str, Body], checked:
     return passed
 
 
-def _check_files(rows: Sequence[Row], artifacts: Artifacts, checked: ModelsChecked) -> None:
+def _check_files(rows: Sequence[Row], models: Mapping[str, Body], artifacts: Artifacts, checked: ModelsChecked) -> None:
+    """Compare each model's file with its record, and the model that the file names. models: bodies by model ID."""
     owners: dict[str, str] = {}
     for row in rows:
-        digest = row["file_hash"]
+        digest, body = row["file_hash"], models.get(row["id"], {})
+        if "file" in body and body["file"] != digest:
+            problem = f"its row names the file {_short(digest)}, its record {_short(body['file'])}"
+            checked.find("models", row["id"], "hash_mismatch", problem, body["file"], digest)
         if digest is None:
             continue
         stored = artifacts.rows.get(digest)
@@ -135,9 +140,24 @@ def _check_files(rows: Sequence[Row], artifacts: Artifacts, checked: ModelsCheck
         elif digest in owners:
             problem = f"has the very file of model {owners[digest][:16]}..."
             checked.find("models", row["id"], "duplicate", problem, None, digest)
-        elif not artifacts.known(digest):
-            artifacts.read(digest)
+        elif (data := artifacts.read(digest)) is not None and "file" in body:
+            _check_content(data, row["id"], checked)
         owners.setdefault(digest, row["id"])
+
+
+def _check_content(data: bytes, model: str, checked: ModelsChecked) -> None:
+    try:
+        named = model_metadata(data).get("model")
+    except ModelRefused as error:
+        checked.find("models", model, "unreadable", f"its file cannot be used: {error}")
+        return
+    if named != model:
+        problem = f"its file is that of model {_short(named)}"
+        checked.find("models", model, "hash_mismatch", problem, model, named)
+
+
+def _short(digest: object) -> str:
+    return "none" if digest is None else f"{str(digest)[:16]}..."
 
 
 def _check_rule(connection: Connection, experiment: Body, name: str, events: Events, checked: ModelsChecked) -> None:

@@ -110,6 +110,7 @@ def verify_connection(
         for table, name in reading.unknown_experiments(connection):
             problem = "rows of an experiment that is not recorded"
             findings.append(finding(table, name, "dangling_link", problem, name))
+        findings += _check_choices(connection, ids)
         if held is not None:
             held.read_the_rest(report)
             rows += len(held.rows)
@@ -122,6 +123,24 @@ def _active(connection: Connection, checked: Sequence[str]) -> str | None:
     table = tables.active_experiments
     found = connection.execute(select(table.c.experiment).order_by(table.c.set_at.desc(), table.c.mode)).scalars()
     return next((item for item in found if item in checked), checked[-1] if checked else None)
+
+
+def _check_choices(connection: Connection, known: set[str]) -> list[Finding]:
+    """Name the active experiment of a mode, and the inputs of an experiment, where the experiment is not recorded.
+
+    Both tables are mutable: what they say beside that is a choice that may change.
+    """
+    active, inputs = tables.active_experiments.c, tables.experiment_inputs.c
+    rows = [
+        *(("active_experiments", *row) for row in connection.execute(select(active.mode, active.experiment))),
+        *(("experiment_inputs", name, name) for name in connection.execute(select(inputs.experiment)).scalars()),
+    ]
+    problem = "names an experiment that is not recorded"
+    return [
+        finding(table, row, "dangling_link", problem, experiment)
+        for table, row, experiment in sorted(rows)
+        if experiment not in known
+    ]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from tests.integration.tampering.home import SealedHome
 from throughline.catalogue import catalogue
-from throughline.proof.events import Event, Head
+from throughline.proof.events import ROW_KINDS, Event, Head, entry_leaves
 from throughline.proof.manifest import Leaf
 from throughline.storage.records import Seal
 from throughline.storage.tables import LEDGER
@@ -133,7 +133,7 @@ def read_books(home: SealedHome, connection: Connection) -> Books:
     for first, last in home.proof.anchor.segments():
         for anchored in home.proof.anchor.read_segment(first, last):
             books.events.append(anchored.event)
-            books.leaves.append(anchored.leaves())
+            books.leaves.append(anchored.leaves() or entry_leaves(anchored.event))
     books.lines = _lines(books)
     return books
 
@@ -146,7 +146,8 @@ def _lines(books: Books) -> dict[str, list[list[str]]]:
             seals[event.told["asset"]].append(event.name)
         for leaf in leaves:
             if leaf.table != "partition_seals":
-                rows[leaf.table, str(event.told.get("experiment"))].append(leaf.key)
+                listed = event.kind in ROW_KINDS
+                rows[leaf.table, "" if listed else str(event.told["experiment"])].append(leaf.key)
     lines: dict[str, list[list[str]]] = defaultdict(list)
     for (table, _), keys in rows.items():
         lines[table].append(keys)

@@ -19,10 +19,11 @@ from tests.integration.tampering.intruder import Intruder
 from throughline.catalogue import LOG, catalogue
 from throughline.identity import seal_of
 from throughline.proof import sources
-from throughline.proof.anchoring import seal_key
-from throughline.proof.events import Event, Head, day_leaf, quarantine_leaf, seal_told, sign_head, verdict_told
+from throughline.proof.events import ROW_KINDS, Event, Head, day_leaf, seal_told, sign_head, verdict_told
 from throughline.proof.keys import key_id
+from throughline.proof.listed import listed_hashes
 from throughline.proof.manifest import Leaf, manifest_hash
+from throughline.proof.sources import seal_key
 from throughline.proof.tree import Frontier
 
 _COUNTED = {
@@ -133,10 +134,16 @@ class Forger(Intruder):
                 judged = [verdict_told(row) for row in verdicts.get(key, ())]
                 said = seal_told(found.seal, found.sealed_at, judged, manifest_hash(behind[key]), written[key])
                 told.append({**event.told, **said})
-            elif event.kind in ("entries", "quarantine"):
+            elif event.kind == "entries":
                 rows = self._rows_behind(event)
                 if rows:
                     told.append({**event.told, "rows": [list(leaf) for leaf in rows], "manifest": manifest_hash(rows)})
+            elif event.kind in ROW_KINDS:
+                names = [(table, name) for table, name, _ in event.told["rows"]]
+                hashes = {name: listed_hashes(self.connection, name[0], [name[1]]).get(name[1]) for name in names}
+                kept = [[*name, digest] for name, digest in hashes.items() if digest is not None]
+                if kept or event.kind == "genesis":
+                    told.append({**event.told, "rows": kept})
             else:
                 told.append(dict(event.told))
         self.write_events([Event.of({**item, "seq": seq}) for seq, item in enumerate(told)])
@@ -144,10 +151,6 @@ class Forger(Intruder):
     def _rows_behind(self, event: Event) -> list[Leaf]:
         found = []
         for table, key, digest in event.told["rows"]:
-            if table == "registry_quarantine":
-                row = self.sql("SELECT * FROM registry_quarantine WHERE seq = %s", int(key)).mappings().one_or_none()
-                found += [quarantine_leaf(dict(row))] if row is not None else []
-                continue
             how = self.trace.rows.get((table, key))
             if how != "gone":
                 found.append(Leaf(table, key, self.hash_of((table, key)) if how else digest))

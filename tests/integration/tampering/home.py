@@ -127,5 +127,5 @@ def _set_aside(registry: RegistryCoordinator, database: Database, proof: Proof, 
     with database.engine("writer").begin() as connection:
         for uuid in uuids:
             found = Finding("soulprints", uuid, "looked odd to somebody", "inconsistent")
-            quarantine(connection, proof, "soulprints", uuid, "looked odd", found)
+            quarantine(connection, "soulprints", uuid, "looked odd", found)
     registry.restore("soulprints", uuids[0], "it was right")

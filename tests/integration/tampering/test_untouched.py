@@ -26,7 +26,7 @@ def test_the_home_has_rows_of_every_kind(shooting_range: Range) -> None:
     assert all(len(books.table(table.name)) >= 6 for table in LEDGER)
     assert len({row.experiment for row in books.table("canonical_trades")}) == 2
     assert any(row.body.get("supersedes") for row in books.table("canonical_trades"))
-    assert {event.kind for event in books.events} >= {"genesis", "entries", "quarantine", "seal"}
+    assert {event.kind for event in books.events} >= {"genesis", "entries", "rows", "seal"}
     assert len(books.heads) > 5
     empty = {"artifact_tombstones", "consistency_reports", *LEARNING_TABLES}
     for table in APPEND_ONLY:

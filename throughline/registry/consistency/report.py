@@ -6,9 +6,8 @@ here: checking (check).
 A report is an artifact (the whole result as JSON) and a row that names it. The gate believes the newest report only if
 it is ok, audited, recent, covers everything that the consumer reads, and is about events that the log still begins
 with; a daily one only as long as the full check before it was ok. What other processes log after the check does not
-close the gate.
-Who rules the database can write such a row too: the gate keeps the house from learning from what it knows to be broken,
-the seal log and its anchor keep the evidence.
+close the gate. The gate reads the table alone: a report that somebody inserts opens it until the next check, which
+names that no event of the seal log lists it.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, select
 
 from throughline.errors import CheckOutgrown, GateClosed
 from throughline.registry.consistency.coverage import Reading, not_covered, root_at
 from throughline.registry.consistency.result import ConsistencyResult
 from throughline.storage.artifacts import ArtifactRef, ArtifactStore
-from throughline.storage.queries import record_artifact
+from throughline.storage.queries import record_artifacts
+from throughline.storage.row_log import insert_listed
 from throughline.storage.tables import consistency_reports, seal_heads
 
 KIND = "consistency_report"
@@ -71,9 +71,8 @@ def record_report(
         "report": ref.hash,
     }
     with engine.begin() as connection:
-        record_artifact(connection, ref.hash, ref.kind, ref.media_type, ref.bytes, ref.location)
-        statement = insert(consistency_reports).values(**values).returning(consistency_reports.c.seq)
-        seq = connection.execute(statement).scalar_one()
+        record_artifacts(connection, [ref])
+        ((seq,),) = insert_listed(connection, consistency_reports, [values])
     return Report(seq=seq, **values), ref
 
 
