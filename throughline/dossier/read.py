@@ -1,7 +1,7 @@
 """The dossier of one trade: its story, and everything that stands beside the records, read and checked.
 
 Belongs here: putting the parts together and asking the database and the artifact store for what they need. Does not
-belong here: the parts (its neighbours dossier_*) and how a dossier looks (cli, analytics). Reads only.
+belong here: the parts (its neighbours) and how a dossier looks (page, text). Reads only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, select
 
 from throughline.catalogue import BARS
-from throughline.dossier.log import Claim, LogCheck, claim_of, log_check
+from throughline.dossier.log import Claim, LogCheck, SealLog, claim_of
 from throughline.dossier.parts import (
     Chain,
     Costs,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from throughline.registry.index_loading import LoadedIndex
 
 BEFORE, AFTER = timedelta(hours=24), timedelta(hours=12)
-"""How much of the price path is told before the decision and after the end, at least."""
+"""How much of the price path is shown before the decision and after the end, at least."""
 LEAST_BARS = 10
 """With long bars the path reaches at least this many bars back."""
 _GARBLED = "its records cannot be read together: one of them lacks or garbles a field"
@@ -141,13 +141,22 @@ def compile_dossier(
     proof: Proof | None,
     asked: TypedId | str,
     loaded: LoadedIndex | None = None,
+    log: SealLog | None = None,
 ) -> Dossier:
-    """Return the dossier of the record or trade that an ID names. Raises UnknownRecord where it names none, or several.
+    """Return the dossier of the record or trade that an ID names.
 
-    connection, proof.anchor: of one `proof.snapshot.anchored_snapshot`; the connection may read everything. proof: the
-    home's, None leaves signature and anchor of the seal log unchecked. loaded: the index of the trade's experiment,
-    where many dossiers are made. A part that cannot be made of records that were changed is empty and says so; the
-    story names what is wrong.
+    A part that cannot be compiled from records that were changed is empty and says so; the story names what is wrong.
+
+    Args:
+        connection: may read everything; with `proof.anchor` of one `proof.snapshot.anchored_snapshot`.
+        artifacts: the store that holds bars and inputs.
+        proof: key and anchor of the home; None leaves signature and anchor of the seal log unchecked.
+        asked: UUID of a record, trade hash, or a unique beginning of one.
+        loaded: the index of the trade's experiment, where several dossiers are compiled.
+        log: the seal log of the same snapshot, where several dossiers are compiled; None reads it.
+
+    Raises:
+        UnknownRecord: no record has the ID, or several have it.
     """
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)
@@ -181,7 +190,7 @@ def compile_dossier(
             nothing_similar(_GARBLED),
         ),
         artifacts=check_artifacts(connection, artifacts, known),
-        log=log_check(connection, proof, [*bars, *(claim_of(step) for step in (*story.steps, *states))]),
+        log=(log or SealLog(connection, proof)).check([*bars, *(claim_of(step) for step in (*story.steps, *states))]),
     )
 
 
