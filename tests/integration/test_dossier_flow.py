@@ -267,7 +267,7 @@ def test_a_registered_trade_that_says_something_else_than_its_chain_is_named(
     trade = str(every[0].registration.uuid)
     rewrite(owner, "canonical_trades", trade, lambda body: body.update(confidence="0.99"))
     made = compile_dossier(owner, store, None, parse_id(every[0].chain.outcome.uuid))
-    assert "canonical_trades: confidence is 0.99, its chain says" in broken(made)
+    assert "canonical_trades: confidence is 0.99, its chain has" in broken(made)
 
 
 def test_a_repointed_soulprint_and_a_changed_vector_are_named(

@@ -201,13 +201,13 @@ def _signature(head: Head | None, proof: Proof | None) -> tuple[bool | None, str
     if head is None:
         return None, "no head has been signed yet"
     if proof is None:
-        return None, f"said to be signed by key {head.key}; not checked"
+        return None, f"names key {head.key}; not checked"
     try:
         key = proof.signer.known_public_key()
     except ProofError as error:
-        return None, f"said to be signed by key {head.key}; not checked ({error})"
+        return None, f"names key {head.key}; not checked ({error})"
     if key is None:
-        return None, f"said to be signed by key {head.key}; not checked, since no signing key is on this machine"
+        return None, f"names key {head.key}; not checked, since no signing key is on this machine"
     if head.signed_by(key):
         return True, f"signed by key {head.key}"
     return False, f"not signed by the key of this machine; it names key {head.key}"

@@ -68,7 +68,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Dossier:
     """Everything about one trade. `single` is false for a scan and a portfolio state, which belong to no single trade:
-    then the parts are empty and say why. states: the portfolio states that tell how each fill model ended it."""
+    then the parts are empty and say why. states: the portfolio states that record how each fill model ended it."""
 
     story: Story
     chain: Chain
@@ -131,8 +131,8 @@ class Dossier:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(asdict(value)))
-    return told
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(value)))
+    return plain
 
 
 def compile_dossier(
@@ -195,7 +195,7 @@ def compile_dossier(
 
 
 def readable(holds: bool, make: Callable[[], T], otherwise: T) -> T:
-    """Return what `make` gives, or `otherwise` where it stumbles over a record that does not hold.
+    """Return what `make` gives, or `otherwise` where it fails on a record that does not hold.
 
     holds: whether all records that it reads hold; then nothing is caught, since the mistake would be ours.
     """
@@ -226,10 +226,10 @@ def _prices(
     if story.mode == MODE:
         return PricePath(name, None, (), (), "records written by hand name no sealed bars")
     decided = parse_time(chain.candidate.body["decision_time"])
-    told = [step.body.get("exit_time") for step in (chain.outcome, chain.shadow) if step]
+    ends = [step.body.get("exit_time") for step in (chain.outcome, chain.shadow) if step]
     if chain.outcome is None and limits is not None:
-        told.append(limits.deadline)
-    last = max([decided, *(parse_time(text) for text in told if text)]) + AFTER
+        ends.append(limits.deadline)
+    last = max([decided, *(parse_time(text) for text in ends if text)]) + AFTER
     body = chain.candidate.body
     path = price_path(connection, artifacts, story.experiment, body, decided - BEFORE, last)
     wide = timedelta(seconds=LEAST_BARS * (path.interval_seconds or 0))
@@ -239,8 +239,10 @@ def _prices(
 
 
 def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, ...]:
-    """Return the portfolio states that tell how each path ended the trade: from the decision's day on until none holds
-    it any more, those left out that only say that it is still held."""
+    """Return the portfolio states that record how each path ended the trade, from the decision's day on.
+
+    States in which the position is merely still open are left out, unless they have a problem.
+    """
     if chain.candidate is None or story.mode == MODE:
         return ()
     source = tables.portfolio_states
@@ -251,15 +253,15 @@ def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, .
         ~select(1).where(later.c.supersedes == source.c.uuid).exists(),
     )
     key = str(story.candidate)
-    held: list[Step] = []
+    states: list[Step] = []
     with connection.execute(statement.order_by(source.c.partition).execution_options(yield_per=8)) as rows:
         for row in rows.mappings():
-            held.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
-            ends = _ends(held, key)
+            states.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
+            ends = _ends(states, key)
             if all(end.status != "open" for end in ends):
                 break
-    told = {end.state for end in _ends(held, key)}
-    return tuple(step for step in held if step.uuid in told or step.problems)
+    recording = {end.state for end in _ends(states, key)}
+    return tuple(step for step in states if step.uuid in recording or step.problems)
 
 
 def _ends(states: Sequence[Step], candidate: str) -> tuple[PathEnd, ...]:
