@@ -1,7 +1,8 @@
 """Whether the past of a trade's buckets, and of its nearest soulprint, predicts how it ends. Never in sample.
 
 Belongs here: scores as of each decision, compared with its outcome. Does not belong here: descriptions of all trades at
-once (groups). A score of a trade sees only trades whose outcome was known *before* its decision: strictly, since a fill at the open of the next bar carries the very instant of the decision and was not known then.
+once (groups). A score of a trade sees only trades whose outcome was known *before* its decision: strictly, since a fill
+at the open of the next bar carries the very instant of the decision and was not known then.
 """
 
 from __future__ import annotations

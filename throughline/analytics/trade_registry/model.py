@@ -4,7 +4,7 @@ Belongs here: names, units, minima and the JSON form. Does not belong here: how 
 soulprints, entries) or shown (page, pictures).
 
 Returns and rates are fractions (0.1 = 10 %), money is exact decimal text in USD, times are aware UTC instants. A figure
-that too few trades (or trades that do not vary) would give is None; where a whole part is missing, `note` has the reason.
+of too few trades (or of trades that do not vary) is None; where a whole part is missing, `note` has the reason.
 Intervals are 95 % and treat trades as independent; trades that were open together are not, so they are too narrow.
 """
 
@@ -91,7 +91,7 @@ class Correlation:
 class Tercile:
     """A third of the judged trades, ordered by a score.
 
-    score: its mean; expected: the share by chance, or by the base rate, of the same trades; rate: the actual share, with
+    score: its mean; expected: the share of the same trades by chance or by the base rate; rate: the actual share with
     its Wilson interval; mean_*: net return, with t interval.
     """
 
