@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Engine
 
 from throughline.analytics.sentences import interval_reason
-from throughline.dossier import sections
 from throughline.dossier.log import SealLog
 from throughline.dossier.read import Dossier, compile_dossier, readable
 from throughline.experiment.mode import mode_warning
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
-from throughline.rendering.blocks import Paragraph, find_sections
+from throughline.rendering.blocks import Block, Paragraph, Section, find_sections
 from throughline.rendering.formats import amount, clock_time, significant, words
 from throughline.rendering.markup import amount_coloured, joined, percent_coloured
 from throughline.rendering.page import render_page, write_page
@@ -36,10 +35,8 @@ _GARBLED = Paragraph("This cannot be shown: one of its records lacks or garbles 
 def dossier_html(dossier: Dossier) -> str:
     """Return the page. Everything that comes from a record is escaped; equal dossiers give equal bytes."""
     no_tiles: list[tuple[object, str]] = []
-    parts = [
-        (section.title, _shown(dossier, lambda section=section: list(section.blocks(dossier)), [_GARBLED]))  # type: ignore[misc]
-        for section in find_sections(sections)
-    ]
+    sections = find_sections("throughline.dossier.sections")
+    parts = [(section.title, _blocks(section, dossier)) for section in sections]
     story, single = dossier.story, dossier.single
     name = dossier.prices.instrument or words(story.found_in)
     net = dossier.costs.net_percent
@@ -99,6 +96,11 @@ def write_dossiers(
             target = folder / f"dossier-{dossier.story.asked}.html"
             pages[id_] = write_page(dossier_html(dossier), target, "dossier", "name a folder that may be written to")
     return pages
+
+
+def _blocks(section: Section[Dossier], dossier: Dossier) -> list[Block]:
+    garbled: list[Block] = [_GARBLED]
+    return _shown(dossier, lambda: list(section.blocks(dossier)), garbled)
 
 
 T = TypeVar("T")
