@@ -166,7 +166,7 @@ def analytics_metadata(experiment: str, analytics: "RegistryAnalytics") -> dict[
 
 def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
     """Write the dossiers of the newest trades; return, as metadata, where each of them is."""
-    from throughline.dossier.page import write_dossier
+    from throughline.dossier.page import write_dossiers
     from throughline.registry.index_loading import load_index
     from throughline.storage.queries import newest_trades
 
@@ -174,9 +174,9 @@ def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
     with ctx.engine.connect() as conn:
         newest = newest_trades(conn, ctx.experiment.id, DOSSIERS)
         loaded = load_index(conn, ctx.experiment.id)
+    pages = write_dossiers(ctx.engine, ctx.artifacts, ctx.proof, [str(row.uuid) for row in newest], folder, loaded)
     records = []
     for row in newest:
-        page = write_dossier(ctx.engine, ctx.artifacts, ctx.proof, str(row.uuid), folder, loaded)
         told = row.columns
         records.append(
             dg.TableRecord(
@@ -185,7 +185,7 @@ def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
                     "symbol": told["symbol"],
                     "net_percent": float(told["profit_percentage"]),
                     "reason": told["termination_reason"],
-                    "dossier": page.as_uri(),
+                    "dossier": pages[str(row.uuid)].as_uri(),
                 }
             )
         )

@@ -20,7 +20,7 @@ from tests.integration.proof_home import new_experiment, seal_days
 from tests.integration.small_home import END, START, seal_experiment
 from throughline.catalogue import catalogue
 from throughline.cli import DirectWiring, run
-from throughline.dossier.page import dossier_html, write_dossier
+from throughline.dossier.page import dossier_html, write_dossiers
 from throughline.dossier.read import Dossier, compile_dossier
 from throughline.dossier.story import find
 from throughline.errors import UnknownRecord
@@ -267,7 +267,7 @@ def test_a_registered_trade_that_says_something_else_than_its_chain_is_named(
     trade = str(every[0].registration.uuid)
     rewrite(owner, "canonical_trades", trade, lambda body: body.update(confidence="0.99"))
     made = compile_dossier(owner, store, None, parse_id(every[0].chain.outcome.uuid))
-    assert "canonical_trades: confidence is 0.99, its chain says" in broken(made)
+    assert "canonical_trades: confidence is 0.99, its chain has" in broken(made)
 
 
 def test_a_repointed_soulprint_and_a_changed_vector_are_named(
@@ -419,10 +419,11 @@ def test_the_page_is_the_same_each_time_and_called_after_the_record(
     own: Database, store: ArtifactStore, every: list[Dossier], proof: Proof, tmp_path: Path
 ) -> None:
     engine, id_ = own.engine("reader"), str(every[0].registration.trade_hash)
-    page = write_dossier(engine, store, proof, id_, tmp_path / "reports" / "new")
+    page = write_dossiers(engine, store, proof, [id_], tmp_path / "reports" / "new")[id_]
     assert page == tmp_path / "reports" / "new" / f"dossier-{every[0].registration.uuid}.html"
     kept = page.read_bytes()
-    assert write_dossier(engine, store, proof, id_, page.parent).read_bytes() == kept == dossier_html(every[0]).encode()
+    assert write_dossiers(engine, store, proof, [id_], page.parent) == {id_: page}
+    assert page.read_bytes() == kept == dossier_html(every[0]).encode()
 
 
 def test_text_json_and_page_come_from_one_command(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.home_copies import open_copy
 from tests.integration.proof_home import new_experiment, proof_at, seal_days
-from throughline.dossier.log import log_check
+from throughline.dossier.log import SealLog
 from throughline.proof.anchor import Anchor
 from throughline.proof.audit import audit
 from throughline.proof.log import publish
@@ -61,7 +61,7 @@ def test_five_hundred_reads_beside_a_writer_report_no_change(own: Database, proo
         reader, auditor = own.engine("reader"), own.engine("auditor")
         for number in range(READS):
             with anchored_snapshot(reader, proof.anchor) as (connection, anchor):
-                told = log_check(connection, replace(proof, anchor=anchor), [])
+                told = SealLog(connection, replace(proof, anchor=anchor)).check([])
             assert told.problems == ()
             if number % (READS // AUDITS) == 0:
                 with anchored_snapshot(auditor, proof.anchor) as (connection, anchor):
@@ -78,7 +78,7 @@ def test_what_is_anchored_after_the_snapshot_began_is_not_missing_in_it(own: Dat
     append(own, proof, "first")
     with anchored_snapshot(own.engine("reader"), proof.anchor) as (connection, anchor):
         append(own, proof, "while it is read")
-        told = log_check(connection, replace(proof, anchor=anchor), [])
+        told = SealLog(connection, replace(proof, anchor=anchor)).check([])
         found = audit(connection, anchor, proof.signer.public_key).findings
     assert told.problems == ()
     assert found == []
@@ -89,7 +89,7 @@ def test_an_anchored_head_that_the_database_lost_is_still_reported(own: Database
     with own.engine("owner").connect() as connection:
         connection.exec_driver_sql("ALTER TABLE seal_heads DISABLE TRIGGER ALL")
         connection.exec_driver_sql("DELETE FROM seal_heads WHERE tree_size = (SELECT max(tree_size) FROM seal_heads)")
-        told = log_check(connection, replace(proof, anchor=proof.anchor.pin()), [])
+        told = SealLog(connection, replace(proof, anchor=proof.anchor.pin())).check([])
         connection.rollback()
     assert any("does not have the anchored head" in problem for problem in told.problems)
 

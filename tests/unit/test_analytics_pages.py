@@ -13,16 +13,19 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.conftest import AddModule
+from tests.unit.test_docs_extending import example
 from throughline.analytics.baselines import summarise_random
 from throughline.analytics.model import Curves, Report
 from throughline.analytics.performance import performance, signs_flip
 from throughline.analytics.report_pictures import drawdown_chart, equity_chart, funnel_chart, returns_chart
 from throughline.analytics.sentences import sign_sentence
-from throughline.analytics.tear_sheet import sections
 from throughline.analytics.tear_sheet.page import tear_sheet_html, write_tear_sheet
-from throughline.errors import StorageError
+from throughline.errors import SettingsError, StorageError
 from throughline.storage.artifacts import ArtifactStore
 from throughline.trading.types import PATHS
+
+SECTIONS = "throughline.analytics.tear_sheet.sections"
 
 
 def make_report(
@@ -171,19 +174,29 @@ def test_the_drawings_have_the_figures_that_they_were_given() -> None:
     assert sorted(counted) == ["gain", "gain", "loss"]
 
 
-def test_a_page_gets_a_section_by_adding_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "turnover.py").write_text(
+def test_a_page_gets_a_section_by_adding_one_file(repo: Path, add_module: AddModule) -> None:
+    page = (repo / "docs" / "extending.md").read_text(encoding="utf-8")
+    add_module(SECTIONS, "costs", example(page, "a page section of a report"))
+    add_module(
+        SECTIONS,
+        "turnover",
         "from throughline.rendering.blocks import Section\n"
-        "SECTIONS = (Section('Turnover', 15, lambda report: [f'{report.trades} trades <each>']),)\n"
+        "SECTIONS = (Section('Turnover', 15, lambda report: [f'{report.trades} trades <each>']),)\n",
     )
-    monkeypatch.setattr(sections, "__path__", [*sections.__path__, str(tmp_path)])
-    page = tear_sheet_html(make_report())
-    monkeypatch.delitem(sys.modules, f"{sections.__name__}.turnover")
-    between = page.split("<h2>Turnover</h2>")
-    assert between[0].endswith("</div>\n")
-    assert "<h2>Equity, beside the market</h2>" in between[0]
-    assert '<p class="sub">3 trades &lt;each&gt;</p>' in between[1]
-    assert "<h2>Three fill models side by side</h2>" in between[1]
+    trade = dict.fromkeys(("id", "instrument", "entry_time", "exit_time", "reason", "flags"), "1.5")
+    trade |= dict.fromkeys(("notional_usd", "pnl_usd", "pnl_low_usd", "pnl_high_usd", "return_percent"), "1.5")
+    html = tear_sheet_html(replace(make_report(), trade_list=[trade | {"fees_usd": "1.5", "costs_usd": "2"}]))
+    titles = re.findall("<h2>(.*?)</h2>", html)
+    assert titles[:3] == ["Equity, beside the market", "Turnover", "Three fill models side by side"]
+    assert titles[titles.index("Costs") - 1] == "Trades"
+    assert '<p class="sub">3 trades &lt;each&gt;</p>' in html
+    assert '<th scope="row">costs_usd</th><td>$2.00</td>' in html
+
+
+def test_a_module_without_sections_is_named(add_module: AddModule) -> None:
+    file = add_module(SECTIONS, "empty", "")
+    with pytest.raises(SettingsError, match=f"{file}: the module must define SECTIONS, a tuple of Section"):
+        tear_sheet_html(make_report())
 
 
 def test_the_sign_sentence_is_left_out_where_the_signs_agree() -> None:

@@ -138,7 +138,7 @@ def test_the_ledger_shows_other_trainings_first_and_fills_the_chosen_trial() -> 
     assert [point.name for point in points] == ["", "", "", "1", "2", "3"]
     assert [point.name for point in points if point.chosen] == ["2"]
     text = card_markdown(card())
-    assert "3 trials were made for this model, 6 in the experiment so far" in text
+    assert "3 trials were run for this model, 6 in the experiment so far" in text
     told = "40 trees of 4 leaves, rate 0.05, 10 features | 310 | +0.100 % | +0.020 % | 0.0200 |"
     assert f"| **2** | {told}" in text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from types import ModuleType
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from throughline.rendering.blocks import Bullets, Columns, Details, Heading, Paragraph, Picture, markdown
+from throughline.rendering.blocks import Bullets, Columns, Details, Heading, Paragraph, Picture, find_sections, markdown
 from throughline.rendering.chart import WIDTH, Panel, drawing, image_markdown, ticks, time_ticks
 from throughline.rendering.formats import (
     amount_usd,
@@ -161,13 +160,8 @@ def test_figures_are_written_for_people() -> None:
     assert (counts({"a_b": 2, "c": 0, "d": 3}), counts({})) == ("d 3, a b 2", "none")
 
 
-def test_sections_stand_in_their_order_whatever_their_files_are_called(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from throughline.dossier import sections
-    from throughline.rendering.blocks import find_sections
-
-    orders = [section.order for section in find_sections(sections)]
-    assert orders == sorted(orders)
-    assert len(set(orders)) == len(orders) == 14
-    assert isinstance(sections, ModuleType)
+@pytest.mark.parametrize("package", ["throughline.dossier.sections", "throughline.analytics.tear_sheet.sections"])
+def test_sections_stand_in_their_order_whatever_their_files_are_called(package: str) -> None:
+    orders = [section.order for section in find_sections(package)]
+    assert orders == sorted(set(orders))
+    assert len(orders) == 14

@@ -1,4 +1,4 @@
-"""What a backtest took for granted, in sentences: from the source, the settings and what the data did not hold."""
+"""The assumptions of a backtest as sentences: from the source, the settings and what the data lacks."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def assumptions(
     source: SourceDescription, settings: Configuration, funnel: Sequence[Mapping[str, Any]], ambiguous: int
 ) -> list[str]:
     """Return the sentences in a fixed order. funnel: the range's sums; ambiguous: trades that met both barriers."""
-    told = list(source.assumptions)
+    sentences = list(source.assumptions)
     if source.availability == "assumed":
-        told.append("When each row became known is assumed, not observed.")
-    told += _absent(source, settings, funnel)
-    told += _fills(source, settings, ambiguous)
+        sentences.append("When each row became known is assumed, not observed.")
+    sentences += _absent(source, settings, funnel)
+    sentences += _fills(source, settings, ambiguous)
     if source.survivors_only:
         lost = source.attrition_per_48h
-        told.append(
+        sentences.append(
             "The universe holds survivors only: the pessimistic and base paths are charged an expected total loss of "
             f"{lost * 100:.3f} % per 48 h held."
             if lost
             else "The universe holds survivors only, and nothing is charged for the coins that went: the returns are "
             "too high by what those would have lost."
         )
-    told.append(
+    sentences.append(
         "Returns are marked to market: open positions are valued at their last price, before the costs of selling, and "
         "never closed by the end. "
         "Sharpe ratio and drawdown are those of day ends: what was lost and won back inside a day is not seen."
     )
-    told.append(
+    sentences.append(
         "The equal-weight and benchmark baselines are charged no costs and no attrition, and gain and lose nothing "
         "where a doubtful jump or a long gap ends a coin's history; random entries are sized, scaled and charged as "
         "the strategy's own trades are."
     )
-    return told
+    return sentences
 
 
 def filters_without_data(source: SourceDescription, settings: Configuration) -> list[str]:
@@ -87,36 +87,40 @@ def _removes_all(name: str, cause: str) -> str:
 
 
 def _absent(source: SourceDescription, settings: Configuration, funnel: Sequence[Mapping[str, Any]]) -> list[str]:
-    told = []
+    sentences = []
     missing = {str(row["filter"]): int(row["missing"]) for row in funnel}
     for name, inputs in _INPUTS.items():
         rule = getattr(settings.strategy, name)
         has = bool(inputs & source.capabilities)
         if not rule.enabled:
-            told.append(f"The {_NAMES[name]} filter is switched off" + ("." if has else ": the data has none."))
+            sentences.append(f"The {_NAMES[name]} filter is switched off" + ("." if has else ": the data has none."))
         elif not has:
             done = "admitted with a flag" if rule.on_missing == "admit_flagged" else "rejected"
-            told.append(f"The data has no {_NAMES[name]}: every instrument is {done} at that filter.")
+            sentences.append(f"The data has no {_NAMES[name]}: every instrument is {done} at that filter.")
         elif missing.get(name):
             done = "admitted with a flag" if rule.on_missing == "admit_flagged" else "rejected"
-            told.append(f"An instrument without a {_NAMES[name]} was {done} at that filter, {missing[name]:,} times.")
+            sentences.append(
+                f"An instrument without a {_NAMES[name]} was {done} at that filter, {missing[name]:,} times."
+            )
     if not RUG_INPUTS & source.capabilities:
-        told.append("No claim is made about rug pulls: the data holds no holders, liquidity locks or pool reserves.")
-    return told
+        sentences.append(
+            "No claim is made about rug pulls: the data holds no holders, liquidity locks or pool reserves."
+        )
+    return sentences
 
 
 def _fills(source: SourceDescription, settings: Configuration, ambiguous: int) -> list[str]:
     costs = settings.costs
     impact = f"{costs.impact_coefficient:g} x daily volatility x sqrt(share of 24 h volume)"
-    told = [
+    sentences = [
         (
             f"Costs a side on the base path: fee {costs.fee * 100:.2f} %, half spread {costs.half_spread * 100:.2f} %, "
             f"impact {impact}, at least {costs.impact_floor * 100:.2f} % where that is unknown."
         )
     ]
     if source.close_only:
-        told.append("The data has closes only: barriers are tested on closes and every fill is at a close.")
-    told.append(
+        sentences.append("The data has closes only: barriers are tested on closes and every fill is at a close.")
+    sentences.append(
         "At the first price after a gap a position is sold for its target at most. It ends at a first price that is "
         f"{source.doubtful_jump:g} times the close before it or more, or one part in as many or less, with or without "
         f"a gap: a fall counts in full, a rise up to {source.doubtful_jump:g} times the last close. A halt without any "
@@ -124,8 +128,8 @@ def _fills(source: SourceDescription, settings: Configuration, ambiguous: int) -
         "close on the base path, by assumption."
     )
     if ambiguous:
-        told.append(
+        sentences.append(
             f"{ambiguous:,} trade(s) touched stop and target in one bar; the order inside a bar is unknown and booked "
             "as the stop (base), each with its interval."
         )
-    return told
+    return sentences

@@ -93,9 +93,9 @@ def equal_weight_returns(returns: FloatGrid, eligible: Mask) -> list[float]:
     returns: [D, N] of the day. eligible: [D, N] at its start. Rebalanced daily, before costs. A day without an eligible
     instrument is a day in cash (0).
     """
-    held = eligible & ~np.isnan(returns)
+    invested = eligible & ~np.isnan(returns)
     result = []
-    for row, mask in zip(returns, held, strict=True):
+    for row, mask in zip(returns, invested, strict=True):
         count = int(mask.sum())
         result.append(math.fsum(row[mask]) / count if count else 0.0)
     return result

@@ -1,7 +1,7 @@
-"""What the report says of cash: when the rule was closed, or would have been, and what that saved or cost.
+"""Cash as a policy in a report: when the rule was closed, or would have been, and what that saved or cost.
 
 Belongs here: putting events or the replay of looks beside the trades of the closed time. Does not belong here: the
-judgement (`throughline.learning.cash`), sentences (words). Reads the ledger, writes nothing.
+judgement (`throughline.learning.cash`), sentences (sentences). Reads the ledger, writes nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class CashReport:
 
 
 def cash_report(conn: Connection, experiment: Experiment, start: date, end: date) -> CashReport:
-    """Return what cash as a policy came to in [start, end]; every day up to `end` must have its session."""
+    """Return the effect of cash as a policy in [start, end]; every day up to `end` must have its session."""
     settings = experiment.configuration
     epoch, until = _midnight(experiment.epoch), _midnight(end + timedelta(days=1))
     outcomes = read_rule_outcomes(conn, experiment.id, epoch, until)
@@ -92,12 +92,12 @@ def cash_report(conn: Connection, experiment: Experiment, start: date, end: date
             take_profit=settings.exits.take_profit,
             reach_days=shadow_reach_days(settings.exits),
         )
-        changes = [Change(told.as_of, told.verdict, told.reason) for told in looks]
+        changes = [Change(look.as_of, look.verdict, look.reason) for look in looks]
     stretches = closed_stretches([(item.at, item.verdict == "close") for item in changes], until)
-    shut = [(max(first, _midnight(start)), last) for first, last in stretches]
+    closed_times = [(max(first, _midnight(start)), last) for first, last in stretches]
 
     def inside(at: datetime) -> bool:
-        return any(first <= at < last for first, last in shut)
+        return any(first <= at < last for first, last in closed_times)
 
     trades = [
         float(pnl)

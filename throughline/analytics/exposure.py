@@ -73,11 +73,11 @@ def invested_shares(stakes: Stakes, edges: Sequence[int], equity: Sequence[float
     share = np.where(positive[first], stakes.notional / np.where(positive, worth, 1.0)[first], 0.0)
     total = np.zeros(days)
     for after in range(int((last - first).max(initial=-1)) + 1):
-        held = first + after <= last
-        day = (first + after)[held]
-        begin = np.maximum(stakes.entry[held], bounds[day])
-        open_ms = np.maximum(np.minimum(stakes.end[held], bounds[day + 1]) - begin, 0)
-        np.add.at(total, day, share[held] * (open_ms / (bounds[day + 1] - bounds[day])))
+        inside = first + after <= last
+        day = (first + after)[inside]
+        begin = np.maximum(stakes.entry[inside], bounds[day])
+        open_ms = np.maximum(np.minimum(stakes.end[inside], bounds[day + 1]) - begin, 0)
+        np.add.at(total, day, share[inside] * (open_ms / (bounds[day + 1] - bounds[day])))
     return [float(value) for value in total]
 
 

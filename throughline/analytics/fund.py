@@ -17,9 +17,9 @@ def stopped_funds(days: Sequence[date], paths: Mapping[str, PathDays], sizing: S
     """
     stopped = {}
     for name, path in paths.items():
-        for day, equity, held in zip(days, path.equity, path.held, strict=True):
+        for day, equity, positions in zip(days, path.equity, path.open_counts, strict=True):
             largest = min(sizing.small_fund_usd, equity) / sizing.max_positions
-            if held == 0 and largest < sizing.minimum_position_usd:
+            if positions == 0 and largest < sizing.minimum_position_usd:
                 stopped[name] = day
                 break
     return stopped

@@ -1,6 +1,6 @@
 """What a report reads from the ledger: counts, daily states and seals of a range of one experiment.
 
-Belongs here: SQL and its plain results. Does not belong here: figures (performance) and sentences (words).
+Belongs here: SQL and its plain results. Does not belong here: figures (performance) and sentences (sentences).
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ from throughline.trading.types import PATHS
 
 @dataclass(frozen=True)
 class PathDays:
-    """One path, day by day: equity and cash at day ends (USD), positions held then, net P&L of what closed; equity
-    before the first day; the positions that were open at some time."""
+    """One path, day by day.
+
+    Args:
+        equity: at day ends, USD.
+        cash: at day ends, USD.
+        open_counts: numbers of open positions at day ends.
+        pnl: net profit of each closed trade, USD.
+        starting: equity before the first day, USD.
+        stakes: the positions that were open at some time.
+    """
 
     equity: Sequence[float]
     cash: Sequence[float]
-    held: Sequence[int]
+    open_counts: Sequence[int]
     pnl: Sequence[float]
     starting: float
     stakes: Stakes
@@ -69,9 +77,9 @@ def range_root(roots: Mapping[date, str]) -> str:
 
 def read_range(connection: Connection, experiment: str, cash: float, start: date, end: date) -> LedgerRange:
     """Read [start, end]. cash: the experiment's starting cash. MissingPredecessor for a day without a session."""
-    wanted = [start + timedelta(days=k) for k in range((end - start).days + 1)]
+    range_days = [start + timedelta(days=k) for k in range((end - start).days + 1)]
     states = _states(connection, experiment, start - timedelta(days=1), end)
-    missing = next((day for day in wanted if day not in states), None)
+    missing = next((day for day in range_days if day not in states), None)
     if missing is not None:
         raise MissingPredecessor(
             f"portfolio_state of {missing} is not there in experiment {experiment[:12]}: materialise the range first"
@@ -85,8 +93,8 @@ def read_range(connection: Connection, experiment: str, cash: float, start: date
         quarantined.update(details.get("quarantined", {}))
     decided = _decided(connection, experiment)
     return LedgerRange(
-        days=wanted,
-        paths={path: _path(path, [states[day] for day in wanted], before, cash, decided) for path in PATHS},
+        days=range_days,
+        paths={path: _path(path, [states[day] for day in range_days], before, cash, decided) for path in PATHS},
         last=states[end],
         candidates=_count(connection, tables.candidates, experiment, start, end),
         reasons=dict(sorted(Counter(body["termination_reason"] for body in outcomes).items())),
@@ -151,7 +159,7 @@ def _decided(connection: Connection, experiment: str) -> dict[str, int]:
 def _stakes(states: Sequence[Mapping[str, Any]], decided: Mapping[str, int]) -> Stakes:
     """Return the positions that the states of a path's days close, and those that the last one holds.
 
-    A closed line says what was gained in USD and in percent of what was paid, hence what was paid (a gain of exactly
+    A closed line holds the gain in USD and in percent of what was paid, hence what was paid (a gain of exactly
     nothing does not say it, and counts as nothing paid). Entries fill on the bar that opens at their decision.
     """
     rows = []
@@ -172,14 +180,14 @@ def _path(
     cash: float,
     decided: Mapping[str, int],
 ) -> PathDays:
-    told = [state["paths"][path] for state in states]
+    daily = [state["paths"][path] for state in states]
     return PathDays(
-        equity=[float(item["equity_usd"]) for item in told],
-        cash=[float(item["cash_usd"]) for item in told],
-        held=[len(item["positions"]) for item in told],
-        pnl=[float(line["net_pnl_usd"]) for item in told for line in item["closed"]],
+        equity=[float(item["equity_usd"]) for item in daily],
+        cash=[float(item["cash_usd"]) for item in daily],
+        open_counts=[len(item["positions"]) for item in daily],
+        pnl=[float(line["net_pnl_usd"]) for item in daily for line in item["closed"]],
         starting=float(before["paths"][path]["equity_usd"]) if before else cash,
-        stakes=_stakes(told, decided),
+        stakes=_stakes(daily, decided),
     )
 
 

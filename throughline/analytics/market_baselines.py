@@ -85,8 +85,8 @@ def measure_baselines(
     path on each day; blocked: days whose bars failed their gate, taken out as gaps.
     """
     spans = _spans(start, end, chunk_days)
-    held = _Held(provider, configuration, blocked)
-    market = _market(held, spans)
+    loader = _ChunkLoader(provider, configuration, blocked)
+    market = _market(loader, spans)
     cash = configuration.sizing.small_fund_usd
     equal = {"return": compound(market.equal), "costs": "none charged", **_breadth(market.counts)}
     scaled = scaled_to_exposure(market.equal, exposure)
@@ -94,7 +94,7 @@ def measure_baselines(
     figures: dict[str, Any] = {
         "equal_weight": equal,
         "equal_weight_same_exposure": same,
-        "random_entries": _random_figures(held, spans, market, entries, reached, trade_return, seed, draws),
+        "random_entries": _random_figures(loader, spans, market, entries, reached, trade_return, seed, draws),
     }
     curves = {"equal_weight": _worth(cash, market.equal), "equal_weight_same_exposure": _worth(cash, scaled)}
     name = provider.description.benchmark
@@ -115,7 +115,7 @@ def measure_baselines(
 
 
 def _random_figures(
-    held: _Held,
+    loader: _ChunkLoader,
     spans: Sequence[tuple[date, date]],
     market: _Market,
     times: EntryTimes,
@@ -124,10 +124,10 @@ def _random_figures(
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
-    portfolios, entries = _random(held, spans, market, times, seed, draws)
+    portfolios, entries = _random(loader, spans, market, times, seed, draws)
     if not entries:
         return {"draws": 0, "entries": 0, "reason": "no candidate to compare with, or nothing was eligible"}
-    cash = held.configuration.sizing.small_fund_usd
+    cash = loader.configuration.sizing.small_fund_usd
     returns = [item.equity / cash - 1.0 for item in portfolios]
     trades = [item.trades for item in portfolios]
     edges = [day_ms(spans[0][0] + k * DAY) for k in range((spans[-1][1] - spans[0][0]).days + 2)]
@@ -168,7 +168,7 @@ def _spans(start: date, end: date, days: int) -> list[tuple[date, date]]:
     return spans
 
 
-class _Held:
+class _ChunkLoader:
     """Loads chunks through the view that the stages use; the last one is kept, so one chunk is loaded once."""
 
     def __init__(self, provider: MarketDataProvider, configuration: Configuration, blocked: frozenset[date]) -> None:
@@ -197,15 +197,15 @@ class _Market:
     instants: NDArray[np.int64]
 
 
-def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
+def _market(loader: _ChunkLoader, spans: Sequence[tuple[date, date]]) -> _Market:
     equal: list[float] = []
     benchmark: list[float] = []
     counts: list[int] = []
     traded: set[str] = set()
     masks: list[NDArray[np.bool_]] = []
     instants = [np.zeros(0, np.int64)]
-    name = held.provider.description.benchmark
-    for span, chunk in zip(spans, held.chunks(spans), strict=True):
+    name = loader.provider.description.benchmark
+    for span, chunk in zip(spans, loader.chunks(spans), strict=True):
         panel = chunk.panel
         days = (span[1] - span[0]).days + 1
         edges = [day_ms(span[0] + k * DAY) for k in range(days + 1)]
@@ -233,7 +233,7 @@ def _market(held: _Held, spans: Sequence[tuple[date, date]]) -> _Market:
 
 
 def _random(
-    held: _Held,
+    loader: _ChunkLoader,
     spans: Sequence[tuple[date, date]],
     market: _Market,
     times: EntryTimes,
@@ -252,19 +252,19 @@ def _random(
     drawn = [draw_entries(parts, seed, draw) for draw in range(draws)]
     if not drawn or not len(drawn[0].rows):
         return [], 0
-    source = held.provider.description
-    rules, prices = exit_rules(held.configuration, source), costs(held.configuration, source)
-    portfolios = [Portfolio(PathState(cash=held.configuration.sizing.small_fund_usd)) for _ in drawn]
+    source = loader.provider.description
+    rules, prices = exit_rules(loader.configuration, source), costs(loader.configuration, source)
+    portfolios = [Portfolio(PathState(cash=loader.configuration.sizing.small_fund_usd)) for _ in drawn]
     offset = 0
-    for span, mask, chunk in zip(spans, eligible, held.chunks(spans), strict=True):
+    for span, mask, chunk in zip(spans, eligible, loader.chunks(spans), strict=True):
         shift = (chunk.first - 1 if chunk.first else 0) - offset
         within = [_between(entries, offset, offset + len(mask), shift) for entries in drawn]
         instants = np.array([day_ms(span[0] + k * DAY) for k in range((span[1] - span[0]).days + 2)])
         rows = slice(chunk.first, len(chunk.panel.open_time))
-        threshold = held.configuration.strategy.emergency_rug_risk
+        threshold = loader.configuration.strategy.emergency_rug_risk
         bars = panel_bars(chunk.panel, chunk.features, rows, chunk.panel.instruments, threshold)
         portfolios = advance(
-            portfolios, within, chunk.panel, chunk.sizes, bars, instants, held.configuration, rules, prices
+            portfolios, within, chunk.panel, chunk.sizes, bars, instants, loader.configuration, rules, prices
         )
         offset += len(mask)
     return portfolios, len(drawn[0].rows)

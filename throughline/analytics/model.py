@@ -35,7 +35,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Report:
-    """What a range of an experiment came to.
+    """The results of a range of an experiment.
 
     Fractions unless said otherwise. `trades`, `win_rate`, `sharpe`, `max_drawdown`, `termination_reasons` and
     `open_positions` are of the base path, which is the one in the ledger. funnel: [{filter, seen, removed,
@@ -45,8 +45,8 @@ class Report:
     and corporate_actions, each [{instrument, time, detail}]}. doubtful: trades that crossed a doubtful price jump,
     {trades: [{candidate, instrument, exit_time, realized_pnl_usd, pnl_low_usd, pnl_high_usd}], labels_left_out}.
     stopped: path -> the day from whose end on it could not pay the smallest position. minimum_position_usd: that
-    size. revision: what changed in the data where this experiment is a fork, else None. registry: what the
-    registries say of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
+    size. revision: what changed in the data where this experiment is a fork, else None. registry: figures of the
+    registries of the experiment from its epoch to `end`, None where they were not read. warnings: sentences that
     must stand before every figure: filters that remove every instrument for want of data. cash: when the rule was
     closed or would have been, None where that was not asked. trade_list: the closed trades of the range by exit,
     with the exact columns of `trades.COLUMNS`; dossiers: trade ID -> path of its page, for those that have one.

@@ -218,11 +218,11 @@ def verdict_sentence(card: ModelCard) -> str:
 
 
 def trials_sentence(card: ModelCard) -> str:
-    """Return how many trials stand behind the model: the more there are, the less the best of them says."""
+    """Return how many trials stand behind the model: the more there are, the less the best of them proves."""
     own = len(card.body["trials"])
     count = len(card.trials)
     return (
-        f"{own} trials were made for this model, {count} in the experiment so far; the deflated Sharpe ratio counts "
+        f"{own} trials were run for this model, {count} in the experiment so far; the deflated Sharpe ratio counts "
         "all of them. The filled point became the model; grey points are other trainings."
     )
 

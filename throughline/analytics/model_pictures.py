@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
 from throughline.rendering.chart import WIDTH, Panel, drawing, limits
-from throughline.rendering.formats import words
+from throughline.rendering.formats import percent_tick, words
 
 _ROW = 22
 
@@ -63,7 +64,7 @@ def calibration_chart(bins: Sequence[ScoreBin], brier: float | None = None) -> M
     panel.title(f"Share of labels that gained, by predicted probability; {count} labels a point, 95 % intervals{score}")
     panel.legend({"perfect calibration": "muted dashed", "the model, out of fold": "base"}, 20)
     for draw in (panel.x_ticks, panel.y_ticks):
-        draw(lambda value: f"{100 * value:g} %")
+        draw(partial(percent_tick, signed=False))
     panel.line([(x[0], x[0]), (x[1], x[1])], "muted dashed")
     for item, room in zip(bins, half, strict=True):
         panel.vertical(item.predicted, item.observed - room, item.observed + room, "range wide base")
@@ -78,7 +79,7 @@ def deciles_chart(deciles: Sequence[ScoreBin]) -> Markup:
     panel = Panel((70, 48, WIDTH - 12, 250), (-0.6, len(deciles) - 0.4), limits(values, zero=True))
     panel.title("Mean net return by tenth of the expected return (10 = highest); below: labels")
     panel.legend({"observed": "gain", "expected": "ink"}, 20)
-    panel.y_ticks(lambda value: f"{100 * value:+g} %" if value else "0 %")
+    panel.y_ticks(percent_tick)
     panel.level(0.0, "axis")
     for place, item in enumerate(deciles):
         panel.bar((place - 0.35, place + 0.35), (0.0, item.observed), "gain" if item.observed > 0 else "loss")
@@ -108,7 +109,7 @@ def trials_chart(trials: Sequence[TrialPoint]) -> Markup:
     span = (-0.6, len(trials) - 0.4)
     panels: list[Panel | str] = []
     for top, title, values, label in (
-        (30, "Mean net return per taken label", [item.gain for item in trials], lambda v: f"{100 * v:+g} %"),
+        (30, "Mean net return per taken label", [item.gain for item in trials], percent_tick),
         (190, "Sharpe ratio of its days", [item.sharpe for item in trials], lambda v: f"{v:g}"),
     ):
         known = [value for value in values if value is not None]

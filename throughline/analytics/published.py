@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from throughline.analytics.model import Report
 from throughline.analytics.tear_sheet.page import write_tear_sheet
-from throughline.dossier.page import write_dossier
+from throughline.dossier.page import write_dossiers
 from throughline.proof.log import anchor_logged
 from throughline.proof.settings import Proof
 from throughline.registry.index_loading import load_index
@@ -69,7 +69,7 @@ def publish_report(
     if chosen:
         with engine.connect() as connection:
             loaded = load_index(connection, report.experiment)
-        pages = {name: write_dossier(engine, artifacts, proof, name, folder / FOLDER, loaded) for name in chosen}
+        pages = write_dossiers(engine, artifacts, proof, chosen, folder / FOLDER, loaded)
     report = replace(report, dossiers={name: str(path) for name, path in pages.items()})
     page, ref = write_tear_sheet(report, folder, artifacts)
     with engine.begin() as connection:

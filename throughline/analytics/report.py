@@ -1,4 +1,4 @@
-"""`build_report`: what a range of an experiment came to, with its baselines and everything it took for granted.
+"""`build_report`: the results of a range of an experiment, with its baselines and assumptions.
 
 Belongs here: putting the parts together. Reads the ledger and the provider, writes nothing.
 """
@@ -50,7 +50,7 @@ def build_report(
 
     engine: may read. provider: the experiment's market data, for the baselines. seconds: stage -> seconds, passed
     through. revision: what changed against the parent where the experiment is a fork, passed through. check_chain:
-    recompute every record of the experiment (without reading artifacts again); else `chain` says 0 checked.
+    recompute every record of the experiment (without reading artifacts again); else `chain` has 0 checked.
     Raises SettingsError for a range outside the experiment, MissingPredecessor for a day without a session,
     GateClosed where executions or outcomes failed their gate.
     """
@@ -65,22 +65,24 @@ def build_report(
             sealed = read_seals(connection, experiment.id, asset, start, end)
             roots = {day: seal.root for day, seal in sealed.items() if seal.status == "sealed"}
             require_gate(connection, experiment.id, asset, roots)
-        told = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
+        ledger = read_range(connection, experiment.id, settings.sizing.small_fund_usd, start, end)
         registry = registry_analytics(connection, experiment.id, last_day=end)
         cash = cash_report(connection, experiment, start, end)
         entries = read_entry_times(connection, experiment, start, end)
         closed = read_trades(connection, experiment.id, exact=True, partitions=(start, end))
     curves = Curves(
-        dates=told.days,
-        equity={path: item.equity for path, item in told.paths.items()},
-        cash={path: item.cash for path, item in told.paths.items()},
-        starting={path: item.starting for path, item in told.paths.items()},
+        dates=ledger.days,
+        equity={path: item.equity for path, item in ledger.paths.items()},
+        cash={path: item.cash for path, item in ledger.paths.items()},
+        starting={path: item.starting for path, item in ledger.paths.items()},
     )
-    edges = [day_ms(day) for day in (*told.days, end + DAY)]
+    edges = [day_ms(day) for day in (*ledger.days, end + DAY)]
     invested = {
-        path: invested_shares(item.stakes, edges, curves.with_start(path)[:-1]) for path, item in told.paths.items()
+        path: invested_shares(item.stakes, edges, curves.with_start(path)[:-1]) for path, item in ledger.paths.items()
     }
-    paths = {path: performance(curves.with_start(path), invested[path], item.pnl) for path, item in told.paths.items()}
+    paths = {
+        path: performance(curves.with_start(path), invested[path], item.pnl) for path, item in ledger.paths.items()
+    }
     market = measure_baselines(
         provider,
         settings,
@@ -91,7 +93,7 @@ def build_report(
         _mean_return(closed["return_percent"]),
         invested["base"],
         experiment.seed,
-        told.bars_blocked,
+        ledger.bars_blocked,
     )
     checked, broken = 0, 0
     if check_chain:
@@ -103,30 +105,31 @@ def build_report(
         start=start,
         end=end,
         instruments=market.instruments,
-        bars=told.bars,
-        funnel=told.funnel,
-        candidates=told.candidates,
+        bars=ledger.bars,
+        funnel=ledger.funnel,
+        candidates=ledger.candidates,
         trades=paths["base"].trades,
         paths=paths,
-        termination_reasons=told.reasons,
-        dispositions=told.dispositions,
-        blocked_days=told.blocked,
+        termination_reasons=ledger.reasons,
+        dispositions=ledger.dispositions,
+        blocked_days=ledger.blocked,
         baselines=market.figures,
-        open_positions=_open_positions(told),
-        assumptions=assumptions(provider.description, settings, told.funnel, told.ambiguous),
-        quarantined={"rules": told.quarantined, "total": sum(told.quarantined.values())},
-        seals=told.seals,
-        data_notes=told.data_notes,
+        open_positions=_open_positions(ledger),
+        assumptions=assumptions(provider.description, settings, ledger.funnel, ledger.ambiguous),
+        quarantined={"rules": ledger.quarantined, "total": sum(ledger.quarantined.values())},
+        seals=ledger.seals,
+        data_notes=ledger.data_notes,
         chain={"checked": checked, "broken": broken},
         seconds=dict(seconds or {}),
         sign_flips=signs_flip([item.total_return for item in paths.values()]),
-        doubtful=_doubtful(told),
-        stopped=stopped_funds(told.days, told.paths, settings.sizing),
+        doubtful=_doubtful(ledger),
+        stopped=stopped_funds(ledger.days, ledger.paths, settings.sizing),
         minimum_position_usd=settings.sizing.minimum_position_usd,
         curves=Curves(curves.dates, curves.equity, curves.cash, curves.starting, market.curves),
         revision=revision,
         registry=registry,
-        warnings=filters_without_data(provider.description, settings) or filters_without_values(settings, told.funnel),
+        warnings=filters_without_data(provider.description, settings)
+        or filters_without_values(settings, ledger.funnel),
         cash=cash,
         trade_list=closed.to_dict("records"),
     )
@@ -137,18 +140,18 @@ def _mean_return(percents: Sequence[str]) -> float | None:
     return math.fsum(map(float, percents)) / len(percents) / 100.0 if len(percents) else None
 
 
-def _doubtful(told: LedgerRange) -> dict[str, Any]:
+def _doubtful(ledger: LedgerRange) -> dict[str, Any]:
     """Trades that crossed a doubtful price jump, by exit, and how many ends are no labels for it."""
     names = ("instrument", "exit_time", "realized_pnl_usd", "pnl_low_usd", "pnl_high_usd")
-    rows = [{"candidate": body["candidate"]["uuid"]} | {name: body[name] for name in names} for body in told.doubtful]
+    rows = [{"candidate": body["candidate"]["uuid"]} | {name: body[name] for name in names} for body in ledger.doubtful]
     trades = sorted(rows, key=lambda row: (row["exit_time"], row["candidate"]))
-    return {"labels_left_out": told.unlabelled, "trades": trades}
+    return {"labels_left_out": ledger.unlabelled, "trades": trades}
 
 
-def _open_positions(told: LedgerRange) -> Sequence[Mapping[str, Any]]:
+def _open_positions(ledger: LedgerRange) -> Sequence[Mapping[str, Any]]:
     """Positions of the base path at the end of the last day, marked at their last price, before exit costs."""
     rows = []
-    for item in told.last["paths"]["base"]["positions"]:
+    for item in ledger.last["paths"]["base"]["positions"]:
         sold = float(item["exit_value"]) - float(item["exit_fees"]) - float(item["attrition"])
         value = float(item["quantity"]) * float(item["last_price"]) + sold
         rows.append(

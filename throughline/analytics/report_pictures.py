@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from throughline.rendering.chart import WIDTH, Panel, drawing, limits
-from throughline.rendering.formats import words
+from throughline.rendering.formats import percent_tick, words
 
 PATH_KINDS = {"pessimistic": "pessimistic", "base": "base strong", "optimistic": "optimistic"}
 """Classes of the curves of the three fill models; every other curve is a baseline and dashed."""
@@ -99,7 +99,7 @@ def drawdown_chart(dates: Sequence[date], falls: Sequence[float]) -> Markup:
     low = min(-max(falls) * 1.06, -0.001)
     panel = Panel((78, 26, WIDTH - 12, 190), _span(instants), (low, 0.0))
     panel.title("Drawdown at the end of each day (dashed: mean)")
-    panel.y_ticks(lambda value: f"{100 * value:g} %" if value else "0 %", 4)
+    panel.y_ticks(percent_tick, 4)
     panel.x_times()
     panel.line([(at, -fall) for at, fall in zip(instants, falls, strict=True)], "loss", area=0.0)
     panel.level(-fmean(falls), "line muted dashed")
@@ -117,7 +117,7 @@ def returns_chart(returns: Sequence[float]) -> Markup:
     panel = Panel((78, 26, WIDTH - 12, 220), limits((low, high), 0.02), (0, max(counts) * 1.08))
     panel.title(f"Distribution of {len(returns):,} daily returns: days in each class (dashed: mean)")
     panel.y_ticks(lambda value: f"{value:g}", 4)
-    panel.x_ticks(lambda value: f"{100 * value:+g} %" if value else "0 %", 9)
+    panel.x_ticks(percent_tick, 9)
     for (start, end), count in zip(pairwise(edges), counts, strict=True):
         if count:
             panel.bar((start + 0.06 * width, end - 0.06 * width), (0, count), "gain" if start + end > 0 else "loss")

@@ -179,7 +179,7 @@ def baseline_sentences(report: Report) -> list[str]:
     equal = report.baselines.get("equal_weight")
     if equal and equal["days_with_one_or_none"]:
         sentences.append(
-            f"On {equal['days_with_one_or_none']} of {equal['days']} days the equal-weight universe held one coin or "
+            f"On {equal['days_with_one_or_none']} of {equal['days']} days the equal-weight universe had one coin or "
             "none: such days are the luck of one coin, not a market."
         )
     return sentences
@@ -193,7 +193,7 @@ def interval_reason(outcome: Mapping[str, Any]) -> str | None:
     if float(outcome["pnl_low_usd"]) == float(outcome["pnl_high_usd"]):
         return None
     if "doubtful_jump" in outcome["flags"]:
-        return "it ended at a doubtful price jump, where either nothing changed or the price is what it says"
+        return "it ended at a doubtful price jump, where either nothing changed or the price is right"
     if "gap" in outcome["flags"]:
         return "it was sold at the first price after a gap, over which it gained something or nothing"
     return "its bar touched both barriers, in an order that is not known" if outcome["ambiguous"] else None

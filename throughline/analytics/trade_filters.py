@@ -17,7 +17,7 @@ class Filters:
     """Which trades are selected; None and empty = all.
 
     instruments, reasons: names, any of them. since, until: days (UTC), both included, of the exit or of the entry as
-    `by` says. won: True = pnl above zero, False = the others. flag: a flag that the trade must have.
+    `by` names. won: True = pnl above zero, False = the others. flag: a flag that the trade must have.
     """
 
     instruments: Collection[str] = ()

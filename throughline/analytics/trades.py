@@ -1,7 +1,7 @@
 """The closed trades and the daily equity of an experiment as data frames: for commands, tear sheets and notebooks.
 
 Belongs here: reading the ledger into tables, and filters. Does not belong here: figures of a whole backtest
-(performance), one trade's dossier (verification.dossier), how a table is printed (cli).
+(performance), one trade's dossier (`throughline.dossier`), how a table is printed (cli).
 
 Trades are those of the base path, the one that is in the ledger. A trade is named by the UUID of its candidate, which
 `throughline trade`, `throughline proof` and the dossiers take.
@@ -72,9 +72,9 @@ COLUMNS = (
 id: UUID of the candidate. decision_time, entry_time, exit_time: UTC. entry_price, exit_price: USD (or the quote
 currency of the archive), after spread and impact. quantity: units bought. notional_usd: entry_price x quantity.
 fees_usd: fees of entry and exits. costs_usd: fees, spread and impact. pnl_usd: profit or loss after all costs;
-pnl_low_usd, pnl_high_usd: its interval where the bar does not say what came first. return_percent: pnl_usd in percent
+pnl_low_usd, pnl_high_usd: its interval where the order within a bar is unknown. return_percent: pnl_usd in percent
 of the notional. hours: time in market. reason: why it ended. flags: what is doubtful about it, separated by blanks.
-strategy: the rule that made the candidate. arm: 'champion' or 'challenger'. model: ID of the deciding model, 'rule'
+strategy: the rule behind the candidate. arm: 'champion' or 'challenger'. model: ID of the deciding model, 'rule'
 where none decided.
 """
 
@@ -164,8 +164,8 @@ def read_equity(connection: Connection, experiment: str, *, exact: bool = False)
     statement = _current(source, source.c.partition, source.c.body, experiment=experiment)
     days: dict[date, dict[str, str]] = {}
     for day, body in connection.execute(statement.order_by(source.c.partition)):
-        told = json.loads(body)["paths"]
-        days[day] = {path: told[path]["equity_usd"] for path in PATHS}
+        paths = json.loads(body)["paths"]
+        days[day] = {path: paths[path]["equity_usd"] for path in PATHS}
     frame = pd.DataFrame.from_dict(days, orient="index", columns=list(PATHS))
     frame.index = pd.DatetimeIndex(frame.index, name="day")
     return frame if exact else frame.astype("float64")

@@ -70,7 +70,7 @@ def answer(
             for row in report.blocked_days
         ]
         note(
-            f"throughline: {len(days)} day(s) are blocked by a data gate: mend the data, or accept them with "
+            f"throughline: {len(days)} day(s) are blocked by a data gate: correct the data, or accept them with "
             "--allow-blocked"
         )
         for cause in causes[:_CAUSES]:

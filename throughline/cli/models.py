@@ -149,7 +149,7 @@ def train(options: Options, deploy: bool, mode: str, experiment: str | None) -> 
 
 
 def _training_steps(bar: Bar) -> Callable[[str, float], None]:
-    """Return what a training tells of its steps: the share that is done moves the bar."""
+    """Return the progress callback of a training: the share that is done moves the bar."""
     done = 0
 
     def begins(step: str, share: float) -> None:
@@ -188,7 +188,7 @@ def _look(options: Options, database: Database, artifacts: ArtifactStore, experi
 
 
 def _rule(conn: Connection, experiment: Experiment) -> RuleJudgement | None:
-    """Return what is said of the rule at the end of the last sealed day, None where no day is sealed."""
+    """Return the judgement of the rule at the end of the last sealed day, None where no day is sealed."""
     from throughline.flow.context import shadow_reach_days
     from throughline.learning.event_log import read_events
     from throughline.learning.events import serving_state

@@ -49,7 +49,7 @@ def out_json(value: Any) -> None:
 
 
 def _write(text: str, err: bool) -> None:
-    """Print text and a line feed. What stderr cannot take is lost, and the work goes on; the loss of an answer is said.
+    """Print text and a line feed. What stderr cannot take is lost and the work goes on; a lost answer is an error.
 
     Raises SettingsError where stdout cannot be written, BrokenPipeError where its reader has gone.
     """
@@ -139,7 +139,7 @@ class Bar:
         if self._silent:
             return
         if self._bar is not None:
-            if self._total is not None and self._done > self._total:  # more came than was counted: never above 100 %
+            if self._total is not None and self._done > self._total:  # more parts than were counted: never above 100 %
                 self._bar.total = self._total = self._done
             if what is not None:
                 self._bar.set_postfix_str(visible(what), refresh=amount == 0)

@@ -68,7 +68,7 @@ def _named_problems(row: Row, body: Body, chain: Chain) -> list[str]:
 
 
 def _origin_problems(body: Body, chain: Chain) -> list[str]:
-    """A trade of the flow says what its chain says; a correction, and a trade registered by hand, say their own."""
+    """A trade of the flow repeats its chain; a correction, and a trade registered by hand, do not."""
     if body.get("supersedes") or not all(body.get(key) for key in _ORIGIN):
         return []
     from throughline.registry.records import trade_body
@@ -80,10 +80,10 @@ def _origin_problems(body: Body, chain: Chain) -> list[str]:
             return [f"its {key} {body[key]['uuid']} is not in its own chain"]
         sources.append(as_row(rows[0], projection(ledger_table(table))))
     candidate, research, execution, outcome = sources
-    made = json.loads(canonical_bytes(trade_body(candidate, research, execution, outcome)))
-    expected = same_version("canonical_trades", body, made)
+    derived = json.loads(canonical_bytes(trade_body(candidate, research, execution, outcome)))
+    expected = same_version("canonical_trades", body, derived)
     return [
-        f"{key} is {body.get(key)}, its chain says {value}" for key, value in expected.items() if body.get(key) != value
+        f"{key} is {body.get(key)}, its chain has {value}" for key, value in expected.items() if body.get(key) != value
     ]
 
 
@@ -92,8 +92,12 @@ def _soulprint_problems(row: Row, body: Body, chain: Chain) -> list[str]:
 
     problems = [problem for problem, _, _ in soulprint_problems(body)]
     for trade in _bodies(chain, "canonical_trades", "uuid", row["canonical_uuid"]):
-        told = trade.get("research")
-        known = [item for name, item in chain if name == "research_docs" and told and str(item["uuid"]) == told["uuid"]]
+        research = trade.get("research")
+        known = [
+            item
+            for name, item in chain
+            if name == "research_docs" and research and str(item["uuid"]) == research["uuid"]
+        ]
         signals = read_body("research_docs", bytes(known[0]["body"]))["signals"] if known else None
         if known and (signals or {}).get("values") != body["values"]:
             problems.append("its values are not the signals of the research snapshot")
@@ -106,7 +110,7 @@ def _bucket_problems(row: Row, body: Body, chain: Chain) -> list[str]:
     trades = _bodies(chain, "canonical_trades", "uuid", row["canonical_uuid"])
     prints = _bodies(chain, "soulprints", "canonical_uuid", row["canonical_uuid"])
     if not trades or not prints:
-        return []  # the trade says that it has no soulprint, the link that there is no trade
+        return []  # the checks of the trade and of the link name what is missing
     problems = [problem for problem, _, _ in bucket_problems(body, prints[0]["simhash"], trades[0]["strategy_id"])]
     if prints[0]["soulprint"] != body["soulprint"]:
         problems.append("names another soulprint than its trade has")

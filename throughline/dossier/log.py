@@ -16,6 +16,7 @@ from sqlalchemy import Connection, cast, func, select
 from sqlalchemy.dialects.postgresql import TEXT
 
 from throughline.dossier.story import Step
+from throughline.proof.anchor import Anchor
 from throughline.proof.errors import ProofError
 from throughline.proof.events import Event, Head, entry_leaves
 from throughline.proof.settings import Proof
@@ -85,31 +86,95 @@ def claim_of(step: Step) -> Claim:
     return Claim(step.experiment, step.recomputed, table=step.table, uuid=step.uuid)
 
 
-def log_check(connection: Connection, proof: Proof | None, claims: Sequence[Claim]) -> LogCheck:
-    """Return where each of `claims` stands in the seal log; the same claim twice is one place.
+class SealLog:
+    """The seal log and its anchor as of one snapshot, read once for all dossiers that are compiled from it.
 
-    Reads the leaf hashes of the whole log, 32 bytes an event, to recompute the newest head's root. proof: None leaves
-    signature and anchor unchecked.
+    Reads the leaf hashes of the whole log, 32 bytes an event, to recompute the newest head's root.
+
+    Args:
+        connection: may read the log; with `proof.anchor` of one `proof.snapshot.anchored_snapshot`.
+        proof: key and anchor of the home; None leaves signature and anchor unchecked.
+
+    Example:
+        >>> with anchored_snapshot(engine, proof.anchor) as (connection, anchor):
+        ...     SealLog(connection, replace(proof, anchor=anchor)).check([claim_of(step)]).problems
     """
-    head, problems = _newest_head(connection)
-    size = head.tree_size if head else 0
-    signed, signature = _signature(head, proof)
-    problems += [f"the newest head of the seal log is {signature}"] if signed is False else []
-    anchored, trouble = _anchored_size(connection, proof)
-    problems += trouble
-    places = [_place(connection, proof, claim, size, anchored) for claim in dict.fromkeys(claims)]
-    return LogCheck(
-        places=tuple(places),
-        tree_size=size,
-        key_id=head.key if head else None,
-        signed_at=str(head.told["recorded_at"]) if head else None,
-        signed=signed,
-        signature=signature,
-        anchor=proof.anchor.location if proof else None,
-        anchored_size=anchored,
-        strength=proof.strength if proof else None,
-        problems=(*problems, *(f"{place.what} in the seal log: {place.problem}" for place in places if place.problem)),
-    )
+
+    def __init__(self, connection: Connection, proof: Proof | None) -> None:
+        self._connection, self._proof = connection, proof
+        self._head, head_problems = _newest_head(connection)
+        self._size = self._head.tree_size if self._head else 0
+        self._signed, self._signature = _signature(self._head, proof)
+        unsigned = [f"the newest head of the seal log is {self._signature}"] if self._signed is False else []
+        self._anchored, anchor_problems = _anchored_size(connection, proof)
+        self._problems = (*head_problems, *unsigned, *anchor_problems)
+        self._segments: dict[tuple[int, int], dict[int, bytes]] = {}
+
+    def check(self, claims: Sequence[Claim]) -> LogCheck:
+        """Return where each of `claims` stands in the seal log; the same claim twice is one place."""
+        places = [self._place(claim) for claim in dict.fromkeys(claims)]
+        wrong = (f"{place.what} in the seal log: {place.problem}" for place in places if place.problem)
+        return LogCheck(
+            places=tuple(places),
+            tree_size=self._size,
+            key_id=self._head.key if self._head else None,
+            signed_at=str(self._head.told["recorded_at"]) if self._head else None,
+            signed=self._signed,
+            signature=self._signature,
+            anchor=self._proof.anchor.location if self._proof else None,
+            anchored_size=self._anchored,
+            strength=self._proof.strength if self._proof else None,
+            problems=(*self._problems, *wrong),
+        )
+
+    def _place(self, claim: Claim) -> LogPlace:
+        c = tables.seal_events.c
+        statement = select(c.seq, c.leaf_hash, c.body).where(c.experiment == claim.experiment).order_by(c.seq)
+        if claim.asset:
+            day = date.fromisoformat(claim.partition)
+            statement = statement.where(c.kind == "seal", c.asset == claim.asset, c.partition == day)
+        else:
+            body = cast(func.convert_from(c.body, "UTF8"), TEXT)
+            statement = statement.where(c.kind == ENTRIES, body.contains(claim.uuid, autoescape=True))
+        row = self._connection.execute(statement.limit(1)).one_or_none()
+        if row is None:
+            return LogPlace(claim.what, None, None, None, None)
+        return LogPlace(
+            what=claim.what,
+            seq=row.seq,
+            head=self._size if row.seq < self._size else None,
+            anchored=None if self._anchored is None else row.seq < self._anchored,
+            problem=self._event_problem(claim, row.seq, row.leaf_hash, bytes(row.body)),
+        )
+
+    def _event_problem(self, claim: Claim, seq: int, leaf_hash: str, body: bytes) -> str | None:
+        try:
+            event = Event.read(body)
+        except ValueError as error:
+            return f"event {seq} cannot be read ({error})"
+        if event.leaf.hex() != leaf_hash or event.seq != seq:
+            return f"event {seq} has another leaf hash or number than its body gives"
+        if claim.asset and event.told.get("root") != claim.root:
+            return f"event {seq} names the root {str(event.told.get('root'))[:16]}..., the seal is another"
+        if claim.asset is None and (claim.table, claim.uuid, claim.root) not in entry_leaves(event):
+            return f"event {seq} logs {claim.uuid} with another hash"
+        if self._proof is None or self._anchored is None or seq >= self._anchored:
+            return None
+        return self._copy_problem(self._proof.anchor, event)
+
+    def _copy_problem(self, anchor: Anchor, event: Event) -> str | None:
+        """Compare an event with its anchored copy; each segment is read once."""
+        try:
+            segment = next((item for item in anchor.segments() if item[0] <= event.seq <= item[1]), None)
+            if segment is None:
+                return f"the anchor has no copy of event {event.seq}"
+            if segment not in self._segments:
+                copies = {item.event.seq: item.event.body for item in anchor.read_segment(*segment)}
+                self._segments[segment] = copies
+        except (ProofError, ValueError) as error:
+            return f"the anchor's copy of event {event.seq} cannot be read ({error})"
+        same = self._segments[segment][event.seq] == event.body
+        return None if same else f"event {event.seq} is not the one that was anchored"
 
 
 def _newest_head(connection: Connection) -> tuple[Head | None, list[str]]:
@@ -136,13 +201,13 @@ def _signature(head: Head | None, proof: Proof | None) -> tuple[bool | None, str
     if head is None:
         return None, "no head has been signed yet"
     if proof is None:
-        return None, f"said to be signed by key {head.key}; not checked"
+        return None, f"names key {head.key}; not checked"
     try:
         key = proof.signer.known_public_key()
     except ProofError as error:
-        return None, f"said to be signed by key {head.key}; not checked ({error})"
+        return None, f"names key {head.key}; not checked ({error})"
     if key is None:
-        return None, f"said to be signed by key {head.key}; not checked, since no signing key is on this machine"
+        return None, f"names key {head.key}; not checked, since no signing key is on this machine"
     if head.signed_by(key):
         return True, f"signed by key {head.key}"
     return False, f"not signed by the key of this machine; it names key {head.key}"
@@ -164,54 +229,3 @@ def _anchored_size(connection: Connection, proof: Proof | None) -> tuple[int | N
     if row is None or (bytes(row.body), row.signature) != (anchored.body, anchored.signature):
         return anchored.tree_size, [f"the seal log does not have the anchored head {anchored.tree_size}"]
     return anchored.tree_size, []
-
-
-def _place(connection: Connection, proof: Proof | None, claim: Claim, size: int, anchored: int | None) -> LogPlace:
-    c = tables.seal_events.c
-    statement = select(c.seq, c.leaf_hash, c.body).where(c.experiment == claim.experiment).order_by(c.seq)
-    if claim.asset:
-        day = date.fromisoformat(claim.partition)
-        statement = statement.where(c.kind == "seal", c.asset == claim.asset, c.partition == day)
-    else:
-        told = cast(func.convert_from(c.body, "UTF8"), TEXT)
-        statement = statement.where(c.kind == ENTRIES, told.contains(claim.uuid, autoescape=True))
-    row = connection.execute(statement.limit(1)).one_or_none()
-    if row is None:
-        return LogPlace(claim.what, None, None, None, None)
-    return LogPlace(
-        what=claim.what,
-        seq=row.seq,
-        head=size if row.seq < size else None,
-        anchored=None if anchored is None else row.seq < anchored,
-        problem=_event_problem(proof, claim, row.seq, row.leaf_hash, bytes(row.body), anchored),
-    )
-
-
-def _event_problem(
-    proof: Proof | None, claim: Claim, seq: int, leaf_hash: str, body: bytes, anchored: int | None
-) -> str | None:
-    try:
-        event = Event.read(body)
-    except ValueError as error:
-        return f"event {seq} cannot be read ({error})"
-    if event.leaf.hex() != leaf_hash or event.seq != seq:
-        return f"event {seq} has another leaf hash or number than its body gives"
-    if claim.asset and event.told.get("root") != claim.root:
-        return f"event {seq} names the root {str(event.told.get('root'))[:16]}..., the seal is another"
-    if claim.asset is None and (claim.table, claim.uuid, claim.root) not in entry_leaves(event):
-        return f"event {seq} logs {claim.uuid} with another hash"
-    if proof is None or anchored is None or seq >= anchored:
-        return None
-    return _copy_problem(proof, event)
-
-
-def _copy_problem(proof: Proof, event: Event) -> str | None:
-    """Compare an event with its anchored copy."""
-    try:
-        held = next((item for item in proof.anchor.segments() if item[0] <= event.seq <= item[1]), None)
-        if held is None:
-            return f"the anchor has no copy of event {event.seq}"
-        copy = next(item for item in proof.anchor.read_segment(*held) if item.event.seq == event.seq)
-    except (ProofError, ValueError, StopIteration) as error:
-        return f"the anchor's copy of event {event.seq} cannot be read ({error})"
-    return None if copy.event.body == event.body else f"event {event.seq} is not the one that was anchored"

@@ -6,7 +6,7 @@ Belongs here: the page, its header and its file. Does not belong here: what a do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Engine
 
 from throughline.analytics.sentences import interval_reason
-from throughline.dossier import sections
+from throughline.dossier.log import SealLog
 from throughline.dossier.read import Dossier, compile_dossier, readable
 from throughline.experiment.mode import mode_warning
 from throughline.proof.settings import Proof
 from throughline.proof.snapshot import anchored_snapshot
-from throughline.rendering.blocks import Paragraph, find_sections
+from throughline.rendering.blocks import Block, Paragraph, Section, find_sections
 from throughline.rendering.formats import amount, clock_time, significant, words
 from throughline.rendering.markup import amount_coloured, joined, percent_coloured
 from throughline.rendering.page import render_page, write_page
@@ -35,10 +35,8 @@ _GARBLED = Paragraph("This cannot be shown: one of its records lacks or garbles 
 def dossier_html(dossier: Dossier) -> str:
     """Return the page. Everything that comes from a record is escaped; equal dossiers give equal bytes."""
     no_tiles: list[tuple[object, str]] = []
-    parts = [
-        (section.title, _shown(dossier, lambda section=section: list(section.blocks(dossier)), [_GARBLED]))  # type: ignore[misc]
-        for section in find_sections(sections)
-    ]
+    sections = find_sections("throughline.dossier.sections")
+    parts = [(section.title, _blocks(section, dossier)) for section in sections]
     story, single = dossier.story, dossier.single
     name = dossier.prices.instrument or words(story.found_in)
     net = dossier.costs.net_percent
@@ -61,39 +59,48 @@ def dossier_html(dossier: Dossier) -> str:
     )
 
 
-def write_dossier(
+def write_dossiers(
     engine: Engine,
     artifacts: ArtifactStore,
     proof: Proof | None,
-    id_: str,
+    ids: Sequence[str],
     folder: Path,
     loaded: LoadedIndex | None = None,
-) -> Path:
-    """Write the dossier of any ID of a chain (as ``throughline trade`` takes it) into a folder; return its path.
+) -> dict[str, Path]:
+    """Write the dossiers of records into a folder, all from one snapshot; return ID -> path of its page.
 
-    The file is named after the record that has the ID; an older one is replaced.
+    A file is named after the record that has the ID; an older one is replaced.
 
     Args:
         engine: may read everything.
         artifacts: the store that holds bars and inputs.
         proof: key and anchor of the home; None leaves signature and anchor of the seal log unchecked.
-        id_: UUID of a record, trade hash, or a unique beginning of one.
+        ids: UUIDs of records of a chain, trade hashes, or unique beginnings of them, as ``throughline trade`` takes.
         folder: made where it is missing.
-        loaded: the index of the trade's experiment (``registry.index_loading.load_index``), where many are written.
+        loaded: the index of the trades' experiment (``registry.index_loading.load_index``); None reads it.
 
     Raises:
-        UnknownRecord: no record has the ID.
-        StorageError: the file cannot be written.
+        UnknownRecord: no record has an ID.
+        StorageError: a file cannot be written.
     """
+    pages = {}
     with ExitStack() as stack:
         if proof is None:
             connection = stack.enter_context(engine.connect().execution_options(isolation_level="REPEATABLE READ"))
         else:
             connection, anchor = stack.enter_context(anchored_snapshot(engine, proof.anchor))
             proof = replace(proof, anchor=anchor)
-        dossier = compile_dossier(connection, artifacts, proof, id_, loaded)
-    target = folder / f"dossier-{dossier.story.asked}.html"
-    return write_page(dossier_html(dossier), target, "dossier", "name a folder that may be written to")
+        log = SealLog(connection, proof)
+        for id_ in ids:
+            dossier = compile_dossier(connection, artifacts, proof, id_, loaded, log)
+            target = folder / f"dossier-{dossier.story.asked}.html"
+            pages[id_] = write_page(dossier_html(dossier), target, "dossier", "name a folder that may be written to")
+    return pages
+
+
+def _blocks(section: Section[Dossier], dossier: Dossier) -> list[Block]:
+    garbled: list[Block] = [_GARBLED]
+    return _shown(dossier, lambda: list(section.blocks(dossier)), garbled)
 
 
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from typing import Any
 from throughline.dossier.story import Step, Story
 from throughline.dossier.volumes import DayVolume, day_volumes
 from throughline.identity import decimal_text, score_text
+from throughline.rendering.formats import significant, words
 
 Body = Mapping[str, Any]
 
@@ -35,25 +36,25 @@ class Chain:
     @property
     def decided_at(self) -> str | None:
         """The instant of decision."""
-        told = self.candidate or self.soulprint
-        return told.body.get("decision_time") if told else None
+        step = self.candidate or self.soulprint
+        return step.body.get("decision_time") if step else None
 
 
 def chain_of(story: Story) -> Chain:
-    """Return the chain that a story tells, corrections in place of what they correct."""
+    """Return the chain of a story, corrections in place of what they correct."""
     single = story.candidate is not None or story.found_in in ("canonical_trades", "soulprints", "profit_buckets")
     corrected = {step.supersedes for step in story.steps}
 
     def latest(table: str) -> Step | None:
-        held = [step for step in story.steps if step.table == table and step.uuid not in corrected]
-        return held[-1] if single and held else None
+        steps = [step for step in story.steps if step.table == table and step.uuid not in corrected]
+        return steps[-1] if single and steps else None
 
     trade = latest("canonical_trades")
 
     def entry(table: str) -> Step | None:
-        held = [step for step in story.steps if step.table == table]
-        own = [step for step in held if trade and step.body.get("canonical", {}).get("uuid") == trade.uuid]
-        return own[-1] if own else held[-1] if held and trade is None else None
+        steps = [step for step in story.steps if step.table == table]
+        own = [step for step in steps if trade and step.body.get("canonical", {}).get("uuid") == trade.uuid]
+        return own[-1] if own else steps[-1] if steps and trade is None else None
 
     return Chain(
         candidate=latest("candidates"),
@@ -84,8 +85,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What was known at the decision and what was missing. why: a sentence where no research record says; volumes: the
-    24 h volumes, which may be two (`dossier_volumes`)."""
+    """What was known at the decision and what was missing. why: a sentence without a research record; volumes: the
+    24 h volumes, which may be two (`volumes`)."""
 
     rationale: str | None
     inputs: tuple[Known, ...]
@@ -95,7 +96,7 @@ class Knowledge:
 
 
 def knowledge(chain: Chain) -> Knowledge:
-    """Return what the research snapshot says was known."""
+    """Return what was known according to the research snapshot."""
     if chain.research is None:
         return Knowledge(None, (), (), "no research snapshot belongs to this record")
     body = chain.research.body
@@ -122,7 +123,7 @@ def knowledge(chain: Chain) -> Knowledge:
 
 @dataclass(frozen=True)
 class CostLine:
-    """One deduction from the gross result. usd: None where the record does not tell it."""
+    """One deduction from the gross result. usd: None where it is not recorded."""
 
     what: str
     usd: str | None
@@ -142,7 +143,7 @@ class Costs:
 
 
 def costs(chain: Chain) -> Costs:
-    """Return the costs of a closed trade, by kind and side as far as the records tell them apart.
+    """Return the costs of a closed trade, by kind and side as far as the records separate them.
 
     The exit's spread and impact are recorded as one sum: the outcome's costs less those of the entry.
     """
@@ -150,13 +151,13 @@ def costs(chain: Chain) -> Costs:
     if ended is None or entry is None:
         if trade is None:
             return Costs(None, (), None, None, None, "no trade was closed, so nothing was charged yet")
-        told = trade.body
+        body = trade.body
         sums = (
-            CostLine("fees", told.get("fees_usd")),
-            CostLine("spread and impact", told.get("costs_usd")),
-            CostLine("attrition", told.get("attrition_usd")),
+            CostLine("fees", body.get("fees_usd")),
+            CostLine("spread and impact", body.get("costs_usd")),
+            CostLine("attrition", body.get("attrition_usd")),
         )
-        return Costs(None, sums, told["profit_usd"], told["profit_percentage"], told.get("notional_usd"), None)
+        return Costs(None, sums, body["profit_usd"], body["profit_percentage"], body.get("notional_usd"), None)
     spread, impact, fee = (entry.body.get(name) for name in ("spread_cost_usd", "impact_cost_usd", "fee_usd"))
     lines = (
         CostLine("spread at entry", spread),
@@ -177,7 +178,7 @@ def costs(chain: Chain) -> Costs:
 
 
 def _less(total: str | None, *parts: str | None) -> str | None:
-    """Return total - parts; None where one of them is not told. What doubles lose in the last digits is no amount."""
+    """Return total - parts; None where one of them is unknown. What doubles lose in the last digits is no amount."""
     if total is None or any(part is None for part in parts):
         return None
     left = Decimal(total) - sum((Decimal(part) for part in parts if part is not None), start=Decimal(0))
@@ -185,7 +186,7 @@ def _less(total: str | None, *parts: str | None) -> str | None:
 
 
 def raw_exit_price(chain: Chain) -> str | None:
-    """Return the market price of the exit, before spread and impact: entry price + gross / quantity. None if untold."""
+    """Return the market price of the exit before costs: entry price + gross / quantity; None if unknown."""
     if chain.execution is None or chain.outcome is None:
         return None
     gross, entry = chain.outcome.body.get("gross_pnl_usd"), chain.execution.body
@@ -196,7 +197,7 @@ def raw_exit_price(chain: Chain) -> str | None:
 
 @dataclass(frozen=True)
 class PathEnd:
-    """How one fill model ended the trade. status: closed, open or not taken; state: the portfolio state that tells it
+    """How one fill model ended the trade. status: closed, open or not taken; state: the portfolio state that records it
     (UUID and day); amounts None where it is not closed."""
 
     path: str
@@ -211,16 +212,16 @@ class PathEnd:
 
 
 def path_ends(states: Sequence[Step], candidate: str) -> tuple[PathEnd, ...]:
-    """Return how each path of the portfolio states (in order of their days) ended `candidate`; the last word counts."""
+    """Return how each path of the portfolio states (by day) ended `candidate`; the last state counts."""
     ends: dict[str, PathEnd] = {}
     for state in states:
         for name, path in state.body["paths"].items():
             if name in ends and ends[name].status != "open":
                 continue
             closed = [line for line in path["closed"] if line["candidate"] == candidate]
-            held = any(item["key"] == candidate for item in path["positions"])
+            is_open = any(item["key"] == candidate for item in path["positions"])
             line = closed[0] if closed else {}
-            status = "closed" if closed else "open" if held else "not taken"
+            status = "closed" if closed else "open" if is_open else "not taken"
             ends[name] = PathEnd(
                 path=name,
                 status=status,
@@ -235,13 +236,9 @@ def path_ends(states: Sequence[Step], candidate: str) -> tuple[PathEnd, ...]:
     return tuple(ends.values())
 
 
-def _short(price: str) -> str:
-    return f"{float(price):.8g}"
-
-
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened to the trade at an instant of the market (UTC text). table: the record that says so."""
+    """Something that happened to the trade at an instant of the market (UTC text). table: the record that holds it."""
 
     time: str
     what: str
@@ -268,21 +265,25 @@ def timeline(chain: Chain, known: Knowledge, deadline: str | None) -> tuple[Mome
         moments.append(Moment(body["decision_time"], str(body["disposition"]), str(body["reason"]), "dispositions"))
     if chain.execution:
         body = chain.execution.body
-        moments.append(Moment(body["fill_time"], "entry filled", f"at {_short(body['entry_price'])}", "executions"))
+        moments.append(
+            Moment(body["fill_time"], "entry filled", f"at {significant(body['entry_price'])}", "executions")
+        )
     elif chain.trade:
         body = chain.trade.body
-        moments.append(Moment(body["opened_at"], "opened", f"at {_short(body['entry_price'])}", "canonical_trades"))
+        moments.append(
+            Moment(body["opened_at"], "opened", f"at {significant(body['entry_price'])}", "canonical_trades")
+        )
     if chain.shadow and chain.shadow.body.get("exit_time"):
         body = chain.shadow.body
-        reason = str(body["termination_reason"]).replace("_", " ")
+        reason = words(body["termination_reason"])
         moments.append(Moment(body["exit_time"], "shadow outcome resolved", reason, "shadow_outcomes"))
     if chain.outcome:
         body = chain.outcome.body
-        reason = str(body["termination_reason"]).replace("_", " ")
+        reason = words(body["termination_reason"])
         moments.append(Moment(body["exit_time"], "closed", reason, "outcomes"))
     elif chain.trade:
         body = chain.trade.body
-        reason = str(body["termination_reason"]).replace("_", " ")
+        reason = words(body["termination_reason"])
         moments.append(Moment(body["closed_at"], "closed", reason, "canonical_trades"))
     if deadline:
         moments.append(Moment(deadline, "time limit", "the longest hold that the exit rules allow", "executions"))

@@ -1,6 +1,6 @@
-"""The two pictures of a dossier, drawn as SVG by hand: the price path with its barriers, and the spans of the trade.
+"""The two pictures of a dossier, as SVG: the price path with its barriers, and the spans of the trade.
 
-Belongs here: geometry. Does not belong here: figures (verification.dossier) and colours, which are the page's: every
+Belongs here: geometry. Does not belong here: figures (read) and colours, which are the page's: every
 shape has a class, so that light, dark and print are one drawing. All text is escaped.
 """
 
@@ -37,8 +37,14 @@ def price_chart(dossier: Dossier) -> Markup:
     room = (high - low) * 0.04 or high * 0.01
     x = Axis(_seconds(bars[0].opened), _seconds(bars[-1].closed), LEFT, WIDTH - RIGHT)
     y = Axis(low - room, high + room, HEIGHT - BOTTOM, TOP)
-    held = _held(dossier)
-    parts = [*_grid(x, y), *_band(x, held), *_candles(bars, x, y, held), *_levels(marks, y), *_instants(dossier, x)]
+    holding = _holding(dossier)
+    parts = [
+        *_grid(x, y),
+        *_band(x, holding),
+        *_candles(bars, x, y, holding),
+        *_levels(marks, y),
+        *_instants(dossier, x),
+    ]
     parts += _fills(dossier, x, y)
     what = f"Price of {dossier.prices.instrument} around the trade"
     levels_text = ", ".join(f"{name} {significant(value, 6)}" for name, value, _ in marks)
@@ -74,10 +80,10 @@ def _spans(dossier: Dossier) -> Iterator[tuple[str, datetime, datetime, str]]:
     events = [parse_time(item.event_time) for item in dossier.knowledge.inputs if item.event_time]
     if events:
         yield "inputs known", min(*events, decided), decided, "known"
-    held = _held(dossier)
-    if held:
+    holding = _holding(dossier)
+    if holding:
         ended = "held, base path" if dossier.chain.outcome else "held" if dossier.chain.trade else "held so far"
-        yield ended, *held, "held"
+        yield ended, *holding, "held"
     entry = dossier.chain.execution
     for end in dossier.paths:
         if entry and end.exit_time and end.path != "base":
@@ -86,7 +92,7 @@ def _spans(dossier: Dossier) -> Iterator[tuple[str, datetime, datetime, str]]:
     shadow = dossier.chain.shadow
     if shadow and shadow.body.get("entry_time") and shadow.body.get("exit_time"):
         yield "shadow outcome", parse_time(shadow.body["entry_time"]), parse_time(shadow.body["exit_time"]), "shadow"
-    if not events and not held and not shadow:
+    if not events and not holding and not shadow:
         yield "decision", decided, decided, "known"
 
 
@@ -138,8 +144,8 @@ def _ended(dossier: Dossier) -> tuple[datetime, float] | None:
     return (parse_time(ended.body["exit_time"]), float(ended.body["exit_price"])) if ended else None
 
 
-def _held(dossier: Dossier) -> tuple[datetime, datetime] | None:
-    """Return from when to when the trade was held; an open one up to the last bar that is told."""
+def _holding(dossier: Dossier) -> tuple[datetime, datetime] | None:
+    """Return from when to when the trade was held; an open one up to the last bar of the path."""
     filled, ended = _filled(dossier), _ended(dossier)
     if filled and ended:
         return filled[0], ended[0]
@@ -171,24 +177,24 @@ def _time_ticks(x: Axis, top: float, bottom: float) -> list[str]:
     return parts
 
 
-def _band(x: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
-    if held is None:
+def _band(x: Axis, holding: tuple[datetime, datetime] | None) -> list[str]:
+    if holding is None:
         return []
-    left, right = x(_seconds(held[0])), min(x(_seconds(held[1])), float(WIDTH - RIGHT))
+    left, right = x(_seconds(holding[0])), min(x(_seconds(holding[1])), float(WIDTH - RIGHT))
     width = max(2.0, right - left)
     return [f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>']
 
 
-def _candles(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
+def _candles(bars: Sequence[_Drawn], x: Axis, y: Axis, holding: tuple[datetime, datetime] | None) -> list[str]:
     """Bars as candles, or closes as lines; what came after the end is drawn faint."""
     if any(bar.open is None for bar in bars):
-        return _closes(bars, x, y, held)
+        return _closes(bars, x, y, holding)
     parts = []
     for bar in bars:
         assert bar.open is not None
         left, right = x(_seconds(bar.opened)), x(_seconds(bar.closed))
         middle, gap = (left + right) / 2, (right - left) * 0.18
-        kind = ("up" if bar.close >= bar.open else "down") + (" later" if held and bar.opened >= held[1] else "")
+        kind = ("up" if bar.close >= bar.open else "down") + (" later" if holding and bar.opened >= holding[1] else "")
         top, bottom = y(max(bar.open, bar.close)), y(min(bar.open, bar.close))
         wick = f'x1="{middle:.1f}" x2="{middle:.1f}" y1="{y(bar.high):.1f}" y2="{y(bar.low):.1f}"'
         width, height = max(0.8, right - left - 2 * gap), max(0.8, bottom - top)
@@ -197,12 +203,12 @@ def _candles(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, dat
     return parts
 
 
-def _closes(bars: Sequence[_Drawn], x: Axis, y: Axis, held: tuple[datetime, datetime] | None) -> list[str]:
+def _closes(bars: Sequence[_Drawn], x: Axis, y: Axis, holding: tuple[datetime, datetime] | None) -> list[str]:
     """One line from each close to the next, none over missing bars."""
     parts = []
     for before, bar in pairwise(bars):
         if bar.opened == before.closed:
-            kind = "closes later" if held and before.closed >= held[1] else "closes"
+            kind = "closes later" if holding and before.closed >= holding[1] else "closes"
             start, end = (f"{x(_seconds(item.closed)):.1f},{y(item.close):.1f}" for item in (before, bar))
             parts.append(f'<polyline class="{kind}" points="{start} {end}"/>')
     return parts

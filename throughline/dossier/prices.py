@@ -142,28 +142,28 @@ def _sealed(connection: Connection, experiment: str, first: date, last: date) ->
     epoch = connection.execute(statement).scalar()
     found: dict[date, _Seal] = {}
     if epoch is not None and first < epoch:
-        told = warm_up(read_seals(connection, experiment, BARS, epoch, epoch)[epoch])
-        found |= {day: _Seal(*seal, before_epoch=True) for day, seal in told.items() if first <= day <= last}
+        before_epoch = warm_up(read_seals(connection, experiment, BARS, epoch, epoch)[epoch])
+        found |= {day: _Seal(*seal, before_epoch=True) for day, seal in before_epoch.items() if first <= day <= last}
     for day, seal in read_seals(connection, experiment, BARS, first, last).items():
         found[day] = _Seal(seal.root, seal.artifact, before_epoch=False)
     return dict(sorted(found.items()))
 
 
 def _read(connection: Connection, artifacts: ArtifactStore, day: date, seal: _Seal) -> tuple[BarsDay, Sequence[bytes]]:
-    def told(recomputed: str | None = None, problem: str | None = None, expired: str | None = None) -> BarsDay:
+    def result(recomputed: str | None = None, problem: str | None = None, expired: str | None = None) -> BarsDay:
         return BarsDay(day.isoformat(), seal.before_epoch, seal.artifact, seal.root, recomputed, problem, expired)
 
     if seal.artifact is None:
-        return told(problem="its seal names no artifact"), ()
+        return result(problem="its seal names no artifact"), ()
     gone = tombstone(connection, seal.artifact)
     if gone is not None:
-        return told(expired=gone), ()
+        return result(expired=gone), ()
     try:
         lines = artifacts.get(seal.artifact).splitlines()
     except StorageError as error:
-        return told(problem=str(error)), ()
+        return result(problem=str(error)), ()
     found = root_of(lines)
-    return told(found, None if found == seal.root else "its bars give another seal than the sealed one"), lines
+    return result(found, None if found == seal.root else "its bars give another seal than the sealed one"), lines
 
 
 def tombstone(connection: Connection, artifact: str) -> str | None:
@@ -184,12 +184,12 @@ def bars_of(body: Body, day: date, segment: str, first: datetime, last: datetime
     """Return the bars of a sealed line (market.blocks) that open in [first, last] and belong to `segment`."""
     columns, changes = body["bars"], dict(body["segments"])
     midnight = time_to_ms(parse_time(f"{day}T00:00:00.000000Z"))
-    held, result = None, []
+    current, bars = None, []
     for place, slot in enumerate(columns["slots"]):
-        held = changes.get(slot, held)
+        current = changes.get(slot, current)
         opened = midnight + slot * int(body["interval_seconds"]) * 1000
-        if held != segment or not time_to_ms(first) <= opened <= time_to_ms(last):
+        if current != segment or not time_to_ms(first) <= opened <= time_to_ms(last):
             continue
-        told = {name: columns[name][place] if name in columns else None for name in ("open", "high", "low", "volume")}
-        result.append(PriceBar(open_time=time_text_ms(opened), close=columns["close"][place], **told))
-    return result
+        values = {name: columns[name][place] if name in columns else None for name in ("open", "high", "low", "volume")}
+        bars.append(PriceBar(open_time=time_text_ms(opened), close=columns["close"][place], **values))
+    return bars

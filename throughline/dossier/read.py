@@ -1,7 +1,7 @@
 """The dossier of one trade: its story, and everything that stands beside the records, read and checked.
 
 Belongs here: putting the parts together and asking the database and the artifact store for what they need. Does not
-belong here: the parts (its neighbours dossier_*) and how a dossier looks (cli, analytics). Reads only.
+belong here: the parts (its neighbours) and how a dossier looks (page, text). Reads only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, select
 
 from throughline.catalogue import BARS
-from throughline.dossier.log import Claim, LogCheck, claim_of, log_check
+from throughline.dossier.log import Claim, LogCheck, SealLog, claim_of
 from throughline.dossier.parts import (
     Chain,
     Costs,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from throughline.registry.index_loading import LoadedIndex
 
 BEFORE, AFTER = timedelta(hours=24), timedelta(hours=12)
-"""How much of the price path is told before the decision and after the end, at least."""
+"""How much of the price path is shown before the decision and after the end, at least."""
 LEAST_BARS = 10
 """With long bars the path reaches at least this many bars back."""
 _GARBLED = "its records cannot be read together: one of them lacks or garbles a field"
@@ -68,7 +68,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Dossier:
     """Everything about one trade. `single` is false for a scan and a portfolio state, which belong to no single trade:
-    then the parts are empty and say why. states: the portfolio states that tell how each fill model ended it."""
+    then the parts are empty and say why. states: the portfolio states that record how each fill model ended it."""
 
     story: Story
     chain: Chain
@@ -131,8 +131,8 @@ class Dossier:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(asdict(value)))
-    return told
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(value)))
+    return plain
 
 
 def compile_dossier(
@@ -141,13 +141,22 @@ def compile_dossier(
     proof: Proof | None,
     asked: TypedId | str,
     loaded: LoadedIndex | None = None,
+    log: SealLog | None = None,
 ) -> Dossier:
-    """Return the dossier of the record or trade that an ID names. Raises UnknownRecord where it names none, or several.
+    """Return the dossier of the record or trade that an ID names.
 
-    connection, proof.anchor: of one `proof.snapshot.anchored_snapshot`; the connection may read everything. proof: the
-    home's, None leaves signature and anchor of the seal log unchecked. loaded: the index of the trade's experiment,
-    where many dossiers are made. A part that cannot be made of records that were changed is empty and says so; the
-    story names what is wrong.
+    A part that cannot be compiled from records that were changed is empty and says so; the story names what is wrong.
+
+    Args:
+        connection: may read everything; with `proof.anchor` of one `proof.snapshot.anchored_snapshot`.
+        artifacts: the store that holds bars and inputs.
+        proof: key and anchor of the home; None leaves signature and anchor of the seal log unchecked.
+        asked: UUID of a record, trade hash, or a unique beginning of one.
+        loaded: the index of the trade's experiment, where several dossiers are compiled.
+        log: the seal log of the same snapshot, where several dossiers are compiled; None reads it.
+
+    Raises:
+        UnknownRecord: no record has the ID, or several have it.
     """
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)
@@ -181,12 +190,12 @@ def compile_dossier(
             nothing_similar(_GARBLED),
         ),
         artifacts=check_artifacts(connection, artifacts, known),
-        log=log_check(connection, proof, [*bars, *(claim_of(step) for step in (*story.steps, *states))]),
+        log=(log or SealLog(connection, proof)).check([*bars, *(claim_of(step) for step in (*story.steps, *states))]),
     )
 
 
 def readable(holds: bool, make: Callable[[], T], otherwise: T) -> T:
-    """Return what `make` gives, or `otherwise` where it stumbles over a record that does not hold.
+    """Return what `make` gives, or `otherwise` where it fails on a record that does not hold.
 
     holds: whether all records that it reads hold; then nothing is caught, since the mistake would be ours.
     """
@@ -217,10 +226,10 @@ def _prices(
     if story.mode == MODE:
         return PricePath(name, None, (), (), "records written by hand name no sealed bars")
     decided = parse_time(chain.candidate.body["decision_time"])
-    told = [step.body.get("exit_time") for step in (chain.outcome, chain.shadow) if step]
+    ends = [step.body.get("exit_time") for step in (chain.outcome, chain.shadow) if step]
     if chain.outcome is None and limits is not None:
-        told.append(limits.deadline)
-    last = max([decided, *(parse_time(text) for text in told if text)]) + AFTER
+        ends.append(limits.deadline)
+    last = max([decided, *(parse_time(text) for text in ends if text)]) + AFTER
     body = chain.candidate.body
     path = price_path(connection, artifacts, story.experiment, body, decided - BEFORE, last)
     wide = timedelta(seconds=LEAST_BARS * (path.interval_seconds or 0))
@@ -230,8 +239,10 @@ def _prices(
 
 
 def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, ...]:
-    """Return the portfolio states that tell how each path ended the trade: from the decision's day on until none holds
-    it any more, those left out that only say that it is still held."""
+    """Return the portfolio states that record how each path ended the trade, from the decision's day on.
+
+    States in which the position is merely still open are left out, unless they have a problem.
+    """
     if chain.candidate is None or story.mode == MODE:
         return ()
     source = tables.portfolio_states
@@ -242,15 +253,15 @@ def _states(connection: Connection, story: Story, chain: Chain) -> tuple[Step, .
         ~select(1).where(later.c.supersedes == source.c.uuid).exists(),
     )
     key = str(story.candidate)
-    held: list[Step] = []
+    states: list[Step] = []
     with connection.execute(statement.order_by(source.c.partition).execution_options(yield_per=8)) as rows:
         for row in rows.mappings():
-            held.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
-            ends = _ends(held, key)
+            states.append(step_of(connection, "portfolio_states", dict(row), [], by_hand=False))
+            ends = _ends(states, key)
             if all(end.status != "open" for end in ends):
                 break
-    told = {end.state for end in _ends(held, key)}
-    return tuple(step for step in held if step.uuid in told or step.problems)
+    recording = {end.state for end in _ends(states, key)}
+    return tuple(step for step in states if step.uuid in recording or step.problems)
 
 
 def _ends(states: Sequence[Step], candidate: str) -> tuple[PathEnd, ...]:

@@ -15,7 +15,7 @@ Body = Mapping[str, Any]
 
 
 def describe(name: str, body: Body) -> list[str]:
-    """Return the lines that say what a body of table `name` says; one line where it cannot be read."""
+    """Return the lines that describe a body of table `name`; one line where it cannot be read."""
     try:
         return _TEXTS[name](body)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -43,7 +43,7 @@ def _candidate(body: Body) -> list[str]:
 
 
 def _scores(decision: Body | None) -> list[str]:
-    """What each model said at the decision, None where the rule alone decides."""
+    """Return what each model decided; nothing where the rule alone decides."""
     if decision is None:
         return []
     lines = [f"episode {decision['episode']}, bucket {decision['bucket'] or 'none: no model was on trial'}"]

@@ -81,7 +81,7 @@ class SimilarTrades:
 
 
 def nothing_similar(why: str, as_of: str | None = None) -> SimilarTrades:
-    """Return an empty answer that says why it is empty."""
+    """Return an empty answer with the reason."""
     return SimilarTrades(as_of, (), 0, None, None, (), (), False, None, why)
 
 
@@ -112,15 +112,15 @@ def similar_trades(
     if simhash(vector) is None:
         return nothing_similar("fewer than half of its soulprint is known, so nothing is alike to it", decided_at)
     before = parse_time(decided_at) - timedelta(microseconds=1)
-    return _told(find_similar(connection, experiment, vector, before, loaded=loaded), decided_at)
+    return _answer(find_similar(connection, experiment, vector, before, loaded=loaded), decided_at)
 
 
-def _told(found: Similar, decided_at: str) -> SimilarTrades:
+def _answer(similar: Similar, decided_at: str) -> SimilarTrades:
     from throughline.registry.buckets import SHARES
 
-    if not found.searched:
+    if not similar.searched:
         return nothing_similar("no trade of this experiment had been closed when it was decided", decided_at)
-    why = None if found.matches else f"none of the {found.searched} trades closed by then looked alike"
+    why = None if similar.matches else f"none of the {similar.searched} trades closed by then looked alike"
     return SimilarTrades(
         as_of=decided_at,
         matches=tuple(
@@ -135,24 +135,24 @@ def _told(found: Similar, decided_at: str) -> SimilarTrades:
                 profit_usd=item.profit_usd,
                 termination_reason=item.termination_reason,
             )
-            for item in found.matches
+            for item in similar.matches
         ),
-        searched=found.searched,
-        win_rate=_rate(found.win_rate),
-        mean_percent=found.mean_percent,
-        quantiles=tuple(zip(SHARES, found.return_percent, strict=True)) if found.return_percent else (),
-        buckets=_buckets(found.buckets),
-        usable=found.usable,
-        note=found.note,
+        searched=similar.searched,
+        win_rate=_rate(similar.win_rate),
+        mean_percent=similar.mean_percent,
+        quantiles=tuple(zip(SHARES, similar.return_percent, strict=True)) if similar.return_percent else (),
+        buckets=_buckets(similar.buckets),
+        usable=similar.usable,
+        note=similar.note,
         why=why,
     )
 
 
-def _rate(told: WinRate | None) -> Rate | None:
-    if told is None:
+def _rate(rate: WinRate | None) -> Rate | None:
+    if rate is None:
         return None
-    return Rate(told.wins, told.n, told.rate, told.low, told.high, told.level, told.prior.source)
+    return Rate(rate.wins, rate.n, rate.rate, rate.low, rate.high, rate.level, rate.prior.source)
 
 
-def _buckets(told: Sequence[BucketStatistics]) -> tuple[Bucket, ...]:
-    return tuple(Bucket(item.key, item.n, _rate(item.win_rate), item.mean_percent, item.note) for item in told)
+def _buckets(buckets: Sequence[BucketStatistics]) -> tuple[Bucket, ...]:
+    return tuple(Bucket(item.key, item.n, _rate(item.win_rate), item.mean_percent, item.note) for item in buckets)

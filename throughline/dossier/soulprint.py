@@ -1,7 +1,7 @@
 """The soulprint of a trade, or of a decision that did not become one, with how unusual each component is. Pure.
 
 Belongs here: reading the vector from the records of one story. Does not belong here: what a component measures
-(signals.vector) and which trades are alike (dossier_similar).
+(signals.vector) and which trades are alike (similar).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ComponentValue:
 
 @dataclass(frozen=True)
 class SoulprintView:
-    """The causal vector of the decision. origin: the table that tells it (`soulprints` once the trade is registered,
+    """The causal vector of the decision. origin: the table that holds it (`soulprints` once the trade is registered,
     else `research_docs`); math: the growth arithmetic of the decision; why: a sentence where there is no vector."""
 
     schema: str | None
@@ -49,11 +49,11 @@ def soulprint(chain: Chain) -> SoulprintView:
     from throughline.signals.vector import COMPONENTS, SOULPRINT_SCHEMA
 
     signals = (chain.research.body.get("signals") if chain.research else None) or {}
-    told, origin = (chain.soulprint.body, "soulprints") if chain.soulprint else (signals, "research_docs")
-    if not told.get("values"):
+    body, origin = (chain.soulprint.body, "soulprints") if chain.soulprint else (signals, "research_docs")
+    if not body.get("values"):
         why = "its records were written before decisions carried signals, or by hand without a vector"
         return SoulprintView(None, None, None, (), (), None, None, {}, (), why)
-    known = {item.name: item for item in COMPONENTS} if told["schema"] == SOULPRINT_SCHEMA else {}
+    known = {item.name: item for item in COMPONENTS} if body["schema"] == SOULPRINT_SCHEMA else {}
 
     def component(name: str, value: str | None) -> ComponentValue:
         item = known.get(name)
@@ -64,13 +64,13 @@ def soulprint(chain: Chain) -> SoulprintView:
         return ComponentValue(name, value, score, item.doc)
 
     return SoulprintView(
-        schema=told["schema"],
+        schema=body["schema"],
         origin=origin,
-        reference=told.get("reference"),
-        components=tuple(component(name, told["values"][name]) for name in sorted(told["values"])),
-        missing=tuple(sorted(name for name, value in told["values"].items() if value is None)),
-        identity=told.get("soulprint"),
-        simhash=told.get("simhash"),
+        reference=body.get("reference"),
+        components=tuple(component(name, body["values"][name]) for name in sorted(body["values"])),
+        missing=tuple(sorted(name for name, value in body["values"].items() if value is None)),
+        identity=body.get("soulprint"),
+        simhash=body.get("simhash"),
         math=_math(chain, signals),
         buckets=tuple(chain.bucket.body["buckets"]) if chain.bucket else (),
         why=None,
@@ -78,5 +78,5 @@ def soulprint(chain: Chain) -> SoulprintView:
 
 
 def _math(chain: Chain, signals: Body) -> dict[str, str | None]:
-    told = (chain.trade.body.get("math_optimization") if chain.trade else None) or signals.get("math") or {}
-    return {str(name): None if value is None else str(value) for name, value in sorted(told.items())}
+    growth = (chain.trade.body.get("math_optimization") if chain.trade else None) or signals.get("math") or {}
+    return {str(name): None if value is None else str(value) for name, value in sorted(growth.items())}

@@ -1,7 +1,7 @@
 """What else the home stores of a trade: its entries in the registries, and the bytes that its inputs were read from.
 
 Belongs here: where they are and whether they are what they are called. Does not belong here: the entries' own checks
-(story, dossier_links) and the bars (dossier_prices).
+(story, links) and the bars (prices).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALONE = "this record belongs to no single trade"
 @dataclass(frozen=True)
 class ArtifactCheck:
     """Stored bytes that the research snapshot names. ok: their hash is the one they are stored under; None where they
-    were let go, as `problem` says."""
+    were deleted, as `problem` explains."""
 
     hash: str
     names: tuple[str, ...]
@@ -38,8 +38,10 @@ class ArtifactCheck:
 
 @dataclass(frozen=True)
 class Registration:
-    """The trade's place in the registries. trade_hash: None where it has none, and `why` says so; quarantine: reasons
-    why it is out of use, by table."""
+    """The trade's place in the registries.
+
+    trade_hash: None where it has none, with the reason in `why`; quarantine: table -> why the trade is out of use.
+    """
 
     trade_hash: str | None
     uuid: str | None
@@ -52,7 +54,7 @@ class Registration:
 
 def registration(connection: Connection, story: Story, chain: Chain) -> Registration:
     """Return the trade's place in the registries, or why it has none."""
-    from throughline.registry.quarantine import held
+    from throughline.registry.quarantine import held as quarantined
 
     trade = chain.trade
     if trade is None:
@@ -65,7 +67,7 @@ def registration(connection: Connection, story: Story, chain: Chain) -> Registra
         soulprint=named.get("soulprints"),
         pattern=named.get("profit_buckets"),
         corrects=trade.supersedes,
-        quarantine={item.table: item.reason for item in held(connection) if str(item.uuid) in own},
+        quarantine={item.table: item.reason for item in quarantined(connection) if str(item.uuid) in own},
         why=None,
     )
 

@@ -1,7 +1,7 @@
 """The story of one trade, from data to its registry entries, each record recomputed: what ``throughline trade`` prints.
 
 Belongs here: finding the chain behind any of its UUIDs, or behind a trade hash, and checking every part of it. Does not
-belong here: what is told beside the records (dossier) and how it is printed (cli, analytics).
+belong here: what stands beside the records (read) and how it is shown (text, page).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Story:
     @property
     def ok(self) -> bool:
         """True if every record and every day of data holds."""
-        return all(step.ok for step in self.steps) and all(held is not False for _, held in self.data.values())
+        return all(step.ok for step in self.steps) and all(holds is not False for _, holds in self.data.values())
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that ``trade --json`` prints."""
@@ -115,7 +115,7 @@ class Story:
             "mode": self.mode,
             "candidate": self.candidate,
             "ok": self.ok,
-            "data": {day: {"seal": root, "ok": held} for day, (root, held) in self.data.items()},
+            "data": {day: {"seal": root, "ok": holds} for day, (root, holds) in self.data.items()},
             "steps": [
                 {
                     "table": step.table,
@@ -187,7 +187,7 @@ def _gather(connection: Connection, table: str, row: Row) -> tuple[uuid_module.U
         return None, [(table, row)]
     if table in SPECIALISED:
         trades = _rows(connection, "canonical_trades", "uuid", row["canonical_uuid"])
-        if not trades:  # an orphan: that its trade does not exist is said with it
+        if not trades:  # an orphan: a problem of the record names the missing trade
             return None, [(table, row)]
         table, row = "canonical_trades", trades[0]
     candidate = row["uuid"] if table == "candidates" else row["candidate_uuid"]
@@ -244,7 +244,7 @@ def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str,
     problems = [*problems, *_link_problems(connection, table, body), *_seal_problems(seal)]
     try:
         if checked.body is None:
-            pass  # what is wrong with it has been said
+            pass  # its problems are in the list already
         elif table == "outcomes" and not by_hand:
             executions = [read_body("executions", bytes(item["body"])) for name, item in chain if name == "executions"]
             problems += outcome_problems(body, executions[0]) if executions else ["its execution does not exist"]
@@ -271,14 +271,14 @@ def step_of(connection: Connection, table: str, row: Row, chain: list[tuple[str,
 def _link_problems(connection: Connection, table: str, body: Mapping[str, Any]) -> list[str]:
     problems = []
     for key, target in (*catalogue().links[table].items(), ("supersedes", table)):
-        told = body.get(key)
-        if not told:
+        named = body.get(key)
+        if not named:
             continue
-        rows = _rows(connection, target, "uuid", uuid_module.UUID(told["uuid"]))
+        rows = _rows(connection, target, "uuid", uuid_module.UUID(named["uuid"]))
         if not rows:
-            problems.append(f"{key} names {target} {told['uuid']}, which does not exist")
-        elif rows[0]["content_hash"] != told["hash"]:
-            problems.append(f"{key} names {target} {told['uuid']} with another hash than it has")
+            problems.append(f"{key} names {target} {named['uuid']}, which does not exist")
+        elif rows[0]["content_hash"] != named["hash"]:
+            problems.append(f"{key} names {target} {named['uuid']} with another hash than it has")
     return problems
 
 
@@ -313,7 +313,7 @@ def _data(connection: Connection, experiment: str, steps: tuple[Step, ...]) -> d
     c = tables.partition_seals.c
     rows = connection.execute(select(c.partition, c.root).where(c.experiment == experiment, c.asset == "market_bars"))
     sealed = {day.isoformat(): root for day, root in rows}
-    told: dict[str, str] = {}
+    seals: dict[str, str] = {}
     for step in steps:
-        told |= dict(step.body.get("data_seals", {}))
-    return {day: (root, None if day not in sealed else sealed[day] == root) for day, root in sorted(told.items())}
+        seals |= dict(step.body.get("data_seals", {}))
+    return {day: (root, None if day not in sealed else sealed[day] == root) for day, root in sorted(seals.items())}

@@ -27,7 +27,7 @@ _UNUSED = "nothing: recorded beside the other"
 @dataclass(frozen=True)
 class DayVolume:
     """A 24 h volume. what: how it comes about; usd: decimal text; event_time: the instant that it is of (the end of the
-    24 h), available_at: when it was known; source: who says so; use: what the strategy did with it."""
+    24 h), available_at: when it was known; source: where it comes from; use: what the strategy did with it."""
 
     what: str
     usd: str

@@ -5,15 +5,14 @@ Belongs here: kinds of blocks, and sections that are found by being there. Does 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
 
+from throughline.discovery import package_modules
+from throughline.errors import SettingsError
 from throughline.rendering.chart import image_markdown
 from throughline.rendering.table import Table
 
@@ -86,15 +85,22 @@ class Section(Generic[Subject]):
     blocks: Callable[[Subject], Iterable[Block]]
 
 
-def find_sections(package: ModuleType) -> list[Section[object]]:
-    """Return the sections that the modules of a package name in `SECTIONS`, in their order.
+def find_sections(package: str) -> list[Section[Any]]:
+    """Return the sections that the modules of a package declare in `SECTIONS`, in their order.
 
-    A module is found by being there: a file in the package's folder, or in a folder on the package's ``__path__``.
+    Args:
+        package: dotted name; a module is found by being there (`throughline.discovery`).
+
+    Raises:
+        SettingsError: a module declares no sections.
     """
-    found: list[Section[object]] = []
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        found += importlib.import_module(module.name).SECTIONS
-    return sorted(found, key=lambda section: section.order)
+    declared: list[Section[Any]] = []
+    for module in package_modules(package):
+        sections = getattr(module, "SECTIONS", None)
+        if not isinstance(sections, tuple) or not all(isinstance(item, Section) for item in sections):
+            raise SettingsError(f"{module.__file__}: the module must define SECTIONS, a tuple of Section")
+        declared += sections
+    return sorted(declared, key=lambda section: section.order)
 
 
 def markdown(blocks: Iterable[Block]) -> str:

@@ -21,6 +21,11 @@ def percent_points(value: str | float, digits: int = 2) -> str:
     return f"{float(value) + 0.0:+.{digits}f} %"
 
 
+def percent_tick(value: float, *, signed: bool = True) -> str:
+    """Return a round fraction as the label of an axis: '+5 %', '0 %'."""
+    return f"{100 * value:{'+' if signed and value else ''}g} %"
+
+
 def ratio(value: float | None) -> str:
     """Return a ratio with two digits; 'n/a' for None."""
     return NOT_AVAILABLE if value is None else f"{value:.2f}"

@@ -11,7 +11,6 @@ from pathlib import Path
 from throughline.analytics.model import Report
 from throughline.analytics.report_tables import sharpe_text
 from throughline.analytics.sentences import revision_sentence, warning_sentences
-from throughline.analytics.tear_sheet import sections
 from throughline.rendering.blocks import find_sections
 from throughline.rendering.formats import percent
 from throughline.rendering.page import render_page, write_page
@@ -25,7 +24,8 @@ def tear_sheet_html(report: Report) -> str:
         report: what is shown; at least one day. Its `dossiers` are linked as files of a folder beside the page.
     """
     base, days = report.paths["base"], (report.end - report.start).days + 1
-    parts = [(section.title, list(section.blocks(report))) for section in find_sections(sections)]
+    sections = find_sections("throughline.analytics.tear_sheet.sections")
+    parts = [(section.title, list(section.blocks(report))) for section in sections]
     counted = f"{report.instruments:,} instruments, {report.bars:,} bars, {report.candidates:,} candidates"
     warnings = warning_sentences(report)
     if report.revision:

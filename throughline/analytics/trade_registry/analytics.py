@@ -11,7 +11,13 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from throughline.analytics.trade_registry.entries import Scope, count_held, read_coverage, read_links, read_trades
+from throughline.analytics.trade_registry.entries import (
+    Scope,
+    count_quarantined,
+    read_coverage,
+    read_links,
+    read_trades,
+)
 from throughline.analytics.trade_registry.evidence import bucket_effectiveness, neighbour_agreement
 from throughline.analytics.trade_registry.groups import (
     by_hour,
@@ -33,10 +39,19 @@ def registry_analytics(
 ) -> RegistryAnalytics:
     """Return the analytics of all closed trades of `experiment`, from its epoch on.
 
-    as_of: an aware instant; entries known later are left out (a correction is known from the end of the day it was made
-    on). last_day: entries of later partitions are left out, which is what a report over days wants: a trade that closed
-    at midnight belongs to the day that its exit bar opens. Without trades every part says so. Raises UnknownRecord for
-    an experiment that is not recorded.
+    Args:
+        connection: may read the registries.
+        experiment: its ID.
+        as_of: an aware instant; entries known later are left out (a correction is known from the end of the day it was
+            made on).
+        last_day: entries of later partitions are left out, as a report over days needs it: a trade that closed at
+            midnight belongs to the day that its exit bar opens.
+
+    Returns:
+        The figures; without trades every part has a note.
+
+    Raises:
+        UnknownRecord: the experiment is not recorded.
     """
     cash = _starting_cash(connection, experiment)
     scope = Scope(experiment, as_of, last_day, quarantined_trades(connection))
@@ -47,7 +62,7 @@ def registry_analytics(
         experiment=experiment,
         as_of=as_of,
         entry_days=len({trade.opened_at.date() for trade in trades}),
-        quarantined=count_held(connection, scope),
+        quarantined=count_quarantined(connection, scope),
         total=group_figures("all trades", trades),
         risk=risk_figures(trades, cash),
         strategies=figures_by(trades, lambda trade: (trade.strategy,)),

@@ -5,7 +5,7 @@ its neighbours), and proof that nothing was changed (`throughline.registry.consi
 over columns.
 
 Which rows count: the latest of each chain of corrections, without trades that are out of use. As of an instant a trade
-counts from its closing time; a correction, which somebody made later, from the end of the day it was made on: as in
+counts from its closing time; a correction, from the end of the day it was made on: as in
 `throughline.registry.reading`, which asks by instants alone; a report asks by partitions too.
 """
 
@@ -28,22 +28,28 @@ from throughline.tracking.versions import read_body
 
 @dataclass(frozen=True)
 class Scope:
-    """Which entries count. as_of: those known at that aware instant; last_day: those of partitions up to it; held:
-    trades that are out of use, because they or one of their entries are in quarantine."""
+    """Which entries count.
+
+    Args:
+        experiment: its ID.
+        as_of: those known at that aware instant.
+        last_day: those of partitions up to it.
+        quarantined: trades that are out of use, because they or one of their entries are in quarantine.
+    """
 
     experiment: str
     as_of: datetime | None = None
     last_day: date | None = None
-    held: frozenset[UUID] = frozenset()
+    quarantined: frozenset[UUID] = frozenset()
 
     def usable(self, trade: ColumnElement[Any]) -> ColumnElement[bool]:
         """Return the condition that the trade whose uuid is in the column `trade` is not out of use."""
-        return trade.not_in(self.held) if self.held else true()
+        return trade.not_in(self.quarantined) if self.quarantined else true()
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One closed trade. decided_at: the decision, or the fill where no soulprint tells it; known_at: from when its
+    """One closed trade. decided_at: the decision, or the fill where there is no soulprint; known_at: from when its
     outcome can stand behind a later decision; net_return: a fraction of the notional; values: the soulprint,
     None without one of this schema; buckets: keys, empty without an entry."""
 
@@ -91,7 +97,7 @@ def _latest(scope: Scope, rows: Any, event: str) -> ColumnElement[bool]:
 
 
 def read_trades(connection: Connection, scope: Scope) -> list[Trade]:
-    """Return the trades that count, in order of closing (then uuid). All of them are held in memory."""
+    """Return the trades that count, in order of closing (then uuid). All of them are read into memory."""
     t, s, b = canonical_trades, soulprints, profit_buckets
     statement = (
         select(
@@ -117,7 +123,7 @@ def read_trades(connection: Connection, scope: Scope) -> list[Trade]:
 
 
 def _trade(row: Any) -> Trade:
-    told = read_body("canonical_trades", row.trade)
+    body = read_body("canonical_trades", row.trade)
     values = None
     if row.schema == SOULPRINT_SCHEMA:
         values = vector_from_text(read_body("soulprints", row.soulprint_body)["values"])
@@ -135,8 +141,8 @@ def _trade(row: Any) -> Trade:
         known_at=known,
         profit_usd=row.profit_usd,
         net_return=float(row.profit_percentage) / 100.0,
-        signal_strength=_number(told["signal_strength"]),
-        confidence=_number(told["confidence"]),
+        signal_strength=_number(body["signal_strength"]),
+        confidence=_number(body["confidence"]),
         simhash=row.simhash,
         values=values,
         buckets=tuple(row.buckets or ()),
@@ -147,12 +153,13 @@ def _number(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def count_held(connection: Connection, scope: Scope) -> int:
+def count_quarantined(connection: Connection, scope: Scope) -> int:
     """Return how many trades of the scope are out of use."""
     t = canonical_trades
-    if not scope.held:
+    if not scope.quarantined:
         return 0
-    statement = select(func.count()).select_from(t).where(_known(scope, t, "closed_at"), t.c.uuid.in_(scope.held))
+    known = _known(scope, t, "closed_at")
+    statement = select(func.count()).select_from(t).where(known, t.c.uuid.in_(scope.quarantined))
     return int(connection.execute(statement).scalar_one())
 
 
@@ -181,12 +188,12 @@ def read_coverage(connection: Connection, scope: Scope, trades: list[Trade]) -> 
 def _link(
     connection: Connection,
     source: Any,
-    wanted: ColumnElement[bool],
+    counted: ColumnElement[bool],
     target: Any,
     partner: ColumnElement[bool],
     agrees: ColumnElement[bool],
 ) -> Link:
-    """Count one direction. wanted: which rows of the source; partner: two rows name each other; agrees: by hash too."""
+    """Count one direction. counted: rows of the source; partner: two rows name each other; agrees: by hash too."""
     there = exists(select(1).where(partner))
     whole = exists(select(1).where(partner, agrees))
     counts = (
@@ -195,7 +202,7 @@ def _link(
         func.count().filter(~there),
         func.count().filter(there & ~whole),
     )
-    return Link(source.name, target.name, *connection.execute(select(*counts).select_from(source).where(wanted)).one())
+    return Link(source.name, target.name, *connection.execute(select(*counts).select_from(source).where(counted)).one())
 
 
 def read_links(connection: Connection, scope: Scope) -> list[Link]:

@@ -1,8 +1,8 @@
-"""Whether the past of a trade's buckets, and of its nearest soulprint, told how it ended. Never in sample.
+"""Whether the past of a trade's buckets, and of its nearest soulprint, predicts how it ends. Never in sample.
 
-Belongs here: scores as of each decision, held against what came after. Does not belong here: descriptions of all trades
-at once (registry_figures). A score of a trade sees only trades whose outcome was known *before* its decision: strictly,
-since a fill at the open of the next bar carries the very instant of the decision and was not known then.
+Belongs here: scores as of each decision, compared with its outcome. Does not belong here: descriptions of all trades at
+once (groups). A score of a trade sees only trades whose outcome was known *before* its decision: strictly, since a fill
+at the open of the next bar carries the very instant of the decision and was not known then.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def bucket_scores(trades: Sequence[Trade]) -> Iterator[tuple[Trade, float, float
 
 
 def bucket_effectiveness(trades: Sequence[Trade]) -> Effectiveness:
-    """Return whether the buckets' win rates as of each decision told its outcome.
+    """Return whether the buckets' win rates as of each decision predict its outcome.
 
     Brier score: mean (score - outcome)^2, lower is better (Brier 1950, Monthly Weather Review 78).
     """

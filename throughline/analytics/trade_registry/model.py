@@ -1,10 +1,10 @@
 """What the registries add up to, as plain frozen values: the shapes of `registry_analytics`.
 
-Belongs here: names, units, minima and the JSON form. Does not belong here: how a figure is found (registry_figures,
-registry_effect, registry_soulprints, registry_reading) or shown (registry_pages, registry_pictures).
+Belongs here: names, units, minima and the JSON form. Does not belong here: how a figure is computed (groups, evidence,
+soulprints, entries) or shown (page, pictures).
 
 Returns and rates are fractions (0.1 = 10 %), money is exact decimal text in USD, times are aware UTC instants. A figure
-that too few trades (or trades that do not vary) would give is None, and where a whole part is missing `note` says why.
+of too few trades (or of trades that do not vary) is None; where a whole part is missing, `note` has the reason.
 Intervals are 95 % and treat trades as independent; trades that were open together are not, so they are too narrow.
 """
 
@@ -16,11 +16,11 @@ from datetime import datetime
 from typing import Any
 
 MINIMUM_GROUP = 10
-"""Trades below which a group's rates and means are not told."""
+"""Trades below which a group's rates and means are not given."""
 MINIMUM_RISK = 30
-"""Trades below which a ratio of mean to spread is not told."""
+"""Trades below which a ratio of mean to spread is not given."""
 MINIMUM_CORRELATION = 30
-"""Pairs below which a rank correlation is not told: there |rho| < 0.36 is within chance at 5 %."""
+"""Pairs below which a rank correlation is not given: there |rho| < 0.36 is within chance at 5 %."""
 MINIMUM_JUDGED = 60
 """Judged trades below which terciles (20 each) are not formed."""
 MINIMUM_BEHIND = 10
@@ -76,7 +76,7 @@ class Risk:
 @dataclass(frozen=True)
 class Correlation:
     """Spearman rank correlation of `name` with net return. p_value: two-sided; adjusted: by Benjamini and Hochberg
-    over all told correlations of the same list."""
+    over all given correlations of the same list."""
 
     name: str
     n: int
@@ -89,8 +89,11 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Tercile:
-    """A third of the judged trades, ordered by a score. score: its mean; expected: what chance or the base rate says
-    of the same trades; rate: what happened (share), with its Wilson interval; mean_*: net return, with t interval."""
+    """A third of the judged trades, ordered by a score.
+
+    score: its mean; expected: the share of the same trades by chance or by the base rate; rate: the actual share with
+    its Wilson interval; mean_*: net return, with t interval.
+    """
 
     name: str
     n: int
@@ -106,7 +109,7 @@ class Tercile:
 
 @dataclass(frozen=True)
 class Effectiveness:
-    """Whether the past win rate of a trade's buckets told its outcome. Every score is as of the decision.
+    """Whether the past win rate of a trade's buckets predicts its outcome. Every score is as of the decision.
 
     judged of trades had `MINIMUM_BEHIND` closed trades in their buckets. brier: of the buckets' shrunken win rates;
     brier_base: of the win rate of all the strategy's trades that had closed; gain: brier_base - brier with its t
@@ -149,7 +152,7 @@ class Neighbours:
 class Modes:
     """Mode energies of the tensor [trade x component x scale]: how much of the variation the first patterns hold.
 
-    fitted, held: trades in the earlier part that the patterns were found on and in the later one they were held
+    fitted, held: trades in the earlier part that the patterns were found on and in the later one they were tested
     against. energies: mode (time, feature, scale) -> shares of the energy of the fitted part, largest first, at most as
     many as there are components.
     explained_*: share of the energy that the first `kept` feature patterns of the fitted part hold.
@@ -261,7 +264,7 @@ class RegistryAnalytics:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values; the cumulative curves are left out (they are in the pictures)."""
-        told = asdict(self)
-        told["as_of"] = self.as_of.isoformat() if self.as_of else None
-        del told["soulprints"]["tracks"]
-        return told
+        figures = asdict(self)
+        figures["as_of"] = self.as_of.isoformat() if self.as_of else None
+        del figures["soulprints"]["tracks"]
+        return figures

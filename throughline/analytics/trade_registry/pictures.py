@@ -7,6 +7,7 @@ left blank or said to be too few.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from markupsafe import Markup, escape
 
@@ -21,7 +22,7 @@ from throughline.analytics.trade_registry.model import (
 )
 from throughline.analytics.trade_registry.rows import rho_text
 from throughline.rendering.chart import WIDTH, Panel, drawing, limits
-from throughline.rendering.formats import words
+from throughline.rendering.formats import percent_tick, words
 
 _ROW = 22
 _LIGHT_FROM = 0.55
@@ -40,10 +41,6 @@ def registry_pictures(figures: RegistryAnalytics) -> dict[str, Markup]:
     if figures.soulprints.tracks:
         pictures["tracks"] = tracks_chart(figures.soulprints.tracks)
     return pictures
-
-
-def _signed_percent(value: float) -> str:
-    return f"{100 * value:+g} %" if value else "0 %"
 
 
 def _sign(value: float) -> str:
@@ -67,7 +64,7 @@ def timing_chart(weekdays: Sequence[GroupFigures], hours: Sequence[GroupFigures]
             continue
         panel = Panel((70, top, WIDTH - 12, top + 150), (-0.6, len(names) - 0.4), _interval_limits(judged.values()))
         panel.title(f"Mean net return by {what} of entry (UTC), 95 % interval, from {MINIMUM_GROUP} trades on")
-        panel.y_ticks(_signed_percent)
+        panel.y_ticks(percent_tick)
         panel.level(0.0, "axis")
         for place, name in enumerate(names):
             if name in judged:
@@ -99,10 +96,10 @@ def buckets_chart(terciles: Sequence[Tercile]) -> Markup:
     rates = Panel((60, 48, 505, 240), span, (0.0, 1.0))
     rates.title("Win rate by the rate that the buckets predicted, 95 % interval")
     rates.legend({"won": "soft", "predicted by the buckets": "base", "base rate": "benchmark"}, 20)
-    rates.y_ticks(lambda value: f"{100 * value:g} %")
+    rates.y_ticks(partial(percent_tick, signed=False))
     means = Panel((590, 48, WIDTH - 12, 240), span, _interval_limits(terciles))
     means.title("Mean net return, 95 % interval")
-    means.y_ticks(_signed_percent)
+    means.y_ticks(percent_tick)
     means.level(0.0, "axis")
     for place, item in enumerate(terciles):
         rates.bar((place - 0.3, place + 0.3), (0.0, item.rate), "soft")

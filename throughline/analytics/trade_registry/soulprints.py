@@ -1,8 +1,8 @@
 """What the soulprint vectors say of profit: correlations, patterns over time, the direction of profit.
 
 Belongs here: figures over vectors and net returns. Does not belong here: the vectors themselves (signals) and
-predictions held against outcomes (registry_effect). The correlations describe all trades at once; the patterns are
-fitted on the earlier part and held against the later one, and the tracks split at the median of earlier decisions.
+predictions compared with outcomes (evidence). The correlations describe all trades at once; the patterns are
+fitted on the earlier part and tested on the later one, and the tracks split at the median of earlier decisions.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ KEPT = 3
 def soulprint_figures(trades: Sequence[Trade]) -> SoulprintFigures:
     """Return everything about the vectors of `trades` (in order of closing); those without a soulprint are left out."""
     known = [trade for trade in trades if trade.values is not None]
-    told = [component_correlation(name, known) for name in NAMES]
+    correlations = [component_correlation(name, known) for name in NAMES]
     return SoulprintFigures(
         components=NAMES,
-        correlations=adjusted(told),
+        correlations=adjusted(correlations),
         matrix=correlation_matrix(known),
         modes=mode_figures(known),
         vectors=profit_vectors(known),
@@ -60,12 +60,12 @@ def soulprint_figures(trades: Sequence[Trade]) -> SoulprintFigures:
 
 
 def canonical_correlations(trades: Sequence[Trade]) -> list[Correlation]:
-    """Return what the canonical entries themselves knew at the decision, held against net return."""
-    told = []
+    """Return the rank correlation with net return of what the canonical entries recorded at the decision."""
+    correlations = []
     for name in ("signal_strength", "confidence"):
         pairs = [(value, trade.net_return) for trade in trades if (value := getattr(trade, name)) is not None]
-        told.append(rank_correlation(name, [x for x, _ in pairs], [y for _, y in pairs]))
-    return adjusted(told)
+        correlations.append(rank_correlation(name, [x for x, _ in pairs], [y for _, y in pairs]))
+    return adjusted(correlations)
 
 
 def component_correlation(name: str, trades: Sequence[Trade]) -> Correlation:

@@ -12,7 +12,7 @@ from throughline.rendering.blocks import Block, Columns, Picture, Section
 from throughline.rendering.table import Table
 
 MINIMUM_DAYS = 5
-"""Below this many days a distribution or a drawdown table says nothing."""
+"""Below this many days a distribution or a drawdown table means nothing."""
 
 
 def _own(report: Report) -> list[float]:
