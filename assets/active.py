@@ -77,10 +77,10 @@ def active_metadata(engine: "Engine", mode: str) -> dict[str, Any]:
 
     chosen = choose(engine, mode)
     with engine.connect() as connection:
-        found = overviews(connection, mode)
-    active = next(item for item in found if item.id == chosen.experiment.id)
-    told: dict[str, Any] = {
-        "preview": dg.MetadataValue.md(_preview(active, found)),
+        experiments = overviews(connection, mode)
+    active = next(item for item in experiments if item.id == chosen.experiment.id)
+    metadata: dict[str, Any] = {
+        "preview": dg.MetadataValue.md(_preview(active, experiments)),
         "experiment": active.id,
         "epoch": str(active.epoch),
         "sealed_days": active.days,
@@ -89,15 +89,15 @@ def active_metadata(engine: "Engine", mode: str) -> dict[str, Any]:
         "seed": chosen.experiment.seed,
     }
     if active.last_day is not None:
-        told["last_sealed_day"] = str(active.last_day)
+        metadata["last_sealed_day"] = str(active.last_day)
     if active.total_return is not None:
-        told["return_base"] = active.total_return
+        metadata["return_base"] = active.total_return
     if chosen.inputs:
-        told["inputs"] = dg.MetadataValue.json(dict(chosen.inputs))
-    return told
+        metadata["inputs"] = dg.MetadataValue.json(dict(chosen.inputs))
+    return metadata
 
 
-def _preview(active: "Overview", found: "list[Overview]") -> str:
+def _preview(active: "Overview", experiments: "list[Overview]") -> str:
     sealed = f"sealed from {active.first_day} to {active.last_day}" if active.last_day else "nothing sealed yet"
     lines = [f"**{active.id[:12]}** is active: from {active.epoch}, {sealed}."]
     head = ["", "experiment", "from", "last day", "trades", "return", "compared with", "differs in"]
@@ -112,7 +112,7 @@ def _preview(active: "Overview", found: "list[Overview]") -> str:
             "-" if item.compared_with is None else f"`{item.compared_with[:12]}`",
             _differences(item),
         ]
-        for item in reversed(found[-SHOWN:])
+        for item in reversed(experiments[-SHOWN:])
     ]
     return markdown([*lines, Table(head, rows, left=range(len(head)))])
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.checks.gates import gate_check, gate_result
-from assets.presentation import day_metadata, preview, sealed_before
+from assets.partition_metadata import day_metadata, preview, sealed_before
 from resources.definition_factory import ModeSpec
 from resources.flow import EXPERIMENT_TAG, Flow
 from resources.home import Flows
@@ -213,7 +213,7 @@ def stage_asset(spec: ModeSpec, stage: StageSpec, *, picture: Picture | None = N
 
 
 def failure(error: ThroughlineError, mode: str) -> dg.Failure:
-    """Return the failure of a run for an error of the domain; where another experiment may be meant, it says how."""
+    """Return the failure of a run for an error of the domain; it explains how another experiment is chosen."""
     sentence = str(error)
     if isinstance(error, MissingPredecessor | OutsideExperiment | RevisedData):
         sentence += (
@@ -232,7 +232,7 @@ def run_tags(context: Run) -> Mapping[str, str]:
 
 
 def which_experiment(mode: str) -> str:
-    """Return the sentence that says which experiment a run of this mode works on."""
+    """Return the sentence on which experiment a run of this mode works on."""
     return (
         f"Uses the active experiment of mode '{mode}', which the asset {mode}/{ACTIVE_EXPERIMENT} shows, or the one "
         f"that the tag {EXPERIMENT_TAG} of the run or backfill names (its ID, or the first 8 or more digits)."

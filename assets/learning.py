@@ -1,9 +1,9 @@
 """Learning assets: the training set, the challenger with its gates, the canary under trial, the models, and drift.
 
-Belongs here: when each runs and what its check says. Does not belong here: what the UI shows of it (`learning_words`),
-and anything that decides (`throughline.learning`). All are unpartitioned and stand at the end of the last sealed day of
-the run's experiment: what resolved by then is known, what is decided after it is not. A model that is refused, and a
-canary that is rolled back, are data: the run is green and the check is red.
+Belongs here: when each runs and the result of its check. Does not belong here: what the UI shows of it
+(`learning_metadata`), and anything that decides (`throughline.learning`). All are unpartitioned and stand at the end of
+the last sealed day of the run's experiment: what resolved by then is known, what is decided after it is not. A model
+that is refused, and a canary that is rolled back, are data: the run is green and the check is red.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the type of `context` at run time and refuses text.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets import learning_words as words
+from assets import learning_metadata
 from assets.asset_factory import AssetContent, experiment_asset
 from resources.definition_factory import ModeSpec, for_each_mode
 from resources.flow import Flow
@@ -103,7 +103,7 @@ def _training_set(ctx: "FlowContext", flow: Flow) -> AssetContent:
     verdict = judge_training_set(ctx.gates, data, as_of)
     suite, suite_hash = ctx.gates.suite(TRAINING_SET)
     return AssetContent(
-        words.training_set(data, read, as_of, settings),
+        learning_metadata.training_set(data, read, as_of, settings),
         verdict.status == "pass",
         verdict.reason,
         details={"suite": suite, "suite_hash": suite_hash, "labels": len(data)},
@@ -122,24 +122,24 @@ def _challenger(ctx: "FlowContext", flow: Flow) -> AssetContent:
         return train_and_deploy(ctx.engine, ctx.artifacts, ctx.experiment, ctx.gates, as_of, ctx.clock.now())
 
     try:
-        made, waiting = train()
+        challenger, waiting = train()
     except CheckOutgrown:
         # Another process sealed days between the job's check and here: they are checked, then read.
         assert ctx.proof is not None
         check_what_is_new(ctx.engine, ctx.artifacts, ctx.proof, flow.enforces_roles(), ctx.clock)
-        made, waiting = train()
-    return challenger_content(ctx.engine, made, waiting)
+        challenger, waiting = train()
+    return challenger_content(ctx.engine, challenger, waiting)
 
 
-def challenger_content(engine: "Engine", made: "Challenger", waiting: str | None) -> AssetContent:
+def challenger_content(engine: "Engine", challenger: "Challenger", waiting: str | None) -> AssetContent:
     """Return what `challenger_model` shows of a model. waiting: why it does not serve, None where it does."""
-    refused = [item for item in made.verdicts if item.status != "pass"]
+    refused = [item for item in challenger.verdicts if item.status != "pass"]
     return AssetContent(
-        words.challenger(engine, made, waiting),
-        made.passed,
-        words.gates_sentence(made),
+        learning_metadata.challenger(engine, challenger, waiting),
+        challenger.passed,
+        learning_metadata.gates_sentence(challenger),
         warns=bool(refused) and all(item.status == "insufficient" for item in refused),
-        details={"model": made.model, "refused_by": ", ".join(item.gate for item in refused)},
+        details={"model": challenger.model, "refused_by": ", ".join(item.gate for item in refused)},
     )
 
 
@@ -153,25 +153,25 @@ def _canary(ctx: "FlowContext", flow: Flow) -> AssetContent:
         as_of = last_close(conn, ctx.experiment)
     before = current_state(ctx.engine, ctx.experiment.id, as_of)
     reach_days = shadow_reach_days(ctx.experiment.configuration.exits)
-    told = look(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
+    judgement = look(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
     rule = look_at_rule(ctx.engine, ctx.experiment, as_of, reach_days=reach_days)
     after = current_state(ctx.engine, ctx.experiment.id, as_of)
-    return canary_content(ctx.experiment, Looked(as_of, told, before, after, rule))
+    return canary_content(ctx.experiment, Looked(as_of, judgement, before, after, rule))
 
 
 def canary_content(experiment: "Experiment", looked: "Looked") -> AssetContent:
     """Return what `canary_report` shows of a look of the judge."""
-    told, before, after, as_of = looked.judgement, looked.before, looked.after, looked.as_of
-    rule = {} if looked.rule is None else words.rule(looked.rule, experiment)
-    if told is None:
-        nobody = "nobody is on trial, and no promoted champion is watched"
-        return AssetContent(words.nobody_on_trial(as_of, after) | rule, True, nobody)
+    judgement, before, after, as_of = looked.judgement, looked.before, looked.after, looked.as_of
+    rule = {} if looked.rule is None else learning_metadata.rule(looked.rule, experiment)
+    if judgement is None:
+        reason = "nobody is on trial, and no promoted champion is watched"
+        return AssetContent(learning_metadata.nobody_on_trial(as_of, after) | rule, True, reason)
     model = before.canary or before.champion
     return AssetContent(
-        words.judgement(told, model, before, after, experiment.configuration.canary) | rule,
-        told.verdict != "roll_back",
-        told.reason,
-        details={"model": model, "verdict": told.verdict, "as_of": told.as_of.isoformat()},
+        learning_metadata.judgement(judgement, model, before, after, experiment.configuration.canary) | rule,
+        judgement.verdict != "roll_back",
+        judgement.reason,
+        details={"model": model, "verdict": judgement.verdict, "as_of": judgement.as_of.isoformat()},
     )
 
 
@@ -190,7 +190,7 @@ def registry_state_content(engine: "Engine", experiment: str, state: "ServingSta
         events = read_events(conn, experiment)
         trades = trades_by_model(conn, experiment)
         models = [(item, read_verdicts(conn, item.id)) for item in read_models(conn, experiment)]
-    return AssetContent(words.registry_state(state, models, events, trades))
+    return AssetContent(learning_metadata.registry_state(state, models, events, trades))
 
 
 def _drift(ctx: "FlowContext", flow: Flow) -> AssetContent:
@@ -202,5 +202,7 @@ def _drift(ctx: "FlowContext", flow: Flow) -> AssetContent:
         as_of = last_close(conn, ctx.experiment)
     state = current_state(ctx.engine, ctx.experiment.id, as_of)
     with ctx.engine.connect() as conn:
-        found = find_drift(conn, ctx.artifacts, ctx.experiment.id, state, as_of)
-    return AssetContent(words.drift(found), not found.drifted, words.drift_sentence(found), warns=True)
+        report = find_drift(conn, ctx.artifacts, ctx.experiment.id, state, as_of)
+    return AssetContent(
+        learning_metadata.drift(report), not report.drifted, learning_metadata.drift_sentence(report), warns=True
+    )

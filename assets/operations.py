@@ -2,6 +2,10 @@
 
 Belongs here: what a person configures, and what the UI shows of it. Does not belong here: the decision
 (`throughline.learning.lifecycle`), the order of a walk (`throughline.walk_forward`), the jobs (`pipelines`).
+
+A walk is one operation, since each day is decided by the models that the days before trained: as assets, every day and
+every training would be a run of its own (hundreds of them), and a run cannot loop over a selection. So the operation
+itself reports the materializations and checks that the assets' own runs would have reported.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the types of `context` and `config` at run time.
@@ -13,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from assets import learning_words as words
+from assets import learning_metadata
 from assets.asset_factory import experiment_run
 from assets.checks.gates import CHECK_NAME, gate_result
-from assets.presentation import day_metadata, preview, sealed_before
+from assets.partition_metadata import day_metadata, preview, sealed_before
 from resources.definition_factory import ModeSpec
 from resources.flow import Flow
 from resources.home import Flows
@@ -95,7 +99,7 @@ def _rolled_back(ctx: "FlowContext", flow: Flow, config: RollBackConfig) -> dict
 
 
 def _model_of(state: "ServingState", given: str | None) -> str:
-    """Return the full id of the model that is meant. Raises SettingsError where nothing, or more than one, is."""
+    """Return the full ID of the model. Raises SettingsError where nothing, or more than one, is."""
     from throughline.learning.types import RULE
 
     serving = [model for model in (state.canary, state.champion) if model is not None and model != RULE]
@@ -105,11 +109,11 @@ def _model_of(state: "ServingState", given: str | None) -> str:
                 "no model serves in this experiment: the rule decides alone, and there is nothing to roll back"
             )
         return serving[0]
-    found = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
-    if len(found) != 1:
-        what = f"{len(found)} of the models that serve or served"
-        raise SettingsError(f"{what} begin with {shown(given)}: write an id of `throughline models` in full")
-    return found[0]
+    matches = sorted({model for model in (*serving, *state.barred) if model.startswith(given)})
+    if len(matches) != 1:
+        what = f"{len(matches)} of the models that serve or served"
+        raise SettingsError(f"{what} begin with {shown(given)}: write an ID of `throughline models` in full")
+    return matches[0]
 
 
 def walk_forward_op(spec: ModeSpec) -> dg.OpDefinition:
@@ -139,7 +143,7 @@ class _Walk:
         self._ctx = ctx
 
     def over(self, config: WalkForwardConfig) -> dict[str, Any]:
-        """Walk, and return what it came to."""
+        """Walk, and return the metadata of the result."""
         from throughline.learning.lifecycle import heal
         from throughline.walk_forward.runner import walk_forward
 
@@ -157,13 +161,13 @@ class _Walk:
                 f"days from {start} to {end}: start on the experiment's epoch {experiment.epoch} or after it, and end "
                 "no earlier"
             )
-        done = walk_forward(self._ctx, start, end, self._run, self._check, self._tell)
+        done = walk_forward(self._ctx, start, end, self._run, self._check, self._show_close)
         state = heal(self._ctx.engine, self._flow.mirror(), experiment)
         trained = [close.challenger for close in done.closes if close.challenger is not None]
         return {
             "days_run": done.ran,
             "trained": len(trained),
-            "passed": sum(made.passed for made in trained),
+            "passed": sum(challenger.passed for challenger in trained),
             "champion": state.champion,
             **({"canary": state.canary} if state.canary else {}),
         }
@@ -196,36 +200,36 @@ class _Walk:
         assert ctx.proof is not None
         check_what_is_new(ctx.engine, ctx.artifacts, ctx.proof, self._flow.enforces_roles(), ctx.clock)
 
-    def _tell(self, close: "Close") -> None:
+    def _show_close(self, close: "Close") -> None:
         if close.challenger is not None:
-            metadata = words.challenger(self._ctx.engine, close.challenger, close.waiting)
+            metadata = learning_metadata.challenger(self._ctx.engine, close.challenger, close.waiting)
             self._materialized("challenger_model", metadata)
             self._context.log.info(
                 f"{close.as_of:%Y-%m-%d}: model {close.challenger.model[:12]} was trained; "
-                f"{words.gates_sentence(close.challenger)}"
+                f"{learning_metadata.gates_sentence(close.challenger)}"
             )
         if close.judgement is not None:
-            told = close.judgement
-            self._context.log.info(f"{close.as_of:%Y-%m-%d}: {told.verdict.replace('_', ' ')}: {told.reason}")
+            judgement = close.judgement
+            self._context.log.info(f"{close.as_of:%Y-%m-%d}: {judgement.verdict.replace('_', ' ')}: {judgement.reason}")
 
     def _materialized(self, name: str, metadata: dict[str, Any], day: date | None = None) -> None:
-        told = {"experiment": self._ctx.experiment.id, **metadata}
+        metadata = {"experiment": self._ctx.experiment.id, **metadata}
         partition = None if day is None else day.isoformat()
-        self._context.log_event(dg.AssetMaterialization(self._spec.key(name), metadata=told, partition=partition))
+        self._context.log_event(dg.AssetMaterialization(self._spec.key(name), metadata=metadata, partition=partition))
 
     def _show_gates(self) -> None:
         """Show how each gate stands, as the assets' own runs do."""
         for name in catalogue().gated:
             key = self._spec.key(name)
-            found = gate_result(self._ctx, key, name)
+            result = gate_result(self._ctx, key, name)
             self._context.instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(
                     key,
                     CHECK_NAME,
-                    found.passed,
-                    metadata=found.metadata,
-                    severity=found.severity,
-                    description=found.description,
+                    result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    description=result.description,
                 )
             )
 

@@ -84,10 +84,10 @@ def _consistency(spec: ModeSpec) -> dg.AssetsDefinition:
 def _sentence(result: "ConsistencyResult") -> str:
     covered = f"{result.rows:,} rows of {result.trades:,} trades"
     if result.ok:
-        return f"{covered}: nothing was found"
+        return f"{covered}: no finding"
     first = result.findings[0]
-    found = len(result.findings) + result.omitted
-    return f"{covered}: {found} finding(s), the first {first.table} {first.row}: {first.problem}"
+    count = len(result.findings) + result.omitted
+    return f"{covered}: {count} finding(s), the first {first.table} {first.row}: {first.problem}"
 
 
 def consistency_check(key: dg.AssetKey, result: "ConsistencyResult", report: "Report") -> dg.AssetCheckResult:
@@ -109,7 +109,7 @@ def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[
     if result.findings:
         rows = [(item.kind, item.table, item.row, item.problem, item.repair) for item in result.findings[:NAMED]]
         blocks.append(Table(("what", "table", "row", "problem", "repair"), rows, left=range(5)))
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "preview": dg.MetadataValue.md(markdown(blocks)),
         "ok": report.ok,
         "scope": report.scope,
@@ -122,8 +122,8 @@ def consistency_metadata(result: "ConsistencyResult", report: "Report") -> dict[
         "seconds": round(result.seconds, 3),
     }
     if result.findings:
-        told["by_kind"] = dg.MetadataValue.json(result.as_json()["by_kind"])
-    return told
+        metadata["by_kind"] = dg.MetadataValue.json(result.as_json()["by_kind"])
+    return metadata
 
 
 def _analytics(spec: ModeSpec) -> dg.AssetsDefinition:
@@ -177,14 +177,14 @@ def _dossiers(ctx: "FlowContext", folder: Path) -> dict[str, Any]:
     pages = write_dossiers(ctx.engine, ctx.artifacts, ctx.proof, [str(row.uuid) for row in newest], folder, loaded)
     records = []
     for row in newest:
-        told = row.columns
+        columns = row.columns
         records.append(
             dg.TableRecord(
                 {
-                    "closed": f"{told['closed_at']:%Y-%m-%d %H:%M}",
-                    "symbol": told["symbol"],
-                    "net_percent": float(told["profit_percentage"]),
-                    "reason": told["termination_reason"],
+                    "closed": f"{columns['closed_at']:%Y-%m-%d %H:%M}",
+                    "symbol": columns["symbol"],
+                    "net_percent": float(columns["profit_percentage"]),
+                    "reason": columns["termination_reason"],
                     "dossier": pages[str(row.uuid)].as_uri(),
                 }
             )

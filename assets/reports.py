@@ -1,6 +1,6 @@
-"""Report assets: what an experiment came to over all its sealed days.
+"""Report assets: the result of an experiment over all its sealed days.
 
-Belongs here: when a report is made and what the UI shows of it. Does not belong here: any figure
+Belongs here: when a report is written and what the UI shows of it. Does not belong here: any figure
 (`throughline.analytics`).
 """
 

@@ -79,7 +79,7 @@ class DagsterWiring:
 
     def show(self, options: Options, database: Database, artifacts: ArtifactStore, shown: Shown) -> None:
         """Report what a command produced to the home's Dagster instance, as materialisations of its assets."""
-        from assets.shown import events_of
+        from assets.command_events import events_of
 
         self._report(options, events_of(shown, database.engine("reader")))
 

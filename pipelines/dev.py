@@ -1,8 +1,8 @@
-"""`throughline dev`: the Dagster UI and daemon on this machine, as one thing that starts and stops.
+"""`throughline dev`: the Dagster UI and daemon on this machine, started and stopped together.
 
-Belongs here: starting `dagster dev` with our settings and making sure that nothing of it outlives us. Alone, it ignores
-INT and TERM where a script started it in the background, and leaves children when it is killed. Does not belong here:
-what is shown (`pipelines/definitions.py`) and where it is kept (`dagster.yaml`).
+Belongs here: starting `dagster dev` with our settings and making sure that no process of it outlives this one. Alone,
+it ignores INT and TERM where a script started it in the background, and leaves children when it is killed. Does not
+belong here: what is shown (`pipelines/definitions.py`) and where it is kept (`dagster.yaml`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
-from resources.dagster_storage import URL_VARIABLE
+from resources.settings import DATABASE_VARIABLE
 from throughline.errors import SettingsError, ThroughlineError, printable
 from throughline.storage.database import open_database
 from throughline.storage.home import HOME_VARIABLE, Home
@@ -31,7 +31,7 @@ REPO = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 3000
 STOP_SECONDS = 40.0  # what Dagster gets to end its services before it is killed
 
-# Waits for its standard input, which only the supervisor holds open, to end; then ends the group that it is told. So a
+# Waits for its standard input, which only the supervisor keeps open, to end; then ends the given process group. So a
 # supervisor that is killed outright takes everything with it, on every system.
 _GUARD = 'trap "" INT TERM HUP; read -r _; kill -TERM "-$1" && sleep 8 && kill -KILL "-$1"'
 
@@ -54,7 +54,7 @@ def run_dev(home: Home, host: str = "127.0.0.1", port: int = DEFAULT_PORT, *, ur
     elsewhere = os.environ.get("DAGSTER_HOME")
     if elsewhere and Path(elsewhere).resolve() != folder:
         _say(f"DAGSTER_HOME is {elsewhere}; Throughline keeps its own Dagster home in {folder} and uses that.")
-    # Held here too, so that a database that cannot start says so in one sentence, and we are the last one out.
+    # Opened here too, so that a database that cannot start is one sentence, and this process is the last to close it.
     with contextlib.closing(open_database(home, url=url)):
         return _supervise(_command(folder, host, port), _environment(home, folder, url), folder, host, port)
 
@@ -79,7 +79,7 @@ def require_free(host: str, port: int) -> None:
         other = next((p for p in range(port + 1, min(port + 100, 65536)) if _refusal(host, p) is None), None)
         choice = f"--port {other} is free" if other else "choose another with --port"
         raise SettingsError(
-            f"Port {port} on {host} is not to be had ({reason}): {choice} (make dev PORT={other or '...'})."
+            f"Port {port} on {host} cannot be used ({reason}): {choice} (make dev PORT={other or '...'})."
         )
 
 
@@ -117,12 +117,14 @@ def _environment(home: Home, folder: Path, url: str | None) -> Mapping[str, str]
     from dotenv import dotenv_values
 
     shipped = {key: value for key, value in dotenv_values(REPO / ".env").items() if value is not None}
-    path = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))  # found even where not installed
+    path = os.pathsep.join(
+        filter(None, [str(REPO), os.environ.get("PYTHONPATH")])
+    )  # importable where not installed
     ours = {HOME_VARIABLE: str(home.path), "DAGSTER_HOME": str(folder), "PYTHONPATH": path}
     quiet = "ignore:Function `dev_command` is superseded"  # advice to use another command than the one we are
     ours["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     if url is not None:
-        ours[URL_VARIABLE] = url
+        ours[DATABASE_VARIABLE] = url
     return {**os.environ, **shipped, **ours}
 
 
@@ -147,21 +149,21 @@ def _supervise(command: list[str], environment: Mapping[str, str], folder: Path,
 
 def _watch(child: subprocess.Popen[bytes], stopping: _Stopping, host: str, port: int) -> int:
     shown = f"[{host}]" if ":" in host else host
-    address, told = f"http://{shown}:{port}", False
+    address, announced = f"http://{shown}:{port}", False
     while not stopping.asked:
         if child.poll() is not None:
-            _say(f"Dagster ended by itself with code {child.returncode}: its own words are above.")
+            _say(f"Dagster ended by itself with code {child.returncode}: its own messages are above.")
             return 1
-        if not told and _answers(address):
+        if not announced and _answers(address):
             _say(f"the Dagster UI is at {address} (Ctrl-C stops it)")
-            told = True
+            announced = True
         time.sleep(0.2)
     _say("stopping the Dagster UI and daemon")
     return 0
 
 
 def _end(child: subprocess.Popen[bytes], stopping: _Stopping) -> None:
-    """End the child and everything in its group: asked first, then told. A second Ctrl-C shortens the wait."""
+    """End the child and everything in its group: a request first, then signals. A second Ctrl-C shortens the wait."""
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
     asked, until = stopping.asked, time.monotonic() + STOP_SECONDS
@@ -169,7 +171,7 @@ def _end(child: subprocess.Popen[bytes], stopping: _Stopping) -> None:
         time.sleep(0.05)
     for number in (signal.SIGTERM, signal.SIGKILL):
         until = time.monotonic() + 5.0
-        child.poll()  # reaps it: a dead child that nobody reaped still counts as a group
+        child.poll()  # reaps it: a dead child that is not reaped still counts as a group
         alive = _signal_group(child.pid, number)
         while alive and time.monotonic() < until:
             time.sleep(0.05)
@@ -219,14 +221,14 @@ class _Stopping:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self._heard) for number in numbers}
+        before = {number: signal.signal(number, self._count) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def _count(self, number: int, frame: FrameType | None) -> None:
         self.asked += 1
 
 

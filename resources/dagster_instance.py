@@ -1,6 +1,6 @@
 """A Dagster instance on a home, for commands and tests that run assets in their own process.
 
-Belongs here: making the instance without DAGSTER_HOME, whatever the environment says. Does not belong here: the
+Belongs here: making the instance without DAGSTER_HOME, whatever the environment holds. Does not belong here: the
 settings of the UI and the daemon (`dagster.yaml`), which use the same storage, so both show the same history.
 """
 
@@ -37,7 +37,7 @@ def make_instance(home: Home, url: str | None = None, *, capture_output: bool = 
 
 
 def instance_settings(home: Home, url: str | None = None, capture_output: bool = True) -> dict[str, Any]:
-    """Return, as dagster.yaml would say it, where an instance on `home` keeps everything."""
+    """Return, in the form of dagster.yaml, where an instance on `home` keeps everything."""
     where = {"home": str(home.path)}
     database = where if url is None else {**where, "url": url}
     kept = {"module": "resources.dagster_storage", "class": "HomeComputeLogs", "config": where}

@@ -31,9 +31,9 @@ from dagster_postgres.run_storage import run_storage
 from dagster_postgres.utils import pg_alembic_config
 
 from resources.dagster_pool import POOLS, SharedPool
+from resources.settings import DATABASE_VARIABLE
 from throughline.storage.home import Home
 
-URL_VARIABLE = "THROUGHLINE_DATABASE_URL"
 _READY = "complete, by Throughline"
 _FIRST_START = 0x7468726F7567686C  # pg_advisory_lock key: two first starts create Dagster's tables in turn
 
@@ -134,7 +134,7 @@ class HomeStorage(DagsterStorage[Any], ConfigurableClass):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Make the storage from its settings."""
-        url = config_value.get("url") or os.environ.get(URL_VARIABLE) or None
+        url = config_value.get("url") or os.environ.get(DATABASE_VARIABLE) or None
         return cls(Home.locate(config_value.get("home")), url, inst_data)
 
     @property

@@ -34,7 +34,18 @@ CHUNK_DAYS = 60
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. partitions_start: first day (UTC) of all partitions; chunk_days: days per run."""
+    """Settings of this machine.
+
+    Attributes:
+        home: the Throughline home.
+        database_url: PostgreSQL server; None = the embedded server of the home.
+        artifacts: artifact store, a folder or an address of fsspec; None = a folder of the home.
+        partitions_start: first day (UTC) of all partitions.
+        chunk_days: days per run of a backfill.
+        redis_url: Redis server for the latest feature vectors; None = the database.
+        webhook_url: where alerts are posted; None = they are only logged.
+        webhook_private: whether the webhook may have a private address.
+    """
 
     home: Home
     database_url: str | None = None

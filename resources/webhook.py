@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 class WebhookError(ThroughlineError):
-    """The message was not delivered; the sentence says why, without the address's path (it may hold a token)."""
+    """The message was not delivered; the message gives the reason without the address's path (it may hold a token)."""
 
 
 def post_json(url: str, message: Mapping[str, Any], *, allow_private: bool = False) -> int:
@@ -61,10 +61,10 @@ def post_json(url: str, message: Mapping[str, Any], *, allow_private: bool = Fal
 def checked_address(host: str, port: int, *, allow_private: bool) -> str:
     """Return the address to connect to. Raises WebhookError if any address behind `host` is one that is refused."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise WebhookError(f"the webhook's host {host} cannot be resolved") from error
-    addresses = [str(item[4][0]) for item in found]
+    addresses = [str(item[4][0]) for item in resolved]
     for text in addresses:
         if not _is_allowed(text, allow_private):
             raise WebhookError(

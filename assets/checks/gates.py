@@ -4,7 +4,7 @@ Belongs here: turning verdicts into one check result. Does not belong here: the 
 
 One unpartitioned check over all sealed days, not partitioned checks: those are a preview feature, and in a ranged run
 Dagster stores one verdict for every day of the range, so that one bad day marks a whole chunk. A check about the run's
-own days alone would flip with whichever range ran last; this one says the same whatever ran last, and names the days.
+own days alone would flip with whichever range ran last; this one does not depend on what ran last, and names the days.
 It never blocks: a failed day is data, and every consumer asks the table.
 """
 

@@ -20,7 +20,7 @@ def scope_config(mode: str, scope: str) -> dict[str, Any]:
 
 @for_each_mode
 def registry_check_definitions(spec: ModeSpec) -> list[Definition]:
-    """Return the job, which fails where anything is found, and its two schedules, after the night's pipeline."""
+    """Return the job, which fails where there is a finding, and its two schedules, after the night's pipeline."""
     mode, name = spec.name, registry_check_job_name(spec.name)
     return [
         asset_job(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from assets.presentation import PREVIEW_DAYS, day_metadata, preview
+from assets.partition_metadata import PREVIEW_DAYS, day_metadata, preview
 from throughline.flow import DayResult
 from throughline.quality.verdict import Failure, Verdict
 

@@ -153,7 +153,7 @@ def make_experiment(
 
 
 def from_body(body: bytes) -> Experiment:
-    """Return the experiment that `body` (canonical bytes) describes; its id is recomputed, not believed.
+    """Return the experiment that `body` (canonical bytes) describes; its ID is recomputed.
 
     Raises:
         SettingsError: its settings lie outside the bounds of this version.

@@ -33,7 +33,7 @@ class Mode:
         provider: market data provider that is used where none is named.
         fills: name of the order destination (`throughline/trading/execution/clients/`).
         commands: commands that run days of this mode -> how each is called. The first one is what a user without an
-            experiment of this mode is told to run.
+            experiment of this mode should run.
         rank: where a question names no mode, the mode of lowest rank is meant.
         warning: sentence at the top of each report, empty for none.
         first_day: epoch where a caller names none; None = the first day of the market data.
@@ -72,8 +72,8 @@ class Mode:
 
 def all_modes() -> tuple[Mode, ...]:
     """Return the modes, by rank and name."""
-    found = discover("throughline.experiment.modes", "MODE", Mode)
-    return tuple(sorted(found.values(), key=lambda mode: (mode.rank, mode.name)))
+    modes = discover("throughline.experiment.modes", "MODE", Mode)
+    return tuple(sorted(modes.values(), key=lambda mode: (mode.rank, mode.name)))
 
 
 def mode_names() -> tuple[str, ...]:

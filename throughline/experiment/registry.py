@@ -31,7 +31,16 @@ _CHUNK = 60
 
 @dataclass(frozen=True)
 class Revision:
-    """Sealed days that read differently now: which, and how many facts were added, changed and removed."""
+    """Sealed days that read differently now.
+
+    Attributes:
+        parent: the experiment that sealed them.
+        days: the days, ascending.
+        added: number of facts that only the new data has.
+        changed: number of facts with another value.
+        removed: number of facts that only the sealed data has.
+        instruments: tickers concerned.
+    """
 
     parent: str
     days: tuple[date, ...]
@@ -58,12 +67,12 @@ def activate(engine: Engine, experiment: Experiment, inputs: Mapping[str, Any]) 
 def resolve(
     engine: Engine, base: Experiment, provider: MarketDataProvider, artifacts: ArtifactStore
 ) -> tuple[Experiment, Revision | None]:
-    """Return the experiment that goes on with this data: `base`, a fork of it made before, or a new fork.
+    """Return the experiment that goes on with this data: `base`, an earlier fork of it, or a new fork.
 
     An experiment goes on if every day it has sealed reads the same now, and every day before its epoch that warmed up
-    its signals; new days extend it (a fork that has sealed nothing yet has no say). If none does, the first
+    its signals; new days extend it (a fork without sealed days is left out). If none does, the first
     one (`base`) is forked: the child's `data_revision` is the hash of the days that read differently and their new
-    seals. The revision says what changed against the parent.
+    seals. The revision lists what changed against the parent.
     """
     with engine.connect() as conn:
         family = _family(conn, base)
@@ -101,16 +110,16 @@ def _family(conn: Connection, base: Experiment) -> list[Experiment]:
 def _sealed_roots(conn: Connection, experiment: str) -> dict[date, tuple[str, str | None]]:
     """Return (seal, artifact) of every day that the experiment read, ascending: before its epoch and from it on."""
     seals = read_seals(conn, experiment, "market_bars")
-    told: dict[date, tuple[str, str | None]] = {}
+    roots: dict[date, tuple[str, str | None]] = {}
     for seal in seals.values():
-        told |= warm_up(seal)
-    return dict(sorted((told | {day: (seal.root, seal.artifact) for day, seal in seals.items()}).items()))
+        roots |= warm_up(seal)
+    return dict(sorted((roots | {day: (seal.root, seal.artifact) for day, seal in seals.items()}).items()))
 
 
 def warm_up(seal: Seal) -> dict[date, tuple[str, str]]:
     """Return (seal, artifact) of the days before the epoch, from the seal of the epoch's bars; nothing from others."""
-    told = json.loads(seal.details).get("warm_up", {})
-    return {date.fromisoformat(day): (item["root"], item["artifact"]) for day, item in told.items()}
+    days = json.loads(seal.details).get("warm_up", {})
+    return {date.fromisoformat(day): (item["root"], item["artifact"]) for day, item in days.items()}
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""What a person sees of a day: metadata per partition, and a short text for the last day of a range.
+"""Metadata of a partition, and a preview of a range for its last day.
 
 Belongs here: names, units and words. Does not belong here: pictures (`pictures`) and numbers of whole backtests
 (`throughline.analytics`).
@@ -23,7 +23,7 @@ PREVIEW_DAYS = 14
 
 
 def day_metadata(result: DayResult) -> dict[str, Any]:
-    """Return the metadata of one partition: rows, seal, status, seconds, and what its stage tells of the day."""
+    """Return the metadata of one partition: rows, seal, status, seconds, and the details that its stage gives."""
     metadata: dict[str, Any] = {
         "dagster/row_count": result.rows,
         "seal": result.seal,

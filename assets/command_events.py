@@ -38,9 +38,9 @@ def events_of(shown: Shown, engine: Engine) -> Iterator[Event]:
         key = dg.AssetKey([mode, "registry_consistency"])
         yield _materialization(key, consistency_metadata(*shown.checked))
         yield _evaluation(consistency_check(key, *shown.checked))
-    for made, waiting in shown.challengers:
+    for challenger, waiting in shown.challengers:
         yield from _learned(
-            mode, "challenger_model", experiment, challenger_content(engine, made, waiting), GATES_PASSED
+            mode, "challenger_model", experiment, challenger_content(engine, challenger, waiting), GATES_PASSED
         )
     if shown.looked is not None:
         yield from _learned(

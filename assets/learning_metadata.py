@@ -1,4 +1,4 @@
-"""What a person sees of the learning assets: metadata and markdown.
+"""Metadata of the learning assets, with markdown previews.
 
 Belongs here: names, units, tables and words. Does not belong here: the model card (`throughline.analytics.model_card`),
 figures, and when anything runs (`learning`).
@@ -65,7 +65,7 @@ def training_set(
             ],
         ),
     ]
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "as_of": as_of.isoformat(),
         "labels": labels,
         "executed": executed,
@@ -78,29 +78,29 @@ def training_set(
         "segments": len(set(data.segments)),
     }
     if labels:
-        told["win_rate"] = round(wins / labels, 6)
+        metadata["win_rate"] = round(wins / labels, 6)
         lines.append(f"{wins:,} of them gained ({wins / labels:.1%}), net of costs.")
         missing = sorted(
             zip(np.isnan(data.features).mean(axis=0).tolist(), data.names, strict=True), key=lambda item: -item[0]
         )
-        told["missing"] = dg.MetadataValue.json({name: round(share, 6) for share, name in missing if share > 0.0})
+        metadata["missing"] = dg.MetadataValue.json({name: round(share, 6) for share, name in missing if share > 0.0})
         gaps = [[name.replace("_", " "), f"{share:.1%}"] for share, name in missing if share > 0.0]
         if gaps:
             lines.append(Table(["feature", "missing"], gaps[:SHOWN]))
     if read:
-        told["first_day"], told["last_day"] = str(read[0][0]), str(read[-1][0])
-    return told | {"preview": dg.MetadataValue.md(markdown(lines))}
+        metadata["first_day"], metadata["last_day"] = str(read[0][0]), str(read[-1][0])
+    return metadata | {"preview": dg.MetadataValue.md(markdown(lines))}
 
 
-def gates_sentence(made: Challenger) -> str:
+def gates_sentence(challenger: Challenger) -> str:
     """Return which gates refused a challenger, in one sentence each."""
-    if made.passed:
-        return f"all {len(made.verdicts)} gates passed"
-    told = "; ".join(f"{item.gate} ({item.status}): {item.reason}" for item in made.refusals)
-    return f"{len(made.refusals)} of {len(made.verdicts)} gates did not pass: {told}"
+    if challenger.passed:
+        return f"all {len(challenger.verdicts)} gates passed"
+    reasons = "; ".join(f"{item.gate} ({item.status}): {item.reason}" for item in challenger.refusals)
+    return f"{len(challenger.refusals)} of {len(challenger.verdicts)} gates did not pass: {reasons}"
 
 
-def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[str, Any]:
+def challenger(engine: Engine, model: Challenger, waiting: str | None) -> dict[str, Any]:
     """Return the metadata of a training: the model card, and whether the model went on trial.
 
     engine: may read; waiting: why the model does not serve, None where it does.
@@ -108,18 +108,18 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
     from throughline.analytics.model_card import card_markdown, read_card
 
     with engine.connect() as conn:
-        card = read_card(conn, made.model)
+        card = read_card(conn, model.model)
     state = f"It does not serve: {waiting}." if waiting else "It is on trial, or serves already."
-    if not made.fitted:
+    if not model.fitted:
         state = f"Nothing can serve: {waiting}."
-    known = " The same training was recorded before, so nothing was done." if made.known else ""
+    known = " The same training was recorded before, so nothing was done." if model.known else ""
     return {
         "preview": dg.MetadataValue.md(f"{card_markdown(card)}\n\n{state}{known}"),
-        "model": made.model,
-        "passed": made.passed,
-        "gates_passed": sum(item.status == "pass" for item in made.verdicts),
-        "gates_failed": sum(item.status == "fail" for item in made.verdicts),
-        "gates_insufficient": sum(item.status == "insufficient" for item in made.verdicts),
+        "model": model.model,
+        "passed": model.passed,
+        "gates_passed": sum(item.status == "pass" for item in model.verdicts),
+        "gates_failed": sum(item.status == "fail" for item in model.verdicts),
+        "gates_insufficient": sum(item.status == "insufficient" for item in model.verdicts),
         "gates": dg.MetadataValue.table(
             [
                 dg.TableRecord(
@@ -131,23 +131,23 @@ def challenger(engine: Engine, made: Challenger, waiting: str | None) -> dict[st
                         "reason": item.reason,
                     }
                 )
-                for item in made.verdicts
+                for item in model.verdicts
             ]
         ),
-        "labels": made.body["labels"]["labels"],
-        "trained_now": made.fitted and not made.known,
+        "labels": model.body["labels"]["labels"],
+        "trained_now": model.fitted and not model.known,
         **({"waiting": waiting} if waiting else {}),
     }
 
 
 def nobody_on_trial(as_of: datetime, state: ServingState) -> dict[str, Any]:
-    """Return the metadata of a look with nobody to look at."""
-    words = (
+    """Return the metadata of an evaluation without a model to evaluate."""
+    sentence = (
         f"**No model is on trial at {as_of:%Y-%m-%d %H:%M} UTC.** {name_of(state.champion).capitalize()} decides, and "
         "was not promoted over another model, so there is nothing to compare it with."
     )
     return {
-        "preview": dg.MetadataValue.md(words),
+        "preview": dg.MetadataValue.md(sentence),
         "as_of": as_of.isoformat(),
         "champion": state.champion,
         "verdict": "nobody",
@@ -155,28 +155,28 @@ def nobody_on_trial(as_of: datetime, state: ServingState) -> dict[str, Any]:
 
 
 def judgement(
-    told: Judgement, model: str, before: ServingState, after: ServingState, settings: CanarySettings
+    result: Judgement, model: str, before: ServingState, after: ServingState, settings: CanarySettings
 ) -> dict[str, Any]:
-    """Return the metadata of a look: the verdict in words, the evidence with what it must reach, and the counts."""
+    """Return the metadata of an evaluation: the verdict, the evidence with its thresholds, and the counts."""
     watched = before.canary is None
     role = "the champion, watched against the one before it," if watched else "the canary"
     against = before.fallback if watched else before.champion
-    days = "not in sight yet" if told.days_to_verdict is None else f"{told.days_to_verdict:,.1f}"
-    said = (
-        f"**{told.verdict.replace('_', ' ')}** of {role} {name_of(model)} against {name_of(against)}, "
-        f"at {told.as_of:%Y-%m-%d %H:%M} UTC: {told.reason}"
+    days = "not in sight yet" if result.days_to_verdict is None else f"{result.days_to_verdict:,.1f}"
+    summary = (
+        f"**{result.verdict.replace('_', ' ')}** of {role} {name_of(model)} against {name_of(against)}, "
+        f"at {result.as_of:%Y-%m-%d %H:%M} UTC: {result.reason}"
     )
     lines: list[Block] = [
-        said,
+        summary,
         Table(
             ["evidence that it", "e-value", "needs", "then"],
             [
-                ["earns less", f"{told.worse:.3g}", f"{1 / settings.alpha:g}", "roll back"],
-                ["is stopped out more often", f"{told.tail:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
-                ["loses everything more often", f"{told.lost:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
+                ["earns less", f"{result.worse:.3g}", f"{1 / settings.alpha:g}", "roll back"],
+                ["is stopped out more often", f"{result.tail:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
+                ["loses everything more often", f"{result.lost:.3g}", f"{1 / settings.tail_alpha:g}", "roll back"],
                 [
                     f"is not worse by {settings.margin:g}",
-                    f"{told.noninferior:.3g}",
+                    f"{result.noninferior:.3g}",
                     f"{1 / settings.alpha:g}",
                     "-" if watched else "promote",
                 ],
@@ -185,72 +185,72 @@ def judgement(
         Table(
             ["", "there are", "a promotion needs"],
             [
-                ["closed days of decision", f"{told.units:,}", ""],
-                ["pairs", f"{told.pairs:,}", f"{settings.minimum_pairs:,}"],
-                ["decided differently", f"{told.disagreements:,}", ""],
-                ["executed trades", f"{told.trades:,}", f"{settings.minimum_trades:,}"],
+                ["closed days of decision", f"{result.units:,}", ""],
+                ["pairs", f"{result.pairs:,}", f"{settings.minimum_pairs:,}"],
+                ["decided differently", f"{result.disagreements:,}", ""],
+                ["executed trades", f"{result.trades:,}", f"{settings.minimum_trades:,}"],
                 ["expected days to a verdict", days, ""],
-                ["error spent", f"{told.spent:.3g}", ""],
+                ["error spent", f"{result.spent:.3g}", ""],
             ],
         ),
-        *(f"- guard: {text}" for text in told.guards),
+        *(f"- guard: {text}" for text in result.guards),
         f"Now {name_of(after.champion)} is champion, {name_of(after.canary)} on trial.",
     ]
     figures: dict[str, Any] = {
-        "verdict": told.verdict,
-        "reason": told.reason,
+        "verdict": result.verdict,
+        "reason": result.reason,
         "model": model,
         "against": against or "",
-        "as_of": told.as_of.isoformat(),
-        "units": told.units,
-        "pairs": told.pairs,
-        "disagreements": told.disagreements,
-        "trades": told.trades,
-        "e_worse": told.worse,
-        "e_noninferior": told.noninferior,
-        "e_tail": told.tail,
-        "e_lost": told.lost,
-        "error_spent": told.spent,
+        "as_of": result.as_of.isoformat(),
+        "units": result.units,
+        "pairs": result.pairs,
+        "disagreements": result.disagreements,
+        "trades": result.trades,
+        "e_worse": result.worse,
+        "e_noninferior": result.noninferior,
+        "e_tail": result.tail,
+        "e_lost": result.lost,
+        "error_spent": result.spent,
         "champion": after.champion,
     }
     optional = {
-        "mean_difference": told.mean_difference,
-        "expected_days_to_verdict": told.days_to_verdict,
+        "mean_difference": result.mean_difference,
+        "expected_days_to_verdict": result.days_to_verdict,
         "canary": after.canary,
     }
     figures |= {name: value for name, value in optional.items() if value is not None}
     return figures | {"preview": dg.MetadataValue.md(markdown(lines))}
 
 
-def rule(told: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
+def rule(result: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
     """Return the metadata of a look at the rule."""
     acts = "" if experiment.configuration.closes_rule else " (reported only: the policy does not close the rule)"
     return {
-        "rule": f"{told.verdict}: {told.reason}{acts}",
-        "rule_evidence": told.evidence,
-        "rule_evidence_needed": told.needed,
-        "rule_closed_until_now": told.term.closed,
+        "rule": f"{result.verdict}: {result.reason}{acts}",
+        "rule_evidence": result.evidence,
+        "rule_evidence_needed": result.needed,
+        "rule_closed_until_now": result.term.closed,
     }
 
 
-def drift(found: DriftFound) -> dict[str, Any]:
+def drift(report: DriftFound) -> dict[str, Any]:
     """Return the metadata of a drift report: every test, what is most certain first."""
     source = (
-        f"what model {name_of(found.model)} was trained on"
-        if found.model
-        else "all that came before, since no model was trained yet"
+        f"what model {name_of(report.model)} was trained on"
+        if report.model
+        else "everything before, since no model was trained yet"
     )
-    told = len([item for item in found.columns if item.p is not None])
-    said = (
-        f"**{len(found.drifted)} of {told} tests find drift** between {found.since:%Y-%m-%d} and "
-        f"{found.as_of:%Y-%m-%d}, against {source}: {found.current:,} episodes against {found.reference:,}."
+    tested = len([item for item in report.columns if item.p is not None])
+    summary = (
+        f"**{len(report.drifted)} of {tested} tests find drift** between {report.since:%Y-%m-%d} and "
+        f"{report.as_of:%Y-%m-%d}, against {source}: {report.current:,} episodes against {report.reference:,}."
     )
-    lines: list[Block] = [said]
-    if found.model:
-        lines.append(f"Scores are compared with those of {found.scored:,} episodes since the training.")
-    if told < len(found.columns):
-        lines.append(f"{len(found.columns) - told} tests have too few known values on either side to say anything.")
-    shown = [item for item in found.columns if item.p is not None][:SHOWN]
+    lines: list[Block] = [summary]
+    if report.model:
+        lines.append(f"Scores are compared with those of {report.scored:,} episodes since the training.")
+    if tested < len(report.columns):
+        lines.append(f"{len(report.columns) - tested} tests have too few known values on either side to say anything.")
+    shown = [item for item in report.columns if item.p is not None][:SHOWN]
     if shown:
         lines.append(
             Table(
@@ -270,22 +270,22 @@ def drift(found: DriftFound) -> dict[str, Any]:
         )
     return {
         "preview": dg.MetadataValue.md(markdown(lines)),
-        "as_of": found.as_of.isoformat(),
-        "since": found.since.isoformat(),
-        "model": found.model or "none",
-        "tests": told,
-        "drifted": len(found.drifted),
-        "episodes": found.current,
-        "episodes_reference": found.reference,
+        "as_of": report.as_of.isoformat(),
+        "since": report.since.isoformat(),
+        "model": report.model or "none",
+        "tests": tested,
+        "drifted": len(report.drifted),
+        "episodes": report.current,
+        "episodes_reference": report.reference,
     }
 
 
-def drift_sentence(found: DriftFound) -> str:
+def drift_sentence(report: DriftFound) -> str:
     """Return what drifted, in one sentence."""
-    if not found.drifted:
-        return f"no drift among {len(found.columns)} tests of {found.current} episodes against {found.reference}"
-    names = ", ".join(dict.fromkeys(item.feature for item in found.drifted))
-    return f"{len(found.drifted)} of {len(found.columns)} tests find drift: {names}"
+    if not report.drifted:
+        return f"no drift among {len(report.columns)} tests of {report.current} episodes against {report.reference}"
+    names = ", ".join(dict.fromkeys(item.feature for item in report.drifted))
+    return f"{len(report.drifted)} of {len(report.columns)} tests find drift: {names}"
 
 
 def registry_state(
