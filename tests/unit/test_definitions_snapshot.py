@@ -28,7 +28,7 @@ EDGES = {
     "portfolio_state": {"research_snapshots", "portfolio_state"},
     "executions": {"portfolio_state"},
     "outcomes": {"executions"},
-    "shadow_outcomes": {"portfolio_state"},
+    "shadow_outcomes": {"portfolio_state", "shadow_outcomes"},
     "trade_features": {"outcomes", "shadow_outcomes"},
     "canonical_trades": {"outcomes"},
     "soulprints": {"canonical_trades"},

@@ -153,6 +153,10 @@ def _state(body: Body) -> list[str]:
     ]
 
 
+def _shadows(body: Body) -> list[str]:
+    return [f"{body['open_shadows']} open at the end of the day"]
+
+
 def _trade(body: Body) -> list[str]:
     bought = f"{body['action']} {float(body['amount']):,.8g} {body['symbol']} at {float(body['entry_price']):.8g}"
     why = words(body["termination_reason"])
@@ -196,6 +200,7 @@ TITLES: Mapping[str, str] = {
     "outcomes": "Outcome",
     "shadow_outcomes": "Shadow outcome",
     "portfolio_states": "Portfolio state",
+    "shadow_states": "Open shadows",
     "trade_features": "Features and label",
     "canonical_trades": "Canonical trade",
     "soulprints": "Soulprint",
@@ -210,6 +215,7 @@ _TEXTS: Mapping[str, Callable[[Body], list[str]]] = {
     "outcomes": _outcome,
     "shadow_outcomes": _shadow,
     "portfolio_states": _state,
+    "shadow_states": _shadows,
     "trade_features": _labelled,
     "canonical_trades": _trade,
     "soulprints": _soulprint,

@@ -183,7 +183,7 @@ def _gather(connection: Connection, table: str, row: Row) -> tuple[uuid_module.U
     if table == "market_scans":
         admitted = _rows(connection, "candidates", "scan_uuid", row["uuid"])
         return None, [(table, row), *(("candidates", item) for item in admitted)]
-    if table == "portfolio_states":
+    if table in catalogue().links[table].values():  # a state, which goes back through the whole history
         return None, [(table, row)]
     if table in SPECIALISED:
         trades = _rows(connection, "canonical_trades", "uuid", row["canonical_uuid"])

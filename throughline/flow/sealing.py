@@ -22,7 +22,7 @@ from throughline.quality.gate import gate_states, require_gate
 from throughline.quality.verdict import Failure, Verdict
 from throughline.storage.artifacts import ArtifactRef
 from throughline.storage.ledger import write_partitions
-from throughline.storage.queries import read_seals
+from throughline.storage.queries import read_rows, read_seals
 from throughline.storage.records import LedgerRow, PartitionWrite, Seal
 
 PER_TRANSACTION = 30
@@ -84,6 +84,20 @@ def missing_day(ctx: FlowContext, conn: Connection, asset: str, day: date, why: 
         f"{asset} of {day} is not sealed in experiment {ctx.experiment.id[:12]} (mode {ctx.experiment.mode}), which "
         f"{known}; {why}: materialise all its daily assets from {first} on"
     )
+
+
+def state_before(ctx: FlowContext, conn: Connection, asset: str, table: str, first: date) -> LedgerRow | None:
+    """Return the state record with which the day before `first` ended; None at the epoch, where nothing is open.
+
+    Raises:
+        MissingPredecessor: where that day of `asset` is not sealed.
+    """
+    if first == ctx.experiment.epoch:
+        return None
+    before = first - timedelta(days=1)
+    if before not in seals_by_day(ctx, conn, asset, [before]):
+        raise missing_day(ctx, conn, asset, before, f"{first} starts from the state at its end")
+    return next(iter(read_rows(conn, table, ctx.experiment.id, before, before)))
 
 
 def blocked_days(ctx: FlowContext, conn: Connection, needs: Iterable[str], days: Sequence[date]) -> dict[date, Blocked]:

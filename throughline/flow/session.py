@@ -28,15 +28,14 @@ from throughline.flow.sealing import (
     Blocked,
     DayDraft,
     blocked_days,
-    missing_day,
     require_days,
     require_unrevised,
     seal_days,
-    seals_by_day,
+    state_before,
 )
 from throughline.flow.trades import execution_body, outcome_body, rows_of
 from throughline.identity import decimal_text, score_text, time_text_ms
-from throughline.storage.queries import advisory_lock, read_by_candidate, read_references, read_rows, rows_by_day
+from throughline.storage.queries import advisory_lock, read_by_candidate, read_references, rows_by_day
 from throughline.storage.records import LedgerRow
 from throughline.tracking.day_records import Candidate, Execution
 from throughline.tracking.records import make_row, reference
@@ -84,7 +83,7 @@ def run_session(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
         bars_blocked = blocked_days(ctx, conn, ("market_bars",), days)
         chunk = screened(ctx, conn, days)
         require_unrevised(ctx, conn, days)
-        previous = _previous(ctx, conn, days[0])
+        previous = state_before(ctx, conn, SESSION, "portfolio_states", days[0])
         executions: dict[str, Execution] = {}
         for day, rows in rows_by_day(conn, "candidates", ctx.experiment.id, days):
             started = time.perf_counter()
@@ -94,16 +93,6 @@ def run_session(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
             draft, previous = _run_day(ctx, conn, chunk, day, inputs, previous, executions, started)
             results += seal_days(ctx, SESSION, [draft], blocked={})
     return results
-
-
-def _previous(ctx: FlowContext, conn: Connection, first: date) -> LedgerRow | None:
-    """Return the state record of the day before `first`; None at the epoch, where the portfolio is flat."""
-    if first == ctx.experiment.epoch:
-        return None
-    before = first - DAY
-    if before not in seals_by_day(ctx, conn, "portfolio_state", [before]):
-        raise missing_day(ctx, conn, "portfolio_state", before, f"the session of {first} starts from that state")
-    return next(iter(read_rows(conn, "portfolio_states", ctx.experiment.id, before, before)))
 
 
 def _states(ctx: FlowContext, previous: LedgerRow | None) -> dict[str, PathState]:

@@ -41,15 +41,15 @@ _OF_CANDIDATE = (
     "canonical_trades",
 )
 _OF_TRADE = ("soulprints", "profit_buckets")
-_OPEN_ENDED = (("portfolio_states", "previous"),)
-"""Links that lead back through the whole history; a proof does not follow them."""
-
 Named = tuple[str, LedgerRow]
 
 
 def followed_links(table: str) -> tuple[tuple[str, str], ...]:
-    """Return the (body key, table) links of a table whose records a proof must hold too."""
-    return tuple(link for link in catalogue().links[table].items() if (table, link[0]) not in _OPEN_ENDED)
+    """Return the (body key, table) links of a table whose records a proof must hold too.
+
+    A link to the table itself leads back through the whole history; a proof does not follow it.
+    """
+    return tuple(link for link in catalogue().links[table].items() if link[1] != table)
 
 
 @dataclass

@@ -58,12 +58,8 @@ def outcome_problems(outcome: Body, execution: Body) -> list[str]:
     return problems
 
 
-def state_problems(state: Body, previous: Body | None, epoch: date) -> list[str]:
-    """Return what does not add up in a portfolio state, and between it and the one before.
-
-    as_of is the end of its day; the previous state is the day before's, and missing only at the epoch; equity = cash +
-    what was sold of exiting positions + what is held at the last price; open_positions counts the base path's.
-    """
+def order_problems(state: Body, previous: Body | None, epoch: date) -> list[str]:
+    """Return why a state is not that of the end of its day, or does not follow the state of the day before."""
     day = date.fromisoformat(state["partition"])
     problems = []
     if parse_time(state["as_of"]).date() != day + timedelta(days=1):
@@ -72,6 +68,27 @@ def state_problems(state: Body, previous: Body | None, epoch: date) -> list[str]
         problems.append(f"names no previous state, but the epoch is {epoch}")
     if previous is not None and date.fromisoformat(previous["partition"]) != day - timedelta(days=1):
         problems.append(f"its previous state is of {previous['partition']}, not of the day before")
+    return problems
+
+
+def shadow_state_problems(state: Body, previous: Body | None, epoch: date) -> list[str]:
+    """Return what does not add up in a state of shadows, and between it and the one before."""
+    problems = order_problems(state, previous, epoch)
+    if state["open_shadows"] != len(state["shadows"]):
+        problems.append(f"open_shadows {state['open_shadows']} is not the number of its shadows")
+    keys = [(item["candidate"]["uuid"], item["position"]["key"]) for item in state["shadows"]]
+    if any(candidate != key for candidate, key in keys):
+        problems.append("a shadow names another candidate than its position")
+    return problems
+
+
+def state_problems(state: Body, previous: Body | None, epoch: date) -> list[str]:
+    """Return what does not add up in a portfolio state, and between it and the one before.
+
+    as_of is the end of its day; the previous state is the day before's, and missing only at the epoch; equity = cash +
+    what was sold of exiting positions + what is held at the last price; open_positions counts the base path's.
+    """
+    problems = order_problems(state, previous, epoch)
     if state["open_positions"] != len(state["paths"]["base"]["positions"]):
         problems.append(f"open_positions {state['open_positions']} is not the number of the base path's positions")
     for name, path in state["paths"].items():

@@ -15,7 +15,7 @@ from throughline.catalogue import catalogue
 from throughline.findings import Finding, FindingKind
 from throughline.tracking.checking import CheckedRow, examine_row, finding
 from throughline.tracking.versions import read_body
-from throughline.verification.arithmetic import outcome_problems, state_problems
+from throughline.verification.arithmetic import outcome_problems, shadow_state_problems, state_problems
 from throughline.verification.learned import label_problems, research_problems
 from throughline.verification.reading import parents, stream
 
@@ -221,6 +221,12 @@ def _check_state(item: CheckedRow, previous: Mapping[str, Any] | None, epoch: da
     return [] if named else state_problems(body, previous, epoch)
 
 
+def _check_shadows(item: CheckedRow, previous: Mapping[str, Any] | None, epoch: date, ledger: Ledger) -> list[str]:
+    body = item.body or {}
+    named = previous is None and body.get("previous") is not None  # named, but not there: the link says so
+    return [] if named else shadow_state_problems(body, previous, epoch)
+
+
 _CONTENTS: Mapping[str, Callable[[CheckedRow, Any, date, Ledger], list[str]]] = {
     "market_scans": _check_scan,
     "candidates": _check_candidate,
@@ -228,12 +234,14 @@ _CONTENTS: Mapping[str, Callable[[CheckedRow, Any, date, Ledger], list[str]]] = 
     "dispositions": _check_disposition,
     "outcomes": _check_outcome,
     "portfolio_states": _check_state,
+    "shadow_states": _check_shadows,
     "trade_features": _check_label,
 }
 _COMPARED: Mapping[str, tuple[str, ...]] = {
     "research_docs": ("candidate",),
     "outcomes": ("execution",),
     "portfolio_states": ("previous",),
+    "shadow_states": ("previous",),
     "trade_features": ("research", "shadow", "outcome"),
 }
 """Table -> the references in its bodies whose records are compared with them."""

@@ -168,15 +168,16 @@ def _check_details(result: Sealing, ledger: Ledger) -> None:
     for asset, name in (counts | {"executions": "executions", "outcomes": "outcomes"}).items():
         for day, seal in result.by_asset.get(asset, {}).items():
             count = _details(seal).get(name)
-            if count not in (None, seal["leaves"]):
-                problem = f"details say {count} {name}, the seal covers {seal['leaves']} rows"
-                result.find(asset, day, problem, seal["leaves"], count, "inconsistent")
+            rows = seal["leaves"] - ("open" in _details(seal))  # the state of what is open stands beside them
+            if count not in (None, rows):
+                problem = f"details say {count} {name}, the seal covers {rows} rows"
+                result.find(asset, day, problem, rows, count, "inconsistent")
     for day, seal in result.by_asset.get(SESSION, {}).items():
-        rows: dict[str, Any] = {"dispositions": dict(ledger.words.get(day, {})), "equity_usd": ledger.equity.get(day)}
-        for name, held in rows.items():
-            if name in _details(seal) and held is not None and _details(seal)[name] != held:
+        facts: dict[str, Any] = {"dispositions": dict(ledger.words.get(day, {})), "equity_usd": ledger.equity.get(day)}
+        for name, fact in facts.items():
+            if name in _details(seal) and fact is not None and _details(seal)[name] != fact:
                 problem = f"{name} in its details are not those of the day's rows"
-                result.find(SESSION, day, problem, held, _details(seal)[name], "inconsistent")
+                result.find(SESSION, day, problem, fact, _details(seal)[name], "inconsistent")
 
 
 def _details(seal: Row) -> Mapping[str, Any]:

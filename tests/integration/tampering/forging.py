@@ -87,7 +87,7 @@ class Forger(Intruder):
         before = self.books.seals[asset, day]
         details = json.loads(before.details)
         if _COUNTED.get(asset) in details:
-            details[_COUNTED[asset]] = len(hashes)
+            details[_COUNTED[asset]] = len(hashes) - ("open" in details)  # the state of what is open
         text = before.details if len(hashes) == before.leaves else json.dumps(details)
         self.set_seal(asset, day, root=seal_of(hashes), leaves=len(hashes), details=text)
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision."""
 LOCK = 0x7468726F75676801
 """Key of the advisory lock that migrations hold."""
