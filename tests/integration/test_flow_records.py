@@ -115,6 +115,7 @@ def test_every_link_names_its_parent_by_uuid_and_hash(told: dict[str, Any]) -> N
         "outcomes": [("candidate", "candidates"), ("execution", "executions")],
         "shadow_outcomes": [("candidate", "candidates")],
         "portfolio_states": [("previous", "portfolio_states")],
+        "shadow_states": [("previous", "shadow_states")],
         "canonical_trades": [
             ("candidate", "candidates"),
             ("research", "research_docs"),
@@ -151,7 +152,7 @@ def test_the_seal_of_every_asset_and_day_is_the_root_of_what_is_stored(
         "portfolio_state": ["portfolio_states", "dispositions"],
         "executions": ["executions"],
         "outcomes": ["outcomes"],
-        "shadow_outcomes": ["shadow_outcomes"],
+        "shadow_outcomes": ["shadow_outcomes", "shadow_states"],
     }
     with bench.engine.connect() as connection:
         for asset, tables in made_of.items():

@@ -120,6 +120,46 @@ def test_a_session_without_the_state_of_the_day_before_is_refused_and_the_day_na
     STAGES["portfolio_state"](ctx, days[1:])
 
 
+def test_shadows_go_on_from_the_day_before_and_are_refused_without_it(bench: Bench) -> None:
+    provider = provider_of(SIMULATED, bench.scratch, bench.repo)
+    experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=108)
+    days = [SIMULATED.start + k * DAY for k in range(4)]
+    ctx = context(experiment, provider, bench.database, bench.store)
+    for asset in ("market_bars", "market_scan", "trade_candidates", "research_snapshots", "portfolio_state"):
+        STAGES[asset](ctx, days)
+    STAGES["shadow_outcomes"](ctx, days[:1])
+    with pytest.raises(MissingPredecessor, match=f"shadow_outcomes of {days[1]} is not sealed"):
+        STAGES["shadow_outcomes"](ctx, days[2:])
+    for day in days[1:]:  # each as a process of its own has it: the state is read back from its record
+        STAGES["shadow_outcomes"](context(experiment, provider, bench.database, bench.store), [day])
+    day_by_day = bench.seals(experiment)["shadow_outcomes"]
+    STAGES["shadow_outcomes"](ctx, days)  # as one range: refused if a single hash differed
+    assert bench.seals(experiment)["shadow_outcomes"] == day_by_day
+    states = [json.loads(row.body) for row in bench.rows(experiment, "shadow_states")]
+    assert [state["partition"] for state in states] == [day.isoformat() for day in days]
+    assert [state["previous"] is None for state in states] == [True, False, False, False]
+    assert all(state["open_shadows"] for state in states), "nothing was carried over midnight"
+    resolved = {row.columns["candidate_uuid"] for row in bench.rows(experiment, "shadow_outcomes")}
+    open_now = {shadow["candidate"]["uuid"] for shadow in states[-1]["shadows"]}
+    candidates = {str(row.uuid) for row in bench.rows(experiment, "candidates")}
+    assert {str(key) for key in resolved} | open_now == candidates
+    assert not open_now & {str(key) for key in resolved}
+
+
+def test_research_that_starts_in_another_process_gives_the_same_documents(bench: Bench) -> None:
+    provider = provider_of(SIMULATED, bench.scratch, bench.repo)
+    experiment = experiment_of(SIMULATED, provider, bench.scratch, seed=109)
+    ctx = context(experiment, provider, bench.database, bench.store)
+    days = [SIMULATED.start, SIMULATED.start + DAY]
+    for asset in ("market_bars", "market_scan", "trade_candidates", "research_snapshots"):
+        STAGES[asset](ctx, days)  # research finds the signals that the candidates measured
+    seals = bench.seals(experiment)["research_snapshots"]
+    assert bench.rows(experiment, "research_docs")
+    for day in days:  # a fresh view measures them anew; another hash would be refused
+        STAGES["research_snapshots"](context(experiment, provider, bench.database, bench.store), [day])
+    assert bench.seals(experiment)["research_snapshots"] == seals
+
+
 def test_days_before_the_epoch_no_days_and_holes_are_refused(bench: Bench) -> None:
     provider = provider_of(SIMULATED, bench.scratch, bench.repo)
     ctx = context(experiment_of(SIMULATED, provider, bench.scratch, seed=106), provider, bench.database, bench.store)
