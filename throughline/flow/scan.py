@@ -23,7 +23,7 @@ from throughline.flow.sealing import (
 )
 from throughline.identity import decimal_text, score_text, time_text_ms
 from throughline.market.blocks import segment_name
-from throughline.strategy.screen import FUNNEL, RANGE_FILTERS, Verdict, funnel_row
+from throughline.strategy.screen import FUNNEL, RANGE_FILTERS, VERDICT_WORDS, funnel_row
 from throughline.tracking.records import make_row
 
 
@@ -69,20 +69,21 @@ def decision_rows(chunk: ScreenedChunk, day: date) -> range:
     return range(int(np.searchsorted(closes, day_ms(day))), int(np.searchsorted(closes, day_ms(day + DAY))))
 
 
-def features_at(chunk: ScreenedChunk, row: int, column: int) -> dict[str, float | None]:
-    """Return the features of one instrument at one row; None = missing."""
-    values = {name: float(grid[row, column]) for name, grid in chunk.features.values.items()}
-    return {name: None if value != value else value for name, value in values.items()}
+def _feature_texts(chunk: ScreenedChunk, row: int, columns: Sequence[int]) -> list[dict[str, str | None]]:
+    """Return the features of each of the instruments at one row as they stand in records; None = missing."""
+    grids = sorted(chunk.features.values.items())
+    values = np.array([grid[row, columns] for _, grid in grids]).T.tolist()
+    names = [name for name, _ in grids]
+    return [
+        {name: None if value != value else score_text(value) for name, value in zip(names, line, strict=True)}
+        for line in values
+    ]
 
 
-def features_text(features: Mapping[str, float | None]) -> dict[str, str | None]:
-    """Return features as they stand in records."""
-    return {name: None if value is None else score_text(value) for name, value in sorted(features.items())}
-
-
-def verdicts_at(chunk: ScreenedChunk, row: int, column: int) -> dict[str, str]:
-    """Return the words of every range filter for one instrument at one row."""
-    return {name: Verdict(int(chunk.screen.verdicts[name][row, column])).text for name in RANGE_FILTERS}
+def _verdict_words(chunk: ScreenedChunk, row: int, columns: Sequence[int]) -> list[dict[str, str]]:
+    """Return what every range filter says of each of the instruments at one row."""
+    codes = np.array([chunk.screen.verdicts[name][row, columns] for name in RANGE_FILTERS]).T.tolist()
+    return [{name: VERDICT_WORDS[code] for name, code in zip(RANGE_FILTERS, line, strict=True)} for line in codes]
 
 
 def add_funnels(funnels: Any) -> list[dict[str, int | str]]:
@@ -98,19 +99,19 @@ def add_funnels(funnels: Any) -> list[dict[str, int | str]]:
 
 def _body(ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Mapping[str, str]) -> dict[str, Any]:
     panel, result = chunk.panel, chunk.screen
-    lines = []
-    for column in np.flatnonzero(result.triggered[row]).tolist():
-        ticker = panel.instruments[column]
-        lines.append(
-            {
-                "admitted": bool(result.signals[row, column]),
-                "features": features_text(features_at(chunk, row, column)),
-                "instrument": ticker,
-                "notional_usd": decimal_text(float(chunk.sizes[row, column])),
-                "segment": segment_name(ticker, int(panel.segment_start[row, column])),
-                "verdicts": verdicts_at(chunk, row, column),
-            }
-        )
+    columns = np.flatnonzero(result.triggered[row]).tolist()
+    features, verdicts = _feature_texts(chunk, row, columns), _verdict_words(chunk, row, columns)
+    signals = [
+        {
+            "admitted": bool(result.signals[row, column]),
+            "features": features[place],
+            "instrument": panel.instruments[column],
+            "notional_usd": decimal_text(float(chunk.sizes[row, column])),
+            "segment": segment_name(panel.instruments[column], int(panel.segment_start[row, column])),
+            "verdicts": verdicts[place],
+        }
+        for place, column in enumerate(columns)
+    ]
     return {
         "admitted": int(result.signals[row].sum()),
         "data_seals": dict(seals),
@@ -120,7 +121,7 @@ def _body(ctx: FlowContext, chunk: ScreenedChunk, row: int, day: date, seals: Ma
         "funnel": funnel_row(result, row),
         "instruments": int(chunk.features.has_bar[row].sum()),
         "partition": day,
-        "rows": lines,
+        "rows": signals,
         "strategy": STRATEGY,
         "triggered": int(result.triggered[row].sum()),
     }

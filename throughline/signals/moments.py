@@ -23,7 +23,8 @@ def slope(close: F64) -> float | None:
 
 
 def _known(returns: Returns) -> list[float]:
-    return [float(value) for value in returns.values[returns.known]]
+    values: list[float] = returns.values[returns.known].tolist()
+    return values
 
 
 def _mean_and_deviation(values: list[float]) -> tuple[float, float]:

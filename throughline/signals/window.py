@@ -22,17 +22,17 @@ BOOL = NDArray[np.bool_]
 
 WINDOW_BARS = 64
 """Bars in a window. Part of the schema: another length is another soulprint."""
+_SMALLEST = 5e-324  # the smallest price above 0 that a double holds
 
 
 def _column(name: str, values: object, rows: int) -> F64:
     column = np.asarray(values, dtype=np.float64)
     if column.shape != (rows,):
         raise ValueError(f"the window's {name} has shape {column.shape}, its close has {rows} rows: give one per bar")
-    known = column[~np.isnan(column)]
-    possible = np.isfinite(known) & ((known >= 0.0) if name == "volume" else (known > 0.0))
-    if not possible.all():
+    impossible = (column < (0.0 if name == "volume" else _SMALLEST)) | (column == np.inf)  # NaN is neither
+    if impossible.any():
         raise ValueError(
-            f"the window's {name} holds {known[~possible][0]}, which no bar has: give NaN for a missing bar"
+            f"the window's {name} holds {column[impossible][0]}, which no bar has: give NaN for a missing bar"
         )
     return column
 

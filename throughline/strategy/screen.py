@@ -33,6 +33,9 @@ class Verdict(IntEnum):
         return self.name.lower()
 
 
+VERDICT_WORDS = tuple(verdict.text for verdict in Verdict)
+"""The word of each verdict in records, in the order of the codes."""
+
 RANGE_FILTERS = ("market_cap", "volume_24h", "volatility", "rug_risk", "sentiment")
 FUNNEL = ("history", *RANGE_FILTERS, "size", "momentum", "rearm")
 """The order in which instruments with a bar are removed."""
