@@ -48,14 +48,14 @@ def asof_join(
     )
     match = np.full(len(left), -1, np.int64)
     match[asked] = joined["row"].fillna(-1).to_numpy(np.int64)
-    told = right.drop(columns=by).reset_index(drop=True).reindex(match)
-    told.index = left.index
-    return pd.concat([left, told], axis=1)
+    matched = right.drop(columns=by).reset_index(drop=True).reindex(match)
+    matched.index = left.index
+    return pd.concat([left, matched], axis=1)
 
 
 def _require_columns(left: pd.DataFrame, right: pd.DataFrame, by: str, on: str) -> None:
-    for frame, name, wanted in ((left, "left", (by, on)), (right, "right", (by, EVENT, KNOWN))):
-        for column in wanted:
+    for frame, name, needed in ((left, "left", (by, on)), (right, "right", (by, EVENT, KNOWN))):
+        for column in needed:
             if column not in frame.columns:
                 raise ValueError(f"the {name} frame of the join has no column {column!r}")
     both = sorted((set(left.columns) & set(right.columns)) - {by})

@@ -123,7 +123,7 @@ class FeatureEngineer:
     def extract_all_features(self) -> pd.DataFrame:
         """Return one row per resolved label: its features, their indicators, and the columns `LABELS`.
 
-        Indexed by candidate, in order of decision; a candidate that was traded stands there twice, by its source.
+        Indexed by candidate, in order of decision; a traded candidate has two rows, one for each source.
         `attrs`: experiment; seals (day, root) that were read; left_out: documents without a label ('unlabelled':
         not resolved yet, or never filled) and those written by hand, which hold no features ('by_hand').
         Raises as `throughline.features.labels.read_labels`, and UnknownRecord for an unknown experiment.
@@ -161,8 +161,8 @@ class FeatureEngineer:
         """
         names = _features_of(selected_df)
         parts = time_ordered_parts(selected_df, self._split)
-        made = {name: _part(selected_df.iloc[parts.rows[name]], names) for name in PARTS}
-        return MLDataset(tuple(names), made["train"], made["validation"], made["test"], parts.purged)
+        parts_of = {name: _part(selected_df.iloc[parts.rows[name]], names) for name in PARTS}
+        return MLDataset(tuple(names), parts_of["train"], parts_of["validation"], parts_of["test"], parts.purged)
 
 
 def label_frame(labels: Labels) -> pd.DataFrame:
@@ -170,7 +170,7 @@ def label_frame(labels: Labels) -> pd.DataFrame:
     index = pd.Index(labels.candidates, name="candidate", dtype=object)
     features = pd.DataFrame(labels.features, columns=list(NAMES), index=index)
     indicators = pd.DataFrame(np.isnan(labels.features).astype(np.float64), columns=list(INDICATORS), index=index)
-    told = {
+    values = {
         "net_return": labels.net_return,
         "win": labels.net_return > 0.0,
         "stopped": labels.stopped,
@@ -183,7 +183,7 @@ def label_frame(labels: Labels) -> pd.DataFrame:
         "instrument": list(labels.instruments),
         "segment": list(labels.segments),
     }
-    return pd.concat([features, indicators, pd.DataFrame(told, index=index)], axis=1)
+    return pd.concat([features, indicators, pd.DataFrame(values, index=index)], axis=1)
 
 
 def rank_features(features: pd.DataFrame, target: NDArray[np.float64]) -> dict[str, float]:
@@ -191,7 +191,7 @@ def rank_features(features: pd.DataFrame, target: NDArray[np.float64]) -> dict[s
 
     Each column is judged over the rows that have it, where those are at least ten.
     """
-    found: dict[str, float] = {}
+    correlations: dict[str, float] = {}
     for name in features.columns:
         column = features[name].to_numpy(np.float64)
         has = ~np.isnan(column)
@@ -201,8 +201,8 @@ def rank_features(features: pd.DataFrame, target: NDArray[np.float64]) -> dict[s
         a, b = a - a.mean(), b - b.mean()
         scale = float(np.sqrt((a @ a) * (b @ b)))
         if (a @ a) > 0.0:
-            found[str(name)] = abs(float(a @ b)) / scale if scale > 0.0 else 0.0
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+            correlations[str(name)] = abs(float(a @ b)) / scale if scale > 0.0 else 0.0
+    return dict(sorted(correlations.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _features_of(frame: pd.DataFrame) -> list[str]:
@@ -210,8 +210,8 @@ def _features_of(frame: pd.DataFrame) -> list[str]:
     absent = [name for name in LABELS if name not in frame.columns]
     strange = [str(name) for name in frame.columns if name not in {*LABELS, *NAMES, *INDICATORS}]
     if absent or strange:
-        told = f"lacks {absent[0]!r}" if absent else f"has {strange[0]!r}, which is no feature of this version"
-        raise FeatureError(f"the frame {told}: give the frame of extract_all_features or select_features")
+        problem = f"lacks {absent[0]!r}" if absent else f"has {strange[0]!r}, which is no feature of this version"
+        raise FeatureError(f"the frame {problem}: give the frame of extract_all_features or select_features")
     return [str(name) for name in frame.columns if name not in LABELS]
 
 
@@ -231,7 +231,7 @@ def _left_out(conn: Connection, experiment: str, labels: Labels) -> dict[str, in
     later = research_docs.alias("later")
     current = ~select(1).where(later.c.supersedes == r.uuid).exists()
     total = select(func.count()).select_from(research_docs).where(r.experiment == experiment, current)
-    told = func.json_typeof(cast(func.convert_from(r.body, "UTF8"), JSON)["features"])
+    kind = func.json_typeof(cast(func.convert_from(r.body, "UTF8"), JSON)["features"])
     documents = conn.execute(total).scalar_one()
-    by_hand = conn.execute(total.where(func.coalesce(told, "null") == "null")).scalar_one()
+    by_hand = conn.execute(total.where(func.coalesce(kind, "null") == "null")).scalar_one()
     return {"by_hand": by_hand, "unlabelled": documents - by_hand - len(set(labels.candidates))}

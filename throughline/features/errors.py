@@ -10,7 +10,7 @@ class FeatureError(ThroughlineError):
 
 
 class SchemaMismatch(FeatureError):
-    """Vectors were made by another feature schema than this code's; the message names both."""
+    """Vectors have another feature schema than this code's; the message names both."""
 
 
 class HotEntryRejected(FeatureError):

@@ -1,7 +1,7 @@
 """Hot features: the latest vector per instrument, behind one interface that Redis and PostgreSQL both serve.
 
-Belongs here: what an entry says, its bytes, who may serve it, and the reader that falls back. Does not belong here: the
-two stores (hot_redis, hot_postgres) and what is true (the ledger, `throughline.features.offline`).
+Belongs here: an entry, its bytes, who may serve it, and the reader that falls back. Does not belong here: the two
+stores (hot_redis, hot_postgres) and what is true (the ledger, `throughline.features.offline`).
 
 The store is a projection and never trusted: entry bytes are canonical JSON with a hash over all of them; a reader makes
 that hash and the vector's own again, and compares namespace, instrument and schema. The newest event time wins and of
@@ -88,8 +88,8 @@ def newest_of(entries: Sequence[HotEntry]) -> list[HotEntry]:
     """Return the newest entry of each instrument (the first of equal ones), by instrument."""
     newest: dict[str, HotEntry] = {}
     for entry in entries:
-        held = newest.get(entry.instrument)
-        if held is None or entry.event_time > held.event_time:
+        known = newest.get(entry.instrument)
+        if known is None or entry.event_time > known.event_time:
             newest[entry.instrument] = entry
     return [newest[name] for name in sorted(newest)]
 
@@ -120,27 +120,27 @@ def read_entry(data: bytes, namespace: str, instrument: str) -> HotEntry:
     if data != _HEAD + inner + _MIDDLE + content_hash(KIND, inner).encode("ascii") + _TAIL:
         raise HotEntryRejected("damaged", f"{where} are not what was published there: publish them again")
     try:
-        told: dict[str, Any] = json.loads(inner)
-        features = told["features"]
+        body: dict[str, Any] = json.loads(inner)
+        features = body["features"]
         entry = HotEntry(
-            instrument=told["instrument"],
-            candidate=UUID(told["candidate"]),
-            event_time=parse_time(told["event_time"]),
-            known_time=parse_time(told["known_time"]),
+            instrument=body["instrument"],
+            candidate=UUID(body["candidate"]),
+            event_time=parse_time(body["event_time"]),
+            known_time=parse_time(body["known_time"]),
             schema=features["schema"],
             hash=features["hash"],
             values=dict(features["values"]),
         )
-        made = vector_hash(entry.values)
+        computed = vector_hash(entry.values)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HotEntryRejected("damaged", f"{where} cannot be read: publish them again") from error
-    if (told.get("namespace"), entry.instrument) != (namespace, instrument):
+    if (body.get("namespace"), entry.instrument) != (namespace, instrument):
         raise HotEntryRejected("damaged", f"{where} are those of another place: publish them again")
     if entry.schema != feature_schema():
         raise HotEntryRejected(
             "schema", f"{where} have feature schema {entry.schema}, this code's is {feature_schema()}: publish again"
         )
-    if made != entry.hash or entry.values.keys() != set(NAMES):
+    if computed != entry.hash or entry.values.keys() != set(NAMES):
         raise HotEntryRejected("damaged", f"{where} do not have the hash {entry.hash} they claim: publish them again")
     return entry
 
@@ -161,8 +161,8 @@ def require_fit(entry: HotEntry, as_of: datetime | None, max_age: timedelta | No
         known = time_text(max(entry.event_time, entry.known_time))
         raise HotEntryRejected("future", f"the hot features of {entry.instrument} are known from {known} only")
     if max_age is not None and as_of - entry.event_time > max_age:
-        told = time_text(entry.event_time)
-        raise HotEntryRejected("stale", f"the hot features of {entry.instrument} are of {told}: older than {max_age}")
+        of = time_text(entry.event_time)
+        raise HotEntryRejected("stale", f"the hot features of {entry.instrument} are of {of}: older than {max_age}")
     return entry
 
 
@@ -184,9 +184,9 @@ class HotReader:
         self, instrument: str, *, as_of: datetime | None = None, max_age: timedelta | None = None
     ) -> HotEntry | None:
         """Return the latest entry known as of an instant and not older than `max_age`, None without one."""
-        entry, told = self._hot(instrument, as_of, max_age)
+        entry, result = self._hot(instrument, as_of, max_age)
         with self._lock:
-            self.counts[told] += 1
+            self.counts[result] += 1
         if entry is not None:
             return entry
         entry = self._offline.latest(instrument, as_of=as_of)

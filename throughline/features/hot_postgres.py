@@ -1,7 +1,7 @@
 """The hot store in PostgreSQL, for homes without a Redis: table ``hot_features``, one row per instrument.
 
 Belongs here: the upsert that lets only newer entries in, and the read by key. Errors carry no URL: the engine's own
-texts may quote parameters, so only their kind is told.
+texts may quote parameters, so messages name only their kind.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class PostgresHotStore:
         c = hot_features.c
         statement = select(c.entry, c.event_time).where(c.namespace == self._namespace, c.instrument == instrument)
         with _reached(), self._reading.connect() as connection:
-            found = connection.execute(statement).one_or_none()
-        if found is None:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
             return None
-        entry = read_entry(bytes(found.entry), self._namespace, instrument)
-        if entry.event_time != found.event_time:
+        entry = read_entry(bytes(row.entry), self._namespace, instrument)
+        if entry.event_time != row.event_time:
             raise HotEntryRejected("damaged", f"the hot features of {instrument} stand under another instant")
         return require_fit(entry, as_of, max_age)
 

@@ -22,9 +22,9 @@ TIMEOUT = 2.0
 # The instant stands in the entry as text of fixed form. It is compared in two numbers of its digits: one would not fit
 # a double, and comparing text depends on the server's locale. Quotes inside texts are escaped: the key is found once.
 _PUBLISH = """
-local held = redis.call('GET', KEYS[1])
-if held then
-  local stamp = string.match(held, '"event_time":"([%d:T.-]+)Z"')
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  local stamp = string.match(stored, '"event_time":"([%d:T.-]+)Z"')
   if stamp then
     local old, new = string.gsub(stamp, '%D', ''), string.gsub(ARGV[2], '%D', '')
     local day, time = tonumber(string.sub(old, 1, 8)), tonumber(string.sub(old, 9))
@@ -55,7 +55,7 @@ class RedisHotStore:
                 retry=Retry(NoBackoff(), 1),  # for a connection that the server dropped; beyond that the ledger answers
             )
         except (ValueError, redis.RedisError):
-            # What could not be read may be a part of the password: nothing of it is told, nor chained.
+            # What could not be read may be a part of the password: nothing of it is shown, nor chained.
             raise SettingsError("The hot store's URL cannot be read: write redis://:password@host:6379/0.") from None
         self._namespace = namespace
         self._publish = self._client.register_script(_PUBLISH)
@@ -93,7 +93,7 @@ class RedisHotStore:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Turn the client's errors into one sentence. Their texts may quote what was sent, so only their kind is told."""
+    """Turn the client's errors into one sentence that names only their kind: their texts may quote what was sent."""
     import redis
 
     try:

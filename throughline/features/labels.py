@@ -62,7 +62,7 @@ class Labels:
 
 @dataclass(slots=True)
 class _Line:
-    """What one row says; `key` orders it."""
+    """One row; `key` orders it."""
 
     key: tuple[int, str, str]
     uuid: UUID
@@ -142,9 +142,9 @@ def _rows(conn: Connection, experiment: str, first: date | None, last: date | No
 
 def _require_seal(experiment: str, day: date, root: str | None, hashes: list[str]) -> None:
     if root is None or seal_of(hashes) != root:
-        told = "no seal" if root is None else f"seal {root}"
+        sealed = "no seal" if root is None else f"seal {root}"
         raise FeatureError(
-            f"{ASSET} of {day} in experiment {experiment[:12]} has {told}, its {len(hashes)} rows give "
+            f"{ASSET} of {day} in experiment {experiment[:12]} has {sealed}, its {len(hashes)} rows give "
             f"{seal_of(hashes)}: run `throughline verify`; nothing is learned from them"
         )
 

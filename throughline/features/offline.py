@@ -1,17 +1,16 @@
-"""Offline vectors: made again from the stored research snapshots, and asked as of an instant.
+"""Offline vectors: computed again from the stored research snapshots, and asked as of an instant.
 
 Belongs here: reading ``research_docs``, the point-in-time question for one instrument, and filling a hot store again.
 Does not belong here: joins of frames (asof), labels (labels).
 
 A vector is made for its decision time and known from then on; a correction, which somebody made later, from the end of
-the day it was made on (as in the registries). Documents that were written by hand hold no features: they are left out
+the day it was made on (as in the registries). Documents that were written by hand have no features: they are left out
 and counted. A document whose vector is not the one it names, or of another schema, is refused: what serves must be what
 was recorded.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -26,6 +25,7 @@ from throughline.features.hot import HotEntry, HotStore
 from throughline.features.vector import NAMES, feature_schema, feature_vector
 from throughline.identity import parse_time
 from throughline.storage.tables import candidates, research_docs
+from throughline.tracking.versions import read_body
 
 _AT_ONCE = 5_000
 
@@ -45,7 +45,7 @@ def _known(decided: datetime, partition: date, corrects: UUID | None) -> datetim
 
 
 def entry_of(uuid: UUID, body: Mapping[str, Any], partition: date, supersedes: UUID | None = None) -> HotEntry | None:
-    """Return the entry that a research body gives, made again from the body; None for one written by hand.
+    """Return the entry of a research body, computed again from the body; None for one written by hand.
 
     Raises SchemaMismatch for a body of another feature schema, FeatureError where it names another vector.
     """
@@ -80,13 +80,13 @@ def iterate_vectors(
 ) -> Iterator[HotEntry]:
     """Yield the vectors of partitions `first` to `last` (None = open), by the bytes of the documents' uuids.
 
-    Corrections come beside what they correct, each with the time from which it was known. A chunk is held at a time.
+    Corrections come beside what they correct, each with the time from which it was known. Memory is bounded by a chunk.
     tally: gets the counts. Raises as `entry_of`.
     """
     counted = tally if tally is not None else Tally()
-    for found in conn.execute(_documents(experiment, first, last).execution_options(yield_per=_AT_ONCE)):
+    for row in conn.execute(_documents(experiment, first, last).execution_options(yield_per=_AT_ONCE)):
         counted.read += 1
-        entry = entry_of(found.uuid, json.loads(found.body), found.partition, found.supersedes)
+        entry = entry_of(row.uuid, read_body("research_docs", row.body), row.partition, row.supersedes)
         if entry is None:
             counted.by_hand += 1
         else:
@@ -157,8 +157,8 @@ class OfflineVectors:
         if as_of is not None:
             statement = statement.where(c.decision_time <= as_of, r.partition <= as_of.astimezone(UTC).date())
         with self.engine.connect() as conn, conn.execute(statement.execution_options(yield_per=10)) as rows:
-            for found in rows:
-                entry = entry_of(found.uuid, json.loads(found.body), found.partition, found.supersedes)
+            for row in rows:
+                entry = entry_of(row.uuid, read_body("research_docs", row.body), row.partition, row.supersedes)
                 if entry is not None and (as_of is None or entry.known_time <= as_of):
                     return entry
         return None
@@ -173,7 +173,7 @@ def fill_hot_store(
     """
     newest: dict[str, HotEntry] = {}
     for entry in iterate_vectors(conn, experiment, first, last):
-        held = newest.get(entry.instrument)
-        if held is None or (entry.event_time, entry.known_time) > (held.event_time, held.known_time):
+        known = newest.get(entry.instrument)
+        if known is None or (entry.event_time, entry.known_time) > (known.event_time, known.known_time):
             newest[entry.instrument] = entry
     return store.publish(list(newest.values()))

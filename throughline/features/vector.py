@@ -48,24 +48,24 @@ def _number(text: Any) -> float | None:
 
 
 def _scan(name: str) -> Callable[[Snapshot], float | None]:
-    return lambda told: _number(told["scan_row"]["features"][name])
+    return lambda snapshot: _number(snapshot["scan_row"]["features"][name])
 
 
 def _signal(name: str) -> Callable[[Snapshot], float | None]:
-    return lambda told: _number(told["signals"]["values"][name])
+    return lambda snapshot: _number(snapshot["signals"]["values"][name])
 
 
 def _reference(name: str) -> Callable[[Snapshot], float | None]:
-    return lambda told: _number(told["scan_row"]["references"].get(name))
+    return lambda snapshot: _number(snapshot["scan_row"]["references"].get(name))
 
 
 def _score(name: str) -> Callable[[Snapshot], float | None]:
-    return lambda told: _number(told["scores"][name])
+    return lambda snapshot: _number(snapshot["scores"][name])
 
 
 def _log10(read: Callable[[Snapshot], float | None]) -> Callable[[Snapshot], float | None]:
-    def logarithm(told: Snapshot) -> float | None:
-        value = read(told)
+    def logarithm(snapshot: Snapshot) -> float | None:
+        value = read(snapshot)
         return None if value is None or value < 0.0 else math.log10(1.0 + value)  # a drained pool is not a missing one
 
     return logarithm
@@ -74,34 +74,34 @@ def _log10(read: Callable[[Snapshot], float | None]) -> Callable[[Snapshot], flo
 def _ratio(
     above: Callable[[Snapshot], float | None], below: Callable[[Snapshot], float | None]
 ) -> Callable[[Snapshot], float | None]:
-    def ratio(told: Snapshot) -> float | None:
-        top, bottom = above(told), below(told)
+    def ratio(snapshot: Snapshot) -> float | None:
+        top, bottom = above(snapshot), below(snapshot)
         return None if top is None or bottom is None or bottom <= 0.0 else top / bottom
 
     return ratio
 
 
-def _notional(told: Snapshot) -> float | None:
-    return _number(told["scan_row"]["notional_usd"])
+def _notional(snapshot: Snapshot) -> float | None:
+    return _number(snapshot["scan_row"]["notional_usd"])
 
 
-def _hour(told: Snapshot) -> float:
-    moment = parse_time(told["decision_time"])
+def _hour(snapshot: Snapshot) -> float:
+    moment = parse_time(snapshot["decision_time"])
     return moment.hour + moment.minute / 60.0
 
 
-def _weekday(told: Snapshot) -> float:
-    return float(parse_time(told["decision_time"]).weekday())
+def _weekday(snapshot: Snapshot) -> float:
+    return float(parse_time(snapshot["decision_time"]).weekday())
 
 
-def _age_days(told: Snapshot) -> float:
+def _age_days(snapshot: Snapshot) -> float:
     """Days since the first bar of the segment: a lower bound of the token's age."""
-    started = segment_ms(told["scan_row"]["segment"])
-    return (time_to_ms(parse_time(told["decision_time"])) - started) / 86_400_000
+    started = segment_ms(snapshot["scan_row"]["segment"])
+    return (time_to_ms(parse_time(snapshot["decision_time"])) - started) / 86_400_000
 
 
-def _missing_signals(told: Snapshot) -> float:
-    return sum(value is None for value in told["signals"]["values"].values()) / len(SIGNALS)
+def _missing_signals(snapshot: Snapshot) -> float:
+    return sum(value is None for value in snapshot["signals"]["values"].values()) / len(SIGNALS)
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -148,8 +148,8 @@ class FeatureVector:
 @cache
 def feature_schema() -> str:
     """Return the hash of names, order, categories and meaning: a model of another schema is refused."""
-    told = [[item.name, item.category, item.doc] for item in FEATURES]
-    return hash_body("feature_schema", {"features": told, "name": SCHEMA_NAME, "signals": list(SIGNALS)})
+    listed = [[item.name, item.category, item.doc] for item in FEATURES]
+    return hash_body("feature_schema", {"features": listed, "name": SCHEMA_NAME, "signals": list(SIGNALS)})
 
 
 def vector_hash(values: Mapping[str, str | None]) -> str:

@@ -101,7 +101,7 @@ def _on(note: DataNote, day: date) -> bool:
 
 
 def _notes(panel: MarketPanel, day: date, *kinds: str) -> list[dict[str, str]]:
-    """Return the notes of those kinds on a day: instrument, time (UTC text) and what it says."""
+    """Return the notes of those kinds on a day: instrument, time (UTC text) and detail."""
     return [
         {"instrument": note.instrument, "time": time_text_ms(note.time), "detail": note.detail}
         for note in panel.notes

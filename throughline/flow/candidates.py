@@ -12,7 +12,7 @@ from throughline.experiment.identity import configuration_pointer
 from throughline.features.hot import HotEntry
 from throughline.features.vector import FeatureVector, feature_schema, feature_vector
 from throughline.flow.context import DayResult, FlowContext
-from throughline.flow.deciding import Desk, deciding
+from throughline.flow.deciding import ModelRouter, deciding
 from throughline.flow.knowledge import snapshot_at
 from throughline.flow.market_view import ScreenedChunk
 from throughline.flow.scan import screened
@@ -29,18 +29,18 @@ from throughline.tracking.versions import read_body
 def create_candidates(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
     """Write one candidate per admitted scan row, read from the sealed scans of each of `days`.
 
-    Where models may decide (model policy 'gated') a candidate is also what they say of it, and days must come in
-    order: an episode goes on from the days before. Raises MissingPredecessor for a day that is missing there.
+    Where models may decide (model policy 'gated') a candidate has their decision as well, and days must come in
+    order: an episode goes on from the days before. Raises MissingPredecessor for a day that is missing before them.
     """
     days = require_days(ctx, days)
-    with ctx.engine.connect() as conn, deciding(ctx, conn, days) as desk:
+    with ctx.engine.connect() as conn, deciding(ctx, conn, days) as router:
         blocked = blocked_by_upstream(ctx, conn, "trade_candidates", days)
         chunk = screened(ctx, conn, days)
         require_unrevised(ctx, conn, ctx.view.read_days(days))
         scans = rows_by_day(conn, "market_scans", ctx.experiment.id, days)
         entries: list[HotEntry] = []
         drafts = (
-            DayDraft(day) if day in blocked else _draft(ctx, chunk, day, rows, desk, entries) for day, rows in scans
+            DayDraft(day) if day in blocked else _draft(ctx, chunk, day, rows, router, entries) for day, rows in scans
         )
         results = seal_days(ctx, "trade_candidates", drafts, blocked)
     if ctx.hot is not None:
@@ -53,14 +53,14 @@ def _draft(
     chunk: ScreenedChunk,
     day: date,
     scans: Sequence[LedgerRow],
-    desk: Desk | None,
+    router: ModelRouter | None,
     entries: list[HotEntry],
 ) -> DayDraft:
     """Return the candidates of a day. entries: gets their vectors where somebody reads them online."""
     bodies: list[dict[str, Any]] = []
     rows: list[LedgerRow] = []
     for scan in sorted(scans, key=lambda row: row.columns["decision_time"]):
-        for body, vector in _bodies(ctx, chunk, scan, day, desk):
+        for body, vector in _bodies(ctx, chunk, scan, day, router):
             row = make_row("candidates", body, ctx.run_id)
             bodies.append(body)
             rows.append(row)
@@ -82,7 +82,7 @@ def _hot_entry(row: LedgerRow, vector: FeatureVector) -> HotEntry:
 
 
 def _bodies(
-    ctx: FlowContext, chunk: ScreenedChunk, scan: LedgerRow, day: date, desk: Desk | None
+    ctx: FlowContext, chunk: ScreenedChunk, scan: LedgerRow, day: date, router: ModelRouter | None
 ) -> Iterator[tuple[dict[str, Any], FeatureVector]]:
     """Yield the body of each admitted signal of a scan, with its feature vector."""
     settings = ctx.experiment.configuration
@@ -99,7 +99,7 @@ def _bodies(
         }
         source, decided_at = ctx.provider.description, scanned["decision_time"]
         vector = feature_vector(snapshot_at(chunk, source, signal, decided_at, reference(scan), scores))
-        decision = desk.decide(signal["segment"], decided_at, vector) if desk is not None else None
+        decision = router.decide(signal["segment"], decided_at, vector) if router is not None else None
         body = {
             "arm": "champion" if decision is None else decision.arm,
             "confidence": scores["confidence"],

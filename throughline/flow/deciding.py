@@ -1,4 +1,4 @@
-"""Deciding: the desk at which the models of an experiment judge its candidates, day after day in order.
+"""Which model judges each candidate of an experiment, day after day in order.
 
 Open only where the model policy lets models decide. Holds the lock of the experiment's model events meanwhile, so that
 nobody becomes champion of an instant that is being decided.
@@ -31,7 +31,7 @@ _LAST_SIGNALS = text(
 )
 
 
-class Desk:
+class ModelRouter:
     """Judges candidates in order of time. last: the newest signal of each segment before the first of them."""
 
     def __init__(self, server: Server, last: dict[str, LastSignal]) -> None:
@@ -47,8 +47,8 @@ class Desk:
 
 
 @contextmanager
-def deciding(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> Iterator[Desk | None]:
-    """Yield the desk for `days` (an unbroken range), None where the rule alone decides.
+def deciding(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> Iterator[ModelRouter | None]:
+    """Yield the router for `days` (an unbroken range), None where the rule alone decides.
 
     Raises MissingPredecessor where candidates of the days before, which an episode may go on from, are not sealed.
     """
@@ -59,7 +59,7 @@ def deciding(ctx: FlowContext, conn: Connection, days: Sequence[date]) -> Iterat
     from throughline.learning.serving import open_server
 
     with advisory_lock(conn, events_lock(ctx.experiment.id)):
-        yield Desk(open_server(conn, ctx.experiment, ctx.artifacts), _last_signals(ctx, conn, days[0]))
+        yield ModelRouter(open_server(conn, ctx.experiment, ctx.artifacts), _last_signals(ctx, conn, days[0]))
 
 
 def _last_signals(ctx: FlowContext, conn: Connection, first: date) -> dict[str, LastSignal]:
@@ -72,5 +72,5 @@ def _last_signals(ctx: FlowContext, conn: Connection, first: date) -> dict[str, 
         if day not in sealed:
             why = f"with models deciding, the episodes of {first} go on from the days before it"
             raise missing_day(ctx, conn, "trade_candidates", day, why)
-    found = conn.execute(_LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}).all()
-    return {segment: LastSignal(time_to_ms(at), episode) for segment, at, episode in found}
+    rows = conn.execute(_LAST_SIGNALS, {"experiment": ctx.experiment.id, "first": before[0], "last": before[-1]}).all()
+    return {segment: LastSignal(time_to_ms(at), episode) for segment, at, episode in rows}

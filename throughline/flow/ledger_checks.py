@@ -34,7 +34,7 @@ def check_outcomes(ctx: FlowContext, days: Sequence[date]) -> list[DayResult]:
 
 
 def check_rows(ctx: FlowContext, days: Sequence[date], asset: str, frame: Frame) -> list[DayResult]:
-    """Seal the rows of `asset` (its table has the same name), whose number the seal of the asset that wrote them says.
+    """Seal the rows of `asset` (its table has the same name), whose number is in the seal of the asset that wrote them.
 
     Args:
         ctx: the experiment.
@@ -57,7 +57,7 @@ def check_rows(ctx: FlowContext, days: Sequence[date], asset: str, frame: Frame)
 
 
 def _draft(asset: str, day: date, rows: Sequence[LedgerRow], written: int, frame: Frame) -> DayDraft:
-    """Return the draft of a day whose rows stand already. written: how many its writer says that it wrote."""
+    """Return the draft of a day whose rows exist already. written: their number by the seal of their writer."""
     bodies = [read_body(asset, row.body) for row in rows]
     data = {"partition": [day] * len(rows), "key": [str(row.uuid) for row in rows], **frame(rows, bodies)}
     return DayDraft(

@@ -70,10 +70,10 @@ _TIMES = ("entry_time", "entry_bar", "last_bar_close", "traded_close", "resume_t
 
 
 def size_scale(state: PathState, sizing: SizingSettings) -> float:
-    """Return by what a path scales the wished sizes of a day: its equity at the day's start over the small fund.
+    """Return by what a path scales the sizes of a day's candidates: its equity at the day's start over the small fund.
 
     At most one: losses shrink positions, so a path cannot run out of cash after a few stops; gains are not staked,
-    the small fund stays small. At least 1e-6, since a wish must be positive; what is then below the smallest position
+    the small fund stays small. At least 1e-6, since a size must be positive; what is then below the smallest position
     is not entered (`below_minimum`).
     """
     return scale_of_equity(equity_usd(state), sizing)

@@ -1,7 +1,7 @@
 """Stages of the registries: each outcome of a day becomes a canonical trade, tied to its soulprint and its buckets.
 
-`canonical_trades` writes the rows of all three registries in one transaction per day, so there is never half a trade;
-`soulprints` and `profit_buckets` judge and seal theirs.
+`canonical_trades` writes the rows of all three registries in one transaction per day, so that no trade is registered by
+half; `soulprints` and `profit_buckets` judge and seal theirs.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from throughline.storage.artifacts import ArtifactStore
 def log_what_is_new(ctx: FlowContext) -> ThroughlineError | None:
     """Log and anchor what no run has: records that `TradeTrackingSystem` wrote, which knows no key, would never be.
 
-    Returns why that was not possible: the check is made all the same, since it may find what stands behind it.
+    Returns why that was not possible: the check runs all the same, since it may find the cause.
     """
     assert ctx.proof is not None
     try:
@@ -35,7 +35,7 @@ def log_what_is_new(ctx: FlowContext) -> ThroughlineError | None:
 def check_registries(
     ctx: FlowContext, scope: Literal["daily", "full"], enforces_roles: bool
 ) -> tuple[ConsistencyResult, Report]:
-    """Check the registries of the home, in full or since the last check that held, and record what was found.
+    """Check the registries of the home, in full or since the last check that passed, and record the findings.
 
     Where no check vouches for a beginning, a daily check is a full one.
     """
@@ -55,13 +55,13 @@ def check_what_is_new(
         artifacts: the home's store.
         proof: key and anchor of the seal log.
         enforces_roles: as `Database.enforces_roles`.
-        clock: says when the check began.
+        clock: time at which the check began.
 
     Returns:
-        What was found, and the recorded report.
+        The findings, and the recorded report.
 
     Raises:
-        ProofError: the log could not be continued. The check is made and recorded all the same: it names the cause.
+        ProofError: the log could not be continued. The check runs and is recorded all the same: it names the cause.
     """
     try:
         publish(engine, proof)

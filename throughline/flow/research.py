@@ -103,7 +103,7 @@ def _body(
         "contract_address": None,
         "decision_time": decided_at,
         "experiment": ctx.experiment.id,
-        # The vector was made once, when the candidate was decided; `verify` makes it again from this document.
+        # The vector is computed once, for the decision; `verify` computes it again from this document.
         "features": {"hash": candidate.features_hash, "schema": feature_schema()},
         "initial_market_cap": _money(features["market_cap"]),
         "inputs": inputs,

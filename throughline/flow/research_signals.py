@@ -26,7 +26,7 @@ MARKET = "market_median"
 def signals_at(
     panel: MarketPanel, source: SourceDescription, row: int, column: int, memory: SignalMemory | None = None
 ) -> dict[str, Any]:
-    """Return what a research record says of the signals of one instrument at one panel row.
+    """Return the signals of one instrument at one panel row, as a research record has them.
 
     Only rows at or before `row` are read, and of the instrument only those of its present segment.
 

@@ -81,7 +81,7 @@ def _feature_texts(chunk: ScreenedChunk, row: int, columns: Sequence[int]) -> li
 
 
 def _verdict_words(chunk: ScreenedChunk, row: int, columns: Sequence[int]) -> list[dict[str, str]]:
-    """Return what every range filter says of each of the instruments at one row."""
+    """Return the verdict of every range filter on each of the instruments at one row."""
     codes = np.array([chunk.screen.verdicts[name][row, columns] for name in RANGE_FILTERS]).T.tolist()
     return [{name: VERDICT_WORDS[code] for name, code in zip(RANGE_FILTERS, line, strict=True)} for line in codes]
 

@@ -196,7 +196,7 @@ def seal_days(
     Args:
         ctx: the experiment.
         asset: whose days they are.
-        drafts: in order of their days; may be made one by one as they are taken.
+        drafts: in order of their days; an iterator may compute them one by one.
         blocked: days that get no rows and the status 'blocked', and why.
         evaluation: of all drafts, begun by `start_evaluation`; None evaluates each batch here.
 

@@ -72,7 +72,7 @@ def _draft(ctx: FlowContext, conn: Connection, day: date, ends: Sequence[_End]) 
 class _End:
     """How a candidate's trade ended.
 
-    candidate, record: {uuid, hash} of the candidate and of the record that says how; source: 'shadow' or 'executed';
+    candidate, record: {uuid, hash} of the candidate and of the outcome; source: 'shadow' or 'executed';
     percent: net return; interval: the label's times; reason, flags: of the end.
     """
 

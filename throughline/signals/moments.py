@@ -53,7 +53,7 @@ def trend_t(returns: Returns) -> float | None:
 
 
 def high_low_range(high: F64, low: F64) -> float | None:
-    """Return the volatility per bar told by highs and lows, sqrt(mean ln(H/L)^2 / (4 ln 2)) (Parkinson 1980), >= 0.
+    """Return the volatility per bar from highs and lows, sqrt(mean ln(H/L)^2 / (4 ln 2)) (Parkinson 1980), >= 0.
 
     None without a bar that has both. Rows with a high below the low have none.
     """

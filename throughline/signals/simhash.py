@@ -1,7 +1,7 @@
 """SimHash: which soulprints are alike, by 64 bits whose Hamming distance estimates the angle between vectors.
 
 Belongs here: standardised vectors, the hyperplanes, the bits, the estimated cosine and the keys of similarity bands.
-Does not belong here: identity (`soulprint_hash`). The distance of two SHA-256 digests says nothing about likeness:
+Does not belong here: identity (`soulprint_hash`). The distance of two SHA-256 digests does not measure likeness:
 unrelated inputs score 0.5, so that is never used as a similarity.
 
 Bit b is the side of hyperplane b on which the standardised vector lies; P[bit equal] = 1 - theta / pi (Charikar 2002).
@@ -113,8 +113,8 @@ def similarity(a: int, b: int) -> float:
 def band_keys(value: int | None, scope: str) -> tuple[str, ...]:
     """Return the keys of a SimHash's bands, for example ``soulprint/1|<scope>|b0|01101`` (lowest bit first).
 
-    Four bands of five bits: vectors at angle theta share a given band with probability (1 - theta / pi)^5. `scope` says
-    within what likeness is asked (a strategy, a side). Without a SimHash the one key ends in ``unknown``.
+    Four bands of five bits: vectors at angle theta share a given band with probability (1 - theta / pi)^5. `scope`
+    names within what likeness is asked (a strategy, a side). Without a SimHash the one key ends in ``unknown``.
     """
     if value is None:
         return (f"{SOULPRINT_SCHEMA}|{scope}|unknown",)

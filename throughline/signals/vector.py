@@ -39,8 +39,8 @@ DAY_MS = 86_400_000
 class Component:
     """One number of the soulprint.
 
-    `center` and `scale` standardise it for similarity (an infinite scale: told, but not compared); `least_bars` is the
-    least number of bars with a close (with both closes, where a reference is read) below which it is None.
+    `center` and `scale` standardise it for similarity (an infinite scale: recorded, but not compared); `least_bars` is
+    the least number of bars with a close (with both closes, where a reference is read) below which it is None.
     """
 
     name: str
@@ -151,7 +151,7 @@ def rounded(value: float) -> float:
 def soulprint_vector(window: SignalWindow) -> dict[str, float | None]:
     """Return all components of a window, names in sorted order, values rounded to 6 decimals, None where unknown.
 
-    A pure function of the window: what came after it cannot change it.
+    A pure function of the window: later bars cannot change it.
     """
     reading = _Reading(window)
     values: dict[str, float | None] = {}
@@ -185,7 +185,7 @@ def require_vector(mapping: Mapping[str, object]) -> dict[str, float | None]:
 
 
 def with_phase_coordinates(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return a whole vector (`require_vector`) whose phase is told by both coordinates too, where only it was given.
+    """Return a whole vector (`require_vector`) with both coordinates of the phase, where only the angle was given.
 
     The angle itself is never compared, since -3.14 and 3.14 are neighbours on the circle.
     """

@@ -1,7 +1,7 @@
 """Temporal warp: how an instrument's path through its window bends against the reference's (dynamic time warping).
 
 Belongs here: the banded alignment of two series and what is read from its path. Does not belong here: which reference
-is frozen and under which version (the caller's record says that).
+is frozen and under which version (that is in the caller's record).
 
 D(i, j) = |x_i - y_j| + min(D(i-1, j), D(i, j-1), D(i-1, j-1)) inside the band |i - j| <= band, both ends pinned
 (Sakoe & Chiba 1978; ar5iv 1905.12893), on standardised returns.
@@ -29,7 +29,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Warp:
-    """What the best alignment of an instrument (index i) with its reference (index j) says.
+    """What the best alignment of an instrument (index i) with its reference (index j) measures.
 
     distance: mean cost per step of the path, in standard deviations, >= 0 (0 = the same shape).
     time_scale: median local slope di/dj, in [max(0, 1 - 2 band / 16), 1 + 2 band / 16]; above 1 = slower than the

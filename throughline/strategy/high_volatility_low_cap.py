@@ -28,7 +28,7 @@ from throughline.tracking.types import ResearchDocument, TradeCandidate
 
 @dataclass(frozen=True)
 class Opportunity:
-    """A signal at one instant. features: None = missing; notional_usd: the wished size; verdicts: word per filter."""
+    """A signal at one instant. features: None = missing; notional_usd: size to ask for; verdicts: word per filter."""
 
     instrument: str
     segment: str
@@ -44,7 +44,7 @@ class HighVolatilityLowCapStrategy:
 
     small_fund_usd: the fund that positions are cut from. provider: where market data comes from; None = the simulated
     market. tracker: where candidates are recorded; None = the configured home, opened at the first candidate. The API
-    keys are held as secrets for providers that need them; archives and the simulated market need none.
+    keys are kept as secrets for providers that need them; archives and the simulated market need none.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class HighVolatilityLowCapStrategy:
         grids = compute_features(panel, self.settings)
         sizes = position_size(grids.values["volatility"], grids.values["volume_24h"], self.sizing)
         result = screen(grids, sizes, self.settings, interval)
-        found = []
+        opportunities = []
         for column in np.flatnonzero(result.signals[row]):
             ticker = panel.instruments[int(column)]
             values = {name: float(grid[row, column]) for name, grid in grids.values.items()}
             features = {name: None if value != value else value for name, value in values.items()}
-            found.append(
+            opportunities.append(
                 Opportunity(
                     instrument=ticker,
                     segment=segment_name(ticker, int(panel.segment_start[row, column])),
@@ -107,7 +107,7 @@ class HighVolatilityLowCapStrategy:
                     notional_usd=float(sizes[row, column]),
                 )
             )
-        return sorted(found, key=lambda item: (-item.score.opportunity, item.instrument.encode()))
+        return sorted(opportunities, key=lambda item: (-item.score.opportunity, item.instrument.encode()))
 
     async def create_trade_candidate(self, opportunity: Opportunity) -> TradeCandidate:
         """Record the opportunity and what was known about it; return the candidate."""

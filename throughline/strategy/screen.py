@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 
 
 class Verdict(IntEnum):
-    """What a filter says of one instrument at one instant."""
+    """The verdict of a filter on one instrument at one instant."""
 
     PASSED = 0
     FAILED = 1
@@ -72,7 +72,7 @@ def range_verdict(values: NDArray[np.float64], rule: RangeFilter) -> NDArray[np.
 
 
 def screen(grids: FeatureGrids, sizes: NDArray[np.float64], settings: StrategySettings, interval_ms: int) -> Screen:
-    """Apply the filters of `settings` in the order of FUNNEL. sizes: wished USD [T, N], zero = too small to trade."""
+    """Apply the filters of `settings` in the order of FUNNEL. sizes: USD to ask for [T, N], zero = too small."""
     alive = grids.has_bar.copy()
     removed: dict[str, Mask] = {}
     missing: dict[str, Mask] = {}
@@ -109,7 +109,7 @@ def funnel_row(result: Screen, row: int) -> list[dict[str, int | str]]:
     seen = int(result.eligible[row].sum()) + sum(int(result.removed[name][row].sum()) for name in FUNNEL[:-2])
     rows: list[dict[str, int | str]] = []
     for name in FUNNEL:
-        gone = int(result.removed[name][row].sum())
-        rows.append({"filter": name, "missing": int(result.missing[name][row].sum()), "removed": gone, "seen": seen})
-        seen -= gone
+        removed = int(result.removed[name][row].sum())
+        rows.append({"filter": name, "missing": int(result.missing[name][row].sum()), "removed": removed, "seen": seen})
+        seen -= removed
     return rows
