@@ -125,6 +125,7 @@ def test_an_edited_cell_of_any_table_is_found(owner: Connection, store: Artifact
         "outcomes": ("realized_pnl_usd", "realized_pnl_usd + 100"),
         "shadow_outcomes": ("termination_reason", "'rug_pull'"),
         "portfolio_states": ("cash_usd", "cash_usd + 1"),
+        "shadow_states": ("open_shadows", "open_shadows + 1"),
         "trade_features": ("net_return", "net_return + 0.01"),
         "canonical_trades": ("profit_usd", "profit_usd + 1"),
         "soulprints": ("simhash", "'0123456789abcdef'"),
@@ -208,13 +209,7 @@ def test_a_record_rewritten_with_hash_and_seal_is_found_by_its_children(
 def test_a_deleted_row_of_any_table_is_found(owner: Connection, store: ArtifactStore, table: str) -> None:
     row = pick(owner, table)
     owner.execute(text(f"DELETE FROM {table} WHERE uuid = :u"), {"u": row["uuid"]})
-    asset = {
-        "market_scans": "market_scan",
-        "candidates": "trade_candidates",
-        "research_docs": "research_snapshots",
-        "dispositions": "portfolio_state",
-        "portfolio_states": "portfolio_state",
-    }.get(table, table)
+    asset = catalogue().table_asset[table]
     problems = found(verify_connection(owner, store), "partition_seals", f"{asset}/{row['partition']}")
     assert any("1 row(s) are missing" in problem for problem in problems)
 
@@ -293,7 +288,7 @@ def test_rows_that_a_stopped_run_left_unsealed_are_pending_and_no_finding(
     for asset in ("executions", "outcomes", "registry_seals", *unmade):
         owner.execute(text("DELETE FROM partition_seals WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
         owner.execute(text("DELETE FROM gate_verdicts WHERE asset = :a AND partition = :d"), {"a": asset, "d": END})
-    for table in unmade:
+    for table in (*unmade, "shadow_states"):
         owner.execute(text(f"DELETE FROM {table} WHERE partition = :d"), {"d": END})
     result = verify_connection(owner, store)
     assert result.findings == []
