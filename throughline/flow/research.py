@@ -73,6 +73,8 @@ def _store_so_far(
     for row, column in places:
         if chunk.panel.open_time[row] >= day_ms(day):
             columns.setdefault(row, set()).add(column)
+    if not columns:
+        return {}
     data = [artifact_bytes(lines_so_far(chunk.panel, day, sorted(columns[row]), row)) for row in columns]
     refs = ctx.artifacts.put_many(data, "market_bars_so_far", "application/jsonl")
     with ctx.engine.begin() as conn:
