@@ -1,8 +1,8 @@
 """What one candidate costs: ``python benchmarks/candidates.py DATA [COPIES ...]`` (1, 4 and 16 copies).
 
-The hourly Binance pairs of January 2021, each copied under other names and without the filter on market cap, so that
-the number of candidates grows and nothing else does. Every stage runs with the real gates, in a process and a home of
-its own. Printed: seconds, CPU and peak memory of the process, milliseconds a candidate, and in the last line what one
+The hourly Binance pairs of January 2021, each copied under other names and without the filter on market cap. So each
+candidate more also brings the bars of a ninth of a coin, which are most of its memory. Every stage runs with the real
+gates, in a process and a home of its own. Printed: seconds, CPU and peak memory of the process, milliseconds a candidate, and in the last line what one
 candidate more costs. The reference is a fixed amount of work of this interpreter (hashing and JSON), measured in the
 same run: its ratio tells two machines apart. DATA is the folder that the archive descriptions' paths start from.
 """
@@ -54,7 +54,8 @@ def run(folder: Path) -> dict[str, Any]:
     from throughline.configuration import load_configuration
     from throughline.experiment.identity import lock_hash, make_experiment
     from throughline.experiment.registry import register
-    from throughline.flow import make_context, run_range
+    from throughline.flow import RunSummary, make_context, run_days, stage_runner
+    from throughline.flow.run import days_between
     from throughline.market.archive import open_archive
     from throughline.proof.settings import open_proof
     from throughline.quality.runner import GreatExpectationsRunner
@@ -79,20 +80,15 @@ def run(folder: Path) -> dict[str, Any]:
         proof = open_proof(database.home, database.embedded, clock=clock)
         store = ArtifactStore(folder / "home" / "artifacts")
         ctx = make_context(experiment, provider, engine, store, gates, clock, None, proof)
+        summary = RunSummary()
         started, cpu = time.perf_counter(), time.process_time()
-        stages: dict[str, float] = {}
-        last = [started]
-
-        def progress(asset: str, _first: date, _last: date) -> None:
-            now = time.perf_counter()
-            stages[asset] = stages.get(asset, 0.0) + now - last[0]
-            last[0] = now
-
-        results = run_range(ctx, START, END, progress=progress)
+        run_days(days_between(START, END), stage_runner(ctx, summary))
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    counts = {asset: sum(item.rows for item in results if item.asset == asset) for asset in stages}
+    if summary.error is not None:
+        raise summary.error
+    candidates = sum(result.rows for result in summary.days if result.asset == "trade_candidates")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"candidates": counts["trade_candidates"], "seconds": seconds, "cpu": cpu, "peak": peak, "stages": stages}
+    return {"candidates": candidates, "seconds": seconds, "cpu": cpu, "peak": peak, "stages": summary.seconds}
 
 
 def reference() -> float:
