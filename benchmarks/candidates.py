@@ -2,9 +2,10 @@
 
 The hourly Binance pairs of January 2021, each copied under other names and without the filter on market cap. So each
 candidate more also brings the bars of a ninth of a coin, which are most of its memory. Every stage runs with the real
-gates, in a process and a home of its own. Printed: seconds, CPU and peak memory of the process, milliseconds a candidate, and in the last line what one
-candidate more costs. The reference is a fixed amount of work of this interpreter (hashing and JSON), measured in the
-same run: its ratio tells two machines apart. DATA is the folder that the archive descriptions' paths start from.
+gates, in a process and a home of its own. Printed: seconds, CPU and peak memory of the process, milliseconds a
+candidate, and in the last lines what one candidate more costs. The reference is a fixed amount of work of this
+interpreter (hashing and JSON), measured in the same run: its ratio tells two machines apart. DATA is the folder that
+the archive descriptions' paths start from.
 """
 
 from __future__ import annotations
