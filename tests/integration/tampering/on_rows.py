@@ -53,8 +53,6 @@ def cell_edit(attacker: Attacker) -> None:
             trace.bodies[row.name] = row.body
     if column in catalogue().records[row.table].column_names or column in ("supersedes", "uuid"):
         trace.may |= {(table, str(value)) for table in books.lines}
-    if column == "candidate_uuid":  # the candidate that it names now lacks what that row says it has
-        trace.may |= {(table, f"candidate {value}") for table in CANDIDATES_OF}
         trace.may |= {(table, f"candidate {value}") for table in CANDIDATES_OF}
     attacker.leave()
 
