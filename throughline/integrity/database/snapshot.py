@@ -83,9 +83,11 @@ def _add(
     """Add the object of a row, and the rights on it."""
     key, parent = names.key(catalog, row), names.parent(catalog, row)
     properties = objects.setdefault(key, {})
-    for column in row.values:
-        if column not in ("attnum", "arguments"):
-            properties[column] = names.value(catalog, row, column)
+    properties.update(row.values)
+    for column in catalog.translated & row.values.keys():
+        properties[column] = names.value(catalog, row, column)
+    for column in ("attnum", "arguments"):
+        properties.pop(column, None)
     if "owned by" in row.links:
         properties["owned by"] = names.owned_by(row)
     if parent is not None and parent != key:
