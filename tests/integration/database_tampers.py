@@ -30,9 +30,7 @@ class Tamper:
 
 def tamper(kind: str, named: Name | set[Name], *statements: str, besides: set[Name] | None = None) -> Tamper:
     """Return a tamper of which one name, or each of several, must be named."""
-    return Tamper(
-        kind, statements, frozenset({named} if isinstance(named, tuple) else named), frozenset(besides or ())
-    )
+    return Tamper(kind, statements, frozenset({named} if isinstance(named, tuple) else named), frozenset(besides or ()))
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,8 @@ class Objects:
 
 def batches(objects: Objects) -> Iterator[list[Tamper]]:
     """Yield all tampers in groups whose members do not touch each other's objects."""
-    for group in (_triggers, _key_triggers, _tables, _columns, _constraints, _indexes, _views, _grants):
+    groups = (_triggers, _key_triggers, _tables, _columns, _constraints, _indexes, _views, _grants, _sequences)
+    for group in (*groups, _foreign_objects):
         yield from group(objects)
     yield from ([item] for item in _singles(objects))
 
@@ -215,9 +214,12 @@ def _tables(objects: Objects) -> Iterator[list[Tamper]]:
         tamper("rule: foreign", ("rule", f"{t}.quiet"), f"CREATE RULE quiet AS ON UPDATE TO {t} DO INSTEAD NOTHING")
         for t in tables
     ]
-    yield [tamper("policy: foreign", ("policy", f"{t}.all"), f'CREATE POLICY "all" ON {t} USING (true)') for t in tables]
     yield [
-        tamper("inherits", {("table", t), ("table", f"of_{t}")}, f"CREATE TABLE of_{t} () INHERITS ({t})") for t in tables
+        tamper("policy: foreign", ("policy", f"{t}.all"), f'CREATE POLICY "all" ON {t} USING (true)') for t in tables
+    ]
+    yield [
+        tamper("inherits", {("table", t), ("table", f"of_{t}")}, f"CREATE TABLE of_{t} () INHERITS ({t})")
+        for t in tables
     ]
     yield [
         tamper("owner", ("owner", t), f"ALTER TABLE {t} OWNER TO throughline_reader", besides=_grants_on(objects, t))
@@ -249,82 +251,124 @@ def _tables(objects: Objects) -> Iterator[list[Tamper]]:
         tamper("constraint: foreign", ("constraint", f"{t}.more"), f"ALTER TABLE {t} ADD CONSTRAINT more CHECK (true)")
         for t in tables
     ]
+    views = objects.names("view")
+    dropped = []
     for table in tables:
-        keys = {("constraint", f"{t}.{name}") for t, name, it in objects.constraints("f") if it["confrelid"] == table}
-        own = {key for key in keys if key[1].startswith(f"{table}.")}
-        view = {("view", f"current_{table}")} if f"current_{table}" in objects.names("view") else set()
-        yield [tamper("table: dropped", {("table", table)} | (keys - own) | view, f"DROP TABLE {table} CASCADE")]
-        if view:
-            yield [
-                tamper(
-                    "table: repointed view",
-                    {("table", table)},
-                    f"ALTER TABLE {table} RENAME TO hidden",
-                    f"CREATE VIEW {table} AS SELECT * FROM hidden WHERE false",
-                    besides=_anything_of(objects, table, keys) | view | {("table", "hidden")},
-                )
-            ]
+        keys = _pointing(objects, table)
+        view = {("view", f"current_{table}")} & {("view", name) for name in views}
+        dropped.append(tamper("table: dropped", {("table", table)} | keys | view, f"DROP TABLE {table} CASCADE"))
+    yield from _apart(dropped)
+    yield [
+        tamper(
+            "table: a view in its place",
+            ("table", t),
+            f"ALTER TABLE {t} RENAME TO of_{t}",
+            f"CREATE VIEW {t} AS SELECT * FROM of_{t} WHERE false",
+            besides=_anything_of(objects, t) | {("table", f"of_{t}"), ("type", f"of_{t}")},
+        )
+        for t in tables
+        if f"current_{t}" in views
+    ]
 
 
 def _grants_on(objects: Objects, table: str) -> set[Name]:
     return {("grant", name) for name in objects.names("grant") if name.rpartition(".")[0] == table}
 
 
-def _anything_of(objects: Objects, table: str, keys: set[Name]) -> set[Name]:
+def _pointing(objects: Objects, table: str) -> set[Name]:
+    """The foreign keys of other tables that point to a table."""
+    return {
+        ("constraint", f"{t}.{name}")
+        for t, name, it in objects.constraints("f")
+        if it["confrelid"] == table and t != table
+    }
+
+
+def _apart(tampers: list[Tamper]) -> Iterator[list[Tamper]]:
+    """Yield tampers that touch one object only together, and the others one by one."""
+    yield [item for item in tampers if len(item.named) == 1]
+    yield from ([item] for item in tampers if len(item.named) > 1)
+
+
+def _anything_of(objects: Objects, table: str) -> set[Name]:
     """Everything that has a table's name in its own or depends on it."""
     near = {(kind, name) for kind, name in objects.snapshot.objects if name.partition(".")[0] == table}
-    fitting = {(kind, f"{name} ({what})") for kind, name in keys for what in ("no action on delete",)}
-    return near | keys | fitting | {("type", "hidden")}
+    return near | _pointing(objects, table) | {("view", f"current_{table}")}
 
 
 def _columns(objects: Objects) -> Iterator[list[Tamper]]:
-    width = max(len(objects.columns(table)) for table in objects.tables)
     viewed = {name.removeprefix("current_") for name in objects.names("view")}
-    for place in range(width):
-        at = [(table, objects.columns(table)[place]) for table in objects.tables if place < len(objects.columns(table))]
-        yield [tamper("column: renamed", ("column", f"{t}.{c}"), f'ALTER TABLE {t} RENAME COLUMN "{c}" TO x') for t, c in at]
-        yield [tamper("column: default", ("column", f"{t}.{c}"), _default(objects, t, c)) for t, c in at]
-        yield [tamper("column: null", ("column", f"{t}.{c}"), _null(objects, t, c)) for t, c in at]
+    every = [(table, column) for table in objects.tables for column in objects.columns(table)]
+    yield [
+        tamper("column: renamed", ("column", f"{t}.{c}"), f'ALTER TABLE {t} RENAME COLUMN "{c}" TO x_{place}')
+        for place, (t, c) in enumerate(every)
+    ]
+    yield [tamper("column: default", ("column", f"{t}.{c}"), _default(objects, t, c)) for t, c in every]
+    yield [tamper("column: null", ("column", f"{t}.{c}"), _null(objects, t, c)) for t, c in every]
+    for way, change in {
+        "storage": "attstorage = CASE attstorage WHEN 'm' THEN 'e' ELSE 'm' END",
+        "compression": "attcompression = 'l'",
+        "length": "atttypmod = 77",
+        "dropped": "attisdropped = true",
+        "identity": "attidentity = CASE attidentity WHEN 'a' THEN 'd' ELSE 'a' END",
+        "generated": "attgenerated = 's'",
+    }.items():
+        at = every if way != "dropped" else [(t, objects.columns(t)[-1]) for t in objects.tables]
         yield [
             tamper(
-                "column: storage",
+                f"column: {way} in the catalogue",
                 ("column", f"{t}.{c}"),
-                f"UPDATE pg_attribute SET attstorage = 'm' WHERE attrelid = '{t}'::regclass AND attname = '{c}'",
+                f"UPDATE pg_attribute SET {change} WHERE attrelid = '{t}'::regclass AND attname = '{c}'",
+                besides=_left_of(objects, t, c) if way == "dropped" else None,
             )
             for t, c in at
         ]
-        yield [
-            tamper("column: options", ("column", f"{t}.{c}"), f'ALTER TABLE {t} ALTER "{c}" SET (n_distinct = 5)')
-            for t, c in at
-        ]
-        yield [
-            tamper(
-                "column: right",
-                ("grant", f"{t}.throughline_reader"),
-                f'GRANT UPDATE ("{c}") ON {t} TO throughline_reader',
-            )
-            for t, c in at
-        ]
-        yield [
-            tamper(
-                "column: type",
-                ("column", f"{t}.{c}"),
-                f'ALTER TABLE {t} ALTER "{c}" TYPE varchar(4000)',
-                besides=_of_column(objects, t, c),
-            )
-            for t, c in at
-            if objects.of(("column", f"{t}.{c}"))["type"] == "text" and t not in viewed and not _in_key(objects, t, c)
-        ]
-    for table in objects.tables:
-        last = objects.columns(table)[-1]
-        yield [
-            tamper(
-                "column: dropped",
-                ("column", f"{table}.{last}"),
-                f'ALTER TABLE {table} DROP COLUMN "{last}" CASCADE',
-                besides=_of_column(objects, table, last) | {("view", f"current_{table}")},
-            )
-        ]
+    yield [
+        tamper("column: options", ("column", f"{t}.{c}"), f'ALTER TABLE {t} ALTER "{c}" SET (n_distinct = 5)')
+        for t, c in every
+    ]
+    yield [
+        tamper(
+            "column: right",
+            ("grant", f"{t}.throughline_reader"),
+            f'GRANT UPDATE ("{c}") ON {t} TO throughline_reader',
+        )
+        for t, c in every
+    ]
+    yield [
+        tamper(
+            "column: type",
+            ("column", f"{t}.{c}"),
+            f'ALTER TABLE {t} ALTER "{c}" TYPE varchar(4000)',
+            besides=_of_column(objects, t, c),
+        )
+        for t, c in every
+        if objects.of(("column", f"{t}.{c}"))["type"] == "text" and t not in viewed and not _in_key(objects, t, c)
+    ]
+    yield [
+        tamper(
+            "column: dropped",
+            ("column", f"{table}.{last}"),
+            f'ALTER TABLE {table} DROP COLUMN "{last}" CASCADE',
+            besides=_of_column(objects, table, last) | {("view", f"current_{table}")},
+        )
+        for table in objects.tables
+        for last in objects.columns(table)[-1:]
+    ]
+
+
+_VALUES = {
+    "bigint": "1",
+    "boolean": "true",
+    "bytea": "''::bytea",
+    "date": "'2020-01-01'",
+    "integer": "1",
+    "numeric": "1",
+    "text": "'x'",
+    "text[]": "'{}'::text[]",
+    "timestamp with time zone": "'2020-01-01'",
+    "uuid": "gen_random_uuid()",
+}
 
 
 def _default(objects: Objects, table: str, column: str) -> str:
@@ -333,7 +377,7 @@ def _default(objects: Objects, table: str, column: str) -> str:
         return f'ALTER TABLE {table} ALTER "{column}" SET GENERATED BY DEFAULT'
     if before.get("default"):
         return f"ALTER TABLE {table} ALTER \"{column}\" SET DEFAULT '2020-01-01'"
-    return f'ALTER TABLE {table} ALTER "{column}" SET DEFAULT NULL::{before["type"]}'
+    return f'ALTER TABLE {table} ALTER "{column}" SET DEFAULT {_VALUES[before["type"].partition("(")[0]]}'
 
 
 def _null(objects: Objects, table: str, column: str) -> str:
@@ -344,10 +388,16 @@ def _null(objects: Objects, table: str, column: str) -> str:
     )
 
 
+def _left_of(objects: Objects, table: str, column: str) -> set[Name]:
+    """What is left of a column that only the catalogue calls dropped: its default, by its number, and its view."""
+    numbers = {("column", f"{table}.{number}") for number in range(1, 40)}
+    return _of_column(objects, table, column) | numbers | {("view", f"current_{table}")}
+
+
 def _in_key(objects: Objects, table: str, column: str) -> bool:
-    return any(
-        column in it["conkey"].split(", ") for t, _, it in objects.constraints("fp") if t == table
-    ) or any(it["confrelid"] == table and column in it["confkey"].split(", ") for _, _, it in objects.constraints("f"))
+    return any(column in it["conkey"].split(", ") for t, _, it in objects.constraints("fp") if t == table) or any(
+        it["confrelid"] == table and column in it["confkey"].split(", ") for _, _, it in objects.constraints("f")
+    )
 
 
 def _of_column(objects: Objects, table: str, column: str) -> set[Name]:
@@ -395,7 +445,12 @@ def _constraints(objects: Objects) -> Iterator[list[Tamper]]:
             for t, n, it in keys
         ]
     yield [
-        _constraint("constraint: unvalidated in the catalogue", t, n, _in_catalogue("pg_constraint", t, n, "convalidated = false"))
+        _constraint(
+            "constraint: unvalidated in the catalogue",
+            t,
+            n,
+            _in_catalogue("pg_constraint", t, n, "convalidated = false"),
+        )
         for t, n, _ in [*checks, *keys]
     ]
     yield [
@@ -406,15 +461,19 @@ def _constraints(objects: Objects) -> Iterator[list[Tamper]]:
         )
         for place, (t, n, _) in enumerate([*checks, *keys])
     ]
-    for table, name, _ in objects.constraints("p"):
-        pointing = {("constraint", f"{t}.{n}") for t, n, it in keys if it["confrelid"] == table}
-        yield [
+    yield from _apart(
+        [
             tamper(
                 "primary key: dropped",
-                {("constraint", f"{table}.{name}")} | pointing,
-                f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE",
+                {
+                    ("constraint", f"{t}.{n}"),
+                    *(("constraint", f"{o}.{k}") for o, k, it in keys if it["confrelid"] == t),
+                },
+                f"ALTER TABLE {t} DROP CONSTRAINT {n} CASCADE",
             )
+            for t, n, _ in objects.constraints("p")
         ]
+    )
 
 
 def _constraint(kind: str, table: str, name: str, *statements: str) -> Tamper:
@@ -435,14 +494,25 @@ def _indexes(objects: Objects) -> Iterator[list[Tamper]]:
     for flag in ("indisvalid", "indisready", "indislive", "indimmediate"):
         change = f"UPDATE pg_index SET {flag} = false WHERE indexrelid = "
         yield [tamper(f"index: {flag}", name_of(t, n, it), f"{change}'{n}'::regclass") for t, n, it in found]
-    for t, n, it in found:
-        column = objects.columns(t)[1]
-        again = f"CREATE INDEX {n} ON {t} ({column}, {objects.columns(t)[2]})"
-        yield [tamper("index: other columns", name_of(t, n, it), f"DROP INDEX {n}", again)]
-    for t, n, it in found:
-        if it["indisunique"] == "true" and it["indpred"]:
-            new = it["definition"].replace("(supersedes IS NULL)", "false").replace("(kind = 'seal'::text)", "false")
-            yield [tamper("index: of no rows", name_of(t, n, it), f"DROP INDEX {n}", new)]
+    yield [
+        tamper(
+            "index: other columns",
+            name_of(t, n, it),
+            f"DROP INDEX {n}",
+            f"CREATE {'UNIQUE ' if it['indisunique'] == 'true' else ''}INDEX {n} ON {t} ({objects.columns(t)[-1]})",
+        )
+        for t, n, it in found
+    ]
+    yield [
+        tamper(
+            "index: of no rows",
+            name_of(t, n, it),
+            f"DROP INDEX {n}",
+            it["definition"].replace("(supersedes IS NULL)", "false").replace("(kind = 'seal'::text)", "false"),
+        )
+        for t, n, it in found
+        if it["indpred"]
+    ]
     yield [
         tamper(
             "primary key's index",
@@ -460,17 +530,15 @@ def _views(objects: Objects) -> Iterator[list[Tamper]]:
         "all corrections": "CREATE OR REPLACE VIEW {v} AS SELECT * FROM {t}",
         "with a barrier": "ALTER VIEW {v} SET (security_barrier = true)",
         "dropped": "DROP VIEW {v}",
-        "disabled rule": "ALTER TABLE {v} DISABLE RULE \"_RETURN\"",
+        "disabled rule": 'ALTER TABLE {v} DISABLE RULE "_RETURN"',
     }.items():
         if way == "disabled rule":
             statement = "UPDATE pg_rewrite SET ev_enabled = 'D' WHERE ev_class = '{v}'::regclass"
-        yield [
-            tamper(f"view: {way}", ("view", v), statement.format(v=v, t=v.removeprefix("current_"))) for v in views
-        ]
+        yield [tamper(f"view: {way}", ("view", v), statement.format(v=v, t=v.removeprefix("current_"))) for v in views]
     yield [
         tamper(
             "view: of a table with a like name",
-            {("view", v), ("table", f'({v.removeprefix("current_")}')},
+            {("view", v), ("table", f"({v.removeprefix('current_')}")},
             f'CREATE TABLE "({v.removeprefix("current_")}" (LIKE {v.removeprefix("current_")})',
             f'CREATE OR REPLACE VIEW {v} AS SELECT * FROM "({v.removeprefix("current_")}" AS record WHERE NOT EXISTS'
             f" (SELECT 1 FROM {v.removeprefix('current_')} AS later WHERE later.supersedes = record.uuid)",
@@ -490,21 +558,22 @@ def _views(objects: Objects) -> Iterator[list[Tamper]]:
 
 def _grants(objects: Objects) -> Iterator[list[Tamper]]:
     relations = [*objects.tables, *objects.names("view"), "alembic_version"]
-    for role in ("throughline_writer", "throughline_reader", "throughline_auditor", "PUBLIC"):
-        for right in ("TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"):
-            yield [
-                tamper(f"right: {right}", ("grant", f"{name}.{role}"), f"GRANT {right} ON {name} TO {role}")
-                for name in relations
-            ]
-        if role != "PUBLIC":
-            yield [
-                tamper("right: passed on", ("grant", f"{n}.{role}"), f"GRANT SELECT ON {n} TO {role} WITH GRANT OPTION")
-                for n in relations
-            ]
-            yield [
-                tamper("right: taken", ("grant", f"{name}.{role}"), f"REVOKE SELECT ON {name} FROM {role}")
-                for name in relations
-            ]
+    roles = ("throughline_writer", "throughline_reader", "throughline_auditor")
+    at = [(name, role) for name in relations for role in (*roles, "PUBLIC")]
+    for right in ("TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"):
+        yield [
+            tamper(f"right: {right}", ("grant", f"{name}.{role}"), f"GRANT {right} ON {name} TO {role}")
+            for name, role in at
+        ]
+    ours = [(name, role) for name in relations for role in roles]
+    yield [
+        tamper("right: passed on", ("grant", f"{n}.{role}"), f"GRANT SELECT ON {n} TO {role} WITH GRANT OPTION")
+        for n, role in ours
+    ]
+    yield [
+        tamper("right: taken", ("grant", f"{name}.{role}"), f"REVOKE SELECT ON {name} FROM {role}")
+        for name, role in ours
+    ]
     yield [
         tamper("sequence: right", ("grant", f"{s}.throughline_writer"), f"GRANT UPDATE ON {s} TO throughline_writer")
         for s in objects.names("sequence")
@@ -534,14 +603,6 @@ def _singles(objects: Objects) -> Iterator[Tamper]:
     yield tamper("function: right", ("grant", f"{REFUSE}.PUBLIC"), f"REVOKE EXECUTE ON FUNCTION {REFUSE}() FROM PUBLIC")
     yield tamper("function: overloaded", ("function", f"{REFUSE}(integer)"),
                  f"CREATE FUNCTION {REFUSE}(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'")  # fmt: skip
-    for sequence in objects.names("sequence"):
-        name = ("sequence", sequence)
-        column = ("column", sequence.removesuffix("_seq_seq") + ".seq")
-        for change in ("INCREMENT 7", "CYCLE", "CACHE 9", "MAXVALUE 999999", "START 5"):
-            yield tamper(f"sequence: {change}", name, f"ALTER SEQUENCE {sequence} {change}")
-        table = column[1].rpartition(".")[0]
-        yield tamper("identity: by default", column, f"ALTER TABLE {table} ALTER seq SET GENERATED BY DEFAULT")
-        yield tamper("identity: dropped", {column, name}, f"ALTER TABLE {table} ALTER seq DROP IDENTITY")
     yield tamper("schema: owner", ("owner", "public"), "ALTER SCHEMA public OWNER TO throughline_writer")
     yield tamper("schema: right", ("grant", "public.PUBLIC"), "GRANT CREATE ON SCHEMA public TO PUBLIC")
     yield tamper("schema: foreign", ("schema", "other"), "CREATE SCHEMA other", "CREATE TABLE other.outcomes (id int)")
@@ -551,56 +612,89 @@ def _singles(objects: Objects) -> Iterator[Tamper]:
         "CREATE SCHEMA throughline_auditor",
         "CREATE TABLE throughline_auditor.outcomes (LIKE public.outcomes)",
     )
-    yield from _foreign_objects()
+    yield from _event_triggers()
 
 
-def _foreign_objects() -> Iterator[Tamper]:
-    returns = "RETURNS {} LANGUAGE {} AS"
-    for name, kind, statements in (
-        ("table", "table", ("CREATE TABLE t (id int)",)),
-        ("unlogged table", "table", ("CREATE UNLOGGED TABLE t (id int)",)),
-        ("partitioned table", "partitioned table", ("CREATE TABLE t (id int) PARTITION BY LIST (id)",)),
-        ("view", "view", ("CREATE VIEW t AS SELECT 1 AS id",)),
-        ("materialized view", "materialized view", ("CREATE MATERIALIZED VIEW t AS SELECT 1 AS id",)),
-        ("sequence", "sequence", ("CREATE SEQUENCE t",)),
-        ("composite type", "composite type", ("CREATE TYPE t AS (id int)",)),
-        ("enum", "type", ("CREATE TYPE t AS ENUM ('a')",)),
-        ("domain", "type", ("CREATE DOMAIN t AS text",)),
-        ("collation", "collation", ("CREATE COLLATION t FROM \"C\"",)),
-        ("text search", "ts dict", ("CREATE TEXT SEARCH DICTIONARY t (TEMPLATE = simple)",)),
-        ("operator family", "opfamily", ("CREATE OPERATOR FAMILY t USING btree",)),
-        ("access method", "am", ("CREATE ACCESS METHOD t TYPE INDEX HANDLER bthandler",)),
-        ("publication", "publication", ("CREATE PUBLICATION t FOR ALL TABLES",)),
-        ("subscription", "subscription",
-         ("CREATE SUBSCRIPTION t CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false)",)),
-        ("wrapper", "foreign data wrapper", ("CREATE FOREIGN DATA WRAPPER t",)),
-        ("server", "foreign server", ("CREATE FOREIGN DATA WRAPPER w", "CREATE SERVER t FOREIGN DATA WRAPPER w")),
-        ("conversion", "conversion", ("CREATE CONVERSION t FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",)),
-    ):  # fmt: skip
-        named = {(kind, "t")} if kind != "subscription" else {(kind, "{database}.t")}
-        besides = {("foreign data wrapper", "w")} if name == "server" else set()
-        if name == "domain":
-            besides = {("type", "_t")}
-        if name == "enum":
-            besides = {("enum", "t.a")}
-        yield tamper(f"foreign {name}", named, *statements, besides=besides)
-    body = returns.format("event_trigger", "plpgsql") + " 'BEGIN END'"
+def _sequences(objects: Objects) -> Iterator[list[Tamper]]:
+    sequences = objects.names("sequence")
+    for change in ("INCREMENT 7", "CYCLE", "CACHE 9", "MAXVALUE 999999", "START 5"):
+        yield [tamper(f"sequence: {change}", ("sequence", s), f"ALTER SEQUENCE {s} {change}") for s in sequences]
+    tables = {s: s.removesuffix("_seq_seq") for s in sequences}
+    yield [
+        tamper("identity: by default", ("column", f"{t}.seq"), f"ALTER TABLE {t} ALTER seq SET GENERATED BY DEFAULT")
+        for t in tables.values()
+    ]
+    yield [
+        tamper(
+            "identity: dropped", {("column", f"{t}.seq"), ("sequence", s)}, f"ALTER TABLE {t} ALTER seq DROP IDENTITY"
+        )
+        for s, t in tables.items()
+    ]
+
+
+def _event_triggers() -> Iterator[Tamper]:
     for event in ("login", "ddl_command_end", "sql_drop"):
-        yield tamper("foreign event trigger", {("event trigger", "t"), ("function", "f")}, f"CREATE FUNCTION f() {body}",
+        yield tamper("foreign event trigger", {("event trigger", "t"), ("function", "f")},
+                     "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
                      f"CREATE EVENT TRIGGER t ON {event} EXECUTE FUNCTION f()")  # fmt: skip
+
+
+def _foreign_objects(_: Objects) -> Iterator[list[Tamper]]:
+    yield list(_new_objects())
+    yield list(_new_actors())
+
+
+def _new_objects() -> Iterator[Tamper]:
+    for place, (kind, *statements) in enumerate(
+        (
+            ("table", "CREATE TABLE {} (id int)"),
+            ("table", "CREATE UNLOGGED TABLE {} (id int)"),
+            ("partitioned table", "CREATE TABLE {} (id int) PARTITION BY LIST (id)"),
+            ("view", "CREATE VIEW {} AS SELECT 1 AS id"),
+            ("materialized view", "CREATE MATERIALIZED VIEW {} AS SELECT 1 AS id"),
+            ("sequence", "CREATE SEQUENCE {}"),
+            ("composite type", "CREATE TYPE {} AS (id int)"),
+            ("type", "CREATE TYPE {} AS ENUM ('a')"),
+            ("type", "CREATE DOMAIN {} AS text"),
+            ("type", "CREATE TYPE {} AS RANGE (SUBTYPE = text)"),
+            ("collation", "CREATE COLLATION {} FROM \"C\""),
+            ("ts dict", "CREATE TEXT SEARCH DICTIONARY {} (TEMPLATE = simple)"),
+            ("ts config", "CREATE TEXT SEARCH CONFIGURATION {} (COPY = simple)"),
+            ("opfamily", "CREATE OPERATOR FAMILY {} USING btree"),
+            ("am", "CREATE ACCESS METHOD {} TYPE INDEX HANDLER bthandler"),
+            ("publication", "CREATE PUBLICATION {} FOR ALL TABLES"),
+            ("subscription", "CREATE SUBSCRIPTION {} CONNECTION 'host=x' PUBLICATION p WITH (connect = false)"),
+            ("foreign data wrapper", "CREATE FOREIGN DATA WRAPPER {}"),
+            ("foreign server", "CREATE FOREIGN DATA WRAPPER w", "CREATE SERVER {} FOREIGN DATA WRAPPER w"),
+            ("conversion", "CREATE CONVERSION {} FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8"),
+            ("language", "CREATE LANGUAGE {} HANDLER plpgsql_call_handler"),
+            ("extension", "CREATE EXTENSION {0} SCHEMA pg_catalog"),
+        )
+    ):  # fmt: skip
+        name = f"object_{place}"
+        if kind == "extension":
+            name = "pg_trgm"
+        named = {"collation": f"{name}.-1", "opfamily": f"403.{name}", "subscription": f"{{database}}.{name}"}
+        besides = {("foreign data wrapper", "w")} if kind == "foreign server" else set()
+        written = [statement.format(name) for statement in statements]
+        yield tamper(f"foreign {kind}", (kind, named.get(kind, name)), *written, besides=besides)
+    yield tamper("foreign large object", {("large object", "777777")}, "SELECT lo_create(777777)")
+
+
+def _new_actors() -> Iterator[Tamper]:
     yield tamper("foreign definer", ("function", "f(text)"),
-                 f"CREATE FUNCTION f(text) {returns.format('void', 'plpgsql')} 'BEGIN EXECUTE $1; END' SECURITY DEFINER",
+                 "CREATE FUNCTION f(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; END' SECURITY DEFINER",
                  "GRANT EXECUTE ON FUNCTION f(text) TO throughline_writer")  # fmt: skip
     yield tamper("foreign operator", {("operator", "public.~~~~(text,text)")},
                  "CREATE OPERATOR ~~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)")  # fmt: skip
     yield tamper("foreign cast", {("cast", "text as uuid")}, "CREATE CAST (text AS uuid) WITH INOUT AS IMPLICIT")
-    yield tamper("foreign aggregate", {("function", "a(bigint)")}, "CREATE AGGREGATE a(bigint) (SFUNC = int8pl, STYPE = bigint)")
-    yield tamper("foreign large object", {("large object", "777777")}, "SELECT lo_create(777777)")
-    yield tamper("foreign language", {("language", "l")}, "CREATE LANGUAGE l HANDLER plpgsql_call_handler")
+    yield tamper(
+        "foreign aggregate", {("function", "a(bigint)")}, "CREATE AGGREGATE a(bigint) (SFUNC = int8pl, STYPE = bigint)"
+    )
     yield tamper("foreign privileges", {("grant", "default privileges.throughline_writer")},
                  "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT UPDATE ON TABLES TO throughline_writer")  # fmt: skip
-    yield tamper("foreign privileges of functions", {("grant", "default privileges.throughline_writer")},
-                 "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO throughline_writer",
+    yield tamper("foreign privileges of functions", {("grant", "default privileges.throughline_reader")},
+                 "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO throughline_reader",
                  besides={("grant", "default privileges.PUBLIC")})  # fmt: skip
     yield tamper("right to set", {("grant", "session_replication_role.throughline_writer")},
                  "GRANT SET ON PARAMETER session_replication_role TO throughline_writer")  # fmt: skip

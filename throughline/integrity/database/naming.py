@@ -55,6 +55,8 @@ _FOREIGN_KEY = {
 }
 """Functions of a foreign key's own triggers, by their fixed OIDs (pg_proc.dat)."""
 _PARENTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "pg_amop": (("amopfamily", "pg_opfamily"),),
+    "pg_amproc": (("amprocfamily", "pg_opfamily"),),
     "pg_attribute": (("attrelid", "pg_class"),),
     "pg_class": (
         ("index of", "pg_class"),
@@ -66,10 +68,12 @@ _PARENTS: Mapping[str, Sequence[tuple[str, str]]] = {
     "pg_enum": (("enumtypid", "pg_type"),),
     "pg_inherits": (("inhrelid", "pg_class"),),
     "pg_policy": (("polrelid", "pg_class"),),
-    "pg_proc": (("extension", "pg_extension"), ("pronamespace", "pg_namespace")),
+    "pg_opclass": (("opcfamily", "pg_opfamily"),),
+    "pg_proc": (("pronamespace", "pg_namespace"),),
     "pg_publication_namespace": (("pnpubid", "pg_publication"),),
     "pg_publication_rel": (("prpubid", "pg_publication"),),
     "pg_rewrite": (("ev_class", "pg_class"),),
+    "pg_ts_config_map": (("mapcfg", "pg_ts_config"),),
     "pg_statistic_ext": (("stxrelid", "pg_class"),),
     "pg_trigger": (("tgconstraint", "pg_constraint"), ("tgrelid", "pg_class")),
     "pg_type": (("typrelid", "pg_class"), ("typelem", "pg_type"), ("typnamespace", "pg_namespace")),
@@ -86,11 +90,18 @@ class Names:
         catalogs: the catalogues by name.
         rows: their rows.
         server: names of roles, databases, tablespaces and schemas, by catalogue and OID.
+        members: catalogue and OID of what an object came with, by its own and how it depends on that (e: on an
+            extension that brought it, i: internally).
     """
 
     def __init__(
-        self, catalogs: Mapping[str, Catalog], rows: Mapping[str, Sequence[Row]], server: Mapping[Key, str]
+        self,
+        catalogs: Mapping[str, Catalog],
+        rows: Mapping[str, Sequence[Row]],
+        server: Mapping[Key, str],
+        members: Mapping[tuple[str, str, str], Key],
     ) -> None:
+        self._members = members
         self._catalogs = catalogs
         self._rows = {(name, row.oid): row for name, found in rows.items() for row in found if row.oid}
         self._names = dict(server)
@@ -121,12 +132,19 @@ class Names:
 
     def parent(self, catalog: Catalog, row: Row) -> Key | None:
         """Return the object that a row's object falls with, None where there is none."""
+        for way in ("e", "i"):
+            above = self._members.get((catalog.name, row.oid, way))
+            whole = None if above is None else self._key_of(*above)
+            if way == "e" and whole is not None:
+                return whole
         for link, name in _PARENTS.get(catalog.name, ()):
+            if name == "pg_namespace" and whole is not None and catalog.name != "pg_class":
+                break
             oid = str(row.links.get(link) or row.values.get(link) or "").partition(" ")[0]
             target = self._key_of(name, oid)
             if target is not None:
                 return target
-        return None
+        return whole
 
     def value(self, catalog: Catalog, row: Row, column: str) -> str | None:
         """Return a property of a row, with names where the catalogue has OIDs or numbers of columns."""
@@ -160,6 +178,8 @@ class Names:
         if catalog.name == "pg_attribute":
             table = self._rows.get(("pg_class", str(row.values["attrelid"])))
             return None if table is None else self.of("pg_authid", str(table.values["relowner"]))
+        if catalog.name == "pg_parameter_acl":
+            return self.of("pg_authid", "10")
         owners = [column for column, target in catalog.references.items() if target == "pg_authid"]
         return self.of("pg_authid", str(row.values[owners[0]])) if owners else None
 
