@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from throughline.findings import Finding, distinct
 from throughline.integrity.database.builtins import check_builtins
-from throughline.integrity.database.compare import differences
+from throughline.integrity.database.compare import differences, portable
 from throughline.integrity.database.naming import SCHEMA
 from throughline.integrity.database.policy import matters
 from throughline.integrity.database.pristine import Expected, expected_database
@@ -89,6 +89,8 @@ def compare_objects(connection: Connection, expected: Expected, *, embedded: boo
         roles: whether owners and rights are compared.
     """
     actual = read_snapshot(connection, expected.fixed_below)
+    if expected.portable:
+        actual = portable(actual)
     names = frozenset(name for kind, name in expected.snapshot.objects if kind in ("table", "view", "sequence"))
     for item in differences(expected.snapshot, actual):
         if matters(item, embedded=embedded, roles=roles, names=names):

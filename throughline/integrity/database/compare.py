@@ -55,6 +55,19 @@ _WITH_TABLE = re.compile(r"owner$|^relpersistence$|^reltablespace$")
 _HAS = {"relhasrules": "rule", "relhastriggers": "trigger", "relhasindex": "index", "relchecks": "constraint"}
 """Properties that say which kind of object a table has."""
 
+_PORTABLE = {
+    "table": ("relpersistence", "relrowsecurity", "relforcerowsecurity", "relhastriggers", "relhasrules"),
+    "column": ("type", "default", "attnotnull", "attgenerated", "attidentity"),
+    "constraint": ("contype", "definition", "convalidated"),
+    "index": ("indisunique", "indisvalid", "indisready", "indislive", "indkey"),
+    "trigger": ("definition", "tgenabled", "tgtype", "tgattr", "tgfoid"),
+    "function": ("prosrc", "prosecdef", "proconfig"),
+    "view": ("reloptions",),
+    "rule": ("definition",),
+    "policy": ("using",),
+    "sequence": ("seqincrement", "seqcycle"),
+}
+"""Kinds and properties that do not depend on the version of PostgreSQL."""
 _COLUMN_NAMES = frozenset(
     ("attname", "adnum", "conkey", "confkey", "indkey", "tgattr", "owned by", "definition", "default", "using")
 )
@@ -80,6 +93,17 @@ def _is_unwritten(item: Difference) -> bool:
     if item.expected is None or item.actual is None:
         return False
     return all(name in _WRITTEN and actual is None for name, (_, actual) in item.changed.items())
+
+
+def portable(snapshot: Snapshot) -> Snapshot:
+    """Return what of a snapshot every supported version of PostgreSQL writes alike."""
+    objects = {
+        key: {name: value for name, value in properties.items() if name in _PORTABLE[key[0]]}
+        for key, properties in snapshot.objects.items()
+        if key[0] in _PORTABLE and properties.get("contype") != "n" and properties.get("tgisinternal") != "true"
+    }
+    parents = {key: parent for key, parent in snapshot.parents.items() if key in objects and parent in objects}
+    return Snapshot(objects, parents)
 
 
 def _follows(item: Difference, found: Mapping[Key, Difference]) -> bool:
