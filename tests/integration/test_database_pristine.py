@@ -1,4 +1,4 @@
-"""The snapshot that ships with the code is what the migrations make, and a fresh database says the same."""
+"""The snapshot that ships with the code is what the migrations make; without it one is made that says the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def test_the_shipped_snapshot_is_what_the_migrations_make(database: Database) -> None:
     """Where this fails, run `python scripts/pristine.py` and commit the file."""
-    with database.engine("auditor").connect() as connection, pristine_database(connection, roles=True) as fresh:
+    with (
+        database.engine("auditor").connect() as connection,
+        pristine_database(connection, roles=True) as fresh,
+    ):
         expected = read_expected(fresh)
         server = fresh.connection.driver_connection.get_parameter_status("server_version")  # type: ignore[union-attr]
         assert expected.built_in is not None

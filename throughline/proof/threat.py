@@ -1,7 +1,7 @@
 """The threat model: what the proof detects and what it cannot, in the words that `verify` prints and the README shows.
 
 Belongs here: the text. It promises exactly what the tests show: tests/integration/test_proof_audit.py,
-test_listed_rows.py and tampering/.
+test_listed_rows.py, test_database_tampers.py and tampering/.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ records, seals, verdicts, experiments, artifacts, models with their verdicts, tr
 looks, quarantine, consistency reports, log events and heads, each with all its columns. Findings name the row, the
 first row and a count, or the object""",
     """a model file that was exchanged, replaced or taken away; it is not loaded either""",
+    """any change of the database's own objects: tables, columns, constraints, indexes, triggers, functions, views,
+rules, rights, roles, settings of the database, of roles and of the server, objects that nothing of ours makes, and the
+server's built-in functions, types and operators. On a database server of your own, only what touches ours; what its
+owner may choose is no finding""",
     """a history signed with another key, unless the old key has signed the change""",
     """a log that was cut off, rewritten, or replaced by an older one""",
 )
@@ -23,6 +27,8 @@ NOT_DETECTED = (
     """data that was false when it was recorded""",
     """settings and caches, which may change: the active experiment of a mode, what an experiment was last run from, the
 latest feature vectors (an experiment that does not exist is named)""",
+    """built-in objects of a server of another version than the embedded one, and programs of the server that were
+replaced: the check asks the server what is in it""",
     """what an older release had recorded beside its seals, where it was changed before this release first published in
 that home: it adopts the rows that it finds, and the log says so""",
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 FIRST_NORMAL_OID = 16384
@@ -107,6 +108,12 @@ class Catalog:
     key: tuple[str, ...]
     references: Mapping[str, str]
     attributes: Mapping[str, str]
+
+    @cached_property
+    def translated(self) -> frozenset[str]:
+        """Columns and definitions that hold OIDs or numbers of columns."""
+        trees = {name for name, kind in self.columns.items() if kind == "pg_node_tree"}
+        return frozenset({*self.references, *self.attributes, *trees, "relname", "tgname", "definition"})
 
     @property
     def properties(self) -> Sequence[str]:

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 
 from throughline.findings import Finding, distinct
 from throughline.integrity.database.builtins import check_builtins
-from throughline.integrity.database.compare import differences
+from throughline.integrity.database.compare import differences, portable
 from throughline.integrity.database.naming import SCHEMA
 from throughline.integrity.database.policy import matters
-from throughline.integrity.database.pristine import expected_database
+from throughline.integrity.database.pristine import Expected, expected_database
 from throughline.integrity.database.server_objects import check_server_objects
 from throughline.integrity.database.server_settings import check_settings
 from throughline.integrity.database.snapshot import Snapshot, read_snapshot
@@ -61,12 +61,7 @@ def check_database(connection: Connection, *, enforces_roles: bool = True) -> Da
     expected = expected_database(connection, roles=enforces_roles)
     findings: list[Finding] = []
     if expected is not None:
-        actual = read_snapshot(connection, expected.fixed_below)
-        names = frozenset(name for kind, name in expected.snapshot.objects if kind in ("table", "view", "sequence"))
-        for item in differences(expected.snapshot, actual):
-            if matters(item, embedded=embedded, roles=enforces_roles, names=names):
-                findings += findings_of(item)
-        findings += _shadows(connection, actual, names)
+        findings += compare_objects(connection, expected, embedded=embedded, roles=enforces_roles)
         if expected.built_in is not None:
             findings += check_builtins(connection, expected.fixed_below, expected.built_in, rights=embedded)
     if enforces_roles:
@@ -82,6 +77,25 @@ def check_database(connection: Connection, *, enforces_roles: bool = True) -> Da
     if not blocking:
         findings += _sequences(connection)
     return DatabaseCheck(distinct(findings), distinct(blocking), expected is not None)
+
+
+def compare_objects(connection: Connection, expected: Expected, *, embedded: bool, roles: bool) -> Iterator[Finding]:
+    """Yield each object of the database that is not as the migrations make it.
+
+    Args:
+        connection: as for `check_database`.
+        expected: what the database must be.
+        embedded: whether the server is the home's own.
+        roles: whether owners and rights are compared.
+    """
+    actual = read_snapshot(connection, expected.fixed_below)
+    if expected.portable:
+        actual = portable(actual)
+    names = frozenset(name for kind, name in expected.snapshot.objects if kind in ("table", "view", "sequence"))
+    for item in differences(expected.snapshot, actual):
+        if matters(item, embedded=embedded, roles=roles, names=names):
+            yield from findings_of(item)
+    yield from _shadows(connection, actual, names)
 
 
 def _blocks(item: Finding) -> bool:

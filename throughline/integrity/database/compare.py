@@ -55,6 +55,23 @@ _WITH_TABLE = re.compile(r"owner$|^relpersistence$|^reltablespace$")
 _HAS = {"relhasrules": "rule", "relhastriggers": "trigger", "relhasindex": "index", "relchecks": "constraint"}
 """Properties that say which kind of object a table has."""
 
+_PORTABLE = {
+    "table": ("relpersistence", "relrowsecurity", "relforcerowsecurity", "relhastriggers", "relhasrules"),
+    "column": ("type", "default", "attnotnull", "attgenerated", "attidentity"),
+    "constraint": ("contype", "definition", "convalidated"),
+    "index": ("indisunique", "indisvalid", "indisready", "indislive", "indkey"),
+    "trigger": ("definition", "tgenabled", "tgtype", "tgattr", "tgfoid"),
+    "function": ("prosrc", "prosecdef", "proconfig"),
+    "view": ("reloptions",),
+    "rule": ("definition",),
+    "policy": ("using",),
+    "sequence": ("seqincrement", "seqcycle"),
+}
+"""Kinds and properties that do not depend on the version of PostgreSQL."""
+_COLUMN_NAMES = frozenset(
+    ("attname", "adnum", "conkey", "confkey", "indkey", "tgattr", "owned by", "definition", "default", "using")
+)
+"""Properties in which columns are named."""
 _WRITTEN = frozenset(("definition", "default", "using", "with check", "type"))
 
 
@@ -78,6 +95,17 @@ def _is_unwritten(item: Difference) -> bool:
     return all(name in _WRITTEN and actual is None for name, (_, actual) in item.changed.items())
 
 
+def portable(snapshot: Snapshot) -> Snapshot:
+    """Return what of a snapshot every supported version of PostgreSQL writes alike."""
+    objects = {
+        key: {name: value for name, value in properties.items() if name in _PORTABLE[key[0]]}
+        for key, properties in snapshot.objects.items()
+        if key[0] in _PORTABLE and properties.get("contype") != "n" and properties.get("tgisinternal") != "true"
+    }
+    parents = {key: parent for key, parent in snapshot.parents.items() if key in objects and parent in objects}
+    return Snapshot(objects, parents)
+
+
 def _follows(item: Difference, found: Mapping[Key, Difference]) -> bool:
     """Return whether a difference only repeats that of another object, which is named instead."""
     properties = item.expected or item.actual or {}
@@ -87,8 +115,9 @@ def _follows(item: Difference, found: Mapping[Key, Difference]) -> bool:
         return column is not None and "attnotnull" in column.changed
     if item.kind == "trigger" and properties.get("tgisinternal") == "true":
         return above is not None  # the foreign key says more
-    if item.kind == "default acl":
-        return any(key[0] == "grant" and key[1].startswith("default privileges.") for key in found)
+    if item.kind in ("default acl", "parameter acl"):
+        rights_on = "default privileges" if item.kind == "default acl" else item.name
+        return any(key[0] == "grant" and key[1].startswith(f"{rights_on}.") for key in found)
     if item.kind == "grant" and above is not None and above.kind != "grant":
         owners = [change[1] for name, change in above.changed.items() if name.endswith("owner")]
         return item.name.rpartition(".")[2] in owners
@@ -142,14 +171,16 @@ def _differences(expected: Snapshot, actual: Snapshot) -> Iterator[Difference]:
 
 
 def _falls(key: Key, here: Snapshot, there: Snapshot) -> bool:
-    """Return whether something that `key` falls with is only in `here`, so that it is named instead."""
-    seen = {key}
-    while (parent := here.parents.get(key)) is not None and parent not in seen:
-        if parent not in there.objects:
-            return True
-        seen.add(parent)
-        key = parent
-    return False
+    """Return whether something that `key` falls with is only in `here`, so that it is named instead.
+
+    Objects that fall with each other in a circle, as only damaged or forged dependencies say, are named each.
+    """
+    above: list[Key] = []
+    current = key
+    while (parent := here.parents.get(current)) is not None and parent not in above:
+        above.append(parent)
+        current = parent
+    return key not in above and any(parent not in there.objects for parent in above)
 
 
 def _has_constraint(key: Key, here: Snapshot, there: Snapshot) -> bool:
@@ -192,9 +223,7 @@ class _Renaming:
 
     words: dict[str, str] = field(default_factory=dict)
 
-    def apply(self, value: str | None) -> str | None:
-        if value is None:
-            return None
+    def apply(self, value: str) -> str:
         for new, old in self.words.items():
             value = re.sub(rf"\b{re.escape(new)}\b", old, value)
             value = value.replace(f"{old} AS {old}", old)
@@ -213,9 +242,12 @@ def _with_old_names(actual: Snapshot, renamed: Mapping[Key, str]) -> Snapshot:
         new_key = key
         for table, renaming in tables.items():
             if key[1].startswith(f"{table}.") or any(_mentions(value, table) for value in properties.values()):
-                properties = {name: renaming.apply(value) for name, value in properties.items()}
-                if key[0] in ("column", "constraint") and key[1].startswith(f"{table}."):
-                    new_key = (key[0], str(renaming.apply(key[1])))
+                properties = {
+                    name: renaming.apply(value) if value is not None and name in _COLUMN_NAMES else value
+                    for name, value in properties.items()
+                }
+                if key[0] == "column" and key[1].startswith(f"{table}."):
+                    new_key = (key[0], renaming.apply(key[1]))
         objects[new_key] = properties
         if key in actual.parents:
             parents[new_key] = actual.parents[key]

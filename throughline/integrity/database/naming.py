@@ -55,6 +55,8 @@ _FOREIGN_KEY = {
 }
 """Functions of a foreign key's own triggers, by their fixed OIDs (pg_proc.dat)."""
 _PARENTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "pg_amop": (("amopfamily", "pg_opfamily"),),
+    "pg_amproc": (("amprocfamily", "pg_opfamily"),),
     "pg_attribute": (("attrelid", "pg_class"),),
     "pg_class": (
         ("index of", "pg_class"),
@@ -66,10 +68,12 @@ _PARENTS: Mapping[str, Sequence[tuple[str, str]]] = {
     "pg_enum": (("enumtypid", "pg_type"),),
     "pg_inherits": (("inhrelid", "pg_class"),),
     "pg_policy": (("polrelid", "pg_class"),),
-    "pg_proc": (("extension", "pg_extension"), ("pronamespace", "pg_namespace")),
+    "pg_opclass": (("opcfamily", "pg_opfamily"),),
+    "pg_proc": (("pronamespace", "pg_namespace"),),
     "pg_publication_namespace": (("pnpubid", "pg_publication"),),
     "pg_publication_rel": (("prpubid", "pg_publication"),),
     "pg_rewrite": (("ev_class", "pg_class"),),
+    "pg_ts_config_map": (("mapcfg", "pg_ts_config"),),
     "pg_statistic_ext": (("stxrelid", "pg_class"),),
     "pg_trigger": (("tgconstraint", "pg_constraint"), ("tgrelid", "pg_class")),
     "pg_type": (("typrelid", "pg_class"), ("typelem", "pg_type"), ("typnamespace", "pg_namespace")),
@@ -86,14 +90,22 @@ class Names:
         catalogs: the catalogues by name.
         rows: their rows.
         server: names of roles, databases, tablespaces and schemas, by catalogue and OID.
+        members: catalogue and OID of what an object came with, by its own and how it depends on that (e: on an
+            extension that brought it, i: internally).
     """
 
     def __init__(
-        self, catalogs: Mapping[str, Catalog], rows: Mapping[str, Sequence[Row]], server: Mapping[Key, str]
+        self,
+        catalogs: Mapping[str, Catalog],
+        rows: Mapping[str, Sequence[Row]],
+        server: Mapping[Key, str],
+        members: Mapping[tuple[str, str, str], Key],
     ) -> None:
+        self._members = members
         self._catalogs = catalogs
         self._rows = {(name, row.oid): row for name, found in rows.items() for row in found if row.oid}
         self._names = dict(server)
+        self._keys: dict[Key, Key] = {}
         self._columns = {
             (str(row.values["attrelid"]), str(row.values["attnum"])): str(row.values["attname"])
             for row in rows["pg_attribute"]
@@ -106,47 +118,52 @@ class Names:
             return "PUBLIC" if catalog == "pg_authid" else ""
         if (catalog, oid) not in self._names:
             self._names[catalog, oid] = oid  # an end to circles of damaged rows
-            row = self._rows.get((catalog, oid))
-            if row is not None:
-                self._names[catalog, oid] = self._own(self._catalogs[catalog], row)[1]
+            key = self._key_of(catalog, oid)
+            if key is not None:
+                self._names[catalog, oid] = key[1]
         return self._names[catalog, oid]
 
     def key(self, catalog: Catalog, row: Row) -> Key:
         """Return the object that a row describes, which may be one of another catalogue."""
         if len(catalog.key) == 1 and catalog.key[0] in catalog.references:  # pg_index, pg_sequence, pg_foreign_table
-            name = catalog.references[catalog.key[0]]
-            target = self._rows.get((name, str(row.values[catalog.key[0]])))
-            return self._own(catalog, row) if target is None else self._own(self._catalogs[name], target)
-        return self._own(catalog, row)
+            target = self._key_of(catalog.references[catalog.key[0]], str(row.values[catalog.key[0]]))
+            return target or self._own(catalog, row)
+        return self._key_of(catalog.name, row.oid) or self._own(catalog, row)
 
     def parent(self, catalog: Catalog, row: Row) -> Key | None:
         """Return the object that a row's object falls with, None where there is none."""
+        for way in ("e", "i"):
+            above = self._members.get((catalog.name, row.oid, way))
+            whole = None if above is None else self._key_of(*above)
+            if way == "e" and whole is not None:
+                return whole
         for link, name in _PARENTS.get(catalog.name, ()):
+            if name == "pg_namespace" and whole is not None and catalog.name != "pg_class":
+                break
             oid = str(row.links.get(link) or row.values.get(link) or "").partition(" ")[0]
-            target = self._rows.get((name, oid))
+            target = self._key_of(name, oid)
             if target is not None:
-                return self._own(self._catalogs[name], target)
-        return None
+                return target
+        return whole
 
     def value(self, catalog: Catalog, row: Row, column: str) -> str | None:
         """Return a property of a row, with names where the catalogue has OIDs or numbers of columns."""
         value = row.values[column]
-        if value is None:
+        if value is None or (column == "tgname" and row.values["tgisinternal"] == "true"):  # that name ends in an OID
             return None
-        if "pg_toast_" in value:
-            return _TOAST.sub(lambda match: f"toast of {self.of('pg_class', match[1])}", value)
-        if column not in catalog.columns:
-            return value
-        if catalog.columns[column] == "pg_node_tree":
-            return self._tree(value)
+        if column in catalog.references:
+            target = catalog.references[column]
+            if value.isdigit():
+                return self.of(target, value)
+            return ", ".join(self.of(target, oid) for oid in re.findall(r"\d+", value))
         if column in catalog.attributes:
             relation = str(row.values[catalog.attributes[column]])
             numbers = re.findall(r"-?\d+", value)
             return ", ".join(self._columns.get((relation, number), number) for number in numbers)
-        if column in catalog.references:
-            return ", ".join(self.of(catalog.references[column], oid) for oid in re.findall(r"\d+", value))
-        if catalog.name == "pg_trigger" and column == "tgname" and row.values["tgisinternal"] == "true":
-            return None  # ends in an OID
+        if catalog.columns.get(column) == "pg_node_tree":
+            return self._tree(value)
+        if column in ("relname", "definition"):
+            return _TOAST.sub(lambda match: f"toast of {self.of('pg_class', match[1])}", value)
         return value
 
     def owned_by(self, row: Row) -> str | None:
@@ -161,8 +178,19 @@ class Names:
         if catalog.name == "pg_attribute":
             table = self._rows.get(("pg_class", str(row.values["attrelid"])))
             return None if table is None else self.of("pg_authid", str(table.values["relowner"]))
+        if catalog.name == "pg_parameter_acl":
+            return self.of("pg_authid", "10")
         owners = [column for column, target in catalog.references.items() if target == "pg_authid"]
         return self.of("pg_authid", str(row.values[owners[0]])) if owners else None
+
+    def _key_of(self, catalog: str, oid: str) -> Key | None:
+        """Return the object with an OID of its own, None where it is a fixed one or there is none."""
+        if (catalog, oid) not in self._keys:
+            row = self._rows.get((catalog, oid))
+            if row is None:
+                return None
+            self._keys[catalog, oid] = self._own(self._catalogs[catalog], row)
+        return self._keys[catalog, oid]
 
     def _own(self, catalog: Catalog, row: Row) -> Key:
         name, values = catalog.name, row.values

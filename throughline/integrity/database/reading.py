@@ -48,8 +48,6 @@ _LINKS: Mapping[str, Mapping[str, str]] = {
             " AND d.classid = 1259 AND d.objid = t.oid AND d.refclassid = 1259 AND d.deptype IN ('a', 'i') LIMIT 1)"
         ),
     },
-    "pg_extension": {},
-    "pg_proc": {"extension": "(SELECT d.refobjid FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e' LIMIT 1)"},
 }
 _INFORMATION = "(SELECT n.oid FROM pg_namespace n WHERE n.nspname = 'information_schema')"
 _BY_INITDB: Mapping[str, str] = {

@@ -33,6 +33,13 @@ SELECT 'pg_database', CAST(oid AS text),
 UNION ALL SELECT 'pg_tablespace', CAST(oid AS text), CAST(spcname AS text) FROM pg_catalog.pg_tablespace
 UNION ALL SELECT 'pg_namespace', CAST(oid AS text), CAST(nspname AS text) FROM pg_catalog.pg_namespace
 """
+_MEMBERS = """
+SELECT CAST(c.relname AS text), CAST(d.objid AS text), CAST(d.deptype AS text),
+       CAST(r.relname AS text), CAST(d.refobjid AS text)
+FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.classid
+JOIN pg_catalog.pg_class r ON r.oid = d.refclassid WHERE d.deptype IN ('e', 'i') AND d.objsubid = 0
+ORDER BY d.objid, d.refclassid, d.refobjid
+"""
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,10 @@ def read_snapshot(connection: Connection, fixed_below: int) -> Snapshot:
         catalogs = read_catalogs(cursor)
         cursor.execute(_SERVER_NAMES, (DATABASE,))
         server = {(catalog, oid): name for catalog, oid, name in cursor.fetchall()}
+        cursor.execute(_MEMBERS)
+        members = {(name, oid, way): (above, other) for name, oid, way, above, other in cursor.fetchall()}
         rows = {catalog.name: read_rows(cursor, catalog, fixed_below) for catalog in catalogs.values()}
-    names = Names(catalogs, rows, server)
+    names = Names(catalogs, rows, server, members)
     objects: dict[Key, dict[str, str | None]] = {}
     parents: dict[Key, Key] = {}
     for name, found in rows.items():
@@ -83,9 +92,11 @@ def _add(
     """Add the object of a row, and the rights on it."""
     key, parent = names.key(catalog, row), names.parent(catalog, row)
     properties = objects.setdefault(key, {})
-    for column in row.values:
-        if column not in ("attnum", "arguments"):
-            properties[column] = names.value(catalog, row, column)
+    properties.update(row.values)
+    for column in catalog.translated & row.values.keys():
+        properties[column] = names.value(catalog, row, column)
+    for column in ("attnum", "arguments"):
+        properties.pop(column, None)
     if "owned by" in row.links:
         properties["owned by"] = names.owned_by(row)
     if parent is not None and parent != key:
@@ -104,5 +115,5 @@ def _add(
     for grantee, words in granted(row.rights, names.owner(catalog, row)):
         right = ("grant", f"{name}.{grantee}")
         objects.setdefault(right, {})[label] = words
-        if catalog.name != "pg_default_acl":
+        if catalog.name not in ("pg_default_acl", "pg_parameter_acl"):  # these are nothing but rights
             parents[right] = key

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 
+from throughline.errors import StorageError, shown
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -46,7 +48,8 @@ def config(connection: Connection) -> Config:
 def upgrade(engine: Engine, revision: str = "head", then: Callable[[Connection], None] | None = None) -> bool:
     """Bring the database to `revision`; return whether anything was done. Safe to run from many processes at once.
 
-    `then` (the grants) runs in the same transaction, so that a killed migration leaves nothing half done.
+    `then` (the grants) runs in the same transaction, so that a killed migration leaves nothing half done. Raises
+    StorageError where the database names a revision that no migration has.
     """
     with engine.connect() as connection:
         if revision == "head" and current(connection) == HEAD:
@@ -56,11 +59,22 @@ def upgrade(engine: Engine, revision: str = "head", then: Callable[[Connection],
     with _ONE_AT_A_TIME, engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         before = current(connection)
+        if before is not None and not _is_known(connection, before):
+            raise StorageError(
+                f"The database was made by migrations up to {shown(before)}, which this release does not know: use the "
+                "release that made it, or restore the table alembic_version from a backup."
+            )
         command.upgrade(config(connection), revision)
         changed = current(connection) != before
         if changed and then is not None:
             then(connection)
         return changed
+
+
+def _is_known(connection: Connection, revision: str) -> bool:
+    from alembic.script import ScriptDirectory
+
+    return any(known.revision == revision for known in ScriptDirectory.from_config(config(connection)).walk_revisions())
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
