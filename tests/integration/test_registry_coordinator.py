@@ -18,14 +18,14 @@ from sqlalchemy import text
 from tests.integration.home_copies import open_copy
 from tests.integration.registry_trades import AT, trade, vector
 from throughline.clock import FixedClock
-from throughline.errors import LedgerConflict, SettingsError, UnknownRecord
+from throughline.errors import InvalidTrade, LedgerConflict, SettingsError, UnknownRecord
 from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.proof.settings import Proof, open_proof
 from throughline.registry import writing
 from throughline.registry.buckets import bucket_links, bucket_statistics, buckets_of, strategy_of
 from throughline.registry.coordinator import RegistryCoordinator
-from throughline.registry.entry import InvalidTrade, TradeEntry
+from throughline.registry.entry import TradeEntry
 from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
 from throughline.registry.quarantine import held, quarantine
 from throughline.registry.reading import choose_experiment

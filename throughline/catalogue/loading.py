@@ -20,7 +20,7 @@ from throughline.errors import CatalogueError
 REGISTRIES = "throughline.registries"
 """The package whose records are the registries."""
 PACKAGES = ("throughline.catalogue.records", "throughline.catalogue.stages", REGISTRIES)
-"""The packages whose modules declare records and stages."""
+"""The packages whose modules declare records and stages, but for those whose name begins with an underscore."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def load_catalogue() -> Catalogue:
 
 def _modules() -> Iterable[ModuleType]:
     for package in PACKAGES:
-        for info in sorted(iter_modules(import_module(package).__path__), key=lambda item: item.name):
-            yield import_module(f"{package}.{info.name}")
+        names = sorted(info.name for info in iter_modules(import_module(package).__path__))
+        yield from (import_module(f"{package}.{name}") for name in names if not name.startswith("_"))
 
 
 def _require(value: object, kind: type, module: ModuleType) -> None:

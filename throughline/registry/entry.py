@@ -11,24 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from throughline.errors import ThroughlineError
+from throughline.errors import InvalidTrade
+from throughline.given_values import agrees, instant, number
 from throughline.identity import decimal_text, score_text, time_text
 
 Number = float | int | str | Decimal
 Instant = float | int | datetime
 
 ACTIONS = ("buy", "sell")
-_SLACK = Decimal("1e-9")
-"""Relative to the sums that are subtracted: what float arithmetic in the caller may lose."""
-
-
-class InvalidTrade(ThroughlineError, ValueError):
-    """A trade or its specialised data cannot be registered; the message names the field."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TradeEntry:
@@ -151,46 +145,6 @@ class TradeEntry:
                 f"profit_percentage is {given}, but the net profit is {score_text(percent)} % of the notional"
             )
         return told, score_text(given)
-
-
-def instant(name: str, value: Any) -> datetime:
-    """Return an aware UTC instant from Unix seconds or an aware datetime. Raises InvalidTrade naming the field."""
-    if value is None:
-        raise InvalidTrade(f"{name} is missing: say when, as Unix seconds or an aware datetime")
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidTrade(f"{name} {value} has no time zone: pass an aware datetime or Unix seconds")
-        return value.astimezone(UTC)
-    seconds = number(name, value)
-    try:
-        return datetime.fromtimestamp(float(seconds), UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidTrade(f"{name} {value!r} is no instant: give Unix seconds") from error
-
-
-def number(name: str, value: Any) -> Decimal:
-    """Return a number exactly as it reads. Raises InvalidTrade where it is missing, no number, NaN or infinite."""
-    if value is None:
-        raise InvalidTrade(f"{name} is missing: a closed trade has one")
-    try:
-        if isinstance(value, bool):
-            raise ValueError("a truth value")
-        result = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise InvalidTrade(f"{name} is {value!r}: give a number") from error
-    if not result.is_finite():
-        raise InvalidTrade(f"{name} is {value!r}: give a finite number")
-    return result
-
-
-def agrees(told: Decimal, expected: Decimal, scale: Decimal) -> bool:
-    """Return whether `told` is `expected` rounded to the decimals it is told with (at least two).
-
-    scale: size of what was subtracted to get it, which the slack for float arithmetic is relative to.
-    """
-    exponent = told.as_tuple().exponent
-    places = max(2, -exponent if isinstance(exponent, int) else 0)
-    return abs(told - expected) <= Decimal(5).scaleb(-places - 1) + _SLACK * abs(scale)
 
 
 def _positive(name: str, value: Any) -> Decimal:

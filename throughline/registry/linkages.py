@@ -10,15 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from throughline.registries import linked_names, registries
 from throughline.registry.quarantine import held
 from throughline.registry.reading import corrected_by, entries_of
-from throughline.registry.records import LINKED
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import canonical_trades
 from throughline.tracking.versions import read_body
-
-_NAME = {"soulprints": "soulprint", "profit_buckets": "pattern"}
-"""Registry -> key of the hash by which a trade names its entry."""
 
 
 def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, A
     }
     if ("canonical_trades", trade.uuid) in waiting:
         told["quarantine"]["canonical_trades"] = waiting["canonical_trades", trade.uuid]
-    for registry in LINKED:
+    for registry in linked_names():
         entries = entries_of(connection, registry, trade.uuid)
         entry = entries[0] if entries else None
         told["specialized_data"][registry] = _told(registry, entry)
@@ -63,7 +60,7 @@ def _linkage(
 ) -> dict[str, Any]:
     expected = body["specialized_hashes"][registry]
     told = read_body(registry, entry.body) if entry else {}
-    found = told.get(_NAME[registry])
+    found = told.get(registries()[registry].identity)
     back = {"hash": trade.content_hash, "uuid": str(trade.uuid)}
     return {
         "expected": expected,

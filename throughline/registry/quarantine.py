@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.findings import Finding
+from throughline.registries import TRADES, registries
 from throughline.storage.row_log import insert_listed, lock_log
 from throughline.storage.tables import REGISTRY, ledger_table, registry_quarantine
 
@@ -32,9 +33,11 @@ _LATEST = (
 )
 _TRADES = text(
     f"WITH held AS (SELECT table_name, row_uuid FROM ({_LATEST}) AS latest WHERE action = '{QUARANTINE}') "
-    "SELECT row_uuid FROM held WHERE table_name = 'canonical_trades' "
-    "UNION SELECT canonical_uuid FROM soulprints JOIN held ON row_uuid = uuid WHERE table_name = 'soulprints' "
-    "UNION SELECT canonical_uuid FROM profit_buckets JOIN held ON row_uuid = uuid WHERE table_name = 'profit_buckets'"
+    f"SELECT row_uuid FROM held WHERE table_name = '{TRADES}'"
+    + "".join(
+        f" UNION SELECT canonical_uuid FROM {name} JOIN held ON row_uuid = uuid WHERE table_name = '{name}'"
+        for name in registries()
+    )
 )
 
 

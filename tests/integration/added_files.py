@@ -1,0 +1,111 @@
+"""A process with one more stage and one more registry: ``python added_files.py STAGES REGISTRIES HOME``.
+
+The folders are put on the paths of `throughline.catalogue.stages` and `throughline.registries` before anything is
+imported that reads the catalogue, as if their files lay in those packages. The tables are made by hand, where a release
+has a migration. What came of it is printed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+
+import throughline.catalogue.stages
+import throughline.registries
+
+throughline.catalogue.stages.__path__.append(sys.argv[1])
+throughline.registries.__path__.append(sys.argv[2])
+
+import dagster as dg  # noqa: E402
+from assets.shell import Graph  # noqa: E402
+from sqlalchemy import Engine, text  # noqa: E402
+
+from assets.stages import stage_assets  # noqa: E402
+from tests.integration.declared_schema import create_guard, create_view  # noqa: E402
+from tests.integration.small_home import seal_experiment  # noqa: E402
+from tests.integration.tampering.home import trade  # noqa: E402
+from throughline.dossier.story import tell  # noqa: E402
+from throughline.registry.consistency import check_connection  # noqa: E402
+from throughline.registry.coordinator import RegistryCoordinator  # noqa: E402
+from throughline.storage.artifacts import ArtifactStore  # noqa: E402
+from throughline.storage.database import open_database  # noqa: E402
+from throughline.storage.home import Home  # noqa: E402
+from throughline.storage.roles import grant_rights  # noqa: E402
+from throughline.storage.tables import ledger_table  # noqa: E402
+from throughline.verification import verify_connection  # noqa: E402
+
+TABLES = ("notes", "holding_times")
+FIRST, LAST = date(2024, 3, 2), date(2024, 3, 4)
+
+
+def create_tables(owner: Engine) -> None:
+    """Make what a migration would make."""
+    with owner.begin() as connection:
+        for name in TABLES:
+            ledger_table(name).create(connection)
+            create_guard(connection, ledger_table(name))
+            create_view(connection, ledger_table(name))
+        grant_rights(connection)
+
+
+def findings(engine: Engine, store: ArtifactStore) -> dict[str, list[str]]:
+    """Return what the check of the registries and the verification find."""
+    with engine.connect() as connection:
+        registry = check_connection(connection, scope="full", artifacts=store)
+        whole = verify_connection(connection, store)
+    return {
+        "registry": [f"{item.table}: {item.problem}" for item in registry.findings],
+        "verify": [f"{item.table}: {item.problem}" for item in whole.findings],
+    }
+
+
+def edited(owner: Engine, reader: Engine, store: ArtifactStore, table: str, column: str) -> dict[str, list[str]]:
+    """Return the findings after one more is added to a number in the first row of a table."""
+    with owner.begin() as connection:
+        first = f"SELECT uuid FROM {table} ORDER BY uuid LIMIT 1"
+        connection.execute(text(f"UPDATE {table} SET {column} = {column} + 1 WHERE uuid = ({first})"))
+    return findings(reader, store)
+
+
+def edges() -> dict[str, list[str]]:
+    """Return the upstream assets that Dagster shows."""
+    assets = stage_assets(Graph("demo", dg.DailyPartitionsDefinition("2024-01-01"), 30))
+    return {asset.key.path[-1]: sorted(key.path[-1] for key in asset.dependency_keys) for asset in assets}
+
+
+def main() -> None:
+    """Run a few days, register a trade by hand, ask, check, and edit a row of each table."""
+    home = Home(sys.argv[3])
+    with open_database(home) as database:
+        owner, reader = database.engine("owner"), database.engine("auditor")
+        create_tables(owner)
+        store = ArtifactStore(home.artifacts)
+        experiment = seal_experiment(database, store, start=FIRST, end=LAST)
+        with RegistryCoordinator(sys.argv[3]) as registry:
+            linked = registry.get_trade_with_all_linkages(registry.add_trade_with_linkages(*trade(2)))
+            statistics = registry.get_registry_statistics(experiment=experiment.id)
+        with reader.connect() as connection:
+            counted = ("outcomes", "canonical_trades", *TABLES)
+            rows = {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in counted}
+            sealed = "SELECT count(*) FROM partition_seals WHERE asset = :asset"
+            days = {name: connection.execute(text(sealed), {"asset": name}).scalar_one() for name in TABLES}
+            one = connection.execute(text("SELECT uuid FROM holding_times ORDER BY uuid LIMIT 1")).scalar_one()
+            story = tell(connection, one)
+        result = {
+            "rows": rows,
+            "sealed_days": days,
+            "linkage": linked["linkages"]["holding_times"]["linked"],
+            "complete": linked["complete"],
+            "statistics": {"linkage": statistics["linkage"]["holding_times"], "mean_hours": statistics["mean_hours"]},
+            "story": [step.table for step in story.steps if step.ok],
+            "edges": edges(),
+            "untouched": findings(reader, store),
+            "edited_entry": edited(owner, reader, store, "holding_times", "hours"),
+            "edited_note": edited(owner, reader, store, "notes", "words"),
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
