@@ -17,11 +17,10 @@ import throughline.registries
 throughline.catalogue.stages.__path__.append(sys.argv[1])
 throughline.registries.__path__.append(sys.argv[2])
 
-import dagster as dg  # noqa: E402
-from assets.shell import Graph  # noqa: E402
 from sqlalchemy import Engine, text  # noqa: E402
 
-from assets.stages import stage_assets  # noqa: E402
+from pipelines.build import build_defs  # noqa: E402
+from resources.settings import load_settings  # noqa: E402
 from tests.integration.declared_schema import create_guard, create_view  # noqa: E402
 from tests.integration.small_home import seal_experiment  # noqa: E402
 from tests.integration.tampering.home import trade  # noqa: E402
@@ -68,10 +67,11 @@ def edited(owner: Engine, reader: Engine, store: ArtifactStore, table: str, colu
     return findings(reader, store)
 
 
-def edges() -> dict[str, list[str]]:
-    """Return the upstream assets that Dagster shows."""
-    assets = stage_assets(Graph("demo", dg.DailyPartitionsDefinition("2024-01-01"), 30))
-    return {asset.key.path[-1]: sorted(key.path[-1] for key in asset.dependency_keys) for asset in assets}
+def edges(home: str) -> dict[str, list[str]]:
+    """Return the upstream assets that Dagster shows, of each asset of mode 'demo'."""
+    graph = build_defs(load_settings({}, home=home)).resolve_asset_graph()
+    keys = [key for key in graph.get_all_asset_keys() if key.path[0] == "demo"]
+    return {key.path[-1]: sorted(parent.path[-1] for parent in graph.get(key).parent_keys) for key in keys}
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def main() -> None:
             "complete": linked["complete"],
             "statistics": {"linkage": statistics["linkage"]["holding_times"], "mean_hours": statistics["mean_hours"]},
             "story": [step.table for step in story.steps if step.ok],
-            "edges": edges(),
+            "edges": edges(sys.argv[3]),
             "untouched": findings(reader, store),
             "edited_entry": edited(owner, reader, store, "holding_times", "hours"),
             "edited_note": edited(owner, reader, store, "notes", "words"),

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from throughline.catalogue import RecordKind, catalogue
+from throughline.discovery import package_modules
 from throughline.errors import CatalogueError
 from throughline.findings import FindingKind
 
@@ -187,8 +187,7 @@ class Registry(ABC):
 def registries() -> Mapping[str, Registry]:
     """Return the registries beside the canonical trades by name, each after those it is computed from."""
     found: dict[str, Registry] = {}
-    for name in sorted(info.name for info in iter_modules(__path__) if not info.name.startswith("_")):
-        module = import_module(f"{__name__}.{name}")
+    for module in package_modules(__name__):
         registry = getattr(module, "REGISTRY", None)
         if registry is not None:
             if getattr(module, "RECORD", None) is not registry.record:
