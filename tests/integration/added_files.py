@@ -1,8 +1,7 @@
-"""A process with one more stage and one more registry: ``python added_files.py STAGES REGISTRIES HOME``.
+"""A process with one more stage, registry and migration: ``python added_files.py STAGES REGISTRIES MIGRATIONS HOME``.
 
-The folders are put on the paths of `throughline.catalogue.stages` and `throughline.registries` before anything is
-imported that reads the catalogue, as if their files lay in those packages. The tables are made by hand, where a release
-has a migration. What came of it is printed as JSON.
+The folders are put on the paths of the packages before anything is imported that reads them, as if their files lay in
+those packages. What came of it is printed as JSON.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ from datetime import date
 
 import throughline.catalogue.stages
 import throughline.registries
+import throughline.storage.migrations.versions
 
 throughline.catalogue.stages.__path__.append(sys.argv[1])
 throughline.registries.__path__.append(sys.argv[2])
+throughline.storage.migrations.versions.__path__.append(sys.argv[3])
 
 from sqlalchemy import Engine, text  # noqa: E402
 
 from pipelines.build import build_defs  # noqa: E402
 from resources.settings import load_settings  # noqa: E402
-from tests.integration.declared_schema import create_guard, create_view  # noqa: E402
 from tests.integration.small_home import seal_experiment  # noqa: E402
 from tests.integration.tampering.home import trade  # noqa: E402
 from throughline.dossier.story import tell  # noqa: E402
@@ -30,22 +30,10 @@ from throughline.registry.coordinator import RegistryCoordinator  # noqa: E402
 from throughline.storage.artifacts import ArtifactStore  # noqa: E402
 from throughline.storage.database import open_database  # noqa: E402
 from throughline.storage.home import Home  # noqa: E402
-from throughline.storage.roles import grant_rights  # noqa: E402
-from throughline.storage.tables import ledger_table  # noqa: E402
 from throughline.verification import verify_connection  # noqa: E402
 
 TABLES = ("notes", "holding_times")
 FIRST, LAST = date(2024, 3, 2), date(2024, 3, 4)
-
-
-def create_tables(owner: Engine) -> None:
-    """Make what a migration would make."""
-    with owner.begin() as connection:
-        for name in TABLES:
-            ledger_table(name).create(connection)
-            create_guard(connection, ledger_table(name))
-            create_view(connection, ledger_table(name))
-        grant_rights(connection)
 
 
 def findings(engine: Engine, store: ArtifactStore) -> dict[str, list[str]]:
@@ -76,13 +64,12 @@ def edges(home: str) -> dict[str, list[str]]:
 
 def main() -> None:
     """Run a few days, register a trade by hand, ask, check, and edit a row of each table."""
-    home = Home(sys.argv[3])
+    home = Home(sys.argv[4])
     with open_database(home) as database:
         owner, reader = database.engine("owner"), database.engine("auditor")
-        create_tables(owner)
         store = ArtifactStore(home.artifacts)
         experiment = seal_experiment(database, store, start=FIRST, end=LAST)
-        with RegistryCoordinator(sys.argv[3]) as registry:
+        with RegistryCoordinator(sys.argv[4]) as registry:
             linked = registry.get_trade_with_all_linkages(registry.add_trade_with_linkages(*trade(2)))
             statistics = registry.get_registry_statistics(experiment=experiment.id)
         with reader.connect() as connection:
@@ -99,7 +86,7 @@ def main() -> None:
             "complete": linked["complete"],
             "statistics": {"linkage": statistics["linkage"]["holding_times"], "mean_hours": statistics["mean_hours"]},
             "story": [step.table for step in story.steps if step.ok],
-            "edges": edges(sys.argv[3]),
+            "edges": edges(sys.argv[4]),
             "untouched": findings(reader, store),
             "edited_entry": edited(owner, reader, store, "holding_times", "hours"),
             "edited_note": edited(owner, reader, store, "notes", "words"),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.tampering.home import trade
 from throughline.registry.coordinator import RegistryCoordinator
+from throughline.storage import migrations
 
 pytestmark = pytest.mark.slow
 
@@ -155,17 +156,43 @@ REGISTRY = HoldingTimes()
 '''
 
 
+MIGRATION = '''
+"""The tables of notes and holding times."""
+
+from alembic import op
+
+from tests.integration.declared_schema import create_guard, create_view
+from throughline.storage.tables import ledger_table
+
+revision, down_revision, branch_labels, depends_on = "9001", "{head}", None, None
+
+
+def upgrade():
+    for name in ("notes", "holding_times"):
+        ledger_table(name).create(op.get_bind())
+        create_guard(op.get_bind(), ledger_table(name))
+        create_view(op.get_bind(), ledger_table(name))
+'''
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> dict[str, Any]:
     """Return what a process printed that had both files in its catalogue."""
-    stages, registries, home = (tmp_path_factory.mktemp("added") / name for name in ("stages", "registries", "home"))
-    for folder, name, source in ((stages, "notes", NOTES), (registries, "holding_times", HOLDING_TIMES)):
-        folder.mkdir()
-        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    base = tmp_path_factory.mktemp("added")
+    files = {
+        "stages": ("notes", NOTES),
+        "registries": ("holding_times", HOLDING_TIMES),
+        "migrations": ("9001_added", MIGRATION.format(head=migrations.head())),
+    }
+    for folder, (name, source) in files.items():
+        (base / folder).mkdir()
+        (base / folder / f"{name}.py").write_text(source, encoding="utf-8")
+    home = base / "home"
     with RegistryCoordinator(home) as registry:
         registry.add_trade_with_linkages(*trade(1))  # by a release without the registry: the trade names two entries
+    process = Path(__file__).with_name("added_files.py")
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("added_files.py")), *map(str, (stages, registries, home))],
+        [sys.executable, str(process), *(str(base / name) for name in (*files, "home"))],
         cwd=repo,
         env={**os.environ, "PYTHONPATH": str(repo)},
         capture_output=True,

@@ -137,7 +137,7 @@ def test_the_comparison_of_schemas_sees_a_column_that_differs(
 def test_the_newest_migration_is_the_one_that_the_code_names(database: Database) -> None:
     with database.engine("owner").connect() as connection:
         script = ScriptDirectory.from_config(migrations.config(connection))
-    assert script.get_heads() == [migrations.HEAD]
+    assert script.get_heads() == [migrations.head()]
 
 
 def test_migrations_go_from_empty_to_head_and_back_and_again(database: Database) -> None:

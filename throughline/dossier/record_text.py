@@ -17,7 +17,7 @@ _COMMON = {"experiment", "partition", "schema_version"}
 """Fields that every body has; a story shows them beside it."""
 
 
-def title(table: str) -> str:
+def record_title(table: str) -> str:
     """Return what a record of `table` is called in a story: its own title, or the name of the table."""
     return TITLES.get(table, table.replace("_", " ").capitalize())
 
