@@ -59,7 +59,7 @@ class RegistryCoordinator:
     """The registries of one home. Use it as a context manager or call `close`; it may be used from several threads.
 
     home: folder of the home; None = THROUGHLINE_HOME or the default (its database and artifacts as the environment
-    names them). engine: an engine with the writer role instead of the home's own. clock: when corrections are made;
+    names them). engine: an engine with the writer role instead of the home's own. clock: the time of corrections;
     None = the operating system's. proof: key and anchor of the seal log; None = those of the home. experiment: what
     questions are about (`throughline.registry.reading.choose_experiment`): an ID or its first 8 or more digits; None =
     the active experiment of mode backtest, else of mode demo, else the trades written by hand. Every answer names it.
@@ -121,7 +121,7 @@ class RegistryCoordinator:
             trade_data: a `TradeEntry` or its fields by name.
             specialized_data: registry -> what is known of the trade there (`Registry.given`).
             supersedes: hash of the trade that this one corrects: a new entry, in the partition of the day on which it
-                is made.
+                is recorded.
 
         Raises:
             InvalidTrade: where the trade cannot be registered; it names the field. Nothing is written.
@@ -153,12 +153,12 @@ class RegistryCoordinator:
 
     # A call that is repeated because anchoring failed writes nothing new, and anchors what the first one wrote.
 
-    def _add(self, made: list[TradeRows]) -> list[str]:
+    def _add(self, trades: list[TradeRows]) -> list[str]:
         with self._engine.begin() as connection:
             lock_log(connection)
-            write_trades(connection, self._proof, made, self.hand_experiment)
+            write_trades(connection, self._proof, trades, self.hand_experiment)
         publish(self._engine, self._proof, self.hand_experiment)
-        return [rows.trade.content_hash for rows in made]
+        return [rows.trade.content_hash for rows in trades]
 
     def _correct(self, entry: TradeEntry, specialised: Specialised, supersedes: str) -> str:
         with self._engine.begin() as connection:
@@ -206,7 +206,7 @@ class RegistryCoordinator:
             return trade_with_linkages(connection, find_trade(connection, canonical_hash))
 
     def get_performance_analytics(self, *, experiment: str | None = None) -> dict[str, Any]:
-        """Return what the trades of an experiment made (`throughline.registry.statistics.performance`).
+        """Return the results of an experiment's trades (`throughline.registry.statistics.performance`).
 
         mode and chosen_by say of which mode the experiment is and why the answer is about it.
         """
@@ -229,7 +229,7 @@ class RegistryCoordinator:
         experiment: str | None = None,
         with_buckets: bool = True,
     ) -> Similar:
-        """Return what came of the `k` trades most alike to `vector`, among those known as of an instant (None = all).
+        """Return the outcomes of the `k` trades most alike to `vector`, of those known as of an instant (None = all).
 
         The arrays are read on the first question and refreshed when the seal log has grown. with_buckets: whether the
         cells are asked too, whose cost follows the trades in them. Raises GateClosed where the
@@ -265,7 +265,12 @@ class RegistryCoordinator:
         return {"quarantined": listed, **counts}
 
     def restore(self, table: str, uuid: UUID | str, reason: str) -> None:
-        """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
+        """Give an entry back from quarantine.
+
+        Raises:
+            LedgerConflict: where it is not in quarantine.
+            UnknownRecord: where there is no such entry.
+        """
         with self._engine.begin() as connection:
             named = resolve_record(connection, uuid, "record", among=(registry_table(table),))
             release(connection, table, named, reason)

@@ -1,4 +1,4 @@
-"""Figures of the registries themselves: how many entries, how well tied, under which roots, and what the trades made.
+"""Figures of the registries themselves: how many entries, how well linked, under which roots, and the trades' results.
 
 Belongs here: counts, sums and roots by SQL. Does not belong here: risk-adjusted figures (analytics), and whether hashes
 and links hold (consistency).
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from throughline.catalogue import catalogue
 from throughline.identity import seal_of
 from throughline.registries import TRADES, linked_names, registries
-from throughline.registry.quarantine import TABLES, held, quarantined_trades
+from throughline.registry.quarantine import TABLES, quarantined_entries, quarantined_trades
 from throughline.registry.reading import USABLE, usable
 
 _CURRENT = "SELECT * FROM current_canonical_trades WHERE experiment = :experiment"
@@ -32,7 +32,7 @@ _TRADES = f"FROM canonical_trades AS t WHERE t.experiment = :experiment AND {USA
 
 
 def performance(connection: Connection, experiment: str) -> dict[str, Any]:
-    """Return what the trades of an experiment made. USD net of costs; percent of the notional; rates in [0, 1].
+    """Return the results of an experiment's trades. USD net of costs; percent of the notional; rates in [0, 1].
 
     Keys: experiment, total_trades, winning_trades, success_rate, total_profit, mean_profit, mean_profit_percentage,
     total_fees, profit_factor (gains over losses), first_closed_at, last_closed_at, by_strategy, by_symbol,
@@ -40,15 +40,15 @@ def performance(connection: Connection, experiment: str) -> dict[str, Any]:
     """
     parameters = {"experiment": experiment, **usable(None, quarantined_trades(connection))}
     whole = connection.execute(text(f"SELECT {_SUMS} {_TRADES}"), parameters).one()
-    told: dict[str, Any] = {"experiment": experiment, **_figures(whole)}
-    told |= {
+    result: dict[str, Any] = {"experiment": experiment, **_figures(whole)}
+    result |= {
         "first_closed_at": whole.first.isoformat() if whole.first else None,
         "last_closed_at": whole.last.isoformat() if whole.last else None,
     }
     for name, column in _GROUPS.items():
         statement = text(f"SELECT t.{column} AS name, {_SUMS} {_TRADES} GROUP BY t.{column} ORDER BY t.{column}")
-        told[name] = {row.name: _figures(row) for row in connection.execute(statement, parameters)}
-    return told
+        result[name] = {row.name: _figures(row) for row in connection.execute(statement, parameters)}
+    return result
 
 
 def _figures(row: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def registry_statistics(connection: Connection, experiment: str) -> dict[str, An
     """
     parameters = {"experiment": experiment}
     roots = {name: _entries(connection, name, parameters) for name in TABLES}
-    waiting = held(connection)
+    waiting = quarantined_entries(connection)
     figures: dict[str, Any] = {}
     for name, registry in registries().items():
         figures |= registry.statistics(connection, experiment, _current_entries(name))

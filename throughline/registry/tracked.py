@@ -1,6 +1,6 @@
 """The trade of a chain that was written by hand: it carries the chain's UUIDs and says what the chain says.
 
-Belongs here: from an outcome of `TradeTrackingSystem` to the rows of its trade. Does not belong here: trades told
+Belongs here: from an outcome of `TradeTrackingSystem` to the rows of its trade. Does not belong here: trades given
 without a chain (entry), and those of the flow, which registers its own outcomes.
 """
 
@@ -66,10 +66,10 @@ def _registered(connection: Connection, candidate: UUID, outcome: UUID) -> tuple
     """
     c = canonical_trades.c
     first = select(canonical_trades).where(c.candidate_uuid == candidate, c.supersedes.is_(None))
-    found = connection.execute(first).mappings().one_or_none()
-    if found is None:
+    stored = connection.execute(first).mappings().one_or_none()
+    if stored is None:
         return None
-    trade = as_row(found, projection(canonical_trades))
+    trade = as_row(stored, projection(canonical_trades))
     if trade.columns["outcome_uuid"] == outcome:
         return None
     while (after := corrected_by(connection, trade.uuid)) is not None:
