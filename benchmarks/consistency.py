@@ -31,8 +31,10 @@ import psutil
 from throughline.identity import canonical_bytes, content_hash, decimal_text, score_text, time_text
 from throughline.proof.log import append_entries, publish
 from throughline.proof.settings import open_proof
+from throughline.registries.profit_buckets import Excursion, percent_text
+from throughline.registries.soulprints import Soulprint
 from throughline.registry.consistency import check_registry
-from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade, percent_text
+from throughline.registry.records import TradeRows, link_trade
 from throughline.signals.vector import COMPONENTS, vector_text
 from throughline.storage.copy import copy_tuples
 from throughline.storage.database import open_database
@@ -120,7 +122,7 @@ def trade(number: int, known: Sequence[Known]) -> TradeRows:
         "termination_reason": numbers.choice(("profit_target", "stop_loss", "time_limit")),
     }
     went = Excursion(percent_text(100 * max(0.0, leave / entry - 1) + 1), percent_text(-20.0), "3")
-    return link_trade(told, print_, went)  # type: ignore[arg-type]
+    return link_trade(told, {"soulprints": print_, "profit_buckets": went})
 
 
 def write(home: str, first: int, last: int) -> None:

@@ -78,6 +78,10 @@ class StorageError(ThroughlineError):
     """The database server or the artifact store cannot serve; the message says how to mend it."""
 
 
+class InvalidTrade(ThroughlineError, ValueError):
+    """A trade or its specialised data cannot be registered; the message names the field."""
+
+
 class LedgerConflict(ThroughlineError):
     """A write would change something already recorded; the message names the table, the record and both hashes."""
 

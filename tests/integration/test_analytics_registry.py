@@ -20,7 +20,9 @@ from throughline.analytics.trade_registry.page import registry_blocks
 from throughline.errors import UnknownRecord
 from throughline.identity import SCHEMA_VERSION, time_text
 from throughline.market.simulated import SimulatedProvider
-from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade
+from throughline.registries.profit_buckets import Excursion
+from throughline.registries.soulprints import Soulprint
+from throughline.registry.records import TradeRows, link_trade
 from throughline.rendering.blocks import markdown
 from throughline.signals import COMPONENTS, vector_text
 from throughline.storage.database import Database
@@ -62,7 +64,7 @@ def linked(experiment: str, number: int, profit: str = "10", **changes: Any) -> 
         "termination_reason": "time_limit",
     }
     soulprint = Soulprint(f"T{number}", time_text(decided), values, "BTC")
-    return link_trade({**body, **changes}, soulprint, Excursion("2", "-1", "0.5"))
+    return link_trade({**body, **changes}, {"soulprints": soulprint, "profit_buckets": Excursion("2", "-1", "0.5")})
 
 
 def write(database: Database, *trades: TradeRows, skip: str = "") -> None:
@@ -146,8 +148,9 @@ def test_links_are_counted_in_both_directions(database: Database, experiment: st
     whole, other = linked(experiment, 2), linked(experiment, 2, "11")
     with database.engine("writer").begin() as connection:
         append_record(connection, "canonical_trades", whole.trade)
-        append_record(connection, "soulprints", whole.soulprint)
-        append_record(connection, "profit_buckets", other.bucket)  # names the uuid, with the hash of another content
+        append_record(connection, "soulprints", whole.entries["soulprints"])
+        # it names the uuid, with the hash of another content
+        append_record(connection, "profit_buckets", other.entries["profit_buckets"])
     found = {(item.source, item.target): item for item in told(database, experiment).links}
     counts = {key: (item.rows, item.whole, item.missing, item.differing) for key, item in found.items()}
     assert counts["canonical_trades", "soulprints"] == (3, 2, 1, 0)

@@ -40,7 +40,9 @@ def flow(home: Sealed) -> str:
 
 
 def test_a_soulprint_made_up_whole_is_named_by_the_research_record(hands: Connection, home: Sealed) -> None:
-    from throughline.registry.records import Excursion, Soulprint, link_trade
+    from throughline.registries.profit_buckets import Excursion
+    from throughline.registries.soulprints import Soulprint
+    from throughline.registry.records import link_trade
 
     trade = pick(hands, TRADES, flow(home))
     prints, buckets = entry(hands, PRINTS, trade), entry(hands, BUCKETS, trade)
@@ -52,8 +54,10 @@ def test_a_soulprint_made_up_whole_is_named_by_the_research_record(hands: Connec
             for key, value in json.loads(bytes(trade["body"])).items()
             if key not in ("linked_registries", "specialized_hashes")
         },
-        Soulprint(told["subject"], told["decision_time"], values, told["reference"]),
-        Excursion(exits["max_favorable_percent"], exits["max_adverse_percent"], exits["hours_to_best"]),
+        {
+            PRINTS: Soulprint(told["subject"], told["decision_time"], values, told["reference"]),
+            BUCKETS: Excursion(exits["max_favorable_percent"], exits["max_adverse_percent"], exits["hours_to_best"]),
+        },
     )
     for table, row, old in zip(
         (TRADES, PRINTS, BUCKETS), made.by_table().values(), (trade, prints, buckets), strict=True
@@ -63,7 +67,7 @@ def test_a_soulprint_made_up_whole_is_named_by_the_research_record(hands: Connec
     for asset in catalogue().registries:
         reseal(hands, asset, trade["partition"])
     result = home.check(hands)
-    assert found(result, *catalogue().registries) == {(PRINTS, str(made.soulprint.uuid), "inconsistent")}
+    assert found(result, *catalogue().registries) == {(PRINTS, str(made.entries[PRINTS].uuid), "inconsistent")}
     assert any("values is" in item.problem and "research_docs" in item.problem for item in result.findings)
 
 

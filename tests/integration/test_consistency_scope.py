@@ -232,7 +232,7 @@ def test_copy_shows_rows_as_the_tests_of_the_forms_assume(hands: Connection, hom
             for line in lines(hands, forms, Chunk(BY_HAND, (day,), 10, True)):
                 row = typed(table, made[line[1]][1])
                 assert line == copied(table, row)
-                assert (forms.told(line) is not None) <= (examine_row(table, row)[1] == [])
+                assert (forms.fields(line) is not None) <= (examine_row(table, row)[1] == [])
 
 
 def _odd_rows(number: int, day: date) -> Iterator[tuple[str, Any]]:

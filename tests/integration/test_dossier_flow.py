@@ -286,7 +286,7 @@ def test_a_repointed_soulprint_and_a_changed_vector_are_named(
     rewrite(owner, "soulprints", second.soulprint.uuid, lambda body: body["values"].update(momentum="9"))
     problems = broken(compile_dossier(owner, store, None, parse_id(second.candidate.uuid)))
     assert "soulprints: its values hash to another soulprint than it says" in problems
-    assert "soulprints: its values are not the signals of the research snapshot" in problems
+    assert "soulprints: its field 'values' differs from the research snapshot" in problems
 
 
 def test_an_entry_without_its_trade_is_found_by_its_id_and_broken(

@@ -18,16 +18,16 @@ from sqlalchemy import text
 from tests.integration.home_copies import open_copy
 from tests.integration.registry_trades import AT, trade, vector
 from throughline.clock import FixedClock
-from throughline.errors import LedgerConflict, SettingsError, UnknownRecord
+from throughline.errors import InvalidTrade, LedgerConflict, SettingsError, UnknownRecord
 from throughline.findings import Finding
 from throughline.identity import seal_of
 from throughline.proof.settings import Proof, open_proof
 from throughline.registry import writing
 from throughline.registry.buckets import bucket_links, bucket_statistics, buckets_of, strategy_of
 from throughline.registry.coordinator import RegistryCoordinator
-from throughline.registry.entry import InvalidTrade, TradeEntry
+from throughline.registry.entry import TradeEntry
 from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
-from throughline.registry.quarantine import held, quarantine
+from throughline.registry.quarantine import quarantine, quarantined_entries
 from throughline.registry.reading import choose_experiment
 from throughline.registry.similarity import unit_rows
 from throughline.signals.simhash import standardised
@@ -427,7 +427,7 @@ def test_what_is_in_quarantine_is_left_out_until_it_is_released_and_stays_record
         assert quarantine(connection, table, UUID(uuid), "looks wrong to me", finding) is not None
         assert quarantine(connection, table, UUID(uuid), "again", finding) is None
     with bench.database.engine("reader").connect() as connection:
-        item = next(item for item in held(connection) if str(item.uuid) == uuid)
+        item = next(item for item in quarantined_entries(connection) if str(item.uuid) == uuid)
         key = whole["specialized_data"]["profit_buckets"]["buckets"][0]
         assert (item.reason, json.loads(item.finding)["kind"]) == ("looks wrong to me", "orphan")
         assert names[0] not in bucket_links(connection, bench.registry.hand_experiment, key)

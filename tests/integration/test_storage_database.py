@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.integration.declared_schema import create_declared
 from throughline.errors import StorageError
 from throughline.storage import database as module
 from throughline.storage import migrations
@@ -25,7 +25,6 @@ from throughline.storage.home import Home
 from throughline.storage.ledger import register_experiment
 from throughline.storage.locks import is_held, wait_until
 from throughline.storage.roles import ROLES, Role, grant_rights
-from throughline.storage.tables import APPEND_ONLY, LEDGER, metadata, view_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -42,7 +41,8 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def schemas(database: Database) -> tuple[dict[str, list[tuple[object, ...]]], ...]:
     """Return the schema that the migrations make, and the one that the catalogue declares."""
     engine = create_engine(database.url("declared"))
-    create_declared(engine)
+    with engine.begin() as connection:
+        create_declared(connection)
     declared = schema_of(engine)
     engine.dispose()
     return schema_of(database.engine("owner")), declared
@@ -112,26 +112,6 @@ def schema_of(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
     return {name: sorted(tuple(row) for row in rows if row[0] != "alembic_version") for name, rows in found.items()}
 
 
-def create_declared(engine: Engine) -> None:
-    """Create what the catalogue and the tables declare: tables, guards, views."""
-    refuse = import_module("throughline.storage.migrations.versions.0001_ledger").REFUSE
-    with engine.begin() as connection:
-        metadata.create_all(connection)
-        connection.execute(text(refuse))
-        for table in APPEND_ONLY:
-            guard = f"{table.name}_append_only"
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {guard} BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
-                "FOR EACH STATEMENT EXECUTE FUNCTION throughline_refuse_change()"
-            )
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER {guard}")
-        for table in LEDGER:
-            later = f"SELECT 1 FROM {table.name} AS later WHERE later.supersedes = record.uuid"
-            connection.exec_driver_sql(
-                f"CREATE VIEW {view_name(table)} AS SELECT * FROM {table.name} AS record WHERE NOT EXISTS ({later})"
-            )
-
-
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_migrations_make_exactly_what_the_catalogue_declares(
     schemas: tuple[dict[str, list[tuple[object, ...]]], ...], name: str
@@ -157,7 +137,7 @@ def test_the_comparison_of_schemas_sees_a_column_that_differs(
 def test_the_newest_migration_is_the_one_that_the_code_names(database: Database) -> None:
     with database.engine("owner").connect() as connection:
         script = ScriptDirectory.from_config(migrations.config(connection))
-    assert script.get_heads() == [migrations.HEAD]
+    assert script.get_heads() == [migrations.head()]
 
 
 def test_migrations_go_from_empty_to_head_and_back_and_again(database: Database) -> None:

@@ -13,8 +13,10 @@ from decimal import Context, Decimal
 from typing import Any
 
 from throughline.identity import canonical_bytes, content_hash, decimal_text, score_text, time_text
+from throughline.registries.profit_buckets import Excursion, percent_text
+from throughline.registries.soulprints import Soulprint
 from throughline.registry.consistency.forms import COMMON
-from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade, percent_text
+from throughline.registry.records import TradeRows, link_trade
 from throughline.signals.vector import COMPONENTS, vector_text
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import MONEY, ledger_table, projection
@@ -82,7 +84,8 @@ def hand_rows(number: int, experiment: str = BY_HAND, day: date = DAY, **changes
     }
     soulprint = Soulprint(body["segment"] or body["symbol"], body["opened_at"], vector_text(values), None)
     went = Excursion(percent_text(numbers.uniform(0, 40)), percent_text(-numbers.uniform(0, 30)), None)
-    return link_trade(body, soulprint, went if number % 4 else Excursion())
+    facts = {"soulprints": soulprint, "profit_buckets": went if number % 4 else Excursion()}
+    return link_trade(body, facts)
 
 
 def typed(table: str, row: LedgerRow) -> dict[str, Any]:

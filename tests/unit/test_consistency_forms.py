@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.unit.consistency_rows import copied, hand_rows, money_column, typed, with_body
 from throughline.identity import canonical_bytes, decimal_text, time_text
-from throughline.registry.consistency.forms import NULL, Forms, money_text, registry_forms, time_column
+from throughline.registries import NULL
+from throughline.registry.consistency.forms import Forms, money_text, registry_forms, time_column
 from throughline.storage.records import LedgerRow
 from throughline.tracking.checking import examine_row
 from throughline.tracking.records import expected_uuid, make_row
@@ -35,7 +36,7 @@ def test_every_ordinary_row_takes_the_quick_way(table: str) -> None:
     forms = Forms(table)
     for number in range(60):
         row = typed(table, rows(number)[table])
-        told = forms.told(copied(table, row))
+        told = forms.fields(copied(table, row))
         assert told is not None
         assert examine_row(table, row)[1] == []
         body = json.loads(row["body"])
@@ -55,7 +56,7 @@ def test_each_column_that_says_something_else_than_the_body_is_left_to_the_exact
     row, other = typed(table, rows(1)[table]), typed(table, rows(2)[table])
     for name in [name for name in row if name not in ("body", "run_id")]:
         changed = row | {name: other[name] if other[name] != row[name] else _another(row[name])}
-        assert FORMS[table].told(copied(table, changed)) is None, name
+        assert FORMS[table].fields(copied(table, changed)) is None, name
         assert examine_row(table, changed)[1], name
 
 
@@ -69,14 +70,14 @@ def test_what_only_looks_the_same_in_copy_is_left_to_the_exact_way() -> None:
     table = "canonical_trades"
     values = typed(table, make_row(table, json.loads(rows(1)[table].body) | {"profit_usd": "NaN"}))
     assert examine_row(table, values)[1]
-    assert FORMS[table].told(copied(table, values)) is None
+    assert FORMS[table].fields(copied(table, values)) is None
 
     table = "profit_buckets"
     body = json.loads(rows(1)[table].body)
     for cells, column in ((["NULL", "b"], [None, "b"]), (["a,b"], ["a", "b"]), ([], None), (["a"], ["a", ""])):
         values = typed(table, make_row(table, body | {"buckets": cells})) | {"buckets": column}
         assert examine_row(table, values)[1], cells
-        assert FORMS[table].told(copied(table, values)) is None, cells
+        assert FORMS[table].fields(copied(table, values)) is None, cells
 
 
 def odd_values(random_: random.Random, value: Any) -> Any:
@@ -157,7 +158,7 @@ def test_whatever_is_changed_in_a_row_the_quick_way_never_passes_what_the_exact_
     values = typed(table, row)
     if random_.random() < 0.6:
         changed_column(random_, values, typed(table, rows(random_.randrange(40, 80))[table]))
-    if forms.told(copied(table, values)) is not None:
+    if forms.fields(copied(table, values)) is not None:
         assert examine_row(table, values)[1] == []
 
 
@@ -171,14 +172,14 @@ def test_a_body_remade_whole_passes_both_ways_or_neither(seed: int, table: str) 
     body[key] = other[key]
     values = typed(table, make_row(table, body))
     assert examine_row(table, values)[1] == []
-    assert FORMS[table].told(copied(table, values)) is not None
+    assert FORMS[table].fields(copied(table, values)) is not None
 
 
 @given(st.text(max_size=12).filter(lambda text: "\0" not in text))
 def test_names_of_any_kind_are_told_right_or_left_to_the_exact_way(name: str) -> None:
     for table, row in hand_rows(3, symbol=name, strategy_id=name).by_table().items():
         values = typed(table, row)
-        told = FORMS[table].told(copied(table, values))
+        told = FORMS[table].fields(copied(table, values))
         assert examine_row(table, values)[1] == []
         if told is not None and table == "canonical_trades":
             assert told[FORMS[table].at["symbol"]] == json.loads(values["body"])["symbol"]
@@ -206,9 +207,9 @@ def test_a_body_with_more_inside_than_is_hashed_or_linked_is_left_to_the_exact_w
     body = json.loads(rows(1)[table].body)
     body[key]["more"] = "1"
     values = typed(table, make_row(table, body))
-    assert forms.told(copied(table, values)) is None
+    assert forms.fields(copied(table, values)) is None
     ordinary = typed(table, rows(1)[table])
-    assert forms.told(copied(table, ordinary)) is not None
+    assert forms.fields(copied(table, ordinary)) is not None
     text = json.dumps(body | {key: None}, sort_keys=True, separators=(",", ":"))
     assert forms._read(text) is None
 
@@ -219,7 +220,7 @@ def test_bodies_of_many_shapes_are_left_to_the_exact_way_after_some() -> None:
         body = json.loads(rows(number)["canonical_trades"].body)
         values = typed("canonical_trades", make_row("canonical_trades", body | {f"more_{number}": "1"}))
         assert examine_row("canonical_trades", values)[1] == []
-        forms.told(copied("canonical_trades", values))
+        forms.fields(copied("canonical_trades", values))
     assert len(forms._shapes) == 8
 
 
@@ -228,7 +229,7 @@ def test_a_correction_is_left_to_the_exact_way() -> None:
     body = json.loads(first.body) | {"supersedes": {"hash": first.content_hash, "uuid": str(first.uuid)}}
     values = typed("canonical_trades", make_row("canonical_trades", body))
     assert examine_row("canonical_trades", values)[1] == []
-    assert FORMS["canonical_trades"].told(copied("canonical_trades", values)) is None
+    assert FORMS["canonical_trades"].fields(copied("canonical_trades", values)) is None
 
 
 def test_canonical_bytes_of_a_row_are_what_its_body_says() -> None:

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.unit.consistency_rows import BY_HAND, copied, hand_rows, typed
+from throughline.registries._bucket_cells import cells_text
+from throughline.registries.profit_buckets import pattern_hash
 from throughline.registry.consistency.entries import Entry
 from throughline.registry.consistency.forms import registry_forms
 from throughline.registry.consistency.sums import check_sums
 from throughline.registry.consistency.trades import Part, check_links
-from throughline.registry.consistency.vectors import quick_buckets
-from throughline.registry.records import pattern_hash
 from throughline.signals.vector import soulprint_hash
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
@@ -55,7 +55,7 @@ def linked(told: dict[str, Body]) -> dict[str, LedgerRow]:
 def entry(table: str, row: LedgerRow) -> Entry:
     line = copied(table, typed(table, row))
     trade = row.uuid if table == TRADES else row.columns["canonical_uuid"]
-    told = FORMS[table].told(line)
+    told = FORMS[table].fields(line)
     assert told is not None, "the quick way must be able to read it"
     return Entry(table, line[1], line[3], row.content_hash, row.content_hash, str(trade), told, line[0])
 
@@ -77,7 +77,7 @@ def test_what_belongs_together_has_no_findings() -> None:
         assert named(hand_rows(number).by_table(), sums=True) == set()
         told = bodies(number)
         fit(told)
-        assert linked(told)[BUCKETS] == hand_rows(number).bucket
+        assert linked(told)[BUCKETS] == hand_rows(number).entries["profit_buckets"]
 
 
 FITTED = [
@@ -146,7 +146,7 @@ def test_values_changed_under_their_hash_are_named() -> None:
 def test_a_simhash_that_does_not_follow_is_named_even_where_its_buckets_fit_it() -> None:
     told = bodies()
     told[PRINTS]["simhash"] = "0123456789abcdef"
-    told[BUCKETS]["buckets"] = json.loads(quick_buckets(0x0123456789ABCDEF, told[TRADES]["strategy_id"]))
+    told[BUCKETS]["buckets"] = json.loads(cells_text(0x0123456789ABCDEF, told[TRADES]["strategy_id"]))
     fit(told)
     assert named(linked(told)) == {(PRINTS, "hash_mismatch")}
 

@@ -14,7 +14,7 @@ from tests.unit.dossier_cases import bodies, dossier, step, story
 from throughline.catalogue import catalogue
 from throughline.dossier.page import dossier_html
 from throughline.dossier.pictures import LABEL, price_chart, spans_chart
-from throughline.dossier.record_text import TITLES, describe
+from throughline.dossier.record_text import TITLES, describe, record_title
 from throughline.dossier.text import parts
 from throughline.errors import StorageError
 from throughline.rendering.page import write_page
@@ -272,6 +272,12 @@ def test_every_kind_of_record_has_a_title_and_words() -> None:
     assert set(TITLES) == set(catalogue().records)
     for table in catalogue().records:
         assert describe(table, {}) == ["its body cannot be read"]
+
+
+def test_a_kind_of_record_without_text_of_its_own_is_shown_by_its_fields() -> None:
+    body = {"experiment": "e", "hours": "3", "kept_until": 7, "link": {"hash": "a", "uuid": "b"}, "schema_version": 1}
+    assert record_title("holding_times") == "Holding times"
+    assert describe("holding_times", body) == ["hours: 3", "kept until: 7"]
 
 
 def test_the_terminal_tells_the_same_parts() -> None:

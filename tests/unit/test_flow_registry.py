@@ -10,12 +10,11 @@ import pytest
 
 from throughline.configuration import Configuration, ExitSettings
 from throughline.flow.market_view import midnight
-from throughline.flow.registry import excursion
 from throughline.flow.research_signals import MARKET, math_at, signals_at
 from throughline.identity import time_text_ms
 from throughline.market.panel import MarketPanel
 from throughline.market.simulated import SimulatedProvider
-from throughline.registry.records import Excursion
+from throughline.registries.profit_buckets import Excursion, excursion
 from throughline.tracking.day_records import Execution, Outcome
 
 HOUR = 3_600_000

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from throughline.identity import canonical_bytes, hash_body, parse_time
-from throughline.registry.records import Excursion, link_trade, soulprint_of, trade_body
+from throughline.registries.profit_buckets import Excursion
+from throughline.registries.soulprints import soulprint_of
+from throughline.registry.records import link_trade, trade_body
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import LEDGER
 from throughline.tracking.bodies import candidate_body, execution_body, outcome_body, research_body
@@ -45,7 +47,8 @@ def test_a_closed_chain_gives_the_three_registry_entries_that_are_stored() -> No
     chain = [stored_row(table) for table in ("candidates", "research_docs", "executions", "outcomes")]
     exits = STORED["profit_buckets"]["body"]["exits"]
     moved = Excursion(exits["max_favorable_percent"], exits["max_adverse_percent"], exits["hours_to_best"])
-    rows = link_trade(trade_body(*chain), soulprint_of(chain[1]), moved).by_table()
+    facts = {"soulprints": soulprint_of(chain[1]), "profit_buckets": moved}
+    rows = link_trade(trade_body(*chain), facts).by_table()
     assert {table: row.content_hash for table, row in rows.items()} == {
         table: STORED[table]["content_hash"] for table in ("canonical_trades", "soulprints", "profit_buckets")
     }

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughline.registry.entry import InvalidTrade, TradeEntry
-from throughline.registry.records import link_trade
-from throughline.registry.specialised import read_specialised
+from throughline.errors import InvalidTrade
+from throughline.registry.entry import TradeEntry
+from throughline.registry.records import given_facts, link_trade
 
 EXPERIMENT = "e" * 64
 AT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -39,7 +39,7 @@ def body_of(**changes: Any) -> dict[str, Any]:
 
 def rows_of(specialised: Any = None, **changes: Any) -> Any:
     body = body_of(**changes)
-    return link_trade(body, *read_specialised(specialised, body))
+    return link_trade(body, given_facts(specialised, body))
 
 
 def test_the_seeds_example_becomes_a_body_with_exact_texts() -> None:
@@ -185,10 +185,10 @@ def test_the_seeds_specialised_data_is_read() -> None:
         "soulprints": {"vector": {"phase": 0.5, "drift": 0.3}, "strategy_id": "unified_pipeline_v1"},
     }
     rows = rows_of(told, confidence=0.8)
-    values = json.loads(rows.soulprint.body)["values"]
+    values = json.loads(rows.entries["soulprints"].body)["values"]
     assert (values["phase"], values["drift"], values["slope"]) == ("0.5", "0.3", None)
-    assert rows.soulprint.columns["simhash"] is None  # two components are too few to be alike by
-    assert rows.bucket.columns["buckets"] == ["soulprint/1|unified_pipeline_v1|unknown"]
+    assert rows.entries["soulprints"].columns["simhash"] is None  # two components are too few to be alike by
+    assert rows.entries["profit_buckets"].columns["buckets"] == ["soulprint/1|unified_pipeline_v1|unknown"]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_what_is_told_reaches_both_specialised_entries_and_they_name_the_trade()
         "soulprints": {"vector": {"drift": 0.3}, "reference": "BTC", "decision_time": AT - timedelta(minutes=1)},
     }
     rows = rows_of(told, closed_at=AT + timedelta(hours=1))
-    bucket, soulprint = json.loads(rows.bucket.body), json.loads(rows.soulprint.body)
+    bucket, soulprint = json.loads(rows.entries["profit_buckets"].body), json.loads(rows.entries["soulprints"].body)
     assert (bucket["max_favorable_percent"], bucket["max_adverse_percent"]) == ("2.5", "-0.25")
     assert bucket["exits"]["hours_to_best"] == "0.5"
     assert (soulprint["reference"], soulprint["decision_time"]) == ("BTC", "2024-05-06T07:07:09.000000Z")

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from throughline.identity import SCHEMA_VERSION
-from throughline.registry.records import Excursion, Soulprint, TradeRows, link_trade, pattern_hash, percent_text
+from throughline.registries.profit_buckets import Excursion, pattern_hash, percent_text
+from throughline.registries.soulprints import Soulprint
+from throughline.registry.records import TradeRows, link_trade
 from throughline.signals import COMPONENTS, soulprint_hash, vector_text
 
 TRADE: dict[str, Any] = {
@@ -57,7 +59,7 @@ WENT = Excursion("2", "-1", "0.5")
 
 def rows(soulprint: Soulprint | None = None, went: Excursion = WENT, **changes: Any) -> TradeRows:
     own = soulprint or Soulprint("BTC/USDC", "2021-01-02T01:00:00.000000Z", VALUES, "BTC")
-    return link_trade({**TRADE, **changes}, own, went)
+    return link_trade({**TRADE, **changes}, {"soulprints": own, "profit_buckets": went})
 
 
 def body(row: Any) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def body(row: Any) -> dict[str, Any]:
 
 def test_the_trade_names_its_soulprint_and_its_pattern_and_both_name_the_trade() -> None:
     made = rows()
-    trade, mark, bucket = body(made.trade), body(made.soulprint), body(made.bucket)
+    trade, mark, bucket = body(made.trade), body(made.entries["soulprints"]), body(made.entries["profit_buckets"])
     assert trade["linked_registries"] == ["profit_buckets", "soulprints"]
     assert trade["specialized_hashes"] == {"profit_buckets": bucket["pattern"], "soulprints": mark["soulprint"]}
     back = {"hash": made.trade.content_hash, "uuid": str(made.trade.uuid)}
@@ -108,13 +110,14 @@ def test_trade_and_specialised_hashes_are_whole_sha256_digests() -> None:
 
 
 def test_the_soulprints_hash_does_not_know_its_trade() -> None:
-    mark = body(rows(profit_usd="-3").soulprint)
-    assert mark["soulprint"] == body(rows().soulprint)["soulprint"]
+    mark = body(rows(profit_usd="-3").entries["soulprints"])
+    assert mark["soulprint"] == body(rows().entries["soulprints"])["soulprint"]
     assert mark["soulprint"] == soulprint_hash(mark["decision_time"], mark["subject"], mark["values"])
 
 
 def test_a_loss_lies_in_the_same_buckets_as_a_win_of_the_same_soulprint() -> None:
-    won, lost = body(rows().bucket), body(rows(profit_usd="-75", termination_reason="stop_loss").bucket)
+    lost_rows = rows(profit_usd="-75", termination_reason="stop_loss")
+    won, lost = (body(item.entries["profit_buckets"]) for item in (rows(), lost_rows))
     assert won["buckets"] == lost["buckets"]
     assert len(won["buckets"]) == 4
     assert won["pattern"] != lost["pattern"]
@@ -123,13 +126,13 @@ def test_a_loss_lies_in_the_same_buckets_as_a_win_of_the_same_soulprint() -> Non
 def test_a_trade_of_which_little_is_known_lies_in_the_unknown_bucket() -> None:
     nothing: dict[str, str | None] = dict.fromkeys(NAMES)
     made = rows(soulprint=Soulprint("BTC/USDC", "2021-01-02T01:00:00.000000Z", nothing))
-    assert body(made.soulprint)["simhash"] is None
-    assert body(made.soulprint)["missing"] == NAMES
-    assert body(made.bucket)["buckets"] == ["soulprint/1|unified_pipeline_v1|unknown"]
+    assert body(made.entries["soulprints"])["simhash"] is None
+    assert body(made.entries["soulprints"])["missing"] == NAMES
+    assert body(made.entries["profit_buckets"])["buckets"] == ["soulprint/1|unified_pipeline_v1|unknown"]
 
 
 def test_the_pattern_is_a_function_of_soulprint_buckets_and_exit_alone() -> None:
-    bucket = body(rows().bucket)
+    bucket = body(rows().entries["profit_buckets"])
     assert bucket["pattern"] == pattern_hash(bucket["soulprint"], bucket["buckets"], bucket["exits"])
 
 

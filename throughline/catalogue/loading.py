@@ -5,22 +5,21 @@ Belongs here: `Catalogue`, its order and its questions. Does not belong here: an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
-from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType
 
 from throughline.catalogue.record import RecordKind
 from throughline.catalogue.stage import GROUPS, StageSpec
+from throughline.discovery import package_modules
 from throughline.errors import CatalogueError
 
 REGISTRIES = "throughline.registries"
 """The package whose records are the registries."""
 PACKAGES = ("throughline.catalogue.records", "throughline.catalogue.stages", REGISTRIES)
-"""The packages whose modules declare records and stages."""
+"""The packages whose modules declare records and stages, but for those whose name begins with an underscore."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def load_catalogue() -> Catalogue:
     records: dict[str, RecordKind] = {}
     stages: dict[str, StageSpec] = {}
     registries: set[str] = set()
-    for module in _modules():
+    for module in (module for package in PACKAGES for module in package_modules(package)):
         record, stage = getattr(module, "RECORD", None), getattr(module, "STAGE", None)
         if record is None and stage is None:
             raise CatalogueError(f"{module.__file__} declares neither RECORD nor STAGE: add one, or move the file")
@@ -143,12 +142,6 @@ def load_catalogue() -> Catalogue:
         stages={asset: stages[asset] for asset in ordered},
         registries=tuple(name for name in tables if name in registries),
     )
-
-
-def _modules() -> Iterable[ModuleType]:
-    for package in PACKAGES:
-        for info in sorted(iter_modules(import_module(package).__path__), key=lambda item: item.name):
-            yield import_module(f"{package}.{info.name}")
 
 
 def _require(value: object, kind: type, module: ModuleType) -> None:

@@ -7,6 +7,7 @@ and what Dagster makes of them (`assets`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ class StageSpec:
         description: what the asset holds, for people.
         run: the function ``(FlowContext, days) -> list[DayResult]`` as "module:function". It is imported when the stage
             first runs: pandas and the compiled engine would double what loading the Dagster code location costs.
+        shared: whether several stages name this function; it is then called with the keyword `asset`.
         upstream: the assets whose same day must be sealed, with a gate that is open, before this stage reads it.
             Records that are reached by a link of another record are not listed: their hash is in that record.
         follows_itself: whether the day before of the same asset must be sealed.
@@ -49,6 +51,7 @@ class StageSpec:
     group: str
     description: str
     run: str
+    shared: bool = False
     upstream: tuple[str, ...] = ()
     follows_itself: bool = False
     closes_day: bool = False
@@ -65,4 +68,5 @@ class StageSpec:
     def function(self) -> Any:
         """Import and return the function that runs the stage."""
         module, _, name = self.run.partition(":")
-        return getattr(import_module(module), name)
+        function = getattr(import_module(module), name)
+        return partial(function, asset=self.asset) if self.shared else function

@@ -10,7 +10,7 @@ import click
 from throughline.cli.options import Options, common
 from throughline.cli.record_choice import choose_record, experiment_option
 from throughline.cli.screen import echo, echo_line, note, out_json
-from throughline.dossier.record_text import TITLES, describe
+from throughline.dossier.record_text import describe, record_title
 from throughline.dossier.text import parts
 from throughline.user_files import write_file
 
@@ -53,7 +53,7 @@ def trade(options: Options, id_: str, html_file: str | None, experiment: str | N
         echo(f"candidate {story.candidate}")
     _print_data(story.data)
     for step in story.steps:
-        echo(f"\n{TITLES[step.table]}  {'OK' if step.ok else 'BROKEN'}")
+        echo(f"\n{record_title(step.table)}  {'OK' if step.ok else 'BROKEN'}")
         echo(f"  {step.uuid}  day {step.partition}  sha256 {step.content_hash[:16]}...")
         if step.supersedes:
             echo(f"  corrects {step.supersedes}")

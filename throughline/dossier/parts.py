@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from throughline.catalogue import catalogue
 from throughline.dossier.story import Step, Story
 from throughline.dossier.volumes import DayVolume, day_volumes
 from throughline.identity import decimal_text, score_text
@@ -42,7 +43,7 @@ class Chain:
 
 def chain_of(story: Story) -> Chain:
     """Return the chain of a story, corrections in place of what they correct."""
-    single = story.candidate is not None or story.found_in in ("canonical_trades", "soulprints", "profit_buckets")
+    single = story.candidate is not None or story.found_in in catalogue().registries
     corrected = {step.supersedes for step in story.steps}
 
     def latest(table: str) -> Step | None:

@@ -13,13 +13,29 @@ from throughline.rendering.table import Table
 
 Body = Mapping[str, Any]
 
+_COMMON = {"experiment", "partition", "schema_version"}
+"""Fields that every body has; a story shows them beside it."""
 
-def describe(name: str, body: Body) -> list[str]:
-    """Return the lines that describe a body of table `name`; one line where it cannot be read."""
+
+def record_title(table: str) -> str:
+    """Return what a record of `table` is called in a story: its own title, or the name of the table."""
+    return TITLES.get(table, table.replace("_", " ").capitalize())
+
+
+def describe(table: str, body: Body) -> list[str]:
+    """Return the lines that say what a body of `table` says; one line where it cannot be read.
+
+    A kind of record without lines of its own says its fields by name.
+    """
     try:
-        return _TEXTS[name](body)
+        return _TEXTS.get(table, _fields)(body)
     except (KeyError, TypeError, ValueError, AttributeError):
         return ["its body cannot be read"]
+
+
+def _fields(body: Body) -> list[str]:
+    shown = {key: value for key, value in body.items() if isinstance(value, str | int)}
+    return [f"{key.replace('_', ' ')}: {shown[key]}" for key in sorted(shown.keys() - _COMMON)]
 
 
 def _scan(body: Body) -> list[str]:

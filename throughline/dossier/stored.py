@@ -54,7 +54,7 @@ class Registration:
 
 def registration(connection: Connection, story: Story, chain: Chain) -> Registration:
     """Return the trade's place in the registries, or why it has none."""
-    from throughline.registry.quarantine import held as quarantined
+    from throughline.registry.quarantine import quarantined_entries
 
     trade = chain.trade
     if trade is None:
@@ -67,7 +67,7 @@ def registration(connection: Connection, story: Story, chain: Chain) -> Registra
         soulprint=named.get("soulprints"),
         pattern=named.get("profit_buckets"),
         corrects=trade.supersedes,
-        quarantine={item.table: item.reason for item in quarantined(connection) if str(item.uuid) in own},
+        quarantine={item.table: item.reason for item in quarantined_entries(connection) if str(item.uuid) in own},
         why=None,
     )
 

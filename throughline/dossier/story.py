@@ -17,6 +17,7 @@ from throughline.catalogue import catalogue
 from throughline.dossier.links import registry_problems
 from throughline.errors import UnknownRecord
 from throughline.identity import seal_of, time_text
+from throughline.registries import registries
 from throughline.registry.consistency.seals import waits_for_seal
 from throughline.storage import tables
 from throughline.storage.ids import TypedId, resolve_record
@@ -25,20 +26,6 @@ from throughline.tracking.checking import check_row
 from throughline.tracking.system import MODE
 from throughline.tracking.versions import read_body
 from throughline.verification.arithmetic import outcome_problems
-
-ORDER = (
-    "market_scans",
-    "candidates",
-    "research_docs",
-    "dispositions",
-    "executions",
-    "outcomes",
-    "shadow_outcomes",
-    "trade_features",
-)
-"""The chain from data to outcome, and to what is learned from it."""
-SPECIALISED = ("soulprints", "profit_buckets")
-"""The registries that refer to a canonical trade."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +172,13 @@ def _gather(connection: Connection, table: str, row: Row) -> tuple[uuid_module.U
         return None, [(table, row), *(("candidates", item) for item in admitted)]
     if table in catalogue().links[table].values():  # a state, which goes back through the whole history
         return None, [(table, row)]
-    if table in SPECIALISED:
+    if table in registries():
         trades = _rows(connection, "canonical_trades", "uuid", row["canonical_uuid"])
         if not trades:  # an orphan: a problem of the record names the missing trade
             return None, [(table, row)]
         table, row = "canonical_trades", trades[0]
+    elif table != "candidates" and "candidate_uuid" not in row:  # of a day, not of a trade
+        return None, [(table, row)]
     candidate = row["uuid"] if table == "candidates" else row["candidate_uuid"]
     if candidate is None:  # a trade that was registered by hand has no chain
         trades = _versions(connection, row)
@@ -197,7 +186,7 @@ def _gather(connection: Connection, table: str, row: Row) -> tuple[uuid_module.U
         trades = _rows(connection, "canonical_trades", "candidate_uuid", candidate)
     rows = [] if candidate is None else _chain(connection, candidate)
     rows += [("canonical_trades", item) for item in trades]
-    for name in SPECIALISED:
+    for name in registries():
         for item in trades:
             rows += [(name, entry) for entry in _rows(connection, name, "canonical_uuid", item["uuid"])]
     return candidate, rows
@@ -231,8 +220,9 @@ def _chain(connection: Connection, candidate: uuid_module.UUID) -> list[tuple[st
         if head["scan_uuid"] is not None:
             rows += [("market_scans", item) for item in _rows(connection, "market_scans", "uuid", head["scan_uuid"])]
         rows.append(("candidates", head))
-    for table in ORDER[2:]:
-        rows += [(table, item) for item in _rows(connection, table, "candidate_uuid", candidate)]
+    for table in tables.CHAIN:
+        if "candidate_uuid" in table.columns:
+            rows += [(table.name, item) for item in _rows(connection, table.name, "candidate_uuid", candidate)]
     return rows
 
 

@@ -31,16 +31,6 @@ from throughline.tracking.lookup import find_record, records_of
 from throughline.tracking.records import body_hash
 
 FORMAT = "throughline proof 1"
-_OF_CANDIDATE = (
-    "candidates",
-    "research_docs",
-    "dispositions",
-    "executions",
-    "outcomes",
-    "shadow_outcomes",
-    "canonical_trades",
-)
-_OF_TRADE = ("soulprints", "profit_buckets")
 Named = tuple[str, LedgerRow]
 
 
@@ -184,12 +174,12 @@ def _chain(connection: Connection, table: str, row: LedgerRow) -> list[Named]:
     if candidate is not None:
         head = find_record(connection, candidate)
         found[str(head[1].uuid)] = head
-        for name in _OF_CANDIDATE[1:]:
+        for name in (kind.table for kind in catalogue().records.values() if kind.one_per_candidate):
             for item in records_of(connection, name, candidate):
                 found[str(item.uuid)] = (name, item)
         trades += [item.uuid for name, item in found.values() if name == "canonical_trades"]
     for trade in {item for item in trades if item is not None}:
-        for name in _OF_TRADE:
+        for name in (item for item in catalogue().registries if item != "canonical_trades"):
             query = f"SELECT uuid FROM {name} WHERE canonical_uuid = %s"
             for (key,) in connection.exec_driver_sql(query, (str(trade),)):
                 found[str(key)] = find_record(connection, uuids.UUID(str(key)))

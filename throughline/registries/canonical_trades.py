@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from throughline.catalogue import Column, RecordKind, StageSpec, TableIndex
 
+COMPARED = ("segment", "linked_registries", "notional_usd", "research.uuid", "execution.uuid")
+"""Paths in the body that checks between entries read, beside those of columns."""
+
 RECORD = RecordKind(
     table="canonical_trades",
     kind="canonical_trade",

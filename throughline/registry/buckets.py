@@ -1,4 +1,4 @@
-"""Profit buckets: what came of *all* trades of a cell of the similarity key, as of an instant.
+"""Profit buckets: the outcomes of *all* trades of a cell of the similarity key, as of an instant.
 
 Belongs here: a bucket's counts, shrunken win rate, returns and exits, and its links to trades. Does not belong here:
 single look-alikes (similarity) and which cells a vector lies in (`throughline.signals.simhash`).
@@ -24,7 +24,7 @@ from throughline.registry.winrate import Prior, WinRate, base_prior, win_rate
 MINIMUM = 20
 """Trades that must stand behind an answer before it may be used."""
 SHARES = (0.10, 0.25, 0.50, 0.75, 0.90)
-"""Quantiles that are told of returns and excursions."""
+"""Quantiles that are reported of returns and excursions."""
 
 _QUANTILES = "percentile_cont(ARRAY[0.1, 0.25, 0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY {}::float8)"
 _IN_BUCKET = (

@@ -20,12 +20,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from throughline.catalogue import catalogue
 from throughline.clock import Clock, SystemClock
-from throughline.errors import LedgerConflict, SettingsError
+from throughline.errors import InvalidTrade, LedgerConflict, SettingsError
 from throughline.proof.log import publish
 from throughline.proof.settings import Proof, open_proof
+from throughline.registries import linked_names, registries
 from throughline.registry.checks import Checks
-from throughline.registry.entry import InvalidTrade, TradeEntry
+from throughline.registry.entry import TradeEntry
 from throughline.registry.index_loading import LoadedIndex, load_index, refresh_index
 from throughline.registry.linkages import trade_with_linkages
 from throughline.registry.opening import configured_artifacts, open_configured
@@ -38,8 +40,7 @@ from throughline.registry.reading import (
     find_trade,
     register_hand_experiment,
 )
-from throughline.registry.records import LINKED, TradeRows, link_trade
-from throughline.registry.specialised import read_specialised
+from throughline.registry.records import TradeRows, given_facts, link_trade
 from throughline.registry.statistics import performance, registry_statistics
 from throughline.registry.tracked import tracked_trade
 from throughline.registry.writing import write_trades
@@ -58,7 +59,7 @@ class RegistryCoordinator:
     """The registries of one home. Use it as a context manager or call `close`; it may be used from several threads.
 
     home: folder of the home; None = THROUGHLINE_HOME or the default (its database and artifacts as the environment
-    names them). engine: an engine with the writer role instead of the home's own. clock: when corrections are made;
+    names them). engine: an engine with the writer role instead of the home's own. clock: the time of corrections;
     None = the operating system's. proof: key and anchor of the seal log; None = those of the home. experiment: what
     questions are about (`throughline.registry.reading.choose_experiment`): an ID or its first 8 or more digits; None =
     the active experiment of mode backtest, else of mode demo, else the trades written by hand. Every answer names it.
@@ -114,11 +115,18 @@ class RegistryCoordinator:
     ) -> str:
         """Register a closed trade in all registries; return its trade hash (64 hex digits).
 
-        trade_data: a `TradeEntry` or its fields by name. specialized_data: registry name -> what is told
-        (`throughline.registry.specialised`). supersedes: hash of the trade that this one corrects: a new entry, in the
-        partition of the day on which it is made. The same again is a no-op with the same hash. Raises InvalidTrade
-        naming the field, LedgerConflict where something else is recorded under the same natural key, UnknownRecord for
-        an unknown `supersedes`. Nothing is written then.
+        The same again is a no-op with the same hash.
+
+        Args:
+            trade_data: a `TradeEntry` or its fields by name.
+            specialized_data: registry -> what is known of the trade there (`Registry.given`).
+            supersedes: hash of the trade that this one corrects: a new entry, in the partition of the day on which it
+                is recorded.
+
+        Raises:
+            InvalidTrade: where the trade cannot be registered; it names the field. Nothing is written.
+            LedgerConflict: where something else is recorded under the same natural key. Nothing is written.
+            UnknownRecord: for an unknown `supersedes`. Nothing is written.
         """
         entry = TradeEntry.of(trade_data)
         if supersedes is not None:
@@ -145,12 +153,12 @@ class RegistryCoordinator:
 
     # A call that is repeated because anchoring failed writes nothing new, and anchors what the first one wrote.
 
-    def _add(self, made: list[TradeRows]) -> list[str]:
+    def _add(self, trades: list[TradeRows]) -> list[str]:
         with self._engine.begin() as connection:
             lock_log(connection)
-            write_trades(connection, self._proof, made, self.hand_experiment)
+            write_trades(connection, self._proof, trades, self.hand_experiment)
         publish(self._engine, self._proof, self.hand_experiment)
-        return [rows.trade.content_hash for rows in made]
+        return [rows.trade.content_hash for rows in trades]
 
     def _correct(self, entry: TradeEntry, specialised: Specialised, supersedes: str) -> str:
         with self._engine.begin() as connection:
@@ -183,8 +191,8 @@ class RegistryCoordinator:
         self, entry: TradeEntry, specialised: Specialised, correction: tuple[Mapping[str, str], date] | None = None
     ) -> TradeRows:
         body = entry.body(self.hand_experiment, correction)
-        rows = link_trade(body, *read_specialised(specialised, body))
-        _require_as_told(entry, rows)
+        rows = link_trade(body, given_facts(specialised, body))
+        _require_agreement(entry, rows)
         return rows
 
     # Questions
@@ -198,19 +206,19 @@ class RegistryCoordinator:
             return trade_with_linkages(connection, find_trade(connection, canonical_hash))
 
     def get_performance_analytics(self, *, experiment: str | None = None) -> dict[str, Any]:
-        """Return what the trades of an experiment made (`throughline.registry.statistics.performance`).
+        """Return the results of an experiment's trades (`throughline.registry.statistics.performance`).
 
         mode and chosen_by say of which mode the experiment is and why the answer is about it.
         """
         with self._engine.connect() as connection:
             chosen = self._asked(connection, experiment)
-            return {**_told(chosen), **performance(connection, chosen.experiment)}
+            return {**_about(chosen), **performance(connection, chosen.experiment)}
 
     def get_registry_statistics(self, *, experiment: str | None = None) -> dict[str, Any]:
         """Return entries, roots, links and quarantine of an experiment (`registry.statistics.registry_statistics`)."""
         with self._engine.connect() as connection:
             chosen = self._asked(connection, experiment)
-            return {**_told(chosen), **registry_statistics(connection, chosen.experiment)}
+            return {**_about(chosen), **registry_statistics(connection, chosen.experiment)}
 
     def find_similar(
         self,
@@ -221,7 +229,7 @@ class RegistryCoordinator:
         experiment: str | None = None,
         with_buckets: bool = True,
     ) -> Similar:
-        """Return what came of the `k` trades most alike to `vector`, among those known as of an instant (None = all).
+        """Return the outcomes of the `k` trades most alike to `vector`, of those known as of an instant (None = all).
 
         The arrays are read on the first question and refreshed when the seal log has grown. with_buckets: whether the
         cells are asked too, whose cost follows the trades in them. Raises GateClosed where the
@@ -252,12 +260,17 @@ class RegistryCoordinator:
             taken = quarantine_all(connection, findings)
         if taken:
             publish(self._engine, self._proof, self.hand_experiment)
-        counts = {name: sum(item.table == name for item in taken) for name in ("canonical_trades", *LINKED)}
+        counts = {name: sum(item.table == name for item in taken) for name in catalogue().registries}
         listed = [{"table": item.table, "uuid": str(item.uuid), "reason": item.reason} for item in taken]
         return {"quarantined": listed, **counts}
 
     def restore(self, table: str, uuid: UUID | str, reason: str) -> None:
-        """Give an entry back from quarantine. Raises LedgerConflict where it is not held, UnknownRecord without it."""
+        """Give an entry back from quarantine.
+
+        Raises:
+            LedgerConflict: where it is not in quarantine.
+            UnknownRecord: where there is no such entry.
+        """
         with self._engine.begin() as connection:
             named = resolve_record(connection, uuid, "record", among=(registry_table(table),))
             release(connection, table, named, reason)
@@ -274,7 +287,7 @@ class RegistryCoordinator:
         return choose_experiment(connection, experiment or self._experiment)
 
 
-def _told(chosen: Chosen) -> dict[str, Any]:
+def _about(chosen: Chosen) -> dict[str, Any]:
     return {"experiment": chosen.experiment, "mode": chosen.mode, "chosen_by": chosen.rule}
 
 
@@ -283,14 +296,15 @@ def _required(home: Home | None) -> Home:
     return home
 
 
-def _require_as_told(entry: TradeEntry, rows: TradeRows) -> None:
-    """Raise InvalidTrade where results that the caller told (hashes, links) are not those of the content."""
-    made = {"soulprints": rows.trade.columns["soulprint"], "profit_buckets": rows.trade.columns["pattern"]}
+def _require_agreement(entry: TradeEntry, rows: TradeRows) -> None:
+    """Raise InvalidTrade where results that the caller gave (hashes, links) are not those of the content."""
+    hashes = {name: rows.entries[name].columns[registry.identity] for name, registry in registries().items()}
+    names = linked_names()
     if entry.trade_hash not in (None, rows.trade.content_hash):
         raise InvalidTrade(f"trade_hash is {entry.trade_hash}, the content gives {rows.trade.content_hash}")
-    if entry.linked_registries and set(entry.linked_registries) != set(LINKED):
-        told = ", ".join(sorted(entry.linked_registries))
-        raise InvalidTrade(f"linked_registries is {told}; a trade is linked to {' and '.join(LINKED)}")
-    for name, told in entry.specialized_hashes.items():
-        if made.get(name) != told:
-            raise InvalidTrade(f"specialized_hashes.{name} is {told}, the content gives {made.get(name)}")
+    if entry.linked_registries and set(entry.linked_registries) != set(names):
+        given = ", ".join(sorted(entry.linked_registries))
+        raise InvalidTrade(f"linked_registries is {given}; a trade is linked to {' and '.join(names)}")
+    for name, given in entry.specialized_hashes.items():
+        if hashes.get(name) != given:
+            raise InvalidTrade(f"specialized_hashes.{name} is {given}, the content gives {hashes.get(name)}")

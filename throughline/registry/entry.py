@@ -1,9 +1,9 @@
-"""A closed trade as a person writes it: the seed's `TradeEntry`, what must be told, and what must agree.
+"""A closed trade as a person writes it: the seed's `TradeEntry`, what must be given, and what must agree.
 
 Belongs here: reading and judging one hand-written trade, and giving it its body. Does not belong here: the entries tied
 to it (records) and where they are written (coordinator).
 
-Nothing is made up: an instant, an exit price or a profit that is missing is an error, never the wall clock or a zero.
+Nothing is invented: an instant, an exit price or a profit that is missing is an error, never the wall clock or a zero.
 Told twice must agree: a profit that prices, amount and fees do not give is refused by name.
 """
 
@@ -11,24 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from throughline.errors import ThroughlineError
+from throughline.errors import InvalidTrade
+from throughline.given_values import agrees, instant, number
 from throughline.identity import decimal_text, score_text, time_text
 
 Number = float | int | str | Decimal
 Instant = float | int | datetime
 
 ACTIONS = ("buy", "sell")
-_SLACK = Decimal("1e-9")
-"""Relative to the sums that are subtracted: what float arithmetic in the caller may lose."""
-
-
-class InvalidTrade(ThroughlineError, ValueError):
-    """A trade or its specialised data cannot be registered; the message names the field."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TradeEntry:
@@ -38,7 +32,7 @@ class TradeEntry:
     None = at the same instant. action: 'buy' (long) or 'sell' (short). Prices in USD a unit, amount in units, fees and
     profit_usd (net of fees) in USD; profit_percentage: net, of the notional (entry price x amount), None = as it
     follows. confidence and chrono_resonance in [0, 1]. market_context, math_optimization: names -> numbers or texts.
-    trade_hash, linked_registries and specialized_hashes are results; where they are told they must come out the same.
+    trade_hash, linked_registries and specialized_hashes are results; where they are given they must be the same.
     """
 
     timestamp: Instant | None = None
@@ -81,8 +75,13 @@ class TradeEntry:
     def body(self, experiment: str, supersedes: tuple[Mapping[str, str], date] | None = None) -> dict[str, Any]:
         """Return the canonical body without its links to the specialised registries.
 
-        supersedes: reference of the entry that this one corrects, and the day on which the correction is made, which is
-        its partition; else the partition is the day of the exit. Raises InvalidTrade naming the field.
+        Args:
+            experiment: whole ID.
+            supersedes: reference of the entry that this one corrects, and the day on which the correction is recorded,
+                which is its partition; else the partition is the day of the exit.
+
+        Raises:
+            InvalidTrade: where a field is missing or contradicts another; it names the field.
         """
         opened = instant("timestamp", self.timestamp)
         closed = opened if self.closed_at is None else instant("closed_at", self.closed_at)
@@ -132,65 +131,26 @@ class TradeEntry:
         return body if supersedes is None else body | {"supersedes": dict(supersedes[0])}
 
     def _profit(self, entry: Decimal, leave: Decimal, amount: Decimal, fees: Decimal) -> tuple[Decimal, str]:
-        """Return profit in USD and percent as told, which must be what prices, amount and fees give."""
-        told = number("profit_usd", self.profit_usd)
+        """Return profit in USD and percent as given, which must be what prices, amount and fees give."""
+        profit = number("profit_usd", self.profit_usd)
         side = 1 if self.action == "buy" else -1
         notional = entry * amount
         expected = side * (leave - entry) * amount - fees
         size = max(notional, leave * amount, fees)
-        if not agrees(told, expected, size):
+        if not agrees(profit, expected, size):
             raise InvalidTrade(
-                f"profit_usd is {told}, but prices, amount and fees give {decimal_text(expected)}: one of them is wrong"
+                f"profit_usd is {profit}, but prices, amount and fees give {decimal_text(expected)}: "
+                "one of them is wrong"
             )
-        percent = told / notional * 100
+        percent = profit / notional * 100
         if self.profit_percentage is None:
-            return told, score_text(percent)
+            return profit, score_text(percent)
         given = number("profit_percentage", self.profit_percentage)
         if not agrees(given, expected / notional * 100, size / notional * 100):
             raise InvalidTrade(
                 f"profit_percentage is {given}, but the net profit is {score_text(percent)} % of the notional"
             )
-        return told, score_text(given)
-
-
-def instant(name: str, value: Any) -> datetime:
-    """Return an aware UTC instant from Unix seconds or an aware datetime. Raises InvalidTrade naming the field."""
-    if value is None:
-        raise InvalidTrade(f"{name} is missing: say when, as Unix seconds or an aware datetime")
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidTrade(f"{name} {value} has no time zone: pass an aware datetime or Unix seconds")
-        return value.astimezone(UTC)
-    seconds = number(name, value)
-    try:
-        return datetime.fromtimestamp(float(seconds), UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidTrade(f"{name} {value!r} is no instant: give Unix seconds") from error
-
-
-def number(name: str, value: Any) -> Decimal:
-    """Return a number exactly as it reads. Raises InvalidTrade where it is missing, no number, NaN or infinite."""
-    if value is None:
-        raise InvalidTrade(f"{name} is missing: a closed trade has one")
-    try:
-        if isinstance(value, bool):
-            raise ValueError("a truth value")
-        result = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise InvalidTrade(f"{name} is {value!r}: give a number") from error
-    if not result.is_finite():
-        raise InvalidTrade(f"{name} is {value!r}: give a finite number")
-    return result
-
-
-def agrees(told: Decimal, expected: Decimal, scale: Decimal) -> bool:
-    """Return whether `told` is `expected` rounded to the decimals it is told with (at least two).
-
-    scale: size of what was subtracted to get it, which the slack for float arithmetic is relative to.
-    """
-    exponent = told.as_tuple().exponent
-    places = max(2, -exponent if isinstance(exponent, int) else 0)
-    return abs(told - expected) <= Decimal(5).scaleb(-places - 1) + _SLACK * abs(scale)
+        return profit, score_text(given)
 
 
 def _positive(name: str, value: Any) -> Decimal:
@@ -224,7 +184,7 @@ def _word(name: str, value: Any) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return what a person told beside the fields with its numbers as text, so that it has one canonical form."""
+    """Return what a person gives beside the fields with its numbers as text, so that it has one canonical form."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, Mapping):

@@ -25,18 +25,18 @@ from throughline.signals.vector import SOULPRINT_SCHEMA
 
 _MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 # A vector given by hand may hold the phase alone; it is compared by its coordinates (`signals.with_phase_coordinates`).
-_COORDINATE = "coalesce(v.told->>'phase_{0}', {0}((v.told->>'phase')::double precision)::text)"
+_COORDINATE = "coalesce(v.components->>'phase_{0}', {0}((v.components->>'phase')::double precision)::text)"
 _VALUES = ", ".join(
     _COORDINATE.format(component.name.removeprefix("phase_"))
     if component.name in ("phase_cos", "phase_sin")
-    else f"v.told->>'{component.name}'"
+    else f"v.components->>'{component.name}'"
     for component in COMPARED
 )
 _ROWS = f"""
     SELECT t.uuid, s.partition, s.simhash, {_MICROSECONDS.format(KNOWN_FROM.format(t="t"))}, t.profit_percentage,
         (t.profit_usd > 0)::int, {_VALUES}
     FROM soulprints AS s JOIN canonical_trades AS t ON t.uuid = s.canonical_uuid,
-        LATERAL (SELECT convert_from(s.body, 'UTF8')::jsonb->'values' AS told OFFSET 0) AS v
+        LATERAL (SELECT convert_from(s.body, 'UTF8')::jsonb->'values' AS components OFFSET 0) AS v
     WHERE s.experiment = %s AND s.partition = ANY(%s::date[]) AND s.schema = %s AND s.simhash IS NOT NULL
 """
 _COUNTS = text("SELECT partition, count(*) FROM soulprints WHERE experiment = :experiment GROUP BY partition")
@@ -51,7 +51,7 @@ _BLOCK = 1 << 24
 @dataclass(frozen=True, eq=False)
 class LoadedIndex:
     """An index with what a refresh needs: the partition of each row (days since 0001), how many soulprints each
-    partition held, and the state of log and quarantine that it was read at. known_until is without the quarantine."""
+    partition had, and the state of log and quarantine that it was read at. known_until is without the quarantine."""
 
     experiment: str
     index: SoulprintIndex
@@ -159,7 +159,7 @@ class _Sink:
         return len(data)
 
     def index(self) -> tuple[SoulprintIndex, NDArray[np.int32]]:
-        """Return all rows in the order they came, and the partition of each."""
+        """Return all rows in the order of reading, and the partition of each."""
         self._convert()
         if not self._parts:
             return empty_index(), np.empty(0, np.int32)
@@ -176,9 +176,9 @@ class _Sink:
         return whole, np.concatenate([days for _, days in self._parts])
 
     def _convert(self) -> None:
-        text, found, rest = b"".join(self._rest).rpartition(b"\n")
+        text, newline, rest = b"".join(self._rest).rpartition(b"\n")
         self._rest, self._size = [rest], len(rest)
-        if found:
+        if newline:
             self._parts.append(_arrays([line.split("\t") for line in text.decode("ascii").split("\n")]))
 
 
@@ -186,8 +186,8 @@ def _arrays(rows: list[list[str]]) -> tuple[SoulprintIndex, NDArray[np.int32]]:
     columns = list(zip(*rows, strict=True))
     scores = np.zeros((len(rows), len(COMPARED)))
     for place, component in enumerate(COMPARED):
-        told = columns[6 + place]
-        value = np.array([component.center if item == "\\N" else float(item) for item in told])
+        texts = columns[6 + place]
+        value = np.array([component.center if item == "\\N" else float(item) for item in texts])
         scores[:, place] = np.clip((value - component.center) / component.scale, -CLIP, CLIP)
     packed = bytes.fromhex("".join(columns[0]).replace("-", ""))
     index = SoulprintIndex(

@@ -10,15 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from throughline.registry.quarantine import held
+from throughline.registries import linked_names, registries
+from throughline.registry.quarantine import quarantined_entries
 from throughline.registry.reading import corrected_by, entries_of
-from throughline.registry.records import LINKED
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import canonical_trades
 from throughline.tracking.versions import read_body
-
-_NAME = {"soulprints": "soulprint", "profit_buckets": "pattern"}
-"""Registry -> key of the hash by which a trade names its entry."""
 
 
 def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, Any]:
@@ -31,9 +28,9 @@ def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, A
     twice); corrects, corrected_by (trade hashes or None); quarantine (registry -> reason, of what is out of use).
     """
     body = read_body("canonical_trades", trade.body)
-    waiting = {(item.table, item.uuid): item.reason for item in held(connection)}
+    waiting = {(item.table, item.uuid): item.reason for item in quarantined_entries(connection)}
     after = corrected_by(connection, trade.uuid)
-    told: dict[str, Any] = {
+    linked: dict[str, Any] = {
         "trade_hash": trade.content_hash,
         "experiment": trade.experiment,
         "canonical_trade": {**body, "trade_hash": trade.content_hash, "uuid": str(trade.uuid)},
@@ -44,37 +41,37 @@ def trade_with_linkages(connection: Connection, trade: LedgerRow) -> dict[str, A
         "quarantine": {},
     }
     if ("canonical_trades", trade.uuid) in waiting:
-        told["quarantine"]["canonical_trades"] = waiting["canonical_trades", trade.uuid]
-    for registry in LINKED:
+        linked["quarantine"]["canonical_trades"] = waiting["canonical_trades", trade.uuid]
+    for registry in linked_names():
         entries = entries_of(connection, registry, trade.uuid)
         entry = entries[0] if entries else None
-        told["specialized_data"][registry] = _told(registry, entry)
-        told["linkages"][registry] = _linkage(registry, trade, body, entry, len(entries))
+        linked["specialized_data"][registry] = _as_json(registry, entry)
+        linked["linkages"][registry] = _linkage(registry, trade, body, entry, len(entries))
         if entry and (registry, entry.uuid) in waiting:
-            told["quarantine"][registry] = waiting[registry, entry.uuid]
-    told["complete"] = all(
-        link["linked"] and link["backlinked"] and link["entries"] == 1 for link in told["linkages"].values()
+            linked["quarantine"][registry] = waiting[registry, entry.uuid]
+    linked["complete"] = all(
+        link["linked"] and link["backlinked"] and link["entries"] == 1 for link in linked["linkages"].values()
     )
-    return told
+    return linked
 
 
 def _linkage(
     registry: str, trade: LedgerRow, body: Mapping[str, Any], entry: LedgerRow | None, count: int
 ) -> dict[str, Any]:
     expected = body["specialized_hashes"][registry]
-    told = read_body(registry, entry.body) if entry else {}
-    found = told.get(_NAME[registry])
+    own = read_body(registry, entry.body) if entry else {}
+    identity = own.get(registries()[registry].identity)
     back = {"hash": trade.content_hash, "uuid": str(trade.uuid)}
     return {
         "expected": expected,
-        "found": found,
-        "linked": found == expected,
-        "backlinked": told.get("canonical") == back,
+        "found": identity,
+        "linked": identity == expected,
+        "backlinked": own.get("canonical") == back,
         "entries": count,
     }
 
 
-def _told(table: str, row: LedgerRow | None) -> dict[str, Any] | None:
+def _as_json(table: str, row: LedgerRow | None) -> dict[str, Any] | None:
     if row is None:
         return None
     return {**read_body(table, row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}

@@ -1,4 +1,4 @@
-"""Pattern matching: what came of the trades that looked like this one, and how many of them stand behind the answer.
+"""Pattern matching: the outcomes of the trades that looked like this one, and how many of them support the answer.
 
 Belongs here: the question and its answer, over look-alikes (similarity) and cells (buckets). Does not belong here: the
 search and the sums themselves.
@@ -25,7 +25,7 @@ from throughline.registry.buckets import (
     standing,
 )
 from throughline.registry.index_loading import LoadedIndex, load_index
-from throughline.registry.similarity import Found
+from throughline.registry.similarity import Nearest
 from throughline.registry.winrate import WinRate, base_prior, win_rate
 from throughline.signals.simhash import COMPARED, band_keys, simhash
 from throughline.signals.vector import require_vector, with_phase_coordinates
@@ -96,7 +96,7 @@ def find_similar(
     minimum: int = MINIMUM,
     least_similarity: float = LEAST_SIMILARITY,
 ) -> Similar:
-    """Return what came of the `k` trades of an experiment most alike to `vector`, among those known as of an instant.
+    """Return the outcomes of the `k` trades of an experiment most alike to `vector`, of those known as of an instant.
 
     Args:
         connection: may read the registries.
@@ -114,7 +114,7 @@ def find_similar(
         least_similarity: cosine below which a trade is not called alike, 0 or more.
 
     Returns:
-        The look-alikes and what came of them, with a note that says how much the answer is worth.
+        The look-alikes and their outcomes, with a note that says how much the answer is worth.
 
     Raises:
         ValueError: for a component that does not exist, a vector without any, k below one or a naive instant.
@@ -123,13 +123,13 @@ def find_similar(
     index = loaded or load_index(connection, experiment)
     if index.experiment != experiment:
         raise ValueError(f"the index is of experiment {index.experiment}, the question is about {experiment}")
-    found = index.index.search(values, as_of, k, least_similarity)
-    matches = _matches(connection, found)
+    nearest = index.index.search(values, as_of, k, least_similarity)
+    matches = _matches(connection, nearest)
     n, wins = len(matches), sum(match.profit_usd > 0 for match in matches)
     returns = np.array([match.profit_percentage for match in matches])
-    prior = base_prior(found.searched_wins, found.searched, "all trades searched")
+    prior = base_prior(nearest.searched_wins, nearest.searched, "all trades searched")
     mark = simhash(with_phase_coordinates(values))
-    chance = share_by_chance(len(found.compared), least_similarity)
+    chance = share_by_chance(len(nearest.compared), least_similarity)
     strategies = sorted({match.strategy_id for match in matches}) if with_buckets and mark is not None else []
     buckets: list[BucketStatistics] = []
     for name in strategies:
@@ -138,19 +138,19 @@ def find_similar(
         buckets += [bucket_statistics(connection, experiment, key, as_of, minimum, rate) for key in keys]
     return Similar(
         experiment=experiment,
-        compared=found.compared,
+        compared=nearest.compared,
         by_chance=chance,
         as_of=as_of,
         matches=matches,
         trades_behind=n,
-        searched=found.searched,
+        searched=nearest.searched,
         win_rate=win_rate(wins, n, prior) if n else None,
         mean_percent=float(returns.mean()) if n else None,
         return_percent=tuple(float(value) for value in np.quantile(returns, SHARES)) if n else None,
         buckets=tuple(buckets),
         minimum=minimum,
         usable=n >= minimum and mark is not None,
-        note=_note(mark is None, n, found, minimum, chance),
+        note=_note(mark is None, n, nearest, minimum, chance),
     )
 
 
@@ -167,19 +167,19 @@ def share_by_chance(components: int, cosine: float) -> float:
     return float(betainc((components - 1) / 2.0, 0.5, 1.0 - cosine * cosine)) / 2.0
 
 
-def _note(few: bool, n: int, found: Found, minimum: int, chance: float) -> str:
-    told = f"compared on {len(found.compared)} of {len(COMPARED)} components; looked for among {found.searched}"
+def _note(few: bool, n: int, nearest: Nearest, minimum: int, chance: float) -> str:
+    compared = f"compared on {len(nearest.compared)} of {len(COMPARED)} components; looked for among {nearest.searched}"
     if few:
         return (
-            f"trades behind this: {n}, {told}; fewer than half of the components were given, and on so few "
+            f"trades behind this: {n}, {compared}; fewer than half of the components were given, and on so few "
             f"{chance:.0%} of unrelated trades are as near, so it is not to be used"
         )
-    return f"{standing(n, minimum)}; {told}"
+    return f"{standing(n, minimum)}; {compared}"
 
 
-def _matches(connection: Connection, found: Found) -> tuple[Match, ...]:
+def _matches(connection: Connection, nearest: Nearest) -> tuple[Match, ...]:
     c = canonical_trades.c
-    statement = select(canonical_trades).where(c.uuid.in_([hit.uuid for hit in found.hits]))
+    statement = select(canonical_trades).where(c.uuid.in_([hit.uuid for hit in nearest.hits]))
     rows = {row.uuid: row for row in connection.execute(statement)}
     return tuple(
         Match(
@@ -195,5 +195,5 @@ def _matches(connection: Connection, found: Found) -> tuple[Match, ...]:
             profit_percentage=float(rows[hit.uuid].profit_percentage),
             termination_reason=rows[hit.uuid].termination_reason,
         )
-        for hit in found.hits
+        for hit in nearest.hits
     )

@@ -1,7 +1,7 @@
 """`registry_coordinator`: the coordinator of the configured home, opened when it is first used.
 
 Belongs here: following the configuration (THROUGHLINE_HOME and its like) and closing at exit. Does not belong here:
-anything that the coordinator does. It is at the edge: the one place where a coordinator is not made by its user.
+anything that the coordinator does. It is at the edge: the one place where a coordinator is not created by its user.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class CoordinatorProxy:
 
         with self._lock:
             place = Home.locate()
-            wanted = (str(place.path), *(os.environ.get(name, "") for name in _FOLLOWED))
-            if self._opened is None or self._opened[0] != wanted:
+            configured = (str(place.path), *(os.environ.get(name, "") for name in _FOLLOWED))
+            if self._opened is None or self._opened[0] != configured:
                 self.close()
-                self._opened = (wanted, RegistryCoordinator(place.path))
+                self._opened = (configured, RegistryCoordinator(place.path))
                 atexit.register(self.close)
             return self._opened[1]

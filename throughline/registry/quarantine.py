@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.findings import Finding
+from throughline.registries import TRADES, registries
 from throughline.storage.row_log import insert_listed, lock_log
 from throughline.storage.tables import REGISTRY, ledger_table, registry_quarantine
 
@@ -31,16 +32,18 @@ _LATEST = (
     "ORDER BY table_name, row_uuid, seq DESC"
 )
 _TRADES = text(
-    f"WITH held AS (SELECT table_name, row_uuid FROM ({_LATEST}) AS latest WHERE action = '{QUARANTINE}') "
-    "SELECT row_uuid FROM held WHERE table_name = 'canonical_trades' "
-    "UNION SELECT canonical_uuid FROM soulprints JOIN held ON row_uuid = uuid WHERE table_name = 'soulprints' "
-    "UNION SELECT canonical_uuid FROM profit_buckets JOIN held ON row_uuid = uuid WHERE table_name = 'profit_buckets'"
+    f"WITH quarantined AS (SELECT table_name, row_uuid FROM ({_LATEST}) AS latest WHERE action = '{QUARANTINE}') "
+    f"SELECT row_uuid FROM quarantined WHERE table_name = '{TRADES}'"
+    + "".join(
+        f" UNION SELECT canonical_uuid FROM {name} JOIN quarantined ON row_uuid = uuid WHERE table_name = '{name}'"
+        for name in registries()
+    )
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """An entry in quarantine. finding: JSON text of what was found."""
+class QuarantinedEntry:
+    """An entry in quarantine. finding: the finding as JSON text."""
 
     table: str
     uuid: uuids.UUID
@@ -48,13 +51,13 @@ class Held:
     finding: str
 
 
-def held(connection: Connection) -> list[Held]:
+def quarantined_entries(connection: Connection) -> list[QuarantinedEntry]:
     """Return what is in quarantine now, by table and uuid."""
     c = registry_quarantine.c
     key = (c.table_name, c.row_uuid)
     latest = select(registry_quarantine).ext(distinct_on(*key)).order_by(*key, c.seq.desc())
-    rows = connection.execute(latest).all()
-    return [Held(row.table_name, row.row_uuid, row.reason, row.finding) for row in rows if row.action == QUARANTINE]
+    rows = [row for row in connection.execute(latest) if row.action == QUARANTINE]
+    return [QuarantinedEntry(row.table_name, row.row_uuid, row.reason, row.finding) for row in rows]
 
 
 def quarantined_trades(connection: Connection) -> frozenset[uuids.UUID]:
@@ -67,29 +70,35 @@ def last_action(connection: Connection) -> int:
     return int(connection.execute(select(func.coalesce(func.max(registry_quarantine.c.seq), 0))).scalar_one())
 
 
-def quarantine(connection: Connection, table: str, uuid: uuids.UUID, reason: str, finding: Finding) -> Held | None:
+def quarantine(
+    connection: Connection, table: str, uuid: uuids.UUID, reason: str, finding: Finding
+) -> QuarantinedEntry | None:
     """Take an entry out of use and log it, in the connection's transaction; return None where it already is out.
 
     Raises UnknownRecord for an entry that does not exist, ValueError for a table that is no registry or for no reason.
     """
-    told = json.dumps(finding.as_json(), sort_keys=True)
-    done = _act(connection, table, uuid, QUARANTINE, reason, told)
-    return Held(table, uuid, reason, told) if done else None
+    finding_text = json.dumps(finding.as_json(), sort_keys=True)
+    done = _act(connection, table, uuid, QUARANTINE, reason, finding_text)
+    return QuarantinedEntry(table, uuid, reason, finding_text) if done else None
 
 
 def release(connection: Connection, table: str, uuid: uuids.UUID, reason: str) -> None:
-    """Give an entry back to use and log it, in the connection's transaction. LedgerConflict where it is not held."""
+    """Give an entry back to use and log it, in the connection's transaction.
+
+    Raises:
+        LedgerConflict: where it is not in quarantine.
+    """
     if not _act(connection, table, uuid, RELEASE, reason, "{}"):
         raise LedgerConflict(f"{table} {uuid} is not in quarantine, so it cannot be released. Nothing was written.")
 
 
-def quarantine_all(connection: Connection, findings: Iterable[Finding]) -> list[Held]:
+def quarantine_all(connection: Connection, findings: Iterable[Finding]) -> list[QuarantinedEntry]:
     """Take out of use every entry of a registry that a finding names by its uuid; return those that were not yet.
 
     The reason is the finding's kind and problem. Findings about other things (seals, triggers, the log) and about rows
     that are not there name nothing to take out.
     """
-    taken: list[Held] = []
+    taken: list[QuarantinedEntry] = []
     for finding in findings:
         uuid = _uuid(finding.row)
         if finding.table not in TABLES or uuid is None or not _exists(connection, finding.table, uuid):

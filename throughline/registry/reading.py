@@ -2,8 +2,8 @@
 
 Belongs here: the conditions and look-ups that statistics and patterns share. Does not belong here: what comes of them.
 
-A trade is known from its exit on. A correction is known from the end of the day on which it was made, and from then on
-what it corrects is not: a question as of an instant never sees a later correction.
+A trade is known from its exit on. A correction is known from the end of the day on which it was recorded; from then on
+what it corrects is not known. A question as of an instant never sees a later correction.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ USABLE = (
     f"(CAST(:as_of AS timestamptz) IS NULL OR {KNOWN_FROM.format(t='t')} <= :as_of)"
     " AND NOT EXISTS (SELECT 1 FROM canonical_trades AS later WHERE later.supersedes = t.uuid"
     f" AND (CAST(:as_of AS timestamptz) IS NULL OR {KNOWN_FROM.format(t='later')} <= :as_of))"
-    " AND t.uuid <> ALL(CAST(:held AS uuid[]))"
+    " AND t.uuid <> ALL(CAST(:quarantined AS uuid[]))"
 )
 """Condition on ``canonical_trades AS t`` with the parameters of `usable`."""
 
 
-def usable(as_of: datetime | None, held: frozenset[uuids.UUID]) -> dict[str, Any]:
+def usable(as_of: datetime | None, quarantined: frozenset[uuids.UUID]) -> dict[str, Any]:
     """Return the parameters of `USABLE`. as_of: aware (else ValueError), None = all that is recorded."""
     if as_of is not None and as_of.tzinfo is None:
         raise ValueError(f"as_of {as_of} has no time zone: pass an aware datetime")
-    return {"as_of": as_of, "held": [str(uuid) for uuid in sorted(held)]}
+    return {"as_of": as_of, "quarantined": [str(uuid) for uuid in sorted(quarantined)]}
 
 
 def hand_experiment() -> tuple[str, bytes]:
@@ -81,9 +81,9 @@ def choose_experiment(connection: Connection, named: str | None = None) -> Chose
         stored = read_experiment(connection, experiment)
         return Chosen(experiment, stored.mode if stored else MODE, "named in the question")
     for mode in mode_names():
-        found = get_active(connection, mode)
-        if found is not None:
-            return Chosen(found.experiment, mode, f"the active experiment of mode '{mode}'")
+        active = get_active(connection, mode)
+        if active is not None:
+            return Chosen(active.experiment, mode, f"the active experiment of mode '{mode}'")
     return Chosen(hand_experiment()[0], MODE, "the trades registered by hand: no mode has an active experiment")
 
 
@@ -104,8 +104,8 @@ def find_trade(connection: Connection, trade_hash: str) -> LedgerRow:
     Raises UnknownRecord where it names none, or several.
     """
     uuid = resolve_record(connection, trade_hash, "trade")
-    found = connection.execute(select(canonical_trades).where(canonical_trades.c.uuid == uuid)).mappings()
-    return as_row(found.one(), projection(canonical_trades))
+    rows = connection.execute(select(canonical_trades).where(canonical_trades.c.uuid == uuid)).mappings()
+    return as_row(rows.one(), projection(canonical_trades))
 
 
 def entries_of(connection: Connection, table: str, trade: uuids.UUID) -> list[LedgerRow]:

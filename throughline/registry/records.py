@@ -1,153 +1,87 @@
-"""The three entries of a closed trade and how they are tied to each other. Pure.
+"""The entries of a closed trade and how they are tied to each other. Pure.
 
-Belongs here: bodies and rows of canonical trades, soulprints and profit-bucket entries. Does not belong here: where
-they are written (flow, coordinator) and what is asked of them (patterns, statistics).
+Belongs here: the body of a canonical trade, and the rows of a trade in all registries. Does not belong here: what a
+registry says of a trade (`throughline.registries`), where rows are written (flow, writing) and what is asked of them.
 
-Identity has no circle: the hashes of a soulprint and of a bucket pattern are over their own content, without the trade;
-the canonical body names both, so `trade_hash` covers them; the specialised rows name the canonical UUID and hash, which
+Identity has no circle: the hash under which a trade names an entry is over the entry's own content, without the trade;
+the canonical body names them all, so `trade_hash` covers them; the entries name the canonical UUID and hash, which
 their own content hashes cover. An edit in either direction breaks a hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from throughline.identity import decimal_text, hash_body
-from throughline.signals.simhash import band_keys, simhash
-from throughline.signals.vector import SOULPRINT_SCHEMA, soulprint_hash, vector_from_text, vector_text
+from throughline.errors import InvalidTrade
+from throughline.registries import TRADES, Body, linked_names, registries
 from throughline.storage.records import LedgerRow
 from throughline.tracking.records import make_row, reference
 from throughline.tracking.versions import read_body
 
-Body = Mapping[str, Any]
-Texts = Mapping[str, str | None]
-
-BUCKET_SCHEMA = "profit_bucket/1"
-"""Version of what a bucket entry says and of the cells it lies in."""
-LINKED = ("profit_buckets", "soulprints")
-"""The specialised registries, in the order in which a trade names them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Soulprint:
-    """The causal vector of a decision. subject: segment or symbol; values: component -> text, None = missing;
-    reference: the series that it was measured against."""
-
-    subject: str
-    decision_time: str
-    values: Texts
-    reference: str | None = None
-
-    @property
-    def hash(self) -> str:
-        """Identity of the vector (SHA-256)."""
-        return soulprint_hash(self.decision_time, self.subject, self.values)
-
-    @property
-    def simhash(self) -> int | None:
-        """Similarity key (64 bits), None where too little of the vector is known."""
-        return simhash(vector_from_text(self.values))
-
-
-@dataclass(frozen=True, slots=True)
-class Excursion:
-    """How far the price went while the trade was open, in percent of the entry price; None = no bar in between.
-
-    hours_to_best: from the fill to the best price.
-    """
-
-    max_favorable_percent: str | None = None
-    max_adverse_percent: str | None = None
-    hours_to_best: str | None = None
-
 
 @dataclass(frozen=True, slots=True)
 class TradeRows:
-    """The rows of one closed trade, parents first."""
+    """The rows of one closed trade.
+
+    Args:
+        trade: the canonical trade.
+        entries: registry -> the trade's entry in it.
+
+    Example:
+        >>> rows = link_trade(body, {"soulprints": soulprint, "profit_buckets": excursion})  # doctest: +SKIP
+        >>> rows.entries["soulprints"].columns["simhash"]  # doctest: +SKIP
+    """
 
     trade: LedgerRow
-    soulprint: LedgerRow
-    bucket: LedgerRow
+    entries: Mapping[str, LedgerRow]
 
     def by_table(self) -> dict[str, LedgerRow]:
-        """Return the rows by their table."""
-        return {"canonical_trades": self.trade, "soulprints": self.soulprint, "profit_buckets": self.bucket}
+        """Return the rows by their table, the canonical trade first."""
+        return {TRADES: self.trade, **self.entries}
 
 
-def link_trade(trade: Body, soulprint: Soulprint, excursion: Excursion, run_id: str | None = None) -> TradeRows:
-    """Return the three rows of a trade.
+def given_facts(data: Mapping[str, Any] | None, trade: Body) -> dict[str, Any]:
+    """Return registry -> facts of a trade that a person registers.
 
-    trade: the canonical body without `linked_registries` and `specialized_hashes`. Raises ValueError for a value that
-    has no canonical form.
+    Args:
+        data: registry -> what the person says to it (`Registry.given`); what is not said is unknown.
+        trade: the canonical body without its links to the registries.
+
+    Raises:
+        InvalidTrade: where a registry, field or component does not exist or contradicts the trade.
     """
-    exits = {
-        "hours_to_best": excursion.hours_to_best,
-        "max_adverse_percent": excursion.max_adverse_percent,
-        "max_favorable_percent": excursion.max_favorable_percent,
-        "reason": trade["termination_reason"],
-    }
-    mark = soulprint.simhash
-    identity = soulprint.hash
-    buckets = sorted(band_keys(mark, trade["strategy_id"]))
-    pattern = pattern_hash(identity, buckets, exits)
-    canonical = make_row(
-        "canonical_trades",
-        {
-            **trade,
-            "linked_registries": list(LINKED),
-            "specialized_hashes": {"profit_buckets": pattern, "soulprints": identity},
-        },
-        run_id,
-    )
+    said = dict(data or {})
+    unknown = sorted(str(name) for name in said if name not in registries())
+    if unknown:
+        raise InvalidTrade(f"{', '.join(unknown)}: no registry has this name; there are {' and '.join(linked_names())}")
+    return {name: registry.given(said.get(name) or {}, trade) for name, registry in registries().items()}
+
+
+def link_trade(trade: Body, facts: Mapping[str, Any], run_id: str | None = None) -> TradeRows:
+    """Return the rows of a trade in all registries.
+
+    Args:
+        trade: the canonical body without `linked_registries` and `specialized_hashes`.
+        facts: registry -> what is known of the trade there (`Registry.given`, `Registry.observed`).
+        run_id: the run that writes them.
+
+    Raises:
+        ValueError: for a value that has no canonical form.
+    """
+    bodies: dict[str, dict[str, Any]] = {}
+    for name, registry in registries().items():
+        bodies[name] = registry.entry(facts[name], trade, bodies)
+    hashes = {name: bodies[name][registry.identity] for name, registry in registries().items()}
+    links = {"linked_registries": list(linked_names()), "specialized_hashes": hashes}
+    canonical = make_row(TRADES, {**trade, **links}, run_id)
     shared = {
         "canonical": reference(canonical),
         "experiment": canonical.experiment,
         "partition": canonical.partition,
     }
-    print_row = make_row(
-        "soulprints",
-        shared
-        | {
-            "decision_time": soulprint.decision_time,
-            "missing": sorted(name for name, text in soulprint.values.items() if text is None),
-            "reference": soulprint.reference,
-            "schema": SOULPRINT_SCHEMA,
-            "simhash": None if mark is None else simhash_text(mark),
-            "soulprint": identity,
-            "subject": soulprint.subject,
-            "values": dict(soulprint.values),
-        },
-        run_id,
-    )
-    bucket = make_row(
-        "profit_buckets",
-        shared
-        | {
-            "buckets": buckets,
-            "closed_at": trade["closed_at"],
-            "exits": exits,
-            "max_adverse_percent": excursion.max_adverse_percent,
-            "max_favorable_percent": excursion.max_favorable_percent,
-            "pattern": pattern,
-            "schema": BUCKET_SCHEMA,
-            "soulprint": identity,
-        },
-        run_id,
-    )
-    return TradeRows(canonical, print_row, bucket)
-
-
-def pattern_hash(soulprint: str, buckets: Sequence[str], exits: Body) -> str:
-    """Return the identity of a bucket entry: over its soulprint's hash, its cells and its exit."""
-    body = {"buckets": list(buckets), "exits": dict(exits), "schema": BUCKET_SCHEMA, "soulprint": soulprint}
-    return hash_body("profit_bucket_pattern", body)
-
-
-def simhash_text(value: int) -> str:
-    """Return a SimHash as it stands in records: 16 hex digits."""
-    return f"{value:016x}"
+    return TradeRows(canonical, {name: make_row(name, shared | body, run_id) for name, body in bodies.items()})
 
 
 def trade_body(candidate: LedgerRow, research: LedgerRow, execution: LedgerRow, outcome: LedgerRow) -> dict[str, Any]:
@@ -191,19 +125,3 @@ def trade_body(candidate: LedgerRow, research: LedgerRow, execution: LedgerRow, 
         "temporal_warp": values.get("temporal_warp"),
         "termination_reason": ended["termination_reason"],
     }
-
-
-def soulprint_of(research: LedgerRow) -> Soulprint:
-    """Return the soulprint of the trade behind a research record, which holds the signals as of the decision.
-
-    A record written by hand may hold none: then every component is missing.
-    """
-    told = read_body("research_docs", research.body)
-    signals = told["signals"] or {"values": vector_text({}), "reference": None}
-    segment = (told.get("scan_row") or {}).get("segment") or told["instrument"]
-    return Soulprint(segment, told["decision_time"], signals["values"], signals["reference"])
-
-
-def percent_text(value: float) -> str:
-    """Return a percentage as it stands in records: six decimals, half even."""
-    return decimal_text(round(value, 6) + 0.0)

@@ -44,7 +44,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
+class Nearest:
     """Hits, nearest first; among how many trades (with how many wins) they were looked for; on which components
     (names of `COMPARED`) they were compared."""
 
@@ -76,7 +76,7 @@ class SoulprintIndex:
 
     def search(
         self, vector: Mapping[str, object], as_of: datetime | None, k: int, least_similarity: float = -1.0
-    ) -> Found:
+    ) -> Nearest:
         """Return the `k` trades most alike to `vector` among those known as of an instant (None = all).
 
         A vector of which at least half is known is compared as a whole, what is unknown counting as its center. With
@@ -104,7 +104,7 @@ class SoulprintIndex:
             raise ValueError(f"the vector has no component that is compared: give at least one of {names}")
         compared = tuple(COMPARED[place].name for place in known)
         if not searched:
-            return Found((), searched, wins, compared)
+            return Nearest((), searched, wins, compared)
         asked = standardised(values)
         distance: U8 | None = None
         if mark is None:
@@ -129,7 +129,7 @@ class SoulprintIndex:
             for place, value in zip(places[order].tolist(), cosine[order].tolist(), strict=True)
             if value >= least_similarity
         ]
-        return Found(tuple(hits), searched, wins, compared)
+        return Nearest(tuple(hits), searched, wins, compared)
 
     def _known(self, as_of: datetime | None) -> tuple[int, int]:
         """Return how many rows are known as of the instant, and the instant in microseconds."""
@@ -139,15 +139,15 @@ class SoulprintIndex:
         return int(np.searchsorted(self.known_from, moment, "right")), moment
 
 
-def _nearest(distance: U8, usable: NDArray[np.bool_], wanted: int) -> NDArray[np.intp]:
-    """Return the places of at least `wanted` usable rows of least distance (all of them where there are fewer)."""
-    if len(distance) <= wanted:
+def _nearest(distance: U8, usable: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
+    """Return the places of at least `count` usable rows of least distance (all of them where there are fewer)."""
+    if len(distance) <= count:
         return np.flatnonzero(usable)
     counts = np.bincount(distance[::_SAMPLE], minlength=BITS + 1).cumsum() * _SAMPLE
-    radius = int(np.searchsorted(counts, wanted))
+    radius = int(np.searchsorted(counts, count))
     while True:
         places = np.flatnonzero((distance <= radius) & usable)
-        if len(places) >= wanted or radius >= BITS:
+        if len(places) >= count or radius >= BITS:
             return places
         radius += 1
 

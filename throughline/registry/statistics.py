@@ -1,4 +1,4 @@
-"""Figures of the registries themselves: how many entries, how well tied, under which roots, and what the trades made.
+"""Figures of the registries themselves: how many entries, how well linked, under which roots, and the trades' results.
 
 Belongs here: counts, sums and roots by SQL. Does not belong here: risk-adjusted figures (analytics), and whether hashes
 and links hold (consistency).
@@ -14,17 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from throughline.catalogue import catalogue
 from throughline.identity import seal_of
-from throughline.registry.quarantine import TABLES, held, quarantined_trades
+from throughline.registries import TRADES, linked_names, registries
+from throughline.registry.quarantine import TABLES, quarantined_entries, quarantined_trades
 from throughline.registry.reading import USABLE, usable
-from throughline.registry.records import LINKED
 
 _CURRENT = "SELECT * FROM current_canonical_trades WHERE experiment = :experiment"
-_LINKS = {
-    "soulprints": ("soulprint", "soulprint"),
-    "profit_buckets": ("pattern", "pattern"),
-}
-"""Registry -> (column of the trade that names its entry, column of the entry that is named)."""
 _GROUPS = {"by_strategy": "strategy_id", "by_symbol": "symbol", "by_termination_reason": "termination_reason"}
 _SUMS = (
     "count(*) AS trades, count(*) FILTER (WHERE t.profit_usd > 0) AS wins, coalesce(sum(t.profit_usd), 0) AS profit, "
@@ -36,7 +32,7 @@ _TRADES = f"FROM canonical_trades AS t WHERE t.experiment = :experiment AND {USA
 
 
 def performance(connection: Connection, experiment: str) -> dict[str, Any]:
-    """Return what the trades of an experiment made. USD net of costs; percent of the notional; rates in [0, 1].
+    """Return the results of an experiment's trades. USD net of costs; percent of the notional; rates in [0, 1].
 
     Keys: experiment, total_trades, winning_trades, success_rate, total_profit, mean_profit, mean_profit_percentage,
     total_fees, profit_factor (gains over losses), first_closed_at, last_closed_at, by_strategy, by_symbol,
@@ -44,15 +40,15 @@ def performance(connection: Connection, experiment: str) -> dict[str, Any]:
     """
     parameters = {"experiment": experiment, **usable(None, quarantined_trades(connection))}
     whole = connection.execute(text(f"SELECT {_SUMS} {_TRADES}"), parameters).one()
-    told: dict[str, Any] = {"experiment": experiment, **_figures(whole)}
-    told |= {
+    result: dict[str, Any] = {"experiment": experiment, **_figures(whole)}
+    result |= {
         "first_closed_at": whole.first.isoformat() if whole.first else None,
         "last_closed_at": whole.last.isoformat() if whole.last else None,
     }
     for name, column in _GROUPS.items():
         statement = text(f"SELECT t.{column} AS name, {_SUMS} {_TRADES} GROUP BY t.{column} ORDER BY t.{column}")
-        told[name] = {row.name: _figures(row) for row in connection.execute(statement, parameters)}
-    return told
+        result[name] = {row.name: _figures(row) for row in connection.execute(statement, parameters)}
+    return result
 
 
 def _figures(row: Any) -> dict[str, Any]:
@@ -75,26 +71,28 @@ def registry_statistics(connection: Connection, experiment: str) -> dict[str, An
     Keys: experiment; canonical_trades, soulprints, profit_buckets (each entries, corrected: how many a correction
     replaced, root: the Merkle root over the content hashes of the others); linkage (registry -> linked, unlinked:
     trades whose entry is there under the hash they name, or not; backlinked, dangling: entries that name a trade which
-    is there under the hash they name and names them, or not; coverage: linked over trades); soulprint_coverage (known:
-    soulprints with a SimHash, share); buckets (occupied: cells in which trades lie, links: of trades with cells,
-    largest, mean: trades in a cell); quarantine (registry -> entries held, of all experiments).
+    is there under the hash they name and names them, or not; coverage: linked over trades); the figures of each
+    registry (`Registry.statistics`: soulprint_coverage, buckets); quarantine (registry -> entries in quarantine, of all
+    experiments).
     """
     parameters = {"experiment": experiment}
     roots = {name: _entries(connection, name, parameters) for name in TABLES}
-    waiting = held(connection)
+    waiting = quarantined_entries(connection)
+    figures: dict[str, Any] = {}
+    for name, registry in registries().items():
+        figures |= registry.statistics(connection, experiment, _current_entries(name))
     return {
         "experiment": experiment,
         **roots,
-        "linkage": {name: _linkage(connection, name, parameters) for name in LINKED},
-        "soulprint_coverage": _coverage(connection, parameters),
-        "buckets": _occupancy(connection, parameters),
+        "linkage": {name: _linkage(connection, name, parameters) for name in linked_names()},
+        **figures,
         "quarantine": {name: sum(item.table == name for item in waiting) for name in TABLES},
     }
 
 
 def _current_entries(table: str) -> str:
     """SQL of the entries of the trades that no correction replaced."""
-    if table == "canonical_trades":
+    if table == TRADES:
         return _CURRENT
     return (
         f"SELECT * FROM {table} AS e WHERE e.experiment = :experiment AND NOT EXISTS "
@@ -109,15 +107,24 @@ def _entries(connection: Connection, table: str, parameters: Mapping[str, Any]) 
     return {"entries": len(hashes), "corrected": int(whole.scalar_one()) - len(hashes), "root": seal_of(hashes)}
 
 
+def _named_by_trade(registry: str) -> str:
+    """SQL of the hash under which ``canonical_trades AS t`` names its entry: a column where there is one."""
+    path = f"specialized_hashes.{registry}"
+    for column in catalogue().records[TRADES].columns:
+        if column.source == path:
+            return f"t.{column.name}"
+    return f"(convert_from(t.body, 'UTF8')::jsonb #>> '{{{path.replace('.', ',')}}}')"
+
+
 def _linkage(connection: Connection, table: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    named, name = _LINKS[table]
+    named, name = _named_by_trade(table), registries()[table].identity
     there = (
         f"SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM {table} AS e WHERE e.canonical_uuid = t.uuid "
-        f"AND e.canonical_hash = t.content_hash AND e.{name} = t.{named})), count(*) FROM ({_CURRENT}) AS t"
+        f"AND e.canonical_hash = t.content_hash AND e.{name} = {named})), count(*) FROM ({_CURRENT}) AS t"
     )
     back = (
         "SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM canonical_trades AS t WHERE t.uuid = e.canonical_uuid "
-        f"AND t.content_hash = e.canonical_hash AND t.{named} = e.{name})), count(*) "
+        f"AND t.content_hash = e.canonical_hash AND {named} = e.{name})), count(*) "
         f"FROM ({_current_entries(table)}) AS e"
     )
     linked, trades = connection.execute(text(there), parameters).one()
@@ -128,25 +135,4 @@ def _linkage(connection: Connection, table: str, parameters: Mapping[str, Any]) 
         "backlinked": backlinked,
         "dangling": entries - backlinked,
         "coverage": linked / trades if trades else None,
-    }
-
-
-def _coverage(connection: Connection, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    statement = f"SELECT count(simhash), count(*) FROM ({_current_entries('soulprints')}) AS e"
-    known, whole = connection.execute(text(statement), parameters).one()
-    return {"known": known, "share": known / whole if whole else None}
-
-
-def _occupancy(connection: Connection, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    statement = (
-        "SELECT count(*) AS occupied, coalesce(sum(n), 0) AS entries, coalesce(max(n), 0) AS largest, avg(n) AS mean "
-        f"FROM (SELECT count(*) AS n FROM ({_current_entries('profit_buckets')}) AS e, unnest(e.buckets) AS bucket "
-        "GROUP BY bucket) AS cells"
-    )
-    row = connection.execute(text(statement), parameters).one()
-    return {
-        "occupied": int(row.occupied),
-        "links": int(row.entries),
-        "largest": int(row.largest),
-        "mean": float(row.mean) if row.mean is not None else None,
     }

@@ -1,6 +1,6 @@
 """The trade of a chain that was written by hand: it carries the chain's UUIDs and says what the chain says.
 
-Belongs here: from an outcome of `TradeTrackingSystem` to the rows of its trade. Does not belong here: trades told
+Belongs here: from an outcome of `TradeTrackingSystem` to the rows of its trade. Does not belong here: trades given
 without a chain (entry), and those of the flow, which registers its own outcomes.
 """
 
@@ -16,8 +16,7 @@ from sqlalchemy import Connection, select
 
 from throughline.errors import LedgerConflict, UnknownRecord
 from throughline.registry.reading import corrected_by
-from throughline.registry.records import TradeRows, link_trade, trade_body
-from throughline.registry.specialised import read_specialised
+from throughline.registry.records import TradeRows, given_facts, link_trade, trade_body
 from throughline.storage.queries import as_row, read_experiment, read_named
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import canonical_trades, outcomes, projection
@@ -32,7 +31,7 @@ def tracked_trade(
 ) -> TradeRows:
     """Return the rows of the trade that an outcome written by hand closed.
 
-    specialised: as `read_specialised` takes it; the soulprint is of the chain's decision instant. Where the outcome
+    specialised: as `given_facts` takes it; the soulprint is of the chain's decision instant. Where the outcome
     corrects one whose trade is registered, the trade is a correction too, in the partition of `today`. Raises
     UnknownRecord for what is no such outcome, LedgerConflict where a later outcome has replaced it, InvalidTrade.
     """
@@ -53,10 +52,11 @@ def tracked_trade(
     before = _registered(connection, head.uuid, outcome)
     if before is not None:
         body |= {"partition": before[1] or max(today, before[0].partition), "supersedes": reference(before[0])}
-    soulprint, excursion = read_specialised(specialised, body)
+    facts = given_facts(specialised, body)
     if not ((specialised or {}).get("soulprints") or {}).get("decision_time"):
-        soulprint = replace(soulprint, decision_time=read_body("candidates", head.body)["decision_time"])
-    return link_trade(body, soulprint, excursion)
+        decided = read_body("candidates", head.body)["decision_time"]
+        facts["soulprints"] = replace(facts["soulprints"], decision_time=decided)
+    return link_trade(body, facts)
 
 
 def _registered(connection: Connection, candidate: UUID, outcome: UUID) -> tuple[LedgerRow, date | None] | None:
@@ -66,10 +66,10 @@ def _registered(connection: Connection, candidate: UUID, outcome: UUID) -> tuple
     """
     c = canonical_trades.c
     first = select(canonical_trades).where(c.candidate_uuid == candidate, c.supersedes.is_(None))
-    found = connection.execute(first).mappings().one_or_none()
-    if found is None:
+    stored = connection.execute(first).mappings().one_or_none()
+    if stored is None:
         return None
-    trade = as_row(found, projection(canonical_trades))
+    trade = as_row(stored, projection(canonical_trades))
     if trade.columns["outcome_uuid"] == outcome:
         return None
     while (after := corrected_by(connection, trade.uuid)) is not None:

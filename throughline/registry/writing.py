@@ -3,7 +3,7 @@
 Belongs here: the rows' way into the tables and the seal log, in one transaction. Does not belong here: what the rows
 say (entry, records) and whole days (flow).
 
-The log's lock is taken first and held to the end of the transaction, so writers come one after the other: what is asked
+The log's lock is taken first and kept to the end of the transaction, so writers come one after the other: what is asked
 under it cannot change before it is written.
 """
 

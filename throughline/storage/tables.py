@@ -80,7 +80,7 @@ def _stamp(name: str) -> Column[Any]:
 
 
 def record_table(kind: RecordKind, target: MetaData) -> Table:
-    """Return the table of a kind of record, made in `target`: the common columns, the projection, and its indexes."""
+    """Create the table of a kind of record in `target`: the common columns, the projection and its indexes."""
     projected = []
     for column in kind.columns:
         parent = kind.references(column)
@@ -294,7 +294,7 @@ model_trials = Table(
     _stamp("recorded_at"),
     PrimaryKeyConstraint("experiment", "trial"),
 )
-"""Every trial that was ever made, by the hash of what was tried on what: a rerun adds none."""
+"""Every trial, by the hash of what was tried on what: a rerun adds none."""
 
 holdout_openings = Table(
     "holdout_openings",

@@ -1,4 +1,4 @@
-"""Bodies of records that are written by hand: the same keys as the flow writes, None where nothing was told."""
+"""Bodies of records that are written by hand: the same keys as the flow writes, None for what was not given."""
 
 from __future__ import annotations
 
@@ -31,32 +31,37 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def candidate_body(experiment: str, decided: datetime, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a candidate's body. told: instrument, segment, strategy, side, model_version, confidence, params_ptr,
-    created_by."""
+def candidate_body(experiment: str, decided: datetime, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a candidate's body.
+
+    Args:
+        experiment: ID of its experiment.
+        decided: instant of the decision.
+        values: instrument, segment, strategy, side, model_version, confidence, params_ptr and created_by.
+    """
     return {
         "arm": "champion",
-        "confidence": score_text(told["confidence"]),
-        "created_by": told["created_by"],
+        "confidence": score_text(values["confidence"]),
+        "created_by": values["created_by"],
         "data_seals": {},
         "decision": None,
         "decision_time": time_text(decided),
         "experiment": experiment,
         "features": {},
         "features_hash": None,
-        "instrument": told["instrument"],
+        "instrument": values["instrument"],
         "missing": [],
         "model_hash": None,
-        "model_version": told["model_version"],
+        "model_version": values["model_version"],
         "notional_usd": None,
         "opportunity_score": None,
-        "params_ptr": told["params_ptr"],
+        "params_ptr": values["params_ptr"],
         "partition": _partition(decided),
         "scan": None,
         "scores": {},
-        "segment": told["segment"],
-        "side": told["side"],
-        "strategy": told["strategy"],
+        "segment": values["segment"],
+        "side": values["side"],
+        "strategy": values["strategy"],
         "verdicts": {},
     }
 

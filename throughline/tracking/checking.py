@@ -17,7 +17,7 @@ from throughline.findings import Finding, FindingKind
 from throughline.tracking.records import body_hash, expected_uuid, project
 from throughline.tracking.versions import VERSION, filled, missing_fields, version_problem
 
-_RESTORE = "restore the row from a backup made before the change; nothing in the home can tell what it said"
+_RESTORE = "restore the row from a backup made before the change; nothing in the home can say what it was"
 _RUN_AGAIN = "materialise that asset and day again: what was written stays, what is missing is added"
 
 REPAIR: Mapping[FindingKind, str] = {
@@ -36,7 +36,7 @@ REPAIR: Mapping[FindingKind, str] = {
     "missing_row": "restore the row from a backup",
     "unexpected_row": "quarantine the row: no sealed day knows it",
 }
-"""What can be done about a finding of each kind, where the place that found it knows nothing better."""
+"""What can be done about a finding of each kind, where the check has no better advice."""
 
 
 @dataclass(frozen=True, slots=True)

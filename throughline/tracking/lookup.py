@@ -17,7 +17,7 @@ def records_of(connection: Connection, name: str, candidate: uuid_module.UUID) -
     """Return the records of one table that hang on a candidate: the first, then its corrections in order."""
     table = ledger_table(name)
     query = select(table).where(table.c.candidate_uuid == candidate)
-    rows = [as_row(found, projection(table)) for found in connection.execute(query).mappings()]
+    rows = [as_row(row, projection(table)) for row in connection.execute(query).mappings()]
     ordered: list[LedgerRow] = []
     follower: uuid_module.UUID | None = None
     while len(ordered) < len(rows):
@@ -40,9 +40,9 @@ def find_record(
 ) -> tuple[str, LedgerRow]:
     """Return table name and row of the record with this UUID, whatever its stage. Raises UnknownRecord."""
     for table in tables:
-        found = connection.execute(select(table).where(table.c.uuid == uuid)).mappings().one_or_none()
-        if found is not None:
-            return table.name, as_row(found, projection(table))
+        row = connection.execute(select(table).where(table.c.uuid == uuid)).mappings().one_or_none()
+        if row is not None:
+            return table.name, as_row(row, projection(table))
     raise UnknownRecord(
         f"no record has the id {uuid}: looked in {', '.join(table.name for table in tables)} of this home"
     )

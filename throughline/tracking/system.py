@@ -92,7 +92,7 @@ class TradeTrackingSystem:
         if not 0.0 <= confidence <= 1.0:
             raise ValueError(f"confidence {confidence} is not in [0, 1]")
         decided = decided_at or self._clock.now()
-        told: dict[str, Any] = {
+        values: dict[str, Any] = {
             "confidence": confidence,
             "created_by": created_by,
             "instrument": instrument,
@@ -102,10 +102,10 @@ class TradeTrackingSystem:
             "side": side,
             "strategy": created_by,
         }
-        row = make_row("candidates", bodies.candidate_body(self.experiment, decided, told))
+        row = make_row("candidates", bodies.candidate_body(self.experiment, decided, values))
         with self._engine.begin() as conn:
             append_record(conn, "candidates", row)
-        return TradeCandidate(uuid=row.uuid, content_hash=row.content_hash, decision_time=decided, **told)
+        return TradeCandidate(uuid=row.uuid, content_hash=row.content_hash, decision_time=decided, **values)
 
     def store_research_document(self, research: ResearchDocument, *, supersedes: UUID | None = None) -> UUID:
         """Record what was known about a candidate; return the document's UUID. Raises UnknownRecord without one."""
@@ -120,8 +120,8 @@ class TradeTrackingSystem:
         with self._engine.begin() as conn:
             candidate = self._candidate(conn, execution.uuid)
             research = self._required(conn, "research_docs", execution.uuid, "store its research document first")
-            told = read_body("candidates", candidate.body)
-            body = bodies.execution_body(told, reference(candidate), reference(research), execution, filled)
+            head = read_body("candidates", candidate.body)
+            body = bodies.execution_body(head, reference(candidate), reference(research), execution, filled)
             return self._append(conn, "executions", body, supersedes)
 
     def store_outcome(self, outcome: TradeOutcome, *, supersedes: UUID | None = None) -> UUID:
@@ -152,10 +152,10 @@ class TradeTrackingSystem:
                 "disposition": "dispositions",
                 "shadow_outcome": "shadow_outcomes",
             }
-            story: dict[str, Any] = {"candidate": _told("candidates", candidate), "uuid": str(candidate.uuid)}
+            story: dict[str, Any] = {"candidate": _as_json("candidates", candidate), "uuid": str(candidate.uuid)}
             for stage, table in stages.items():
-                found = current_record(conn, table, candidate.uuid)
-                story[stage] = _told(table, found) if found else None
+                record = current_record(conn, table, candidate.uuid)
+                story[stage] = _as_json(table, record) if record else None
         return story
 
     def get_performance_metrics(self) -> dict[str, Any]:
@@ -205,12 +205,12 @@ class TradeTrackingSystem:
                     f"{supersedes} is a record of {name} that does not belong to the {table} of candidate "
                     f"{body['candidate']['uuid']}: a correction supersedes a record of its own table and trade"
                 )
-            # A correction stands in the partition of the day it is made, not of the day it corrects.
+            # A correction stands in the partition of the day on which it is recorded, not of the day that it corrects.
             body |= {"partition": self._clock.now().date().isoformat(), "supersedes": reference(before)}
         row = make_row(table, body)
         append_record(conn, table, replace(row, supersedes=supersedes))
         return row.uuid
 
 
-def _told(table: str, row: LedgerRow) -> dict[str, Any]:
+def _as_json(table: str, row: LedgerRow) -> dict[str, Any]:
     return {**read_body(table, row.body), "content_hash": row.content_hash, "uuid": str(row.uuid)}

@@ -10,7 +10,9 @@ from tests.integration.tampering.attacker import Attacker
 from tests.integration.tampering.books import CANDIDATES_OF, Row, references
 from tests.integration.tampering.values import leaves, other_cell, other_leaf, other_text, put
 from throughline.catalogue import catalogue
-from throughline.registry.records import Excursion, Soulprint, link_trade
+from throughline.registries.profit_buckets import Excursion
+from throughline.registries.soulprints import Soulprint
+from throughline.registry.records import link_trade
 from throughline.storage.tables import LEDGER, ledger_table
 from throughline.tracking.records import make_row
 
@@ -133,7 +135,7 @@ def made_up_trade(attacker: Attacker, experiment: str) -> list[tuple[str, Any]]:
     told |= dict.fromkeys(("candidate", "research", "execution", "outcome"))
     entry = next(row for row in books.table("soulprints") if row.body["canonical"]["uuid"] == like.uuid)
     vector = Soulprint("MADE/UP", told["opened_at"], entry.body["values"], entry.body["reference"])
-    made = link_trade(told, vector, Excursion("20", "-1", "1"))
+    made = link_trade(told, {"soulprints": vector, "profit_buckets": Excursion("20", "-1", "1")})
     return list(made.by_table().items())
 
 

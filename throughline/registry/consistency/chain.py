@@ -1,8 +1,8 @@
 """A trade against the records of the chain that it names, and the day's outcomes against its trades.
 
 Belongs here: candidate, research snapshot, execution and outcome of a trade: they exist, have the hash that the trade
-names, belong to each other, and give the very trade and soulprint that are recorded (`registry.records` is asked
-again). Does not belong here: the chain by itself (verification).
+names, belong to each other, and give the very trade and soulprint that are recorded (`registry.records` and the
+registries are asked again). Does not belong here: the chain by itself (verification).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +18,11 @@ from sqlalchemy import Connection, select
 
 from throughline.catalogue import catalogue
 from throughline.findings import FindingKind
+from throughline.registries import NULL, TRADES, places, registries
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import AT, NULL
 from throughline.registry.consistency.reading import Chunk
 from throughline.registry.consistency.trades import Part
-from throughline.registry.records import soulprint_of, trade_body
+from throughline.registry.records import trade_body
 from throughline.storage.records import LedgerRow
 from throughline.storage.tables import outcomes
 from throughline.tracking.checking import finding
@@ -32,7 +33,7 @@ _NAMED = tuple(catalogue().links["canonical_trades"].items())
 """(body key, table) of the records of the chain that a trade names."""
 _UUIDS = {f"{key}.uuid" for key, _ in _NAMED}
 _ABOVE = {"research": ("candidate",), "execution": ("candidate", "research"), "outcome": ("candidate", "execution")}
-_PLACES = [place for path, place in AT["canonical_trades"].items() if path in _UUIDS]
+_PLACES = [place for path, place in places(TRADES).items() if path in _UUIDS]
 Records = Mapping[str, LedgerRow]
 
 
@@ -48,7 +49,7 @@ def check_chain(connection: Connection, part: Part, chunk: Chunk) -> dict[str, l
         if (not chunk.by_hand or _names_any(trade)) and (body := trade.body) is not None
     ]
     records = {table: _records(connection, table, _references(bodies, key)) for key, table in _NAMED}
-    soulprints = {entry.trade: entry for entry in part.entries["soulprints"]}
+    entries = {name: {entry.trade: entry for entry in part.entries[name]} for name in registries()}
     for table, rows in records.items():
         for row in rows.values():
             actual = body_hash(table, row.body)
@@ -64,7 +65,7 @@ def check_chain(connection: Connection, part: Part, chunk: Chunk) -> dict[str, l
         if not trade.supersedes and isinstance(body.get("outcome"), dict):
             told.setdefault(str(body["outcome"].get("uuid")), []).append(trade)
         if len(found) == len(_NAMED) and not trade.supersedes and not chunk.by_hand:
-            _derived(part, trade, body, soulprints.get(trade.uuid), found)
+            _derived(part, trade, body, {name: rows.get(trade.uuid) for name, rows in entries.items()}, found)
     return told
 
 
@@ -89,7 +90,7 @@ def check_outcomes(
 
 def _names_any(trade: Entry) -> bool:
     """Return whether a trade names any record of the chain: one written by hand seldom does."""
-    return trade.told is None or any(trade.told[place] != NULL for place in _PLACES)
+    return trade.fields is None or any(trade.fields[place] != NULL for place in _PLACES)
 
 
 def _references(bodies: Sequence[tuple[Entry, Mapping[str, Any]]], key: str) -> set[str]:
@@ -171,9 +172,13 @@ def _json(row: LedgerRow) -> Mapping[str, Any]:
 
 
 def _derived(
-    part: Part, trade: Entry, body: Mapping[str, Any], soulprint: Entry | None, held: Mapping[str, LedgerRow]
+    part: Part,
+    trade: Entry,
+    body: Mapping[str, Any],
+    entries: Mapping[str, Entry | None],
+    held: Mapping[str, LedgerRow],
 ) -> None:
-    """The trade is what its chain gives, and its soulprint what its research record gives."""
+    """The trade is what its chain gives, and its entries what its research record gives."""
     research = held["research"]
     _compare(
         part,
@@ -187,18 +192,10 @@ def _derived(
         ),
         "its chain",
     )
-    if soulprint is not None and soulprint.body is not None:
-        _compare(part, soulprint, soulprint.body, lambda: _print_body(research), f"research_docs {research.uuid}")
-
-
-def _print_body(research: LedgerRow) -> dict[str, Any]:
-    given = soulprint_of(research)
-    return {
-        "decision_time": given.decision_time,
-        "reference": given.reference,
-        "subject": given.subject,
-        "values": dict(given.values),
-    }
+    for name, entry in entries.items():
+        own = entry.body if entry is not None else None
+        if entry is not None and own is not None:
+            _compare(part, entry, own, partial(registries()[name].derived, research), f"research_docs {research.uuid}")
 
 
 def _compare(

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from throughline.findings import Finding
-from throughline.registry.consistency.forms import BODY, COMMON, HASH, PARTITION, UUID, Forms, Told
+from throughline.registries import TRADES, Fields
+from throughline.registry.consistency.forms import BODY, COMMON, HASH, PARTITION, UUID, Forms
 from throughline.registry.consistency.reading import Chunk, lines, typed
 from throughline.tracking.checking import examine_row
 from throughline.tracking.versions import read_body
@@ -21,7 +22,7 @@ class Entry(NamedTuple):
     """A row as it was read.
 
     hash: as it is stored; leaf: the hash that its body really has; trade: the UUID of the trade that it is an entry of;
-    supersedes: whether it is a correction. told, text: what the quick way read, and the body's text; both None for a
+    supersedes: whether it is a correction. fields, text: what the quick way read, and the body's text; both None for a
     row that was examined the exact way, whose body is in `examined` (None where it says nothing readable).
     """
 
@@ -31,7 +32,7 @@ class Entry(NamedTuple):
     hash: str
     leaf: str
     trade: str
-    told: Told | None
+    fields: Fields | None
     text: str | None
     examined: Mapping[str, Any] | None = None
     supersedes: bool = False
@@ -48,14 +49,14 @@ def read_entries(connection: Connection, forms: Forms, chunk: Chunk, part: int) 
     """Return the rows of one registry in a part of a chunk, and what does not hold within them."""
     entries: list[Entry] = []
     doubtful: list[str] = []
-    trade = UUID if forms.table == "canonical_trades" else len(COMMON) + forms.columns.index("canonical_uuid")
+    trade = UUID if forms.table == TRADES else len(COMMON) + forms.columns.index("canonical_uuid")
     for row in lines(connection, forms, chunk, part):
-        told = forms.told(row)
-        if told is None:
+        fields = forms.fields(row)
+        if fields is None:
             doubtful.append(row[UUID])
         else:
             name, day, digest = row[UUID], row[PARTITION], row[HASH]
-            entries.append(Entry(forms.table, name, day, digest, digest, row[trade], told, row[BODY]))
+            entries.append(Entry(forms.table, name, day, digest, digest, row[trade], fields, row[BODY]))
     findings: list[Finding] = []
     for found in typed(connection, forms.table, sorted(set(doubtful))):
         if found["experiment"] == chunk.experiment and found["partition"] in chunk.days:
@@ -67,7 +68,7 @@ def read_entries(connection: Connection, forms: Forms, chunk: Chunk, part: int) 
 
 
 def _examined(table: str, row: Mapping[str, Any], leaf: str, body: Mapping[str, Any] | None) -> Entry:
-    trade = row["uuid"] if table == "canonical_trades" else row["canonical_uuid"]
+    trade = row["uuid"] if table == TRADES else row["canonical_uuid"]
     return Entry(
         table=table,
         uuid=str(row["uuid"]),
@@ -75,7 +76,7 @@ def _examined(table: str, row: Mapping[str, Any], leaf: str, body: Mapping[str, 
         hash=row["content_hash"],
         leaf=leaf,
         trade=str(trade),
-        told=None,
+        fields=None,
         text=None,
         examined=body,
         supersedes=row["supersedes"] is not None,

@@ -26,17 +26,13 @@ from sqlalchemy import ARRAY, DateTime, Numeric, Text, Uuid
 
 from throughline.catalogue import catalogue
 from throughline.identity import SCHEMA_VERSION
-from throughline.signals.vector import NAMES
+from throughline.registries import NULL, Fields, places
 from throughline.storage.tables import ledger_table, projection
 from throughline.tracking.versions import VERSION, missing_fields, version_problem
 
-NULL = r"\N"
-"""How COPY writes a missing value, and how a pattern tells one: no plain text has a backslash."""
 COMMON = ("body", "uuid", "experiment", "partition", "content_hash", "supersedes")
 """The columns before the projection, in the order in which they are read."""
 BODY, UUID, EXPERIMENT, PARTITION, HASH, SUPERSEDES = range(len(COMMON))
-Told = tuple[str, ...]
-"""What a body tells at the paths of `Forms.paths`, as text; lists as their JSON."""
 
 _SHAPES = 8
 """At most so many patterns a registry: bodies of ever new shapes are examined the exact way."""
@@ -55,20 +51,6 @@ _NUMBER = r'(?:null|"(0|-?(?:0\.[0-9]{0,5}[1-9]|[1-9][0-9]{0,3}(?:\.[0-9]{0,5}[1
 _REFERENCE = ("hash", "uuid")
 _NOTHING = "(?!)"
 
-_MORE: Mapping[str, tuple[str, ...]] = {
-    "canonical_trades": ("segment", "linked_registries", "notional_usd", "research.uuid", "execution.uuid"),
-    "soulprints": ("subject", "missing", *(f"values.{name}" for name in sorted(NAMES))),
-    "profit_buckets": (
-        "soulprint",
-        "exits.hours_to_best",
-        "exits.max_adverse_percent",
-        "exits.max_favorable_percent",
-        "exits.reason",
-    ),
-}
-"""Paths that the checks between entries ask for, beside those of the columns."""
-
-
 def time_column(text: str) -> str:
     """Return how COPY writes the instant that a body tells as `text` (``2024-03-02T10:00:00.000000Z``)."""
     if text.endswith(".000000Z"):
@@ -81,24 +63,10 @@ def money_text(column: str) -> str:
     return column.rstrip("0").rstrip(".") if "." in column else column
 
 
-def _paths(table: str) -> tuple[str, ...]:
-    kind = catalogue().records[table]
-    parent = () if kind.parent is None else (f"{kind.parent}.uuid",)
-    columns = kind.paths.values()
-    asked = ("experiment", "partition", kind.event_time, *parent, *kind.natural_key, *columns, *_MORE[table])
-    return tuple(dict.fromkeys(asked))
-
-
-AT: Mapping[str, Mapping[str, int]] = {
-    table: {path: place for place, path in enumerate(_paths(table))} for table in catalogue().registries
-}
-"""Registry -> path in a body -> its place in what `Forms.told` returns."""
-
-
 class Forms:
     """The rows of one registry, for the time of a check: the shapes that were met are kept.
 
-    columns: what to read after `COMMON`. paths: what a body is asked for; `at` gives their places.
+    columns: what to read after `COMMON`. paths: where the values of `Fields` stand in a body; `at` gives their places.
     """
 
     def __init__(self, table: str) -> None:
@@ -106,15 +74,15 @@ class Forms:
         self.table = table
         self.columns = projection(source)
         paths = kind.paths
-        self.at = AT[table]
+        self.at = places(table)
         self.paths = tuple(self.at)
-        places = {name: len(COMMON) + place for place, name in enumerate(self.columns)}
+        at_column = {name: len(COMMON) + place for place, name in enumerate(self.columns)}
         direct = [name for name in self.columns if isinstance(source.c[name].type, Text | Uuid)]
         own = [self.at[path] for path in ("experiment", "partition", *(paths[name] for name in direct))]
         self._own: Callable[[Any], Any] = itemgetter(*own)
-        self._theirs: Callable[[Any], Any] = itemgetter(EXPERIMENT, PARTITION, *(places[name] for name in direct))
+        self._theirs: Callable[[Any], Any] = itemgetter(EXPERIMENT, PARTITION, *(at_column[name] for name in direct))
         self._others = [
-            (_FORMS[type(source.c[name].type)], self.at[paths[name]], places[name])
+            (_FORMS[type(source.c[name].type)], self.at[paths[name]], at_column[name])
             for name in self.columns
             if name not in direct
         ]
@@ -123,14 +91,14 @@ class Forms:
         self._time = self.at[kind.event_time]
         self._parent = None if kind.parent is None else self.at[f"{kind.parent}.uuid"]
         self._key = [self.at[name] for name in kind.natural_key]
-        self._shapes: list[tuple[re.Pattern[str], Callable[[Any], Told]]] = []
+        self._shapes: list[tuple[re.Pattern[str], Callable[[Any], Fields]]] = []
 
     def body_hash(self, data: bytes) -> str:
         """Return the content hash of a stored body, as `records.body_hash` gives it."""
         return hashlib.sha256(self._prefix + data).hexdigest()
 
-    def told(self, row: Sequence[str]) -> Told | None:
-        """Return what the body of a row tells at `paths` if the row certainly holds in itself, else None.
+    def fields(self, row: Sequence[str]) -> Fields | None:
+        """Return what the body of a row says at `paths` if the row certainly holds in itself, else None.
 
         row: the fields of one line of COPY: `COMMON`, then `columns`.
         """
@@ -139,19 +107,19 @@ class Forms:
             return None
         if self.body_hash(text.encode("ascii")) != row[HASH]:
             return None
-        told = self._read(text)
-        if told is None or self._own(told) != self._theirs(row):
+        fields = self._read(text)
+        if fields is None or self._own(fields) != self._theirs(row):
             return None
         for holds, place, column in self._others:
-            value = told[place]
+            value = fields[place]
             if value == NULL:
                 if row[column] != NULL:
                     return None
             elif not holds(value, row[column]):
                 return None
-        return told if self._chain_uuid(told) == row[UUID] else None
+        return fields if self._chain_uuid(fields) == row[UUID] else None
 
-    def _read(self, text: str) -> Told | None:
+    def _read(self, text: str) -> Fields | None:
         for pattern, order in self._shapes:
             found = pattern.fullmatch(text)
             if found is not None:
@@ -164,7 +132,7 @@ class Forms:
                 return shape[1](found.groups(NULL))
         return None
 
-    def _shape(self, text: str) -> tuple[re.Pattern[str], Callable[[Any], Told]] | None:
+    def _shape(self, text: str) -> tuple[re.Pattern[str], Callable[[Any], Fields]] | None:
         """Return the pattern of bodies like this one, and what puts its groups into the order of `paths`."""
         try:
             body = json.loads(text)
@@ -178,7 +146,7 @@ class Forms:
         parts = [f'"{re.escape(key)}":{self._part(key, value, groups)}' for key, value in body.items()]
         if not set(self.paths) <= set(groups) or len(set(groups)) != len(groups):
             return None
-        order: Callable[[Any], Told] = itemgetter(*(groups.index(path) for path in self.paths))
+        order: Callable[[Any], Fields] = itemgetter(*(groups.index(path) for path in self.paths))
         return re.compile(r"\{" + ",".join(parts) + r"\}"), order
 
     def _part(self, key: str, value: Any, groups: list[str]) -> str:
@@ -203,13 +171,13 @@ class Forms:
             return _TEXTS if isinstance(value, list) else _TEXT
         return _ANY
 
-    def _chain_uuid(self, told: Told) -> str:
+    def _chain_uuid(self, fields: Fields) -> str:
         """Return the text of `records.expected_uuid` for a body whose event time and parent equal their columns."""
-        time = told[self._time]
-        parent = NULL if self._parent is None else told[self._parent]
-        key = '","'.join([told[place] for place in self._key])
+        time = fields[self._time]
+        parent = NULL if self._parent is None else fields[self._parent]
+        key = '","'.join([fields[place] for place in self._key])
         seed = (
-            f'{{"event_time":"{time}","experiment":"{told[0]}","kind":"{self._kind}","natural_key":["{key}"],'
+            f'{{"event_time":"{time}","experiment":"{fields[0]}","kind":"{self._kind}","natural_key":["{key}"],'
             f'"parent":{"null" if parent == NULL else chr(34) + parent + chr(34)}}}'
         )
         digest = hashlib.sha256(_CHAIN_UUID + seed.encode("ascii")).hexdigest()

@@ -17,6 +17,7 @@ import psycopg2
 from sqlalchemy import Connection, select, text
 
 from throughline.catalogue import LOG, catalogue
+from throughline.registries import TRADES
 from throughline.registry.consistency.forms import COMMON, Forms
 from throughline.storage.tables import ledger_table
 
@@ -26,7 +27,6 @@ BATCH = 2_000
 Partition = tuple[str, date]
 """Experiment and day."""
 
-_TRADE = {"canonical_trades": "uuid", "soulprints": "canonical_uuid", "profit_buckets": "canonical_uuid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def lines(connection: Connection, forms: Forms, chunk: Chunk, part: int = 0) -> 
         where = "experiment = %s AND partition = ANY(%s)"
         values: list[Any] = [chunk.experiment, list(chunk.days)]
         if chunk.parts > 1:
-            where += f" AND pg_catalog.get_byte(pg_catalog.uuid_send({_TRADE[forms.table]}), 15) %% %s = %s"
+            trade = "uuid" if forms.table == TRADES else "canonical_uuid"
+            where += f" AND pg_catalog.get_byte(pg_catalog.uuid_send({trade}), 15) %% %s = %s"
             values += [chunk.parts, part]
         asked = cursor.mogrify(f"FROM {forms.table} WHERE {where}", values).decode("utf-8")
         columns = ", ".join(f'"{name}"' for name in (*COMMON[1:], *forms.columns))

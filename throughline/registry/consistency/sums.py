@@ -1,7 +1,7 @@
 """What a trade written by hand says of its own profit. A trade of the flow is held against its chain instead (chain).
 
 The rule is the one by which `registry.entry` took it in: profit = side x (exit - entry) x amount - fees, as far as the
-decimals go that it is told with; percent = 100 x profit / notional; notional = entry x amount.
+decimals go that it is given with; percent = 100 x profit / notional; notional = entry x amount.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from throughline.given_values import agrees
+from throughline.registries import TRADES, places
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import AT
 from throughline.registry.consistency.trades import Part
-from throughline.registry.entry import agrees
 
-_TRADE = AT["canonical_trades"]
+_TRADE = places(TRADES)
 _QUICK = tuple(
     _TRADE[name]
     for name in ("entry_price", "exit_price", "amount", "fees_usd", "profit_usd", "profit_percentage", "notional_usd")
@@ -26,7 +26,7 @@ _CLOSE = 1e-10
 def check_sums(part: Part) -> None:
     """Add to `part` the trades whose profit does not follow from their prices, amount and fees."""
     for trade in part.trades:
-        if trade.told is not None and _certainly_add_up(trade):
+        if trade.fields is not None and _certainly_add_up(trade):
             continue
         body = trade.body
         if body is None:
@@ -39,10 +39,10 @@ def check_sums(part: Part) -> None:
 
 
 def _certainly_add_up(trade: Entry) -> bool:
-    told = trade.told
-    assert told is not None
-    entry, leave, amount, fees, profit, percent, notional = [float(told[place]) for place in _QUICK]
-    side = 1.0 if told[_TRADE["action"]] == "buy" else -1.0
+    fields = trade.fields
+    assert fields is not None
+    entry, leave, amount, fees, profit, percent, notional = [float(fields[place]) for place in _QUICK]
+    side = 1.0 if fields[_TRADE["action"]] == "buy" else -1.0
     size = max(notional, leave * amount, fees)
     return (
         notional > 0

@@ -1,7 +1,7 @@
-"""Trade, soulprint and bucket entry against each other, in both directions.
+"""A trade and its entries in the other registries against each other, in both directions.
 
-Belongs here: `link_findings` for the entries of a part of a chunk. Does not belong here: the records of the chain that
-a trade names (chain) and the seals (seals).
+Belongs here: `check_links` for the entries of a part of a chunk. Does not belong here: what must hold in an entry of a
+registry (`throughline.registries`), the records of the chain that a trade names (chain) and the seals (seals).
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from throughline.findings import Finding, FindingKind
-from throughline.registry.consistency import vectors
+from throughline.registries import TRADES, Body, Fields, Problem, linked_names, places, registries
 from throughline.registry.consistency.entries import Entry
-from throughline.registry.consistency.forms import AT, NULL, Told
-from throughline.registry.records import BUCKET_SCHEMA, LINKED
 from throughline.tracking.checking import finding
 
-_PRINTS, _BUCKETS = "soulprints", "profit_buckets"
-_ALL_LINKED = '["' + '","'.join(LINKED) + '"]'
-
-# Where the quick way finds what it compares.
-_TRADE, _PRINT, _CELL = (AT[name] for name in ("canonical_trades", _PRINTS, _BUCKETS))
-_OPENED, _CLOSED, _SEGMENT, _SYMBOL = (_TRADE[name] for name in ("opened_at", "closed_at", "segment", "symbol"))
-_STRATEGY, _ENDED, _LINKED = (_TRADE[name] for name in ("strategy_id", "termination_reason", "linked_registries"))
-_NAMES_PRINT, _NAMES_PATTERN = (_TRADE[f"specialized_hashes.{name}"] for name in (_PRINTS, _BUCKETS))
-_PRINT_OF, _SOULPRINT, _DECIDED = (_PRINT[name] for name in ("canonical.hash", "soulprint", "decision_time"))
-_SUBJECT, _SIMHASH = _PRINT["subject"], _PRINT["simhash"]
-_CELL_OF, _PATTERN, _CELL_PRINT = (_CELL[name] for name in ("canonical.hash", "pattern", "soulprint"))
-_CELL_CLOSED, _CELLS, _CELL_SCHEMA = (_CELL[name] for name in ("closed_at", "buckets", "schema"))
-_BEST, _WORST, _REASON = (_CELL[name] for name in ("max_favorable_percent", "max_adverse_percent", "exits.reason"))
-_EXIT_BEST, _EXIT_WORST = _CELL["exits.max_favorable_percent"], _CELL["exits.max_adverse_percent"]
+_OPENED, _CLOSED, _LINKED = (places(TRADES)[name] for name in ("opened_at", "closed_at", "linked_registries"))
+_NAMED = [
+    (
+        name,
+        places(TRADES)[f"specialized_hashes.{name}"],
+        places(name)[registry.identity],
+        places(name)["canonical.hash"],
+        registry,
+    )
+    for name, registry in registries().items()
+]
+"""Registry, place of the hash by which a trade names its entry, places of identity and trade hash in the entry."""
+_ALL_LINKED = '["' + '","'.join(linked_names()) + '"]'
 
 
 @dataclass
@@ -45,7 +42,7 @@ class Part:
     @property
     def trades(self) -> list[Entry]:
         """The canonical trades."""
-        return self.entries["canonical_trades"]
+        return self.entries[TRADES]
 
     def find(
         self,
@@ -60,22 +57,17 @@ class Part:
 
 
 def check_links(connection: Connection, part: Part) -> None:
-    """Add to `part` what does not hold between its trades and their entries in the specialised registries."""
+    """Add to `part` what does not hold between its trades and their entries in the other registries."""
     trades = _one_each(part, part.trades, "uuid", {})
-    prints = _one_each(part, part.entries[_PRINTS], "trade", trades)
-    buckets = _one_each(part, part.entries[_BUCKETS], "trade", trades)
-    marks = _check_prints(part, prints.values())
-    whole = []
+    entries = {name: _one_each(part, part.entries[name], "trade", trades) for name in registries()}
+    certain = {name: _check_entries(part, name, list(rows.values())) for name, rows in entries.items()}
     for uuid, trade in trades.items():
-        soulprint, bucket = prints.get(uuid), buckets.get(uuid)
-        if soulprint is not None and bucket is not None:
-            whole.append((trade, soulprint, bucket))
-    for trade, soulprint, bucket in whole:
-        if not _certainly_hold(trade, soulprint, bucket, marks):
-            _explain(part, trade, soulprint, bucket)
-    for table, held in ((_PRINTS, prints), (_BUCKETS, buckets)):
-        _check_missing(connection, part, table, [trade for uuid, trade in trades.items() if uuid not in held])
-        _check_orphans(connection, part, [entry for uuid, entry in held.items() if uuid not in trades])
+        own = {name: rows[uuid] for name, rows in entries.items() if uuid in rows}
+        if not _certainly_hold(trade, own, certain):
+            _explain(part, trade, own)
+    for name, rows in entries.items():
+        _check_missing(connection, part, name, [trade for uuid, trade in trades.items() if uuid not in rows])
+        _check_orphans(connection, part, [entry for uuid, entry in rows.items() if uuid not in trades])
 
 
 def _one_each(part: Part, entries: Iterable[Entry], key: str, trades: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -83,99 +75,95 @@ def _one_each(part: Part, entries: Iterable[Entry], key: str, trades: Mapping[st
 
     Of two entries of a trade the one that the trade names by its hash is the first, else the one with the lower UUID.
     """
-    held: dict[str, Entry] = {}
+    first: dict[str, Entry] = {}
     again: dict[str, list[Entry]] = {}
     for entry in entries:
         name = getattr(entry, key)
-        if held.setdefault(name, entry) is not entry:
-            again.setdefault(name, [held[name]]).append(entry)
+        if first.setdefault(name, entry) is not entry:
+            again.setdefault(name, [first[name]]).append(entry)
     for name, several in again.items():
         several.sort(key=lambda entry: (not _is_named(trades.get(name), entry), entry.uuid, entry.hash))
-        held[name] = several[0]
+        first[name] = several[0]
         for entry in several[1:]:
             of = "with this UUID" if key == "uuid" else f"of trade {name}"
             part.find(entry, "duplicate", f"is a second row {of}; the other is {several[0].uuid}", 1, len(several))
-    return held
+    return first
 
 
 def _is_named(trade: Entry | None, entry: Entry) -> bool:
-    told, own = (trade.body if trade is not None else None), entry.body
-    if told is None or own is None:
+    body, own = (trade.body if trade is not None else None), entry.body
+    if body is None or own is None or entry.table not in registries():
         return False
-    named = told.get("specialized_hashes")
-    key = "soulprint" if entry.table == _PRINTS else "pattern"
-    return isinstance(named, dict) and bool(own.get(key)) and bool(named.get(entry.table) == own[key])
+    identity = own.get(registries()[entry.table].identity)
+    return bool(identity) and (_hashes(body) or {}).get(entry.table) == identity
 
 
-def _check_prints(part: Part, prints: Iterable[Entry]) -> dict[str, int | None]:
-    """Check each soulprint in itself; return UUID -> SimHash of those that certainly hold."""
-    quick: list[tuple[Entry, Told]] = []
-    values: list[list[float]] = []
-    slow: list[Entry] = []
-    for entry in prints:
-        told = entry.told
-        numbers = None if told is None or entry.text is None else vectors.quick_values(entry.text, told)
-        if numbers is None or told is None:
-            slow.append(entry)
-        else:
-            quick.append((entry, told))
-            values.append(numbers)
-    marks: dict[str, int | None] = {}
-    for (entry, told), mark in zip(quick, vectors.quick_simhashes(values), strict=True):
-        if told[_SIMHASH] == (NULL if mark is None else f"{mark:016x}") and vectors.quick_missing(told):
-            marks[entry.uuid] = mark
-        else:
-            slow.append(entry)
-    for entry in slow:
-        if entry.body is not None:
-            _say(part, entry, vectors.soulprint_problems, entry.body)
-    return marks
+def _hashes(body: Body) -> Mapping[str, Any] | None:
+    """Return registry -> hash by which a trade names its entry, None where its body has no such table."""
+    hashes = body.get("specialized_hashes")
+    return hashes if isinstance(hashes, dict) else None
 
 
-def _say(part: Part, entry: Entry, problems: Any, *arguments: Any) -> None:
-    """Add what `problems` says of an entry; a body that lacks what it asks for is a finding too."""
+def _check_entries(part: Part, name: str, entries: Sequence[Entry]) -> Mapping[str, Any]:
+    """Check each entry of a registry in itself; return what `Registry.certain` says of those that certainly hold."""
+    registry = registries()[name]
+    certain = registry.certain([entry for entry in entries if entry.fields is not None])
+    for entry in entries:
+        if entry.uuid not in certain and (body := entry.body) is not None:
+            _report(part, entry, registry.own_problems, body)
+    return certain
+
+
+def _report(part: Part, entry: Entry, problems: Any, *bodies: Any) -> None:
+    """Add the problems of an entry; a body that lacks what they ask for is a finding too."""
     try:
-        for problem, expected, actual in problems(*arguments):
-            part.find(entry, "hash_mismatch", problem, expected, actual)
+        found: list[Problem] = list(problems(*bodies))
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         part.find(entry, "unreadable", f"body lacks or garbles a field ({type(error).__name__}: {error})")
+        return
+    for problem in found:
+        part.find(entry, *problem)
 
 
-def _certainly_hold(trade: Entry, soulprint: Entry, bucket: Entry, marks: Mapping[str, int | None]) -> bool:
-    """Return True if the three certainly belong to each other. marks: SimHash of the soulprints that hold."""
-    told, of, cell = trade.told, soulprint.told, bucket.told
-    if told is None or of is None or cell is None or soulprint.uuid not in marks:
+def _certainly_hold(trade: Entry, own: Mapping[str, Entry], certain: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return True if a trade and its entries certainly belong to each other. certain: by registry and UUID."""
+    fields = trade.fields
+    if fields is None or len(own) != len(_NAMED):
         return False
-    segment, opened, closed = told[_SEGMENT], told[_OPENED], told[_CLOSED]
-    return (
-        of[_PRINT_OF] == cell[_CELL_OF] == trade.hash
-        and told[_NAMES_PRINT] == of[_SOULPRINT] == cell[_CELL_PRINT]
-        and told[_NAMES_PATTERN] == cell[_PATTERN]
-        and told[_LINKED] == _ALL_LINKED
-        and trade.partition == soulprint.partition == bucket.partition
-        and of[_DECIDED] <= opened <= closed == cell[_CELL_CLOSED]
-        and of[_SUBJECT] == (told[_SYMBOL] if segment == NULL else segment)
-        and cell[_REASON] == told[_ENDED]
-        and cell[_BEST] == cell[_EXIT_BEST]
-        and cell[_WORST] == cell[_EXIT_WORST]
-        and cell[_CELL_SCHEMA] == BUCKET_SCHEMA
-        and cell[_CELLS] == vectors.quick_buckets(marks[soulprint.uuid], told[_STRATEGY])
-        and vectors.quick_pattern(cell)
-    )
+    if fields[_LINKED] != _ALL_LINKED or not fields[_OPENED] <= fields[_CLOSED]:
+        return False
+    others: dict[str, tuple[Fields, Any]] = {}
+    for name, named, identity, of, registry in _NAMED:
+        entry = own[name]
+        read, known = entry.fields, certain[name]
+        if read is None or entry.uuid not in known or entry.partition != trade.partition:
+            return False
+        if read[of] != trade.hash or fields[named] != read[identity] or not registry.fits(read, fields, others):
+            return False
+        others[name] = read, known[entry.uuid]
+    return True
 
 
-def _explain(part: Part, trade: Entry, soulprint: Entry, bucket: Entry) -> None:
-    """Say exactly what does not hold between the three (nothing, where only the quick way could not be sure)."""
-    told, of, cell = trade.body, soulprint.body, bucket.body
-    if told is None or of is None or cell is None:
+def _explain(part: Part, trade: Entry, own: Mapping[str, Entry]) -> None:
+    """Say exactly what does not hold between them (nothing, where only the quick way could not be sure).
+
+    Where an entry that the trade names is missing, that is said instead.
+    """
+    body = trade.body
+    bodies = {name: read for name, entry in own.items() if (read := entry.body) is not None}
+    if body is None or len(bodies) < len(own):
         return  # said when the row was examined
     try:
-        for entry, body in ((soulprint, of), (bucket, cell)):
-            _explain_reference(part, trade, entry, body["canonical"])
-        _explain_trade(part, trade, told, of, cell)
-        _explain_entries(part, (trade, told), (soulprint, of), (bucket, cell))
+        if not set(body["specialized_hashes"]) & registries().keys() <= own.keys():
+            return
+        for name, entry in own.items():
+            _explain_reference(part, trade, entry, bodies[name]["canonical"])
+        _explain_trade(part, trade, body, bodies)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         part.find(trade, "unreadable", f"bodies lack or garble a field ({type(error).__name__}: {error})")
+        return
+    for name, entry in own.items():
+        _report(part, entry, registries()[name].problems, bodies[name], body, bodies)
 
 
 def _explain_reference(part: Part, trade: Entry, entry: Entry, named: Mapping[str, str]) -> None:
@@ -190,56 +178,35 @@ def _explain_reference(part: Part, trade: Entry, entry: Entry, named: Mapping[st
         part.find(entry, "wrong_parent", problem, trade.partition, entry.partition)
 
 
-def _explain_trade(
-    part: Part, trade: Entry, told: Mapping[str, Any], of: Mapping[str, Any], cell: Mapping[str, Any]
-) -> None:
-    if told["linked_registries"] != list(LINKED):
-        problem = "the registries that it says it is linked to are not those there are"
-        part.find(trade, "missing_link", problem, list(LINKED), told["linked_registries"])
-    named = told["specialized_hashes"]
-    for table, has in ((_PRINTS, of["soulprint"]), (_BUCKETS, cell["pattern"])):
-        if table not in named:
-            part.find(trade, "missing_link", f"names no hash of its entry in {table}", has)
-        elif named[table] != has:
-            problem = f"names {table} {named[table][:16]}..., its entry there has {has[:16]}..."
-            part.find(trade, "dangling_link", problem, named[table], has)
-    for name in sorted(named.keys() - {_PRINTS, _BUCKETS}):
+def _explain_trade(part: Part, trade: Entry, body: Body, bodies: Mapping[str, Body]) -> None:
+    named = body["specialized_hashes"]
+    expected = sorted(named.keys() | bodies.keys())
+    if body["linked_registries"] != expected:
+        problem = "the registries that it says it is linked to are not those of its entries"
+        part.find(trade, "missing_link", problem, expected, body["linked_registries"])
+    for name, entry in bodies.items():
+        identity = entry[registries()[name].identity]
+        if name not in named:
+            part.find(trade, "missing_link", f"names no hash of its entry in {name}", identity)
+        elif named[name] != identity:
+            problem = f"names {name} {named[name][:16]}..., its entry there has {identity[:16]}..."
+            part.find(trade, "dangling_link", problem, named[name], identity)
+    for name in sorted(named.keys() - registries().keys()):
         part.find(trade, "dangling_link", f"names an entry in {name}, which is no registry", None, named[name])
-    if told["opened_at"] > told["closed_at"]:
-        part.find(trade, "wrong_order", "closed before it was opened", told["opened_at"], told["closed_at"])
-
-
-def _explain_entries(
-    part: Part,
-    trade: tuple[Entry, Mapping[str, Any]],
-    soulprint: tuple[Entry, Mapping[str, Any]],
-    bucket: tuple[Entry, Mapping[str, Any]],
-) -> None:
-    (trade_entry, told), (print_entry, of), (bucket_entry, cell) = trade, soulprint, bucket
-    if of["decision_time"] > told["opened_at"]:
-        problem = "was decided after its trade was opened"
-        part.find(print_entry, "wrong_order", problem, f"{told['opened_at']} or before", of["decision_time"])
-    subject = told["segment"] or told["symbol"]
-    for entry, name, expected, actual in (
-        (print_entry, "subject", subject, of["subject"]),
-        (bucket_entry, "closed_at", told["closed_at"], cell["closed_at"]),
-        (bucket_entry, "exits.reason", told["termination_reason"], cell["exits"]["reason"]),
-        (bucket_entry, "soulprint", of["soulprint"], cell["soulprint"]),
-    ):
-        if expected != actual:
-            problem = f"{name} is {actual}, its trade {trade_entry.uuid} gives {expected}"
-            part.find(entry, "inconsistent", problem, expected, actual)
-    _say(part, bucket_entry, vectors.bucket_problems, cell, of["simhash"], told["strategy_id"])
+    if body["opened_at"] > body["closed_at"]:
+        part.find(trade, "wrong_order", "closed before it was opened", body["opened_at"], body["closed_at"])
 
 
 def _check_missing(connection: Connection, part: Part, table: str, trades: Sequence[Entry]) -> None:
-    """Trades without an entry in a registry, unless it lies in another partition (which is said of that entry)."""
+    """Trades without the entry that they name in a registry, unless it lies in another partition (said of the entry).
+
+    A trade that was registered before a registry existed does not name it.
+    """
     elsewhere = _where(connection, table, "canonical_uuid", [trade.uuid for trade in trades])
     for trade in trades:
-        if trade.uuid not in elsewhere:
-            hashes = (trade.body or {}).get("specialized_hashes")
-            expected = hashes.get(table) if isinstance(hashes, dict) else None
-            part.find(trade, "missing_link", f"has no entry in {table}", expected, "none")
+        hashes = None if trade.body is None else _hashes(trade.body)
+        if trade.uuid not in elsewhere and (hashes is None or table in hashes):
+            part.find(trade, "missing_link", f"has no entry in {table}", (hashes or {}).get(table), "none")
 
 
 def _check_orphans(connection: Connection, part: Part, entries: Sequence[Entry]) -> None:

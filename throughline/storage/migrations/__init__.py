@@ -1,29 +1,35 @@
 """Migrations from an empty database to head and back (Alembic, run from code).
 
-Belongs here: the way to run them, safe when several processes start at once. `HEAD` is written out so that a database
-already at head costs one query and no import of Alembic.
+Belongs here: the way to run them, safe when several processes start at once. The newest revision is read from the names
+of the files, so that a database already at head costs one query and no import of Alembic.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, text
 
 from throughline.errors import StorageError, shown
+from throughline.storage.migrations import versions
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
-"""The newest revision."""
 LOCK = 0x7468726F75676801
 """Key of the advisory lock that migrations hold."""
 
 _ONE_AT_A_TIME = threading.Lock()  # Alembic's context is a process-wide proxy
+
+
+def head() -> str:
+    """Return the newest revision: the number that the name of the last file in `versions` begins with."""
+    return max(module.name for module in iter_modules(versions.__path__))[:4]
 
 
 def current(connection: Connection) -> str | None:
@@ -39,10 +45,12 @@ def config(connection: Connection) -> Config:
     """Return Alembic's configuration bound to `connection`."""
     from alembic.config import Config
 
-    made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    made.attributes["connection"] = connection
-    return made
+    options = Config()
+    options.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    options.set_main_option("version_locations", os.pathsep.join(versions.__path__).replace("%", "%%"))
+    options.set_main_option("path_separator", "os")
+    options.attributes["connection"] = connection
+    return options
 
 
 def upgrade(engine: Engine, revision: str = "head", then: Callable[[Connection], None] | None = None) -> bool:
@@ -52,7 +60,7 @@ def upgrade(engine: Engine, revision: str = "head", then: Callable[[Connection],
     StorageError where the database names a revision that no migration has.
     """
     with engine.connect() as connection:
-        if revision == "head" and current(connection) == HEAD:
+        if revision == "head" and current(connection) == head():
             return False
     from alembic import command
 
