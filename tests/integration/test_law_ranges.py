@@ -63,8 +63,8 @@ def test_a_range_and_its_continuation_equal_the_whole_and_change_nothing_before(
 def test_what_optional_exit_rules_carry_from_day_to_day_gives_what_one_range_gives(
     bench: Bench, shared_data: Path, tmp_path: Path
 ) -> None:
-    exits = "[exits.trailing_stop]\npercent = 0.04\n[exits.roi_table]\nsteps = [[0, 0.2], [6, 0.03]]\n"
-    piece = replace(HOURLY, name="rules", settings=HOURLY.settings + exits, end=HOURLY.start + 4 * DAY)
+    exits = "[exits.trailing_stop]\npercent = 0.08\n[exits.roi_table]\nsteps = [[0, 0.25], [24, 0.02]]\n"
+    piece = replace(HOURLY, name="hourly-rules", settings=HOURLY.settings + exits, end=HOURLY.start + 4 * DAY)
     provider = provider_of(piece, cut(piece, shared_data, tmp_path), bench.repo)
     experiment = experiment_of(piece, provider, bench.scratch, seed=107)
     for day in (piece.start + k * DAY for k in range(5)):
