@@ -72,8 +72,8 @@ def signals(starts: Any, times: Any, close: Any, base_volume: Any) -> tuple[Any,
     return pair[fired].astype(np.int32), times[row[fired]] + HOUR, momentum[fired]
 
 
-def runner(data: dict[str, Any], rules: str, copies: int = 1) -> Callable[[], Any]:
-    """Return a call of `simulate` on `copies` times the pairs."""
+def runner(data: dict[str, Any], rules: str, copies: int = 1, others: tuple[Any, ...] = ()) -> Callable[[], Any]:
+    """Return a call of `simulate` on `copies` times the pairs. others: settings of optional exit rules."""
     from throughline.trading import Bars, Costs, Entries, ExitRules, simulate
 
     rows, pairs, n = len(data["time"]), len(data["names"]), range(copies)
@@ -87,9 +87,16 @@ def runner(data: dict[str, Any], rules: str, copies: int = 1) -> Callable[[], An
         score=np.tile(data["momentum"], copies),
         notional=np.full(len(data["pair"]) * copies, 1000.0),
     )
-    exits = ExitRules(halt_ms=2**60, max_participation=None, contiguous=False)
+    exits = ExitRules(halt_ms=2**60, max_participation=None, contiguous=False, others=others)
     costs = Costs(fee=0.001, half_spread=0.0, impact_coefficient=0.0, impact_floor=0.0)
     return lambda: simulate(bars, entries, exits, costs, SLOTS[rules], end="close")
+
+
+def moving_rules() -> tuple[Any, ...]:
+    """Settings of the two optional exit rules whose levels move with time."""
+    from throughline.exits.rules import roi_table, trailing_stop
+
+    return trailing_stop.Settings(percent=0.1, activation=0.02), roi_table.Settings(steps=((0, 0.3), (24, 0.1)))
 
 
 def timed(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, float]:
@@ -147,10 +154,10 @@ def grid_of(data: dict[str, Any]) -> dict[str, Any]:
         fill = begin + np.searchsorted(data["time"][begin:end], decision)
         if fill < end:
             grid["momentum"][row[fill], k] = momentum
-    hour, wish = np.nonzero(~np.isnan(grid["momentum"]))
-    order = np.lexsort((wish, -grid["momentum"][hour, wish], hour))
-    grid["wish"] = wish[order]
-    grid["wish_start"] = np.searchsorted(hour[order], np.arange(shape[0] + 1))
+    hour, signal = np.nonzero(~np.isnan(grid["momentum"]))
+    order = np.lexsort((signal, -grid["momentum"][hour, signal], hour))
+    grid["signal"] = signal[order]
+    grid["signal_start"] = np.searchsorted(hour[order], np.arange(shape[0] + 1))
     return grid
 
 
@@ -159,7 +166,7 @@ def bare_loop() -> Callable[..., Any]:
     from numba import njit
 
     @njit(cache=False)
-    def loop(starts: Any, times: Any, open_: Any, high: Any, low: Any, wished: Any, out: Any) -> int:
+    def loop(starts: Any, times: Any, open_: Any, high: Any, low: Any, signalled: Any, out: Any) -> int:
         count = 0
         for k in range(len(starts) - 1):
             entered = -1
@@ -171,7 +178,7 @@ def bare_loop() -> Callable[..., Any]:
                     if times[row] >= times[entered] + 172_800_000 or o <= price * 0.85 or o >= price * 1.3:
                         out[count - 1, 2], out[count - 1, 3] = row, o
                         entered, free = -1, False
-                elif wished[row]:
+                elif signalled[row]:
                     entered, price = row, open_[row]
                     out[count, 0], out[count, 1], out[count, 2], out[count, 3] = row, price, -1, 0.0
                     count += 1
@@ -186,14 +193,14 @@ def bare_loop() -> Callable[..., Any]:
 
 def measure_bare(data: dict[str, Any]) -> tuple[int, float]:
     """Trades and fastest warm seconds of the bare loop."""
-    wished = np.zeros(len(data["time"]), np.bool_)
+    signalled = np.zeros(len(data["time"]), np.bool_)
     for k, decision in zip(data["pair"], data["decision"], strict=True):
         begin, end = data["starts"][k], data["starts"][k + 1]
         row = begin + np.searchsorted(data["time"][begin:end], decision)
         if row < end:
-            wished[row] = True
+            signalled[row] = True
     loop, out = bare_loop(), np.empty((len(data["time"]), 4))
-    arguments = (data["starts"], data["time"], data["open"], data["high"], data["low"], wished, out)
+    arguments = (data["starts"], data["time"], data["open"], data["high"], data["low"], signalled, out)
     count = loop(*arguments)
     return count, timed(lambda: loop(*arguments))[0]
 
@@ -209,7 +216,7 @@ def run_vectorbt(file: str, once: bool) -> None:  # noqa: C901 - the order funct
     fields = tuple(np.ascontiguousarray(grid[name]) for name in ("open", "high", "low"))
 
     @njit
-    def order(c: Any, t: Any, bars: Any, wish: Any, start: Any, price: Any, since: Any, held: Any, at: Any) -> Any:
+    def order(c: Any, t: Any, bars: Any, signal: Any, start: Any, price: Any, since: Any, held: Any, at: Any) -> Any:
         i = c.i
         open_, high, low = bars
         if c.call_idx == 0:  # at: phase, cursor, positions, free slots, slots
@@ -224,7 +231,7 @@ def run_vectorbt(file: str, once: bool) -> None:  # noqa: C901 - the order funct
         if at[0] == 0:
             at[0], at[1] = 1, start[i]
         while at[0] == 1 and at[1] < start[i + 1] and at[3] > 0:
-            col = wish[at[1]]
+            col = signal[at[1]]
             at[1] += 1
             known = c.last_position[col] > 0.0
             for slot in range(at[2]):  # closed at this open
@@ -259,7 +266,7 @@ def run_vectorbt(file: str, once: bool) -> None:  # noqa: C901 - the order funct
         held, at = np.zeros(n, np.int64), np.zeros(5, np.int64)
         at[4] = SLOTS[rules] or n
         price, since = np.zeros(n), np.zeros(n, np.int64)
-        arguments = (times, fields, grid["wish"], grid["wish_start"], price, since, held, at)
+        arguments = (times, fields, grid["signal"], grid["signal_start"], price, since, held, at)
         return vbt.Portfolio.from_order_func(
             close,
             order,
@@ -389,6 +396,8 @@ def main() -> int:
             ours[rules] = trade_list(data, call())
             fastest, median = timed(call)
             large = runner(data, rules, copies=16)
+            moving = runner(data, rules, others=moving_rules())
+            moved = timed(moving)[0]
             many, read = timed(large, repeats=5)[0], timed(lambda run=large: every_column(run()), repeats=5)[0]
             exact = len(ours[rules]) == EXPECTED[rules]
             good &= exact and fastest <= 0.010 and many <= 0.16
@@ -396,6 +405,8 @@ def main() -> int:
             print(f"  simulate, three paths   {fastest * 1e3:8.2f} ms fastest, {median * 1e3:.2f} median (aim 10)")
             print(f"  the same, 16 x pairs    {many * 1e3:8.2f} ms fastest (aim 160)")
             print(f"  and all columns read    {read * 1e3:8.2f} ms fastest (columns are made when first read)")
+            more = len(moving().paths["base"].trades["entry"])
+            print(f"  trailing stop and table {moved * 1e3:8.2f} ms fastest, {more:,} trades (levels that move)")
             if rules == "A":
                 print(f"  bare compiled loop      {bare * 1e3:8.2f} ms for one path, {bare_trades:,} trades")
                 print(f"  ours / bare             {fastest / bare:8.2f}   per path {fastest / bare / 3:.2f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,26 @@ def test_a_range_and_its_continuation_equal_the_whole_and_change_nothing_before(
     whole = bench.seals(experiment)
     bench.run(experiment, provider, piece.start, piece.end)
     assert bench.seals(experiment) == whole
+
+
+def test_what_optional_exit_rules_carry_from_day_to_day_gives_what_one_range_gives(
+    bench: Bench, shared_data: Path, tmp_path: Path
+) -> None:
+    exits = "[exits.trailing_stop]\npercent = 0.08\n[exits.roi_table]\nsteps = [[0, 0.25], [24, 0.02]]\n"
+    piece = replace(HOURLY, name="hourly-rules", settings=HOURLY.settings + exits, end=HOURLY.start + 4 * DAY)
+    provider = provider_of(piece, cut(piece, shared_data, tmp_path), bench.repo)
+    experiment = experiment_of(piece, provider, bench.scratch, seed=107)
+    for day in (piece.start + k * DAY for k in range(5)):
+        bench.run(experiment, provider, day, day)
+    daily = bench.seals(experiment)
+    bench.run(experiment, provider, piece.start, piece.end)  # refuses if a single hash differed
+    assert bench.seals(experiment) == daily
+    outcomes = [json.loads(row.body) for row in bench.rows(experiment, "outcomes")]
+    assert {"trailing_stop", "roi_table"} <= {body["termination_reason"] for body in outcomes}
+    states = [json.loads(row.body) for row in bench.rows(experiment, "portfolio_states")]
+    positions = [position for body in states for position in body["paths"]["base"]["positions"]]
+    assert positions
+    assert all(set(position["slots"]) == {"trailing_stop.highest"} for position in positions)
 
 
 def test_a_file_that_ends_earlier_gives_the_same_seals_up_to_its_end(

@@ -77,6 +77,7 @@ def bodies(instrument: str = "AAA/USDT") -> dict[str, dict[str, Any]]:
         | {
             "entry_price": "100.2",
             "fee_usd": "1",
+            "fill_bar_open": DECIDED,
             "fill_time": DECIDED,
             "impact_cost_usd": "1.5",
             "notional_usd": "1002",
@@ -89,6 +90,7 @@ def bodies(instrument: str = "AAA/USDT") -> dict[str, dict[str, Any]]:
             "attrition_usd": "2",
             "costs_usd": "5",
             "exit_price": "129.7",
+            "exit_bar_open": "2021-01-01T08:00:00.000000Z",
             "exit_time": CLOSED,
             "fees_usd": "2.5",
             "flags": [],
@@ -178,6 +180,7 @@ def dossier(told: Story | None = None, instrument: str = "AAA/USDT", close_only:
         registration=Registration("1" * 64, uuid_of("canonical_trades"), "c" * 64, "b" * 64, None, {}, None),
         timeline=timeline(chain, known, limits.deadline if limits else None),
         prices=PricePath(instrument, 3600, bars(close_only=close_only), (day,), None),
+        levels=(),
         barriers=limits,
         exit_price=raw_exit_price(chain),
         knowledge=known,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.dossier_cases import CLOSED, DECIDED, bodies, dossier, step, story
 from throughline.configuration import ExitSettings
+from throughline.dossier.exit_levels import rule_levels
 from throughline.dossier.parts import (
     chain_of,
     costs,
@@ -22,8 +23,10 @@ from throughline.dossier.parts import (
     raw_exit_price,
     timeline,
 )
+from throughline.dossier.pictures import price_chart
 from throughline.dossier.prices import barriers, bars_of
 from throughline.dossier.soulprint import soulprint
+from throughline.dossier.text import parts
 from throughline.identity import decimal_text, parse_time
 
 MONEY = st.decimals(min_value=0, max_value=10**9, places=9)
@@ -85,6 +88,23 @@ def test_the_market_price_of_the_exit_follows_from_the_gross_result() -> None:
 def test_barriers_stand_on_the_market_price_of_the_fill_not_on_the_price_paid() -> None:
     limits = barriers(bodies()["executions"], ExitSettings(stop_loss=0.15, take_profit=0.3, max_hold_hours=48))
     assert (limits.stop, limits.target, limits.deadline) == ("85", "130", "2021-01-03T03:00:00.000000Z")
+
+
+def test_levels_of_an_optional_rule_are_recomputed_from_the_sealed_bars_listed_and_drawn() -> None:
+    made = dossier()
+    assert made.chain.execution
+    assert made.chain.outcome
+    exits = ExitSettings.model_validate({"trailing_stop": {"percent": 0.1, "activation": 0.03}})
+    levels = rule_levels(made.chain.execution.body, made.chain.outcome.body, exits, made.prices)
+    filled, ended = made.chain.execution.body["fill_bar_open"], made.chain.outcome.body["exit_bar_open"]
+    highs = [bar for bar in made.prices.bars if filled <= bar.open_time < ended]
+    highest = max(float(bar.high or bar.close) for bar in highs)
+    (level,) = levels
+    assert (level.points[0][1], float(level.points[-1][1] or 0)) == (None, pytest.approx(0.9 * highest))
+    shown = replace(made, levels=levels)
+    assert f"{0.9 * highest:.8g} at the end" in "\n".join(line for part in parts(shown) for line in part[2])
+    assert 'class="level moving"' in price_chart(shown)
+    assert 'class="level moving"' not in price_chart(made)
 
 
 def test_only_bars_of_the_trades_own_segment_and_window_are_told() -> None:

@@ -57,5 +57,13 @@ def test_a_state_reads_back_exactly_as_it_was_written() -> None:
     assert state_from(state_body(state)) == state
 
 
+def test_what_an_exit_rule_carries_is_in_the_state_and_a_state_of_an_older_release_has_none() -> None:
+    carried = PathState(cash=1.0, positions=(replace(HELD, slots={"trailing_stop.highest": 1.2345e-8}),))
+    body = state_body(carried)
+    assert body["positions"][0]["slots"] == {"trailing_stop.highest": "0.000000012345"}
+    assert state_from(body) == carried
+    assert "slots" not in state_body(PathState(cash=1.0, positions=(HELD,)))["positions"][0]
+
+
 def test_a_segment_s_start_is_read_from_its_name_whatever_the_ticker_holds() -> None:
     assert segment_ms(segment_name("A@B/USDT", T0)) == T0

@@ -591,6 +591,12 @@ def test_the_machine_code_has_no_fused_multiply_add(tmp_path: Any) -> None:
         "from throughline.trading.kernel.path import run_path\n"
         "run(market(GOOD), orders((0, 0)), Costs())\n"
         "text = ''.join(run_path.inspect_asm().values())\n"
+        "from throughline.exits import all_rules\n"
+        "from throughline.trading.kernel.hooks import CARRY, LEVELS, compiled_hook\n"
+        "rules = [rule for rule in all_rules().values() if rule.levels]\n"
+        "hooks = [compiled_hook(rule.levels, LEVELS) for rule in rules]\n"
+        "hooks += [compiled_hook(rule.carry, CARRY) for rule in rules if rule.carry]\n"
+        "text += ''.join(hook._library.get_asm_str() for hook in hooks)\n"
         "assert 'mulsd' in text and 'sqrtsd' in text, 'no machine code to look at'\n"
         "assert not any(word in text for word in ('vfmadd', 'vfmsub', 'vfnmadd', 'vfnmsub'))\n"
     )

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from throughline.configuration import Configuration
+from throughline.exits.registry import chosen, rule_of
 from throughline.market.panel import SourceDescription
+from throughline.rendering.formats import words
 
 RUG_INPUTS = frozenset({"pool_reserve", "top10_share", "lp_locked_share"})
 _INPUTS = {
@@ -120,6 +122,8 @@ def _fills(source: SourceDescription, settings: Configuration, ambiguous: int) -
     ]
     if source.close_only:
         sentences.append("The data has closes only: barriers are tested on closes and every fill is at a close.")
+    for rule, given in ((rule_of(given), given) for given in chosen(settings.exits)):
+        sentences += [f"Exit rule {words(rule.name)}: {rule.describe(given)}."]
     sentences.append(
         "At the first price after a gap a position is sold for its target at most. It ends at a first price that is "
         f"{source.doubtful_jump:g} times the close before it or more, or one part in as many or less, with or without "

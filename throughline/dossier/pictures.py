@@ -33,6 +33,7 @@ def price_chart(dossier: Dossier) -> Markup:
     bars = [_Drawn.of(bar, dossier.prices.interval_seconds or 0) for bar in dossier.prices.bars]
     marks = list(_marks(dossier))
     levels = [value for _, value, _ in marks]
+    levels += [float(price) for level in dossier.levels for _, price in level.points if price]
     low, high = min([*(bar.low for bar in bars), *levels]), max([*(bar.high for bar in bars), *levels])
     room = (high - low) * 0.04 or high * 0.01
     x = Axis(_seconds(bars[0].opened), _seconds(bars[-1].closed), LEFT, WIDTH - RIGHT)
@@ -45,7 +46,7 @@ def price_chart(dossier: Dossier) -> Markup:
         *_levels(marks, y),
         *_instants(dossier, x),
     ]
-    parts += _fills(dossier, x, y)
+    parts += [*_moving_levels(dossier, x, y, holding), *_fills(dossier, x, y)]
     what = f"Price of {dossier.prices.instrument} around the trade"
     levels_text = ", ".join(f"{name} {significant(value, 6)}" for name, value, _ in marks)
     span = f"{len(bars)} bars from {_day_hour(bars[0].opened)} to {_day_hour(bars[-1].closed)} UTC"
@@ -224,6 +225,21 @@ def _levels(marks: Sequence[tuple[str, float, str]], y: Axis) -> list[str]:
         last = max(place, last + LABEL)
         text = f"{escape(label)} {significant(value, 6)}"
         parts.append(f'<text class="label {kind}" x="{WIDTH - RIGHT + 8}" y="{last + 4:.1f}">{text}</text>')
+    return parts
+
+
+def _moving_levels(dossier: Dossier, x: Axis, y: Axis, holding: tuple[datetime, datetime] | None) -> list[str]:
+    """Steps of the levels of optional exit rules, from where each stands to the end of the trade."""
+    parts = []
+    for level in dossier.levels:
+        ends = [*(parse_time(at) for at, _ in level.points[1:]), holding[1] if holding else None]
+        corners: list[str] = []
+        for (since, price), until in zip(level.points, ends, strict=True):
+            if price and until:
+                corners += [f"{x(_seconds(at)):.1f},{y(float(price)):.1f}" for at in (parse_time(since), until)]
+        if corners:
+            title = f"<title>{escape(level.description)}</title>"
+            parts.append(f'<polyline class="level moving" points="{" ".join(corners)}">{title}</polyline>')
     return parts
 
 

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, select
 from throughline.catalogue import BARS
 from throughline.configuration import ExitSettings
 from throughline.errors import StorageError
+from throughline.exits.rules.barriers import barrier_prices
+from throughline.exits.rules.time_limit import deadline
 from throughline.experiment.registry import warm_up
 from throughline.identity import decimal_text, parse_time, time_text, time_text_ms, time_to_ms
 from throughline.market.blocks import root_of
@@ -89,13 +91,12 @@ class PricePath:
 
 def barriers(execution: Body, exits: ExitSettings) -> Barriers:
     """Return the barriers of a fill: fractions of its market price, and hours from its time."""
-    base = Decimal(execution["raw_price"])
-    deadline = parse_time(execution["fill_time"]) + timedelta(hours=exits.max_hold_hours)
+    stop, target = barrier_prices(exits, Decimal(execution["raw_price"]))
     return Barriers(
         base=execution["raw_price"],
-        stop=decimal_text(base * (1 - Decimal(repr(exits.stop_loss)))),
-        target=decimal_text(base * (1 + Decimal(repr(exits.take_profit)))),
-        deadline=time_text(deadline),
+        stop=decimal_text(stop),
+        target=decimal_text(target),
+        deadline=time_text(deadline(exits, parse_time(execution["fill_time"]))),
         stop_loss=exits.stop_loss,
         take_profit=exits.take_profit,
         max_hold_hours=exits.max_hold_hours,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, select
 
 from throughline.catalogue import BARS
+from throughline.configuration import ExitSettings
+from throughline.dossier.exit_levels import RuleLevel, rule_levels
 from throughline.dossier.log import Claim, LogCheck, SealLog, claim_of
 from throughline.dossier.parts import (
     Chain,
@@ -76,6 +78,7 @@ class Dossier:
     timeline: tuple[Moment, ...]
     prices: PricePath
     barriers: Barriers | None
+    levels: tuple[RuleLevel, ...]
     exit_price: str | None
     knowledge: Knowledge
     costs: Costs
@@ -119,7 +122,8 @@ class Dossier:
             "registration": _plain(self.registration),
             "timeline": [_plain(item) for item in self.timeline],
             "prices": _plain(self.prices)
-            | {"barriers": None if self.barriers is None else _plain(self.barriers), "exit_price": self.exit_price},
+            | {"barriers": None if self.barriers is None else _plain(self.barriers), "exit_price": self.exit_price}
+            | {"levels": [_plain(level) for level in self.levels]},
             "known": _plain(self.knowledge),
             "costs": _plain(self.costs),
             "paths": {"ends": [_plain(item) for item in self.paths], "why": self.paths_why},
@@ -161,7 +165,9 @@ def compile_dossier(
     story = tell(connection, find(connection, asked))
     chain = chain_of(story)
     known = readable(story.ok, lambda: knowledge(chain), Knowledge(None, (), (), _GARBLED))
-    limits = readable(story.ok, lambda: _barriers(connection, story, chain), None)
+    exits = _exits(connection, story, chain)
+    filled = chain.execution.body if chain.execution and exits else None
+    limits = readable(story.ok, lambda: barriers(filled, exits) if filled and exits else None, None)
     states = _states(connection, story, chain)
     ends = _ends(states, str(story.candidate))
     nothing = SoulprintView(None, None, None, (), (), None, None, {}, (), _GARBLED)
@@ -170,6 +176,7 @@ def compile_dossier(
     path = readable(story.ok, lambda: _prices(connection, artifacts, story, chain, limits), unseen)
     bars = [Claim(story.experiment, day.root, BARS, day.day) for day in path.days if not day.before_epoch]
     at = chain.decided_at
+    ended = chain.outcome.body if chain.outcome else None
     return Dossier(
         story=story,
         chain=chain,
@@ -177,6 +184,7 @@ def compile_dossier(
         timeline=readable(story.ok, lambda: timeline(chain, known, limits.deadline if limits else None), ()),
         prices=path,
         barriers=limits,
+        levels=readable(story.ok, lambda: rule_levels(filled, ended, exits, path) if filled and exits else (), ()),
         exit_price=readable(story.ok, lambda: raw_exit_price(chain), None),
         knowledge=known,
         costs=readable(story.ok, lambda: costs(chain), Costs(None, (), None, None, None, _GARBLED)),
@@ -207,12 +215,12 @@ def readable(holds: bool, make: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-def _barriers(connection: Connection, story: Story, chain: Chain) -> Barriers | None:
-    """Return the barriers of the fill; None without one, and for records written by hand, which name no exit rules."""
+def _exits(connection: Connection, story: Story, chain: Chain) -> ExitSettings | None:
+    """Return the exit settings of a fill; None without one, and for records written by hand, which name none."""
     if chain.execution is None or story.mode == MODE:
         return None
     stored = read_experiment(connection, story.experiment)
-    return None if stored is None else barriers(chain.execution.body, from_body(stored.body).configuration.exits)
+    return None if stored is None else from_body(stored.body).configuration.exits
 
 
 def _prices(

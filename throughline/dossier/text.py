@@ -44,6 +44,10 @@ def _prices(dossier: Dossier) -> Part:
         lines.append(
             f"{stop}, {target} of the market price {float(limits.base):.8g}, time limit {second(limits.deadline)}"
         )
+    for level in dossier.levels:
+        price = level.points[-1][1] if level.points else None
+        last = f"{float(price):.8g} at the end" if price else "no level yet"
+        lines.append(f"{words(level.rule)}: {level.description}; {last}")
     if dossier.exit_price:
         lines.append(f"market price of the exit, before spread and impact: {float(dossier.exit_price):.8g}")
     for day in path.days:

@@ -108,7 +108,8 @@ Carry = Callable[[Any, Any, float, int, int, float, float, float], None]
 class ExitRule:
     """One exit rule. The module of a rule declares it as `RULE`.
 
-    The hooks are compiled (numba, no Python objects) and called for each path and bar, so they take numbers:
+    The hooks are compiled (numba, no Python objects) and called for each path and bar, so they take numbers. A hook
+    uses its arguments and constants. It calls no function of another file: the compiler's cache misses a change there.
 
     ``levels(numbers, slots, entry_price, entry_time, when, evidence) -> (stop, target, leave)``
         What stands in the bar whose first price falls at `when`. stop and target are prices (`NO_STOP` and `NO_TARGET`

@@ -53,6 +53,7 @@ def _prices(dossier: Dossier) -> Iterator[Block]:
             f" The barriers are set from the market price of the fill, {significant(limits.base)}: stop "
             f"{-limits.stop_loss:+.0%}, target {limits.take_profit:+.0%}, at most {limits.max_hold_hours} h."
         )
+        text += "".join(f" {words(level.rule).capitalize()}: {level.description}." for level in dossier.levels)
     elif dossier.chain.execution is None:
         text += " No entry was made, so no barrier was set."
     if dossier.exit_price:

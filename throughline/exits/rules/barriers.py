@@ -25,10 +25,16 @@ def levels(
     return entry_price * (1.0 - numbers[0]), entry_price * (1.0 + numbers[1]), NEVER
 
 
+def barrier_prices(settings: Settings, entry_price: Decimal) -> tuple[Decimal, Decimal]:
+    """Return (stop, target) of an entry price, exactly."""
+    return entry_price * (1 - Decimal(repr(settings.stop_loss))), entry_price * (
+        1 + Decimal(repr(settings.take_profit))
+    )
+
+
 def recompute(settings: Settings, entry: Entry, bars: Sequence[Bar]) -> tuple[Level, ...]:
-    """Return both barriers, exactly."""
-    stop = entry.price * (1 - Decimal(repr(settings.stop_loss)))
-    target = entry.price * (1 + Decimal(repr(settings.take_profit)))
+    """Return both barriers, which need no bars."""
+    stop, target = barrier_prices(settings, entry.price)
     return (
         Level("stop_loss", ((entry.time, stop),), -settings.stop_loss),
         Level("profit_target", ((entry.time, target),), settings.take_profit),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
@@ -28,9 +28,14 @@ def levels(
     return NO_STOP, NO_TARGET, entry_time + int(numbers[0])
 
 
+def deadline(settings: Settings, entry_time: datetime) -> datetime:
+    """Return the instant from which on a position is sold."""
+    return entry_time + timedelta(hours=settings.max_hold_hours)
+
+
 def recompute(settings: Settings, entry: Entry, bars: Sequence[Bar]) -> tuple[Level, ...]:
     """Return the deadline, a level without a price."""
-    return (Level("time_limit", ((entry.time + timedelta(hours=settings.max_hold_hours), None),)),)
+    return (Level("time_limit", ((deadline(settings, entry.time), None),)),)
 
 
 RULE = ExitRule(

@@ -141,28 +141,26 @@ def try_bar(
     if doubtful:
         reason = HALTED if reason == NOTHING else reason
         ints[FLAG_BITS, p] |= 0 if drained else DOUBTFUL_JUMP
+    raw, low, high, mark = price, price, price, price
     if reason != NOTHING:
-        raw = min(price, levels.target) if terms.at_target and pending == NOTHING else price
+        if terms.at_target and pending == NOTHING:
+            raw = min(price, levels.target)
         low, high = raw, raw
         if gap or doubtful:
             raw, low, high = after_interruption(terms, doubtful, price, traded_price, levels.target)
         if gap and q18(price) != traded_price and not drained:
             ints[FLAG_BITS, p] |= GAP
-        ints[REASON, p] = reason
-        return sell(bars, terms, ints, floats, p, row, raw, low, high, price, when, doubtful)
-    if terms.close_only:
-        return False
-    stop = min(levels.stop, price) if entry_bar else levels.stop  # a stop above the entry price sells at that price
-    reason, raw, other = inside(bars.low[row], bars.high[row], levels, stop, terms.target_first)
+    elif not terms.close_only:
+        stop = min(levels.stop, price) if entry_bar else levels.stop  # a stop above the entry price sells at that price
+        reason, raw, other = inside(bars.low[row], bars.high[row], levels, stop, terms.target_first)
+        low, high, mark, when = raw, raw, bars.close[row], opens + terms.interval
+        if other > 0.0:
+            low, high = min(raw, other), max(raw, other)
+            ints[AMBIGUOUS, p] = 1
     if reason == NOTHING:
         return False
-    low, high = raw, raw
-    if other > 0.0:
-        low, high = min(raw, other), max(raw, other)
-        ints[AMBIGUOUS, p] = 1
     ints[REASON, p] = reason
-    when, close = opens + terms.interval, bars.close[row]
-    return sell(bars, terms, ints, floats, p, row, raw, low, high, close, when, False)
+    return sell(bars, terms, ints, floats, p, row, raw, low, high, mark, when, doubtful)
 
 
 @inlined

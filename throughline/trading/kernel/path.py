@@ -64,38 +64,37 @@ def run_path(
     counted = limited or (managed and cash < np.inf)
     if begin < 0:
         busy[:] = LONG_AGO
-        for p in range(positions):
-            follow(bars, terms, rules, ints, floats, slots, p, False)
-            k = ints[INSTRUMENT, p]
-            busy[k] = max(busy[k], ints[EXIT_BAR, p])
+    # One loop over the open positions (m < 0) and the orders: `follow` is inlined once, which compiles faster.
+    for m in range(-positions if begin < 0 else begin, stop):
+        if m < 0:
+            p = positions + m
+        else:
+            if queue.row[m] < 0:
+                continue
+            opens, k = queue.time[m], queue.instrument[m]
+            if managed and busy[k] >= opens:
+                disposition[queue.entry[m]] = ALREADY_HELD
+                continue
+            if size > 0 and ints[EXIT_BAR, heap[0]] < opens:
+                size, cash = release(heap, size, opens, cash, ints, floats, rank)
+            if limited and size >= terms.max_positions:
+                disposition[queue.entry[m]] = NO_SLOT
+                continue
+            p = positions
+            if p == ints.shape[1]:
+                return m, positions, size, cash
+            became = enter(bars, queue, terms, m, cash if managed else np.inf, ints, floats, p)
+            disposition[queue.entry[m]] = became
+            if became != TAKEN:
+                continue
+            slots[p, :] = 0.0
+            positions += 1
             if counted:
-                push(heap, size, p, ints, rank)
-                size += 1
-    for m in range(max(begin, 0), stop):
-        if queue.row[m] < 0:
-            continue
-        opens, k = queue.time[m], queue.instrument[m]
-        if managed and busy[k] >= opens:
-            disposition[queue.entry[m]] = ALREADY_HELD
-            continue
-        if size > 0 and ints[EXIT_BAR, heap[0]] < opens:
-            size, cash = release(heap, size, opens, cash, ints, floats, rank)
-        if limited and size >= terms.max_positions:
-            disposition[queue.entry[m]] = NO_SLOT
-            continue
-        p = positions
-        if p == ints.shape[1]:
-            return m, positions, size, cash
-        became = enter(bars, queue, terms, m, cash if managed else np.inf, ints, floats, p)
-        disposition[queue.entry[m]] = became
-        if became != TAKEN:
-            continue
-        slots[p, :] = 0.0
-        positions += 1
-        follow(bars, terms, rules, ints, floats, slots, p, not terms.close_only)
-        busy[k] = ints[EXIT_BAR, p]
+                cash = q18(max(0.0, cash - (floats[NOTIONAL, p] + floats[FEE, p])))
+        follow(bars, terms, rules, ints, floats, slots, p, m >= 0 and not terms.close_only)
+        k = ints[INSTRUMENT, p]
+        busy[k] = max(busy[k], ints[EXIT_BAR, p])
         if counted:
-            cash = q18(max(0.0, cash - (floats[NOTIONAL, p] + floats[FEE, p])))
             push(heap, size, p, ints, rank)
             size += 1
     if stop == len(queue.entry):
