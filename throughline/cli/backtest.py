@@ -171,6 +171,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     with options.open() as (database, artifacts):
         opened = OpenHome(options.home, database, artifacts, options.redis_url)
         _note_lost_anchor(opened)
+        _warm_up(options, opened, task)
         with nothing_stays("this run"), Bar(None, task.mode, options.json) as bar:
             bar.at("comparing what is sealed with the data")
             recorded = record_experiment(opened, task.settings, use=task.use)
@@ -202,6 +203,16 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
         current = _active(database.engine("writer"), task.mode)
         watch.lap("user_interface")
     return print_answer(options, task.mode, answer, watch.seconds, allow_blocked, walked, current)
+
+
+def _warm_up(options: Options, opened: OpenHome, task: Task) -> None:
+    """Start what validates, which takes seconds to import, unless all days of the experiment are sealed already."""
+    from throughline.flow import STAGES
+    from throughline.run_opening import own_experiment
+
+    experiment = own_experiment(task.settings).id
+    if first_unsealed(opened.database.engine("writer"), experiment, list(STAGES), task.start, task.end) is not None:
+        options.wiring.validator()
 
 
 def _kept_answer(opened: OpenHome, task: Task, experiment: Experiment) -> Answer | None:
