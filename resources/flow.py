@@ -59,7 +59,7 @@ class Flow(Protocol):
         ...
 
     def mirror(self) -> Mirror:
-        """Return where people look at models."""
+        """Return the mirror that shows models to people."""
         ...
 
     def run_stage(self, asset: str, context: FlowContext, days: Sequence[date]) -> list[DayResult]:
@@ -101,9 +101,14 @@ class HomeFlow:
     def context(self, tags: Mapping[str, str], run_id: str) -> FlowContext:
         """Return the flow context of a run; the provider and its market view are kept from run to run.
 
-        Raises UnknownRecord where the tag names no experiment, SettingsError where none is tagged and the mode has no
-        active one (it says how to set one), where the tagged one is of another mode, or where its market data is not
-        where it was.
+        Args:
+            tags: of the run.
+            run_id: of the run.
+
+        Raises:
+            UnknownRecord: the tag names no experiment.
+            SettingsError: none is tagged and the mode has no active one, the tagged one is of another mode, or its
+                market data has moved.
         """
         with self._lock:
             chosen = self._chosen(tags.get(EXPERIMENT_TAG))
@@ -142,9 +147,9 @@ class HomeFlow:
         """
         from throughline.learning.standing import rollback_due
 
-        found = self._chosen(None)
+        chosen = self._chosen(None)
         with self.engine().connect() as conn:
-            return rollback_due(conn, found.experiment.id)
+            return rollback_due(conn, chosen.experiment.id)
 
     def unsealed_days(self, until: date) -> DueDays | None:
         """Return the days of the active experiment that are not sealed to their end yet, up to `until`.
@@ -199,7 +204,7 @@ class GivenFlow:
         context: of the run.
         home: the home that it is in.
         enforces_roles: whether the home's database has roles of its own.
-        mirror: where people look at models; None shows them nowhere (a command brings MLflow up to date at its end).
+        mirror: shows models to people; None shows them nowhere (a command brings MLflow up to date at its end).
         listener: hears how each stage ends.
     """
 

@@ -80,6 +80,14 @@ class RecordedExperiment:
     activated: bool
 
 
+def own_experiment(settings: RunSettings) -> Experiment:
+    """Return the experiment of these settings alone, whatever is recorded. Raises SettingsError without a lock file."""
+    source = settings.provider.description.source_hash
+    return make_experiment(
+        settings.mode, settings.start, settings.configuration, source, settings.seed, lock=lock_hash()
+    )
+
+
 def record_experiment(opened: OpenHome, settings: RunSettings, *, use: bool = False) -> RecordedExperiment:
     """Record the experiment of these settings, or its fork where data changed that is sealed.
 
@@ -93,11 +101,7 @@ def record_experiment(opened: OpenHome, settings: RunSettings, *, use: bool = Fa
         ArchiveError: for unusable market data.
     """
     engine = opened.database.engine("writer")
-    source = settings.provider.description.source_hash
-    base = make_experiment(
-        settings.mode, settings.start, settings.configuration, source, settings.seed, lock=lock_hash()
-    )
-    experiment, revision = resolve(engine, base, settings.provider, opened.artifacts)
+    experiment, revision = resolve(engine, own_experiment(settings), settings.provider, opened.artifacts)
     register(engine, experiment)
     return RecordedExperiment(experiment, revision, settle(engine, experiment, settings.inputs, use=use))
 

@@ -212,6 +212,26 @@ def test_the_same_call_runs_nothing_and_a_later_end_goes_on_without_touching_wha
         assert END in after[asset]
 
 
+def test_a_command_with_nothing_to_do_prints_its_answer_again_and_makes_it_anew_where_a_page_has_changed(
+    shell: Shell, ran: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the report was made again")
+
+    def without_seconds(answer: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in answer.items() if key != "seconds"}
+
+    first = shell.json(*shell.backtest(MIDDLE))
+    with monkeypatch.context() as patched:
+        patched.setattr("throughline.analytics.report.build_report", refuse)
+        assert without_seconds(shell.json(*shell.backtest(MIDDLE))) == without_seconds(first)
+        assert f"Tear sheet: {first['tear_sheet']}" in shell(*shell.backtest(MIDDLE))[1]
+    page = Path(first["tear_sheet"])
+    page.write_text("changed")
+    assert without_seconds(shell.json(*shell.backtest(MIDDLE))) == without_seconds(first)
+    assert first["experiment"] in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("lost", "words"), [("", "is empty, but"), ("heads", "has lost its newest head"), ("segments", "")]
 )

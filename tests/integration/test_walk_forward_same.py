@@ -50,7 +50,8 @@ def everything(done: Walked) -> dict[str, Any]:
         models = read_models(conn, done.experiment.id)
         return {
             "experiment": done.experiment.id,
-            "models": [(item.id, item.body) for item in models],
+            # The hash of a model's file is left out: skops does not write the same bytes twice.
+            "models": [(item.id, {**item.body, "file": None}) for item in models],
             "verdicts": [read_verdicts(conn, item.id) for item in models],
             "trials": [(item.hash, item.body) for item in read_trials(conn, done.experiment.id)],
             "events": [event.hash for event in read_events(conn, done.experiment.id)],

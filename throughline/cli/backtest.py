@@ -7,14 +7,14 @@ Belongs here: the steps from the command line to the summary. Does not belong he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from throughline.cli.answer import answer
+from throughline.cli.answer import print_answer
 from throughline.cli.days import DOSSIERS, Day, produces
 from throughline.cli.interrupt import days_stay, first_unsealed, nothing_stays
 from throughline.cli.market_data import MarketCommand, MarketData
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from throughline.analytics.published import PublishedReport
     from throughline.cli.stopwatch import Stopwatch
+    from throughline.cli.stored_answer import Answer
     from throughline.experiment.identity import Experiment
     from throughline.experiment.registry import Revision
     from throughline.flow import FlowContext, RunSummary
@@ -170,6 +171,7 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
     with options.open() as (database, artifacts):
         opened = OpenHome(options.home, database, artifacts, options.redis_url)
         _note_lost_anchor(opened)
+        _warm_up(options, opened, task)
         with nothing_stays("this run"), Bar(None, task.mode, options.json) as bar:
             bar.at("comparing what is sealed with the data")
             recorded = record_experiment(opened, task.settings, use=task.use)
@@ -189,14 +191,56 @@ def perform(options: Options, task: Task, allow_blocked: bool) -> int:
             else:
                 summary = _run_days(options, opened, task, experiment)
             watch.lap("orchestration", within=summary.seconds)
-            published = _publish(opened, task, experiment, revision)
-        shown = Shown(experiment, report=published, state=task.walk)
-        options.wiring.show(options, database, artifacts, shown)
-        options.wiring.show_active(options, database, task.mode)  # its days, trades and return are others now
+            keeps = not task.walk and revision is None
+            answer = _kept_answer(opened, task, experiment) if keeps and not summary.days else None
+            published = None if answer is not None else _publish(opened, task, experiment, revision)
+        if published is not None:
+            shown = Shown(experiment, report=published, state=task.walk)
+            options.wiring.show(options, database, artifacts, shown)
+            options.wiring.show_active(options, database, task.mode)  # its days, trades and return are others now
+            answer = _new_answer(opened, task, experiment, published, keep=keeps)
+        assert answer is not None
         current = _active(database.engine("writer"), task.mode)
         watch.lap("user_interface")
-    report = replace(published.report, seconds=watch.seconds)
-    return answer(options, task.mode, report, allow_blocked, walked, current)
+    return print_answer(options, task.mode, answer, watch.seconds, allow_blocked, walked, current)
+
+
+def _warm_up(options: Options, opened: OpenHome, task: Task) -> None:
+    """Start what validates, which takes seconds to import, unless all days of the experiment are sealed already."""
+    from throughline.flow import STAGES
+    from throughline.run_opening import own_experiment
+
+    experiment = own_experiment(task.settings).id
+    if first_unsealed(opened.database.engine("writer"), experiment, list(STAGES), task.start, task.end) is not None:
+        options.wiring.validator()
+
+
+def _kept_answer(opened: OpenHome, task: Task, experiment: Experiment) -> Answer | None:
+    """Return the answer of an earlier run that still holds, after all records were recomputed; None without one."""
+    from throughline.cli.stored_answer import answer_key, read_answer
+    from throughline.verification import verify
+
+    result = verify(opened.database.engine("reader"), None, experiments=[experiment.id])
+    chain = {"checked": result.rows, "broken": result.broken}
+    key = answer_key(opened, experiment, task.start, task.end, task.dossiers, chain)
+    answer = read_answer(opened, key)
+    task.watch.lap("report")
+    return answer
+
+
+def _new_answer(
+    opened: OpenHome, task: Task, experiment: Experiment, published: PublishedReport, *, keep: bool
+) -> Answer:
+    """Return the answer of a report. keep: the same command with nothing to do may print it again."""
+    from throughline.cli.stored_answer import Answer, answer_key, keep_answer
+    from throughline.cli.summary import summary
+
+    report = published.report
+    answer = Answer(report.as_json(), summary(report))
+    if keep and not report.chain["broken"]:
+        key = answer_key(opened, experiment, task.start, task.end, task.dossiers, report.chain)
+        keep_answer(opened, key, answer, published)
+    return answer
 
 
 def _publish(

@@ -1,4 +1,4 @@
-"""What a command that is interrupted says: what is stored, and the exact command that goes on.
+"""The message of an interrupted command: what is stored, and the exact command that goes on.
 
 Belongs here: the sentence. Does not belong here: catching the signal (pipelines.command) and the exit code (main).
 """
@@ -26,7 +26,7 @@ _SHELL_BYTE = "\\x%02x"
 
 
 class Interrupted(Exception):
-    """A command was interrupted. The text says what is stored; `main` adds how to go on."""
+    """A command was interrupted. The text names what is stored; `main` adds how to go on."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def days_stay(engine: Engine, experiment: Experiment, start: date, end: date, *,
 
 @contextmanager
 def nothing_stays(what: str) -> Iterator[None]:
-    """Turn an interrupt of what is done inside into `Interrupted` that says that nothing of `what` was stored."""
+    """Turn an interrupt of what is done inside into `Interrupted`, with the text that nothing of `what` was stored."""
     try:
         yield
     except KeyboardInterrupt:
@@ -68,8 +68,8 @@ def shell_word(text: str) -> str:
     return f"$'{quoted}'"
 
 
-def _without_password(found: re.Match[str]) -> str:
-    return f"{found[1]}...@" if found[1] is not None else f"{found[2]}..."
+def _without_password(match: re.Match[str]) -> str:
+    return f"{match[1]}...@" if match[1] is not None else f"{match[2]}..."
 
 
 def _sealed(engine: Engine, experiment: Experiment, start: date, end: date, walk: bool) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from throughline.analytics.model import Report
 from throughline.analytics.report_tables import baseline_table, funnel_table, path_table, position_table
 from throughline.analytics.sentences import baseline_sentences, note_lines, warning_sentences
-from throughline.flow import STAGES
 from throughline.rendering.formats import counts, minute, percent_points, usd, words
 
 _OPEN_SHOWN = 10
@@ -41,16 +38,8 @@ def summary(report: Report) -> str:
     parts.append(_open(report))
     parts.append("Assumptions\n" + "\n".join(f"  - {item}" for item in report.assumptions))
     chain = f"{report.chain['checked']:,} records recomputed, {report.chain['broken']:,} broken."
-    parts.append(f"Chain: {chain}\n{_time(report.seconds)}\nTear sheet: {report.tear_sheet}")
+    parts.append(f"Chain: {chain}\nTear sheet: {report.tear_sheet}")
     return "\n\n".join(parts)
-
-
-def _time(seconds: Mapping[str, float]) -> str:
-    """Return where the time went. seconds: of each stage and of all else that the command did, by name."""
-    parts = {"stages": sum(seconds.get(name, 0.0) for name in STAGES)}
-    parts |= {name.replace("_", " "): value for name, value in seconds.items() if name not in STAGES}
-    largest = sorted(parts.items(), key=lambda item: -item[1])
-    return f"Took {sum(parts.values()):.1f} s: {', '.join(f'{name} {value:.1f}' for name, value in largest)}."
 
 
 def _extremes(report: Report) -> str:

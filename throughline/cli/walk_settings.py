@@ -19,12 +19,12 @@ def walk_configuration(
     """Return the configuration of a walk, and a sentence for each setting that the command changes.
 
     Args:
-        given: what the file says.
+        given: the settings of the file.
         path: the file; None = the defaults.
         retrain: the option --retrain; None = not given.
 
     Raises:
-        SettingsError: the file says that no model decides.
+        SettingsError: by the settings no model decides.
     """
     if given.model_policy == "none" and "model_policy" in given.model_fields_set:
         raise SettingsError(

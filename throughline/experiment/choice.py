@@ -40,8 +40,13 @@ from throughline.storage.queries import (
 
 @dataclass(frozen=True)
 class Chosen:
-    """An experiment to work on. inputs: what it is run from, None where this home does not know; active: whether it is
-    the active experiment of its mode."""
+    """An experiment to work on.
+
+    Args:
+        experiment: the one that was chosen.
+        inputs: what it is run from; None where this home does not know.
+        active: whether it is the active experiment of its mode.
+    """
 
     experiment: Experiment
     inputs: Mapping[str, Any] | None
@@ -71,7 +76,7 @@ def choose(engine: Engine, mode: str | None, given: str | None = None) -> Chosen
             return _active(conn, mode)
         name = resolve_id(conn, given, "experiment", modes=mode_names()).id
         stored = read_experiment(conn, name)
-        assert stored is not None  # it was found a moment ago, and experiments are never deleted
+        assert stored is not None  # its ID was read a moment ago, and experiments are never deleted
         if mode is not None and stored.mode != mode:
             raise SettingsError(
                 f"experiment {name[:12]} is of mode '{stored.mode}', not '{mode}': in the UI choose the assets under "
@@ -84,7 +89,8 @@ def choose(engine: Engine, mode: str | None, given: str | None = None) -> Chosen
 def settle(engine: Engine, experiment: Experiment, inputs: Mapping[str, Any], *, use: bool = False) -> bool:
     """Keep what a registered experiment is run from; make it active if asked, or if its mode has no active one yet.
 
-    Returns whether this call made it the active one. The active experiment of a mode that has one stays otherwise.
+    Returns:
+        Whether this call made it the active one.
     """
     with engine.begin() as conn:
         current = get_active(conn, experiment.mode)
@@ -109,16 +115,20 @@ def use(engine: Engine, given: str, mode: str | None = None) -> tuple[Chosen, st
     Raises:
         UnknownRecord, SettingsError: as `choose`; SettingsError too where this home does not know its inputs.
     """
-    found = choose(engine, mode, given)
-    inputs = require_inputs(found)
+    chosen = choose(engine, mode, given)
+    inputs = require_inputs(chosen)
     with engine.begin() as conn:
-        before = get_active(conn, found.experiment.mode)
-        set_active(conn, found.experiment.mode, found.experiment.id, inputs)
-    return Chosen(found.experiment, inputs, True), None if before is None else before.experiment
+        before = get_active(conn, chosen.experiment.mode)
+        set_active(conn, chosen.experiment.mode, chosen.experiment.id, inputs)
+    return Chosen(chosen.experiment, inputs, True), None if before is None else before.experiment
 
 
 def require_inputs(chosen: Chosen) -> Mapping[str, Any]:
-    """Return the inputs of a chosen experiment. Raises SettingsError that says how to make this home know them."""
+    """Return the inputs of a chosen experiment.
+
+    Raises:
+        SettingsError: this home does not know them; the error names the command that records them.
+    """
     if chosen.inputs is None:
         raise SettingsError(
             f"this home does not know from which files experiment {chosen.experiment.id[:12]} was run: run its "
@@ -141,15 +151,15 @@ def open_provider(chosen: Chosen, clock: Clock) -> MarketDataProvider:
             # A release may read the same description as another source: to put a file back would not help.
             cure = f"Throughline has changed since, too, so {again}, which makes an experiment of this release"
         raise SettingsError(
-            f"experiment {chosen.experiment.id[:12]} was made from another source than the one that is there now "
+            f"experiment {chosen.experiment.id[:12]} belongs to another source than the one that is there now "
             f"({place}): {cure}"
         )
     return provider
 
 
 def _active(conn: Connection, mode: str) -> Chosen:
-    found = get_active(conn, mode)
-    stored = read_experiment(conn, found.experiment) if found else None
+    active = get_active(conn, mode)
+    stored = read_experiment(conn, active.experiment) if active else None
     if stored is None:
         others = [name for name in mode_names() if name != mode and get_active(conn, name) is not None]
         hint = f", or choose --mode {others[0]}, which has one" if others else ""

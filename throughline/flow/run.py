@@ -22,7 +22,7 @@ CHUNK_DAYS = 60
 """Days that are run at once where nobody says otherwise: memory is bounded by the chunk."""
 CHUNK_CELLS = 600_000
 """Bars of all instruments that a longer chunk may hold with the days that it looks back: a grid of 5 MB."""
-LONGEST_CHUNK_DAYS = 366
+LONGEST_CHUNK_DAYS = 250
 _READ_DAYS_BEFORE = ("market_scan", "trade_candidates", "research_snapshots")
 """Stages that read bars of days before their own."""
 

@@ -76,6 +76,8 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     Raises:
         ArchiveError: for files that cannot be used.
     """
+    import pyarrow as pa
+
     bars = archive.bars
     own = [item for item in archive.references if item.table is None]
     table, every = _read_bars(archive, folders, [name for item in own for name in (item.value, *item.positive)])
@@ -126,6 +128,7 @@ def load_archive(archive: ArchiveDescription, folders: DataFolders, now_ms: int 
     tidy = [believed_to_eighteen_places(column[by_time]) for column in (grids[3:] if believed.close_only else grids)]
     prices = (tidy[0],) * 4 if believed.close_only else (tidy[0], tidy[1], tidy[2], tidy[3])
     factor = verdict.factor[by_time]
+    pa.default_memory_pool().release_unused()  # of the files as read: 50 MB of 440,000 rows
     notes.sort(key=lambda note: (note.time, note.instrument.encode(), note.kind))
     return Loaded(
         instruments=names,

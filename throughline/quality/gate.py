@@ -1,10 +1,10 @@
 """The gate: what a consumer asks before it reads a day of a gated asset. Fails closed.
 
 Belongs here: reading the verdicts of our table and deciding whether a day may be read. Does not belong here: making
-verdicts (`runner`) and writing them (`flow`, in the transaction of the rows they judge).
+verdicts (`runner`) and writing them (`flow`, in the transaction of the rows that they are about).
 
 A Dagster check that blocks stops only later steps of its own run, so checks show and this table enforces: a day is
-open only if the verdict of the *current* suite on the *current* seal says passed. Missing, failed and stale are closed.
+open only if the verdict of the *current* suite on the *current* seal is passed. Missing, failed and stale are closed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ Standing = Literal["open", "failed", "missing", "stale_seal", "stale_suite"]
 
 @dataclass(frozen=True)
 class GateState:
-    """Where the gate of one day stands. failures: what the verdict names, where `standing` is 'failed'."""
+    """The state of the gate of one day.
+
+    Args:
+        asset: whose gate.
+        day: of the asset.
+        standing: 'open', or why it is closed.
+        failures: of the verdict, where `standing` is 'failed'.
+    """
 
     asset: str
     day: date
@@ -55,8 +62,9 @@ class GateState:
         again = f"materialize {self.asset} of {self.day} again"
         if self.standing == "missing":
             return f"{head} has no gate verdict: {again}"
-        judged = "rows other than those now sealed" if self.standing == "stale_seal" else "an older suite"
-        return f"{head} has only a verdict on {judged}: {again}"
+        if self.standing == "stale_seal":
+            return f"{head} has only a verdict on rows other than those now sealed: {again}"
+        return f"{head} has only a verdict of an older suite: {again}"
 
 
 def gate_standings(
@@ -67,12 +75,17 @@ def gate_standings(
     seals: Mapping[date, str],
     suite_hash: str | None = None,
 ) -> dict[date, GateState]:
-    """Return where the gate of each day stands, with one query.
+    """Return the state of the gate of each day, with one query.
 
-    seals: the current seal of each day; a day without one is 'missing'. suite_hash: the suite that must have judged;
-    None means the one shipped with this code.
+    Args:
+        connection: may read.
+        experiment: its ID.
+        asset: whose gate.
+        days: which days.
+        seals: the current seal of each day; a day without one is 'missing'.
+        suite_hash: the suite that the verdict must be of; None is the one shipped with this code.
     """
-    wanted = suite_hash if suite_hash is not None else load_suite(asset).hash
+    required = suite_hash if suite_hash is not None else load_suite(asset).hash
     if not days:
         return {}
     columns = gate_verdicts.c
@@ -84,7 +97,7 @@ def gate_standings(
     verdicts: dict[date, list[tuple[str, str, bool, str]]] = {}
     for day, seal, suite, passed, failures in rows:
         verdicts.setdefault(day, []).append((seal.strip(), suite.strip(), passed, failures))
-    return {day: _state(asset, day, verdicts.get(day, []), seals.get(day), wanted) for day in days}
+    return {day: _state(asset, day, verdicts.get(day, []), seals.get(day), required) for day in days}
 
 
 def _state(
@@ -114,9 +127,12 @@ def gate_states(
     seals: Mapping[date, str],
     suite_hash: str | None = None,
 ) -> dict[date, tuple[Failure, ...]]:
-    """Return the failures of each day's gate; none means that the day may be read. Arguments as `gate_standings`.
+    """Return the failures of the gate of each day; none means that the day may be read. Arguments as `gate_standings`.
 
-    A failed verdict is data that blocks its day; a missing or stale one raises GateClosed naming the first such day.
+    A failed verdict is data that blocks its day.
+
+    Raises:
+        GateClosed: a verdict is missing or stale; the error names the first such day.
     """
     standings = gate_standings(connection, experiment, asset, days, seals, suite_hash)
     for state in standings.values():
@@ -132,10 +148,17 @@ def require_gate(
     seals: Mapping[date, str | None],
     suite_hash: str | None = None,
 ) -> None:
-    """Return if every day of `seals` passed its gate; raise GateClosed naming asset, day, rule and rows of the first.
+    """Return if every day passed its gate: for consumers that cannot leave a day out, which read the ledger itself.
 
-    seals: day -> seal of the rows about to be read (None = not sealed); suite_hash as in `gate_standings`. For
-    consumers that cannot leave a day out: what stands on the ledger's own assets. The others ask `gate_states`.
+    Args:
+        connection: may read.
+        experiment: its ID.
+        asset: whose gate.
+        seals: day -> seal of the rows that are read (None = not sealed).
+        suite_hash: as in `gate_standings`.
+
+    Raises:
+        GateClosed: the error names asset, day, rule and rows of the first day that did not pass.
     """
     known = {day: seal for day, seal in seals.items() if seal is not None}
     for state in gate_standings(connection, experiment, asset, sorted(seals), known, suite_hash).values():

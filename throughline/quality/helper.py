@@ -4,12 +4,13 @@ Belongs here: both ends of the pipe. Does not belong here: what is validated (`v
 
 The import takes as long as many a run, and a stage can write files while its frames are validated. A helper that dies
 loses nothing: what it did not answer is validated in this process. A process that dies leaves no helper behind, however
-it dies: the helper reads the end of its pipe and stops.
+it dies: the helper ends with its pipe.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -44,7 +45,7 @@ class HelperValidator:
         self._pipe, other = Pipe()
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM.format(handle=other.fileno())],
+                [sys.executable, "-P", "-c", _PROGRAM.format(handle=other.fileno())],
                 env={**os.environ, "TMPDIR": self._folder.name},
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -120,6 +121,7 @@ def serve(handle: int) -> None:
         handle: file descriptor of the helper's end of the pipe.
     """
     validator = LocalValidator()
+    threading.Thread(target=_exit_with_command, args=(handle,), daemon=True).start()
     with Connection(handle) as pipe:
         import great_expectations  # noqa: F401 - before the first question, while the command reads its data
 
@@ -136,3 +138,11 @@ def serve(handle: int) -> None:
                 pipe.send(answer)
             except OSError:  # nobody waits for the answer any more
                 return
+
+
+def _exit_with_command(handle: int) -> None:
+    """End this process as soon as the other end of the pipe is gone, also in the middle of an import."""
+    hung_up = select.poll()
+    hung_up.register(handle, select.POLLHUP)
+    hung_up.poll()
+    os._exit(0)

@@ -120,7 +120,7 @@ class UnifiedTradingPipeline:
         return await asyncio.to_thread(self._cycle)
 
     async def run_backtest(self, duration_seconds: float = 3600, cycle_interval: float = 1.0) -> dict[str, Any]:
-        """Go on by duration_seconds / cycle_interval bars of simulated time. Returns what came of the days that closed.
+        """Go on by duration_seconds / cycle_interval bars of simulated time; return the results of the closed days.
 
         Keys: mode, experiment, cycles_completed, days_closed, simulated_start, simulated_end (instants, text), trades
         (hashes, by exit), total_trades, winning_trades, success_rate (0.0 without a trade), total_profit (USD),
@@ -133,7 +133,7 @@ class UnifiedTradingPipeline:
         return await asyncio.to_thread(self._advance, int(duration_seconds / cycle_interval + 1e-9))
 
     def get_performance_analytics(self) -> dict[str, Any]:
-        """Return what this experiment's trades made (`RegistryCoordinator.get_performance_analytics`)."""
+        """Return the figures of this experiment's trades (`RegistryCoordinator.get_performance_analytics`)."""
         with self._lock:
             session = self._opened()
             return session.registry.get_performance_analytics(experiment=session.experiment.id)

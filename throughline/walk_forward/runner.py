@@ -1,12 +1,12 @@
 """`walk_forward`: the days of a range in order, each decided by the models of its time, each closed before the next.
 
-Belongs here: in which order days are run, looked at and learned from, and what came of it. Does not belong here: what a
-day does (flow), what the close of a day does (learning.cycle), Dagster (pipelines).
+Belongs here: the order in which days are run, closed and learned from. Does not belong here: what a day does (flow),
+what the close of a day does (learning.cycle), Dagster (pipelines).
 
-A model is trained on the midnight of its day and on nothing that was open then; it serves from that midnight on. Days
-are run in long chunks while no model is on trial or watched, and one by one while the judge looks every day; a chunk
-ends where the rule is looked at, on Mondays. A run that was broken off goes on where the seals stop: the last sealed
-day is closed again first, which does nothing twice.
+A model is trained at the midnight of its day on nothing that was open then, and serves from that midnight on. Days are
+run in long chunks while no model is on trial or watched, and one by one while the canary is evaluated every day. A
+chunk ends where the rule is evaluated, on Mondays. An interrupted run goes on where the seals stop: the last sealed day
+is closed again first, which does nothing twice.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ Run = Callable[[date, date], None]
 """Runs every stage over [first, last]."""
 Check = Callable[[], None]
 """Checks the registries and records the report; training asks for a recent one."""
-Told = Callable[[Close], None]
-"""Is told of the close of each day that was looked at or trained on."""
+OnClose = Callable[[Close], None]
+"""Hears of the close of each day on which a model or the rule was evaluated, or a model was trained."""
 
 
 @dataclass(frozen=True)
 class WalkForward:
-    """What a walk-forward came to. closes: those with a look at a model, a training or a change of the rule, in order,
-    since this call began."""
+    """The result of a walk-forward.
+
+    Args:
+        closes: those with an evaluation of a model, a training or a change of the rule, in order.
+        ran: number of days that were run.
+    """
 
     closes: tuple[Close, ...]
     ran: int
@@ -50,16 +54,27 @@ def walk_forward(
     end: date,
     run: Run,
     check: Check,
-    told: Told | None = None,
+    on_close: OnClose | None = None,
     progress: Progress = no_progress,
 ) -> WalkForward:
-    """Run [start, end] with models of their time. start: the experiment's epoch; progress: told of steps of a training.
+    """Run [start, end] with models of their time.
 
-    Raises what the stages, the training and the judge raise; what was sealed and decided by then stays.
+    Args:
+        ctx: the run.
+        start: the experiment's epoch.
+        end: last day, included.
+        run: runs every stage over a range.
+        check: checks the registries before each training.
+        on_close: hears of each close that changed or evaluated something.
+        progress: hears of the steps of a training.
+
+    Raises:
+        ThroughlineError: what the stages, the training and the evaluation raise; what was sealed and decided by then
+            stays.
     """
     cadence = ctx.experiment.configuration.learning.retrain
     boundaries = set(training_days(start, end, cadence, start))
-    stops = boundaries | (_look_days(start + DAY, end + DAY) if ctx.experiment.configuration.closes_rule else set())
+    stops = boundaries | (_rule_days(start + DAY, end + DAY) if ctx.experiment.configuration.closes_rule else set())
     with ctx.engine.connect() as conn:
         sealed = set(sealed_days(conn, ctx.experiment.id, LOG))
     day = start
@@ -67,13 +82,13 @@ def walk_forward(
         day += DAY
     closes: list[Close] = []
     if day > start:
-        _close(ctx, day - DAY, boundaries, check, closes, told, progress)
+        _close(ctx, day - DAY, boundaries, check, closes, on_close, progress)
     ran = 0
     while day <= end:
         last = _stretch(ctx, day, end, stops)
         run(day, last)
         ran += (last - day).days + 1
-        _close(ctx, last, boundaries, check, closes, told, progress)
+        _close(ctx, last, boundaries, check, closes, on_close, progress)
         day = last + DAY
     return WalkForward(tuple(closes), ran)
 
@@ -91,8 +106,8 @@ def training_days(start: date, end: date, cadence: str, following: date) -> Sequ
     return retrain_days(max(start + DAY, following), end + DAY, cadence)
 
 
-def _look_days(first: date, last: date) -> set[date]:
-    """Return the days of [first, last] on whose first midnight the rule is looked at."""
+def _rule_days(first: date, last: date) -> set[date]:
+    """Return the days of [first, last] at whose first midnight the rule is evaluated."""
     days = [first + k * DAY for k in range((last - first).days + 1)]
     return {day for day in days if look_due(midnight_after(day - DAY))}
 
@@ -100,7 +115,7 @@ def _look_days(first: date, last: date) -> set[date]:
 def _stretch(ctx: FlowContext, day: date, end: date, stops: set[date]) -> date:
     """Return the last day of what is run next: one day while somebody is on trial or watched.
 
-    stops: days on whose first midnight something is trained or looked at.
+    stops: days at whose first midnight a model is trained or the rule is evaluated.
     """
     state = current_state(ctx.engine, ctx.experiment.id, midnight_after(day - DAY))
     if state.canary is not None or state.fallback is not None:
@@ -117,7 +132,7 @@ def _close(
     boundaries: set[date],
     check: Check,
     closes: list[Close],
-    told: Told | None,
+    on_close: OnClose | None,
     progress: Progress,
 ) -> None:
     train = day + DAY in boundaries
@@ -139,5 +154,5 @@ def _close(
     changed = close.rule is not None and close.rule.verdict != "keep"
     if close.judgement is not None or close.challenger is not None or changed:
         closes.append(close)
-        if told is not None:
-            told(close)
+        if on_close is not None:
+            on_close(close)
