@@ -43,7 +43,6 @@ from throughline.experiment.mode import Mode
 
 MODE = Mode(
     name="replay",
-    title="Replay",
     description="Recorded data, decided again.",
     market="history",
     provider="recorded",
