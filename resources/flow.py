@@ -142,9 +142,9 @@ class HomeFlow:
         """
         from throughline.learning.standing import rollback_due
 
-        found = self._chosen(None)
+        chosen = self._chosen(None)
         with self.engine().connect() as conn:
-            return rollback_due(conn, found.experiment.id)
+            return rollback_due(conn, chosen.experiment.id)
 
     def unsealed_days(self, until: date) -> DueDays | None:
         """Return the days of the active experiment that are not sealed to their end yet, up to `until`.

@@ -57,8 +57,8 @@ class Experiment:
         body: the canonical bytes of all of this but `id`.
 
     Example:
-        >>> made = make_experiment("demo", date(2024, 1, 1), Configuration(), "a" * 64, 7, lock="0" * 64)
-        >>> from_body(made.body) == made
+        >>> experiment = make_experiment("demo", date(2024, 1, 1), Configuration(), "a" * 64, 7, lock="0" * 64)
+        >>> from_body(experiment.body) == experiment
         True
     """
 
