@@ -17,6 +17,7 @@ from assets.asset_factory import ACTIVE_EXPERIMENT, failure, mode_asset
 from resources.definition_factory import ModeSpec, for_each_mode
 from resources.home import Flows
 from throughline.errors import ThroughlineError
+from throughline.experiment.mode import find_mode
 from throughline.rendering.blocks import markdown
 from throughline.rendering.table import Table
 
@@ -83,6 +84,8 @@ def active_metadata(engine: "Engine", mode: str) -> dict[str, Any]:
         "preview": dg.MetadataValue.md(_preview(active, experiments)),
         "experiment": active.id,
         "epoch": str(active.epoch),
+        "market": find_mode(mode).market,
+        "fills": find_mode(mode).fills,
         "sealed_days": active.days,
         "trades": active.trades,
         "source": chosen.experiment.source_hash,

@@ -46,6 +46,7 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     """Yield settings and the flow context of a fresh demo experiment."""
     from resources.settings import load_settings
     from throughline.configuration import Configuration
+    from throughline.experiment.modes.demo import MODE as DEMO
     from throughline.market.simulated import SimulatedProvider
     from throughline.run_opening import OpenHome, RunSettings, open_run, record_experiment
     from throughline.storage.artifacts import ArtifactStore
@@ -55,7 +56,7 @@ def demo_context(home: Path) -> Iterator[tuple[Any, Any]]:
     os.environ["THROUGHLINE_SIGNING_KEY"] = str(settings.home.path / "signing.pem")  # not the person's own
     with open_database(settings.home) as database:
         opened = OpenHome(settings.home, database, ArtifactStore(settings.home.artifacts))
-        run = RunSettings("demo", SimulatedProvider(SEED), Configuration(), {"seed": SEED}, START, SEED)
+        run = RunSettings(DEMO.name, SimulatedProvider(SEED), Configuration(), {"seed": SEED}, START, SEED)
         yield settings, open_run(opened, record_experiment(opened, run).experiment, run.provider)
 
 

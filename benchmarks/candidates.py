@@ -54,6 +54,7 @@ def run(folder: Path) -> dict[str, Any]:
     from throughline.clock import FixedClock
     from throughline.configuration import load_configuration
     from throughline.experiment.identity import lock_hash, make_experiment
+    from throughline.experiment.modes.backtest import MODE as BACKTEST
     from throughline.experiment.registry import register
     from throughline.flow import RunSummary, make_context, run_days, stage_runner
     from throughline.flow.run import days_between
@@ -71,7 +72,7 @@ def run(folder: Path) -> dict[str, Any]:
     clock = FixedClock(datetime(2030, 1, 1, tzinfo=UTC))
     provider = open_archive(ARCHIVE, folder)
     experiment = make_experiment(
-        "backtest", START, configuration, provider.description.source_hash, 0, lock=lock_hash()
+        BACKTEST.name, START, configuration, provider.description.source_hash, 0, lock=lock_hash()
     )
     gates = GreatExpectationsRunner(configuration.gates)
     warm_up()

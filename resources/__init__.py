@@ -1,1 +1,1 @@
-"""What assets are handed: settings, database, market data, quality, and the Dagster instance behind it all."""
+"""What definitions receive (home, notifier), settings of this machine, and the storage and instance of Dagster."""

@@ -40,8 +40,8 @@ class ModeSpec:
         chunk_days: days per run of a backfill.
 
     Example:
-        >>> spec.key("outcomes"), spec.group("trading")  # doctest: +SKIP
-        (AssetKey(['demo', 'outcomes']), 'demo_trading')
+        >>> spec.group("trading")  # doctest: +SKIP
+        'backtest_trading'
     """
 
     mode: Mode

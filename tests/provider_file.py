@@ -17,6 +17,7 @@ class RecordedOptions(ProviderOptions):
     tape: UserPath = Field(description="File with the seed of the recording.")
     until: date = Field(default=date(2024, 1, 31), description="Last day that is read.")
     seed: int = 0
+    gaps: bool = Field(default=True, description="Read days with gaps.")
 
 
 class Recorded:
@@ -43,7 +44,6 @@ from throughline.experiment.mode import Mode
 
 MODE = Mode(
     name="replay",
-    title="Replay",
     description="Recorded data, decided again.",
     market="history",
     provider="recorded",

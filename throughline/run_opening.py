@@ -49,7 +49,7 @@ class RunSettings:
     """What makes an experiment, and what it is run from.
 
     Args:
-        mode: 'demo' or 'backtest'.
+        mode: name of the mode.
         provider: the market data.
         configuration: strategy, exits, costs, gates, models.
         inputs: what the provider is opened from (`throughline.experiment.providers`).

@@ -22,13 +22,23 @@ def test_a_mode_on_a_provider_of_its_own_is_backtested_and_opened_again(
     add_module("throughline.experiment.modes", "replay", REPLAY)
     (tmp_path / "tape").write_text("7")
     home = ["--home", str(tmp_path / "home"), "--json"]
-    given = ["--mode", "replay", "--tape", str(tmp_path / "tape"), "--start", "2024-01-28", "--end", "2024-01-30"]
+    given = [
+        "--mode",
+        "replay",
+        "--tape",
+        str(tmp_path / "tape"),
+        "--no-gaps",
+        "--start",
+        "2024-01-28",
+        "--end",
+        "2024-01-30",
+    ]
     assert run(["backtest", *given, *home, "--dossiers", "0"], DirectWiring()) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["candidates"] > 0
     assert report["mode"] == "replay"
     assert run(["use", report["experiment"], *home], DirectWiring()) == 0
     inputs = json.loads(capsys.readouterr().out)["inputs"]
-    assert inputs == {"seed": 7, "tape": str(tmp_path / "tape")}
+    assert inputs == {"gaps": False, "seed": 7, "tape": str(tmp_path / "tape")}
     with UnifiedTradingPipeline("replay", tmp_path / "home", start=date(2024, 1, 28), **inputs) as pipeline:
         assert pipeline.get_performance_analytics()["experiment"] == report["experiment"]

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from pipelines.build import build_defs
-from resources.flow import DueDays
+from resources.flow import DueDays, HomeFlow
 from resources.home import HOME, HomeResource, OpenFlows, home_resource
-from resources.notifier import notifier_resource
+from resources.notifier import NOTIFIER, notifier_resource
 from resources.settings import load_settings
 from tests.conftest import AddModule
 from throughline.errors import SettingsError
@@ -141,3 +141,19 @@ def test_the_configuration_that_the_ui_shows_names_variables_and_no_address(tmp_
     for variable in environment:
         assert variable in "".join(defaults)
     assert str(tmp_path) in defaults[0]
+
+
+def test_addresses_are_read_from_their_variables_when_a_run_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THROUGHLINE_DATABASE_URL", "postgresql://host/db")
+    monkeypatch.setenv("THROUGHLINE_WEBHOOK_URL", "https://host/token")
+    settings = load_settings(home=str(tmp_path))
+    given = {HOME: home_resource(settings), NOTIFIER: notifier_resource(settings)}
+    with dg.build_resources(given) as resources:
+        assert (resources.home.database_url, resources.home.redis_url) == ("postgresql://host/db", None)
+        assert resources.notifier.url == "https://host/token"
+        flow = resources.home.flow("demo")
+    assert isinstance(flow, HomeFlow)
+    assert flow.settings.database_url == "postgresql://host/db"
+    assert flow.settings.home.path == tmp_path

@@ -92,6 +92,7 @@ def test_a_provider_in_a_file_of_its_own_is_an_option_of_the_command(
     text = " ".join(capsys.readouterr().out.split())
     assert "--provider [archive|recorded]" in text
     assert "--tape PATH With --provider recorded: File with the seed of the recording. [required]" in text
+    assert "--gaps / --no-gaps With --provider recorded: Read days with gaps." in text
     days = ["--start", "2024-01-28", "--end", "2024-01-29"]
     assert run(["backtest", "--provider", "recorded", *days], DirectWiring()) == 2
     assert "Missing option '--tape'" in capsys.readouterr().err
@@ -100,4 +101,4 @@ def test_a_provider_in_a_file_of_its_own_is_an_option_of_the_command(
     assert run(["backtest", "--provider", "recorded", *tape, "--until", "soon", *days], DirectWiring()) == 1
     assert "--until is 'soon', which market data provider 'recorded' refuses" in capsys.readouterr().err
     assert run(["backtest", "--provider", "recorded", *tape, "--data", ".", *days], DirectWiring()) == 1
-    assert "'recorded' has no option --data: it takes --tape, --until, --seed" in capsys.readouterr().err
+    assert "'recorded' has no option --data: it takes --tape, --until, --seed, --gaps" in capsys.readouterr().err

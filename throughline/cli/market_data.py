@@ -122,7 +122,8 @@ def _option(spec: ProviderSpec, name: str, field: FieldInfo, *, own: bool) -> cl
         text += "  [required]"
     words, many = [option_flag(name), name], get_origin(field.annotation) is tuple
     if field.annotation is bool:
-        return click.Option(words, is_flag=True, default=None, help=text)
+        switch = f"{words[0]}/--no-{words[0].removeprefix('--')}"
+        return click.Option([switch, name], default=None, help=text)
     if "Path" in str(field.annotation):
         metavar = "DIR" if many else "PATH"
         return click.Option(words, type=click.Path(path_type=Path), multiple=many, metavar=metavar, help=text)

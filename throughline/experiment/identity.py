@@ -41,7 +41,26 @@ _DECISION_PACKAGES = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. id: hex SHA-256 of `body`, the canonical bytes of everything that decides its records."""
+    """One experiment: a complete configuration of everything that decides its records.
+
+    Attributes:
+        id: hex SHA-256 of `body`.
+        mode: name of its mode.
+        epoch: first day (UTC); the portfolio is flat before it.
+        configuration: strategy, exits, costs, gates, learning.
+        source_hash: identity of its market data (`SourceDescription.source_hash`).
+        seed: of baselines, models and, in an invented market, of the market.
+        code_hash: hash of the decision code that made it.
+        lock_hash: hash of the lock file that pins the environment.
+        parent: ID of the experiment that it forks, None for a first one.
+        data_revision: hash of the days that read differently than the parent's, None for a first one.
+        body: the canonical bytes of all of this but `id`.
+
+    Example:
+        >>> experiment = make_experiment("demo", date(2024, 1, 1), Configuration(), "a" * 64, 7, lock="0" * 64)
+        >>> from_body(experiment.body) == experiment
+        True
+    """
 
     id: str
     mode: str
@@ -98,7 +117,7 @@ def lock_hash(lock_file: Path | None = None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of a configuration as text, exactly: what is read back from the body must be what the first run used."""
+    """Return numbers of a configuration as exact text, so that the body gives back the values of the first run."""
     if isinstance(value, float):
         return repr(value + 0.0)  # minus zero is zero
     if isinstance(value, Mapping):
@@ -120,7 +139,22 @@ def make_experiment(
     parent: str | None = None,
     data_revision: str | None = None,
 ) -> Experiment:
-    """Return the experiment of these settings. Raises SettingsError for a mode that does not exist."""
+    """Return the experiment of these settings.
+
+    Args:
+        mode: name of the mode.
+        epoch: first day (UTC).
+        configuration: all settings of the configuration file.
+        source_hash: identity of the market data.
+        seed: of baselines and models.
+        lock: hash of the lock file.
+        code: hash of the decision code, None = that of the installed package.
+        parent: ID of the experiment that it forks.
+        data_revision: hash of the days that read differently than the parent's.
+
+    Raises:
+        SettingsError: the mode does not exist.
+    """
     find_mode(mode)
     code_hash = code or current_code_hash()
     body = canonical_bytes(

@@ -27,7 +27,6 @@ class Mode:
 
     Attributes:
         name: key prefix of its assets, value of `--mode`, and part of the identity of its experiments.
-        title: name for people, as a heading.
         description: one sentence for the UI.
         market: kind of market; only providers of this kind serve the mode.
         provider: market data provider that is used where none is named.
@@ -47,7 +46,6 @@ class Mode:
     """
 
     name: str
-    title: str
     description: str
     market: Market
     provider: str

@@ -1,6 +1,7 @@
-"""The experiments of a home: recorded, continued, forked on revised data.
+"""The experiments of a home: recording, continuing, and forking on revised data.
 
-Which of them a command or a run works on is `throughline.experiment.choice`.
+Belongs here: comparing sealed days with the data as it reads now. Does not belong here: which experiment a command or a
+run works on (`throughline.experiment.choice`), and what an experiment is (`throughline.experiment.identity`).
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def activate(engine: Engine, experiment: Experiment, inputs: Mapping[str, Any]) 
 def resolve(
     engine: Engine, base: Experiment, provider: MarketDataProvider, artifacts: ArtifactStore
 ) -> tuple[Experiment, Revision | None]:
-    """Return the experiment that goes on with this data: `base`, an earlier fork of it, or a new fork.
+    """Return the experiment that continues with this data: `base`, an earlier fork of it, or a new fork.
 
-    An experiment goes on if every day it has sealed reads the same now, and every day before its epoch that warmed up
+    An experiment continues if every day it has sealed reads the same now, and every day before its epoch that warmed up
     its signals; new days extend it (a fork without sealed days is left out). If none does, the first
     one (`base`) is forked: the child's `data_revision` is the hash of the days that read differently and their new
     seals. The revision lists what changed against the parent.

@@ -8,7 +8,6 @@ _ARGUMENTS = "--archive FILE --data DIR --start D --end D"
 
 MODE = Mode(
     name="backtest",
-    title="Backtest",
     description="Stored data of a real market, decided day by day with what was known then; fills are simulated.",
     market="history",
     provider="archive",

@@ -13,7 +13,6 @@ DAYS = 30
 
 MODE = Mode(
     name="demo",
-    title="Demo",
     description="An invented market that a seed generates; fills are simulated.",
     market="invented",
     provider="simulated",
