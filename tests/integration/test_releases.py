@@ -14,6 +14,9 @@ from sqlalchemy import text
 from tests.releases.homes import RELEASES, Release, restore, write_signing_key
 from tests.releases.market import END, START, write_archive
 from throughline.cli import DirectWiring, run
+from throughline.proof.audit import audit
+from throughline.proof.listed import rows_are_listed
+from throughline.proof.settings import open_proof
 from throughline.storage.artifacts import ArtifactStore
 from throughline.storage.database import Database, open_database
 from throughline.storage.home import Home
@@ -143,3 +146,24 @@ def test_a_backtest_goes_on_in_it_and_everything_verifies(old: Old, tmp_path: Pa
     assert told["end"] == LATER > END
     assert len(old.ids("SELECT id FROM experiments")) == before + 1  # the deciding code is another one
     assert old.json("verify")["findings"] == []
+
+
+def test_the_rows_of_the_older_release_are_adopted_once_and_bound_from_then_on(old: Old) -> None:
+    """After the backtest above, which published."""
+    with old.database.engine("reader").connect() as connection:
+        assert rows_are_listed(connection)
+    assert len(old.ids("SELECT seq FROM seal_events WHERE kind = 'adopted'")) <= 1, "none where the log began just now"
+    proof = open_proof(old.home, old.database.embedded)
+    for statement, named in (
+        ("INSERT INTO experiments (id, mode, body) VALUES ('e', 'demo', 'x')", ("experiments", "e", "unexpected_row")),
+        ("UPDATE artifacts SET created_at = '2020-01-01' WHERE hash = :h", ("artifacts", "", "hash_mismatch")),
+    ):
+        with old.database.engine("owner").connect() as connection:
+            connection.execute(text("ALTER TABLE artifacts DISABLE TRIGGER USER"))
+            first = connection.execute(
+                text("SELECT hash FROM artifacts ORDER BY created_at, hash LIMIT 1")
+            ).scalar_one()
+            connection.execute(text(statement), {"h": first})
+            (item,) = audit(connection, proof.anchor, proof.signer.public_key).findings
+            connection.rollback()
+        assert (item.table, item.row, item.kind) == (named[0], named[1] or first, named[2])
