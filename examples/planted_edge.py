@@ -111,9 +111,9 @@ def planted_rows(plan: Plan) -> list[str]:
             wide = 0.004 + abs(rng.normal(0, 0.004))
             high, low = max(opened, close) * (1 + wide), min(opened, close) * (1 - wide)
             value = close * coins
-            told = (opened, high, low, close, turnover * value, value)
+            row = (opened, high, low, close, turnover * value, value)
             stamp = plan.first + timedelta(days=day)
-            lines.append(f"{name},{stamp}," + ",".join(f"{item:.10g}" for item in told))
+            lines.append(f"{name},{stamp}," + ",".join(f"{item:.10g}" for item in row))
     return lines
 
 

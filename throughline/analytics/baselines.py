@@ -44,11 +44,11 @@ def day_end_closes(open_time: TimeGrid, close: FloatGrid, segment_start: TimeGri
     at = np.searchsorted(open_time, np.asarray(ends, dtype=np.int64), side="left") - 1
     columns = np.arange(close.shape[1])[None, :]
     picked = np.where((at >= 0)[:, None], last[np.maximum(at, 0)], -1)
-    found = picked >= 0
+    known = picked >= 0
     safe = np.maximum(picked, 0)
     return DailyCloses(
-        close=np.where(found, close[safe, columns], np.nan),
-        segment=np.where(found, segment_start[safe, columns], -1),
+        close=np.where(known, close[safe, columns], np.nan),
+        segment=np.where(known, segment_start[safe, columns], -1),
     )
 
 

@@ -113,7 +113,7 @@ def overviews(connection: Connection, mode: str | None = None) -> list[Overview]
     trades: dict[str, int] = {row[0]: row[1] for row in connection.execute(_TRADES)}
     equity: dict[str, Decimal] = {row[0]: row[1] for row in connection.execute(_EQUITY)}
     inputs = read_inputs(connection)
-    active = {found.experiment for name in mode_names() if (found := get_active(connection, name)) is not None}
+    active = {choice.experiment for name in mode_names() if (choice := get_active(connection, name)) is not None}
     bodies = {item.id: json.loads(item.body) for item in stored}
     result: list[Overview] = []
     before: dict[str, str] = {}

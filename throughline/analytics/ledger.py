@@ -167,9 +167,9 @@ def _stakes(states: Sequence[Mapping[str, Any]], decided: Mapping[str, int]) -> 
         percent = float(line["return_percent"])
         paid = 100.0 * float(line["net_pnl_usd"]) / percent if percent else 0.0
         rows.append((decided[line["candidate"]], time_to_ms(parse_time(line["exit_time"])), paid))
-    held = states[-1]["positions"]
+    open_positions = states[-1]["positions"]
     return stakes_of(rows).with_open(
-        (time_to_ms(parse_time(item["entry_time"])), float(item["notional"])) for item in held
+        (time_to_ms(parse_time(item["entry_time"])), float(item["notional"])) for item in open_positions
     )
 
 
@@ -233,15 +233,15 @@ def _blocked(
     statement = select(c.partition, c.asset, c.failures).where(
         c.experiment == experiment, c.partition.between(start, end), c.passed.is_(False)
     )
-    found: dict[tuple[date, str, str], int] = {}
+    causes: dict[tuple[date, str, str], int] = {}
     for day, asset, failures in connection.execute(statement):
         for failure in json.loads(failures):
-            found[day, asset, failure["rule"]] = failure["rows"]
+            causes[day, asset, failure["rule"]] = failure["rows"]
     for seal in seals:
         cause = json.loads(seal["blocked_by"]) if seal["blocked_by"] else None
         if cause:
-            found.setdefault((seal["partition"], cause["asset"], cause["rule"]), cause["rows"])
+            causes.setdefault((seal["partition"], cause["asset"], cause["rule"]), cause["rows"])
     return [
         {"day": day.isoformat(), "asset": asset, "rule": rule, "rows": rows}
-        for (day, asset, rule), rows in sorted(found.items())
+        for (day, asset, rule), rows in sorted(causes.items())
     ]

@@ -98,10 +98,10 @@ class Report:
 
     def trade(self, name: str) -> dict[str, Any]:
         """Return a closed trade by its ID, with the path of its dossier (None without one). KeyError for another ID."""
-        found = next((row for row in self.trade_list if row["id"] == name), None)
-        if found is None:
+        listed = next((row for row in self.trade_list if row["id"] == name), None)
+        if listed is None:
             raise KeyError(name)
-        return {**found, "dossier": self.dossiers.get(name)}
+        return {**listed, "dossier": self.dossiers.get(name)}
 
     @property
     def returns(self) -> dict[str, float]:

@@ -52,19 +52,19 @@ def baseline_table(report: Report) -> Table:
     def row(name: str, figures: Any, coins: str = "") -> tuple[str, str, str, str]:
         return name, percent(figures["return"]), percent(figures["exposure"], signed=False), coins
 
-    base, found = report.paths["base"], report.baselines
+    base, baselines = report.paths["base"], report.baselines
     rows = [row("the strategy, base path", {"return": base.total_return, "exposure": base.exposure})]
-    if equal := found.get("equal_weight"):
+    if equal := baselines.get("equal_weight"):
         coins = f"{equal['instruments']:.1f} ({equal['fewest_instruments']})"
         rows.append(row("equal-weight eligible universe, no costs", equal, coins))
-        if same := found.get("equal_weight_same_exposure"):
+        if same := baselines.get("equal_weight_same_exposure"):
             rows.append(row("the same, invested as the strategy was", same, coins))
-    if market := found.get("benchmark"):
+    if market := baselines.get("benchmark"):
         if market.get("return") is None:
             rows.append(("benchmark", market["reason"], "", ""))
         else:
             rows.append(row(f"holding {market['name']}, no costs", market, "1"))
-    if drawn := found.get("random_entries"):
+    if drawn := baselines.get("random_entries"):
         if drawn["draws"]:
             median = {"return": drawn["return_median"], "exposure": drawn["exposure"]}
             rows.append(row(f"random entries, median of {drawn['draws']}", median))

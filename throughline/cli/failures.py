@@ -67,10 +67,10 @@ _REVISION = re.compile(r"Can't locate revision identified by '([^']*)'")
 
 def sentence_of(error: BaseException) -> str | None:
     """Return the sentence for a failure of machine or database, None where the error is neither."""
-    found = _of_one(error)
-    if found is None and error.__cause__ is not None:
+    sentence = _of_one(error)
+    if sentence is None and error.__cause__ is not None:
         return sentence_of(error.__cause__)
-    return found
+    return sentence
 
 
 def _of_one(error: BaseException) -> str | None:
@@ -110,10 +110,10 @@ def _first_line(error: Any) -> str:
 
 
 def _migration(error: BaseException) -> str | None:
-    found = _REVISION.search(str(error))
-    if found is None:
+    match = _REVISION.search(str(error))
+    if match is None:
         return None
     return (
-        f"the database is at migration '{found[1]}', which this release does not know: a newer release made it, so use "
+        f"the database is at migration '{match[1]}', which this release does not know: a newer release made it, so use "
         "that one; if alembic_version was changed by hand, restore it from a backup"
     )

@@ -28,16 +28,16 @@ def show(options: Options, out: str | None) -> int:
     from throughline.proof.settings import open_proof
 
     signer = open_proof(options.home, embedded=True).signer
-    made = signer.known_public_key() is None
+    created = signer.known_public_key() is None
     pem = public_pem(signer.public_key)
     place = str(signer.path) if isinstance(signer, FileSigner) else f"the command in {SIGNER_VARIABLE}"
     if out is not None:
         _refuse_private(signer, out)
         write_file(out, pem.encode("ascii"), "--out")
     if options.json:
-        out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": made, "file": out})
+        out_json({"key_id": signer.key_id, "public_key": pem, "place": place, "made": created, "file": out})
         return 0
-    echo(f"key {signer.key_id}, {'created' if made else 'stored'} at {place}")
+    echo(f"key {signer.key_id}, {'created' if created else 'stored'} at {place}")
     if isinstance(signer, FileSigner):
         note(f"Keep that file to yourself and out of the home's backups ({KEY_VARIABLE} names another place).")
     echo(pem.rstrip("\n") if out is None else f"Its public half is in {out}.")

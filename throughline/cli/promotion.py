@@ -92,7 +92,7 @@ def _decide(
         at = next_instant(conn, experiment)
         looks = read_looks(conn, experiment.id, model)
     evidence = {"last_look": looks[-1][1].as_of, "verdict": looks[-1][1].verdict} if looks else {}
-    made = change(
+    outcome = change(
         engine,
         experiment,
         model,
@@ -104,22 +104,22 @@ def _decide(
     )
     anchor_rows(options, database)
     options.wiring.show(options, database, artifacts, Shown(experiment, state=True))
-    if made.mirror_problem is not None:
-        note(f"MLflow does not show it yet ({made.mirror_problem}); the next call mends that.", options.json)
+    if outcome.mirror_problem is not None:
+        note(f"MLflow does not show it yet ({outcome.mirror_problem}); the next call mends that.", options.json)
     if options.json:
         out_json(
             {
                 "experiment": experiment.id,
                 "model": model,
-                "changed": made.event is not None,
-                "event": None if made.event is None else made.event.hash,
-                "effective_at": None if made.event is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
-                "champion": made.state.champion,
-                "canary": made.state.canary,
-                "sentence": made.sentence,
-                "mirror_problem": made.mirror_problem,
+                "changed": outcome.event is not None,
+                "event": None if outcome.event is None else outcome.event.hash,
+                "effective_at": None if outcome.event is None else f"{at:%Y-%m-%dT%H:%M:%SZ}",
+                "champion": outcome.state.champion,
+                "canary": outcome.state.canary,
+                "sentence": outcome.sentence,
+                "mirror_problem": outcome.mirror_problem,
             }
         )
     else:
-        echo(f"{made.sentence[0].upper()}{made.sentence[1:]}.")
+        echo(f"{outcome.sentence[0].upper()}{outcome.sentence[1:]}.")
     return 0

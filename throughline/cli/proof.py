@@ -35,22 +35,22 @@ def proof(options: Options, id_: str, out: str | None, experiment: str | None) -
     with options.open() as (database, _), database.engine("reader").connect() as connection:
         snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
         asked = choose_record(snapshot, options, "proof", typed, experiment)
-        made = make_proof(snapshot, asked)
+        proof = make_proof(snapshot, asked)
         known = open_proof(options.home, database.embedded).signer.known_public_key()
-    text = made.text()
+    text = proof.text()
     if known is not None:
-        told = check_proof(json.loads(text), known)
-        if not told.ok:
-            raise ProofError(f"The proof of {asked} does not hold: {told.problems[0]}. Run `throughline verify`.")
+        check = check_proof(json.loads(text), known)
+        if not check.ok:
+            raise ProofError(f"The proof of {asked} does not hold: {check.problems[0]}. Run `throughline verify`.")
     path = write_file(f"proof-{asked}.json" if out is None else out, text.encode("utf-8"), "--out")
-    records, size = len(made.data["records"]), len(text.encode("utf-8"))
+    records, size = len(proof.data["records"]), len(text.encode("utf-8"))
     if options.json:
-        left_out = [{"table": table, "uuid": key} for table, key in made.left_out]
-        told_out = {"file": str(path), "asked": str(asked), "records": records, "bytes": size, "left_out": left_out}
-        out_json({**told_out, "checked": known is not None})
+        left_out = [{"table": table, "uuid": key} for table, key in proof.left_out]
+        summary = {"file": str(path), "asked": str(asked), "records": records, "bytes": size, "left_out": left_out}
+        out_json({**summary, "checked": known is not None})
         return 0
     echo_line(f"{path}: {records} records, {size:,} bytes.")
-    for table, key in made.left_out:
+    for table, key in proof.left_out:
         echo(f"  not in it, because not in the seal log yet: {table} {key}")
     echo_line(f"Check it anywhere: throughline verify --proof {shell_word(str(path))} --key KEYFILE")
     echo("The key file (`throughline key show --out KEYFILE`) has to reach the other side by another way.")

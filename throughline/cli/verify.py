@@ -63,10 +63,12 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
             )
     findings, ok, result, log = whole.findings, whole.ok, whole.records, whole.log
     if options.json:
-        told: dict[str, Any] = {"findings": [item.as_json() for item in findings], "ok": ok}
-        held = None if log is None else log.as_json() | {"anchor": proof.anchor.location}
+        verdict: dict[str, Any] = {"findings": [item.as_json() for item in findings], "ok": ok}
+        log_json = None if log is None else log.as_json() | {"anchor": proof.anchor.location}
         out_json(
-            result.as_json() | told | {"complete": whole.complete, "unreadable": list(whole.unreadable), "proof": held}
+            result.as_json()
+            | verdict
+            | {"complete": whole.complete, "unreadable": list(whole.unreadable), "proof": log_json}
         )
         return 0 if ok else 1
     for finding in findings[:_SHOWN]:
@@ -76,7 +78,7 @@ def verify(options: Options, experiment: str | None, file: str | None, key: str 
     if not whole.complete:
         return _print_rest(whole, proof)
     assert log is not None
-    days = sum(len(held) for assets in result.seals.values() for held in assets.values())
+    days = sum(len(days_of_asset) for assets in result.seals.values() for days_of_asset in assets.values())
     summary = f"{result.rows:,} rows and {days:,} seals of {len(result.seals)} experiment(s) recomputed"
     if result.pending:
         summary += f"; {result.pending:,} of the rows wait for their seal (a run was stopped in between)"
@@ -148,17 +150,17 @@ def _verify_file(options: Options, file: str, key: str | None) -> int:
         )
     trusted = load_public_key(key)
     try:
-        told = check_proof(read_proof_file(Path(file)), trusted)
+        check = check_proof(read_proof_file(Path(file)), trusted)
     except ProofError as error:
-        told = ProofCheck(False, (str(error),), ())
+        check = ProofCheck(False, (str(error),), ())
     if options.json:
-        out_json(told.as_json())
-        return 0 if told.ok else 1
-    for line in told.lines:
+        out_json(check.as_json())
+        return 0 if check.ok else 1
+    for line in check.lines:
         echo_line(line)
-    for problem in told.problems:
+    for problem in check.problems:
         echo_line(f"BROKEN  {file}: {problem}")
-    if told.ok:
+    if check.ok:
         echo("The proof holds. It does not say that nothing else was recorded, or that no correction followed.")
         return 0
     echo("The proof does not hold.", err=True)

@@ -79,20 +79,20 @@ def _origin_problems(body: Body, chain: Chain) -> list[str]:
 def _entry_problems(table: str, row: Row, body: Body, chain: Chain) -> list[str]:
     """An entry follows from itself, from its trade and the trade's other entries, and from the research snapshot."""
     registry = registries()[table]
-    found = list(registry.own_problems(body))
+    problems = list(registry.own_problems(body))
     for trade in _bodies(chain, TRADES, "uuid", row["canonical_uuid"]):
         others = {name: _bodies(chain, name, "canonical_uuid", row["canonical_uuid"])[:1] for name in registries()}
         if all(others[name] for name in registry.record.computed_from):  # else the trade says that it is missing
-            found += registry.problems(body, trade, {name: bodies[0] for name, bodies in others.items() if bodies})
+            problems += registry.problems(body, trade, {name: bodies[0] for name, bodies in others.items() if bodies})
         research = trade.get("research") or {}
         for name, item in chain:
             if name == "research_docs" and str(item["uuid"]) == research.get("uuid"):
                 record = as_row(item, projection(ledger_table(name)))
                 # A research document written by hand has no signals; the person gave the trade's vector apart.
                 derived = registry.derived(record) if read_body(name, record.body)["signals"] else {}
-                found += [
+                problems += [
                     Problem("inconsistent", f"its field '{key}' differs from the research snapshot", value, body[key])
                     for key, value in derived.items()
                     if body[key] != value
                 ]
-    return [problem.sentence for problem in found]
+    return [problem.sentence for problem in problems]

@@ -141,13 +141,13 @@ def _sealed(connection: Connection, experiment: str, first: date, last: date) ->
     c = tables.partition_seals.c
     statement = select(c.partition).where(c.experiment == experiment, c.asset == BARS).order_by(c.partition).limit(1)
     epoch = connection.execute(statement).scalar()
-    found: dict[date, _Seal] = {}
+    seals: dict[date, _Seal] = {}
     if epoch is not None and first < epoch:
         before_epoch = warm_up(read_seals(connection, experiment, BARS, epoch, epoch)[epoch])
-        found |= {day: _Seal(*seal, before_epoch=True) for day, seal in before_epoch.items() if first <= day <= last}
+        seals |= {day: _Seal(*seal, before_epoch=True) for day, seal in before_epoch.items() if first <= day <= last}
     for day, seal in read_seals(connection, experiment, BARS, first, last).items():
-        found[day] = _Seal(seal.root, seal.artifact, before_epoch=False)
-    return dict(sorted(found.items()))
+        seals[day] = _Seal(seal.root, seal.artifact, before_epoch=False)
+    return dict(sorted(seals.items()))
 
 
 def _read(connection: Connection, artifacts: ArtifactStore, day: date, seal: _Seal) -> tuple[BarsDay, Sequence[bytes]]:
@@ -163,15 +163,15 @@ def _read(connection: Connection, artifacts: ArtifactStore, day: date, seal: _Se
         lines = artifacts.get(seal.artifact).splitlines()
     except StorageError as error:
         return result(problem=str(error)), ()
-    found = root_of(lines)
-    return result(found, None if found == seal.root else "its bars give another seal than the sealed one"), lines
+    root = root_of(lines)
+    return result(root, None if root == seal.root else "its bars give another seal than the sealed one"), lines
 
 
 def tombstone(connection: Connection, artifact: str) -> str | None:
     """Return why and when an artifact was let go, None where it was not."""
     c = tables.artifact_tombstones.c
-    found = connection.execute(select(c.expired_at, c.reason).where(c.hash == artifact)).one_or_none()
-    return None if found is None else f"expired on {found.expired_at:%Y-%m-%d}: {found.reason}"
+    expiry = connection.execute(select(c.expired_at, c.reason).where(c.hash == artifact)).one_or_none()
+    return None if expiry is None else f"expired on {expiry.expired_at:%Y-%m-%d}: {expiry.reason}"
 
 
 def _of_instrument(lines: Sequence[bytes], instrument: str) -> list[dict[str, Any]]:

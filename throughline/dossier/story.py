@@ -130,10 +130,10 @@ def find(connection: Connection, asked: TypedId | str) -> uuid_module.UUID:
 
 def tell(connection: Connection, asked: uuid_module.UUID) -> Story:
     """Return the story behind a UUID of any ledger table. Raises UnknownRecord where no record has it."""
-    found = _locate(connection, asked)
-    if found is None:
+    located = _locate(connection, asked)
+    if located is None:
         raise UnknownRecord(f"no record of this home has the id {asked}: looked in {', '.join(t.name for t in LEDGER)}")
-    table, row = found
+    table, row = located
     candidate, rows = _gather(connection, table, row)
     modes = _modes(connection, {item["experiment"] for _, item in rows})
     steps = tuple(step_of(connection, name, item, rows, modes[item["experiment"]] == MODE) for name, item in rows)
@@ -272,8 +272,8 @@ def _link_problems(connection: Connection, table: str, body: Mapping[str, Any]) 
     return problems
 
 
-def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck:
-    """Return the day's seal, recomputed with `found` in place of the hash that is stored with the row."""
+def _seal(connection: Connection, table: str, row: Row, own_hash: str) -> SealCheck:
+    """Return the day's seal, recomputed with `own_hash` in place of the hash that is stored with the row."""
     asset = catalogue().table_asset[table]
     c = tables.partition_seals.c
     statement = select(c.root).where(
@@ -285,7 +285,7 @@ def _seal(connection: Connection, table: str, row: Row, found: str) -> SealCheck
             text(f"SELECT uuid, content_hash FROM {name} WHERE experiment = :e AND partition = :p"),
             {"e": row["experiment"], "p": row["partition"]},
         )
-        hashes += [found if uuid == row["uuid"] else content_hash for uuid, content_hash in rows]
+        hashes += [own_hash if uuid == row["uuid"] else content_hash for uuid, content_hash in rows]
     root = connection.execute(statement).scalar()
     waiting = root is None and waits_for_seal(connection, row["experiment"], asset, row["partition"])
     return SealCheck(asset, row["partition"].isoformat(), root, seal_of(hashes), waiting)

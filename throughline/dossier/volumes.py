@@ -43,17 +43,17 @@ def day_volumes(research: Mapping[str, Any]) -> tuple[DayVolume, ...]:
     inputs = {str(item.get("name")): item for item in research.get("inputs", ())}
     reported = inputs.get(REFERENCE)
     by_reference = used is not None and reported is not None and sig10(float(reported["value"])) == float(used)
-    found = []
+    volumes = []
     if used is not None and not by_reference:
         decided, bar = research.get("decision_time"), inputs.get("bar_volume", {})
-        found.append(
+        volumes.append(
             DayVolume("sum over the bars of the last 24 h", str(used), decided, decided, bar.get("source"), _USED)
         )
     if reported is not None:
         times = (reported.get("event_time"), reported.get("available_at"), reported.get("source"))
         use = f"{_USED} (a bar of the 24 h has no volume)" if by_reference else _UNUSED
-        found.append(DayVolume("as reported by a source", str(reported["value"]), *times, use))
-    return tuple(found)
+        volumes.append(DayVolume("as reported by a source", str(reported["value"]), *times, use))
+    return tuple(volumes)
 
 
 def input_name(name: str) -> str:

@@ -186,14 +186,14 @@ class Registry(ABC):
 @cache
 def registries() -> Mapping[str, Registry]:
     """Return the registries beside the canonical trades by name, each after those it is computed from."""
-    found: dict[str, Registry] = {}
+    declared: dict[str, Registry] = {}
     for module in package_modules(__name__):
         registry = getattr(module, "REGISTRY", None)
         if registry is not None:
             if getattr(module, "RECORD", None) is not registry.record:
                 raise CatalogueError(f"{module.__file__}: the record of REGISTRY must be the RECORD of the module")
-            found[registry.name] = registry
-    return {name: found[name] for name in catalogue().registries if name in found}
+            declared[registry.name] = registry
+    return {name: declared[name] for name in catalogue().registries if name in declared}
 
 
 @cache

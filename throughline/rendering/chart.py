@@ -80,8 +80,8 @@ def time_ticks(low: float, high: float, count: int = 8) -> list[tuple[float, str
     step = next((item for item in _HOURS if hours / item <= count), None)
     if step is not None:
         seconds = step * 3600
-        found = [k * seconds for k in range(math.ceil(low / seconds), math.floor(high / seconds) + 1)]
-        return [(at, _instant_label(at, seconds)) for at in found]
+        instants = [k * seconds for k in range(math.ceil(low / seconds), math.floor(high / seconds) + 1)]
+        return [(at, _instant_label(at, seconds)) for at in instants]
     months = next((m for m in (1, 2, 3, 6, 12, 24, 60, 120) if hours / 24 / _DAYS_A_MONTH / m <= count), 240)
     first, last = datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC)
     place = -(-(first.year * 12 + first.month - 1) // months) * months

@@ -82,12 +82,12 @@ def rows_by_day(
         .execution_options(yield_per=_AT_ONCE)
     )
     with connection.execute(statement) as result:
-        groups = groupby(result.mappings(), key=lambda found: found["partition"])
+        groups = groupby(result.mappings(), key=lambda row: row["partition"])
         following = next(groups, None)
         for day in days:
             rows: list[LedgerRow] = []
             if following is not None and following[0] == day:
-                rows = [as_row(found, names) for found in following[1]]
+                rows = [as_row(row, names) for row in following[1]]
                 following = next(groups, None)
             yield day, rows
 

@@ -164,9 +164,9 @@ def read_hashes(cursor: Any, table: Table, names: Sequence[str]) -> dict[str, st
     columns = list(table.primary_key.columns)
     keys = [key_of(table, name) for name in names]
     types = [column.type.compile(dialect=postgresql.dialect()) for column in columns]  # type: ignore[no-untyped-call]
-    wanted = ", ".join(f"%s::text[]::{kind}[]" for kind in types)
+    arrays = ", ".join(f"%s::text[]::{kind}[]" for kind in types)
     key = ", ".join(column.name for column in columns)
-    where = f"WHERE ({key}) IN (SELECT * FROM unnest({wanted}))"
+    where = f"WHERE ({key}) IN (SELECT * FROM unnest({arrays}))"
     cursor.execute(_select(table) + where, [list(parts) for parts in zip(*keys, strict=True)])
     return dict(_hashed(table, cursor))
 
@@ -197,11 +197,11 @@ def _select(table: Table) -> str:
     return f"SELECT {', '.join(parts)} FROM {table.name} "
 
 
-def _hashed(table: Table, found: Iterable[Sequence[Any]]) -> Iterable[tuple[str, str]]:
+def _hashed(table: Table, rows: Iterable[Sequence[Any]]) -> Iterable[tuple[str, str]]:
     names = [column.name for column in table.columns]
     types = [column.type for column in table.columns]
     places = [names.index(column.name) for column in table.primary_key.columns]
-    for row in found:
+    for row in rows:
         values = [_value(kind, text) for kind, text in zip(types, row, strict=True)]
         key = [str(values[place]) for place in places]
         yield (

@@ -84,8 +84,8 @@ def registry_analytics(
 
 def _starting_cash(connection: Connection, experiment: str) -> Decimal | None:
     """Return the starting cash in USD of the experiment's configuration; None where trades are written by hand."""
-    found = read_experiment(connection, experiment)
-    if found is None:
+    stored = read_experiment(connection, experiment)
+    if stored is None:
         raise UnknownRecord(f"experiment {experiment[:12]} is not recorded here: `throughline experiments` lists them")
-    sizing = json.loads(found.body).get("configuration", {}).get("sizing", {})
+    sizing = json.loads(stored.body).get("configuration", {}).get("sizing", {})
     return Decimal(str(sizing["small_fund_usd"])) if "small_fund_usd" in sizing else None

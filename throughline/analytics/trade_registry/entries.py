@@ -81,9 +81,9 @@ def _known(scope: Scope, rows: FromClause, event: str) -> ColumnElement[bool]:
     if scope.last_day is not None:
         conditions.append(rows.c.partition <= scope.last_day)
     if scope.as_of is not None:
-        made_before = rows.c.partition < scope.as_of.astimezone(UTC).date()
+        written_before = rows.c.partition < scope.as_of.astimezone(UTC).date()
         original = and_(rows.c.supersedes.is_(None), rows.c[event] <= scope.as_of)
-        conditions.append(or_(original, and_(rows.c.supersedes.is_not(None), made_before)))
+        conditions.append(or_(original, and_(rows.c.supersedes.is_not(None), written_before)))
     return and_(*conditions)
 
 

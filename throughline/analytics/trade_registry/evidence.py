@@ -97,13 +97,13 @@ def terciles(rows: Sequence[tuple[float, float, bool, float]]) -> list[Tercile]:
     """Return thirds of (score, expected, happened, net return) by score, the earlier row first where scores tie."""
     ordered = sorted(rows, key=lambda row: row[0])
     cuts = [round(len(ordered) * k / 3) for k in range(4)]
-    found = []
+    result = []
     for name, first, last in zip(_THIRDS, cuts, cuts[1:], strict=False):
         part = ordered[first:last]
         happened = sum(row[2] for row in part)
         low, high = rate_interval(happened, len(part))
         spread = mean_interval([row[3] for row in part])
-        found.append(
+        result.append(
             Tercile(
                 name=name,
                 n=len(part),
@@ -117,7 +117,7 @@ def terciles(rows: Sequence[tuple[float, float, bool, float]]) -> list[Tercile]:
                 mean_high=spread[1] if spread else None,
             )
         )
-    return found
+    return result
 
 
 def nearest_earlier(trades: Sequence[Trade]) -> Iterator[tuple[Trade, Trade, float, float]]:

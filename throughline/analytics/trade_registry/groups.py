@@ -80,8 +80,8 @@ def by_hour(trades: Sequence[Trade]) -> tuple[list[GroupFigures], GroupTest]:
 
 def by_weekday(trades: Sequence[Trade]) -> tuple[list[GroupFigures], GroupTest]:
     """Return the figures by UTC weekday of entry, from Monday (days without a trade are absent), and their test."""
-    found = grouped(trades, lambda trade: (WEEKDAYS[trade.opened_at.weekday()],))
-    return _tested({name: found[name] for name in WEEKDAYS if name in found})
+    groups = grouped(trades, lambda trade: (WEEKDAYS[trade.opened_at.weekday()],))
+    return _tested({name: groups[name] for name in WEEKDAYS if name in groups})
 
 
 def _tested(groups: Mapping[str, Sequence[Trade]]) -> tuple[list[GroupFigures], GroupTest]:
@@ -141,5 +141,5 @@ def _of_equity(curve: Sequence[Decimal] | None) -> dict[str, float | None]:
 
 def risk_by_strategy(trades: Sequence[Trade], cash: Decimal | None) -> Mapping[str, Risk]:
     """Return strategy -> the risk of its trades alone, each on the whole starting cash."""
-    found = grouped(trades, lambda trade: (trade.strategy,))
-    return {name: risk_figures(members, cash) for name, members in found.items()}
+    groups = grouped(trades, lambda trade: (trade.strategy,))
+    return {name: risk_figures(members, cash) for name, members in groups.items()}

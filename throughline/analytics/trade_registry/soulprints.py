@@ -139,17 +139,17 @@ def profit_vectors(trades: Sequence[Trade]) -> list[ProfitVector]:
     months: defaultdict[str, list[Trade]] = defaultdict(list)
     for trade in trades:
         months[f"{trade.closed_at:%Y-%m}"].append(trade)
-    found: list[tuple[str, int, list[float]]] = []
+    vectors: list[tuple[str, int, list[float]]] = []
     for month, members in sorted(months.items()):
         if len(members) >= MINIMUM_GROUP:
             scores = [standardised(trade.values or {}) * trade.net_return for trade in members]
-            found.append(
+            vectors.append(
                 (month, len(members), [math.fsum(column) / len(members) for column in zip(*scores, strict=True)])
             )
-    cosines = [None, *(_cosine(a[2], b[2]) for a, b in pairwise(found))]
+    cosines = [None, *(_cosine(a[2], b[2]) for a, b in pairwise(vectors))]
     return [
         ProfitVector(month, n, dict(zip(NAMES, vector, strict=True)), cosine)
-        for (month, n, vector), cosine in zip(found, cosines, strict=False)
+        for (month, n, vector), cosine in zip(vectors, cosines, strict=False)
     ]
 
 
