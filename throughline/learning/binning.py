@@ -50,10 +50,10 @@ class WeightedBins(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: F64) -> F64:  # noqa: N803
         """Return the number of the bin of each value, from 0, as floats of the shape of `X`."""
         columns = np.asarray(X, np.float64).T
-        found = [
+        bounds = [
             np.searchsorted(edges, column, side="left") for edges, column in zip(self.thresholds_, columns, strict=True)
         ]
-        return np.array(found, dtype=np.float64).T.reshape(np.shape(X))
+        return np.array(bounds, dtype=np.float64).T.reshape(np.shape(X))
 
 
 def _thresholds(values: F64, weight: F64, bins: int) -> F64:
@@ -83,5 +83,5 @@ def _quantiles(values: F64, weight: F64, percent: F64) -> F64:
     place = np.clip(np.searchsorted(reached, share), 0, last)
     above = reached[place] - share > np.finfo(np.float64).eps
     here, following = values[place], values[np.clip(place + 1, 0, last)]
-    found: F64 = np.where(above, here, (here + following) / 2.0)
-    return found
+    thresholds: F64 = np.where(above, here, (here + following) / 2.0)
+    return thresholds

@@ -80,13 +80,13 @@ class RuleJudgement:
         """The judgement in one sentence."""
         if self.mean_return is None:
             return f"no candidate since {self.term.since:%Y-%m-%d} has a known outcome yet"
-        told = (
+        sentence = (
             f"{self.candidates:,} candidates of {self.days} days since {self.term.since:%Y-%m-%d} returned "
             f"{100 * self.mean_return:+.2f} % on an average day, net of costs; the evidence that they "
             f"{'gain' if self.term.closed else 'lose'} is {self.evidence:.3g}, {self.needed:g} is asked for"
         )
         ends = {"close": "cash is better than the rule", "open": "the rule is better than cash"}
-        return f"{ends[self.verdict]}: {told}" if self.verdict in ends else told
+        return f"{ends[self.verdict]}: {sentence}" if self.verdict in ends else sentence
 
     def body(self) -> dict[str, Any]:
         """Return what an event keeps of it: canonical JSON without floats."""
@@ -167,18 +167,18 @@ def replay(
 
     They do not depend on whether anybody acted, since candidates and their shadows do not.
     """
-    made = []
+    judgements = []
     closed, began = False, _midnight(epoch)
     at = began + timedelta(days=1)
     while at <= until:
         if look_due(at):
             term = term_at(closed, began, at, settings)
-            told = judge_rule(outcomes, term, settings, as_of=at, take_profit=take_profit, reach_days=reach_days)
-            if told.verdict != "keep":
-                made.append(told)
-                closed, began = told.verdict == "close", at
+            judgement = judge_rule(outcomes, term, settings, as_of=at, take_profit=take_profit, reach_days=reach_days)
+            if judgement.verdict != "keep":
+                judgements.append(judgement)
+                closed, began = judgement.verdict == "close", at
         at += timedelta(days=1)
-    return tuple(made)
+    return tuple(judgements)
 
 
 def closed_stretches(
@@ -199,9 +199,9 @@ def closed_stretches(
     return tuple(stretches)
 
 
-def same_judgement(recorded: Mapping[str, Any], told: RuleJudgement) -> bool:
-    """Return whether an event's evidence is what `told` says; e-values agree to six digits (sums differ by machine)."""
-    ours = told.body()
+def same_judgement(recorded: Mapping[str, Any], judgement: RuleJudgement) -> bool:
+    """Return whether an event's evidence is that of `judgement`; e-values agree to six digits (machines sum apart)."""
+    ours = judgement.body()
     apart = {name for name in ours.keys() | recorded.keys() if ours.get(name) != recorded.get(name)}
     numbers = ("evidence", "mean_return")
     return all(

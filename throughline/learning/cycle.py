@@ -68,7 +68,7 @@ def look(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days:
     else:
         return None
     with engine.connect() as conn:
-        found = read_look(conn, experiment.id, challenger[1], as_of)
+        recorded = read_look(conn, experiment.id, challenger[1], as_of)
         evidence = read_evidence(
             conn,
             experiment.id,
@@ -79,7 +79,7 @@ def look(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days:
             reach_days=reach_days,
             incomplete_above=settings.canary.incomplete_above,
         )
-    told = judge(
+    judgement = judge(
         evidence.observations,
         evidence.health,
         settings.canary,
@@ -90,10 +90,10 @@ def look(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days:
         position_usd=settings.sizing.small_fund_usd / settings.sizing.max_positions,
         take_profit=settings.exits.take_profit,
     )
-    if found is None:
-        record_look(engine, experiment.id, challenger[1], told)
-    _act(engine, experiment, challenger[1], told)
-    return told
+    if recorded is None:
+        record_look(engine, experiment.id, challenger[1], judgement)
+    _act(engine, experiment, challenger[1], judgement)
+    return judgement
 
 
 def look_at_rule(engine: Engine, experiment: Experiment, as_of: datetime, *, reach_days: int) -> RuleJudgement:
@@ -103,27 +103,27 @@ def look_at_rule(engine: Engine, experiment: Experiment, as_of: datetime, *, rea
     """
     with engine.connect() as conn:
         state = serving_state(read_events(conn, experiment.id), as_of)
-        told = rule_judgement(conn, experiment, state, as_of, reach_days)
-    if told.verdict != "keep" and experiment.configuration.closes_rule:
+        judgement = rule_judgement(conn, experiment, state, as_of, reach_days)
+    if judgement.verdict != "keep" and experiment.configuration.closes_rule:
         change_rule(
             engine,
             experiment,
-            closed=told.verdict == "close",
+            closed=judgement.verdict == "close",
             at=as_of,
             by="judge",
-            reason=told.reason,
-            evidence=told.body(),
+            reason=judgement.reason,
+            evidence=judgement.body(),
         )
-    return told
+    return judgement
 
 
-def _act(engine: Engine, experiment: Experiment, model: str, told: Judgement) -> None:
-    if told.verdict == "promote":
-        promote(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
-    elif told.verdict == "roll_back":
-        roll_back(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
-    elif told.verdict == "reject":
-        reject(engine, experiment, model, at=told.as_of, by="judge", reason=told.reason)
+def _act(engine: Engine, experiment: Experiment, model: str, judgement: Judgement) -> None:
+    if judgement.verdict == "promote":
+        promote(engine, experiment, model, at=judgement.as_of, by="judge", reason=judgement.reason)
+    elif judgement.verdict == "roll_back":
+        roll_back(engine, experiment, model, at=judgement.as_of, by="judge", reason=judgement.reason)
+    elif judgement.verdict == "reject":
+        reject(engine, experiment, model, at=judgement.as_of, by="judge", reason=judgement.reason)
 
 
 def train_and_deploy(
@@ -136,20 +136,20 @@ def train_and_deploy(
     progress: Progress = no_progress,
 ) -> tuple[Challenger, str | None]:
     """Train a challenger as of `as_of` and put it on trial if every gate passed; return it, and why it waits if not."""
-    made = train_challenger(engine, artifacts, experiment, gates, as_of, now, progress)
+    trained = train_challenger(engine, artifacts, experiment, gates, as_of, now, progress)
     state = current_state(engine, experiment.id, as_of)
-    if not made.passed:
-        return made, refusal_words(made.verdicts)
+    if not trained.passed:
+        return trained, refusal_words(trained.verdicts)
     if experiment.configuration.model_policy == "none":
-        return made, "the experiment's model policy is 'none': the rule alone decides"
-    if state.canary == made.model or state.champion == made.model:
-        return made, None
-    if made.model in state.barred:
-        return made, "it was rolled back or rejected before, and there is no new evidence"
+        return trained, "the experiment's model policy is 'none': the rule alone decides"
+    if state.canary == trained.model or state.champion == trained.model:
+        return trained, None
+    if trained.model in state.barred:
+        return trained, "it was rolled back or rejected before, and there is no new evidence"
     if state.canary is not None:
-        return made, f"model {state.canary[:12]} is on trial: one at a time"
-    start_canary(engine, experiment, made.model, at=as_of, by="gates", reason="every gate passed")
-    return made, None
+        return trained, f"model {state.canary[:12]} is on trial: one at a time"
+    start_canary(engine, experiment, trained.model, at=as_of, by="gates", reason="every gate passed")
+    return trained, None
 
 
 def close_day(
@@ -168,15 +168,15 @@ def close_day(
 
     The rule is looked at where it may be closed, on Mondays (`cash.look_due`): a walk must stop wherever it looks.
     """
-    told = look(engine, experiment, as_of, reach_days=reach_days)
+    judgement = look(engine, experiment, as_of, reach_days=reach_days)
     rule = None
     if experiment.configuration.closes_rule and look_due(as_of):
         rule = look_at_rule(engine, experiment, as_of, reach_days=reach_days)
-    made, waiting = None, None
+    trained, waiting = None, None
     if train:
-        made, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now, progress)
+        trained, waiting = train_and_deploy(engine, artifacts, experiment, gates, as_of, now, progress)
     state = current_state(engine, experiment.id, as_of)
-    return Close(as_of, state, told, made, made is not None and state.canary == made.model, waiting, rule)
+    return Close(as_of, state, judgement, trained, trained is not None and state.canary == trained.model, waiting, rule)
 
 
 def retrain_days(first: date, last: date, cadence: str) -> Sequence[date]:

@@ -125,17 +125,17 @@ def drift_report(
     deal = _deal(*days, permutations)
     tested: list[Drift] = []
     untold: list[Drift] = []
-    found: list[F32] = []
+    statistics_of: list[F32] = []
     for column, name in enumerate(names):
         for item, statistics in _column(name, reference[:, column], current[:, column], deal):
             if statistics is None:
                 untold.append(item)
             else:
                 tested.append(item)
-                found.append(statistics)
+                statistics_of.append(statistics)
     controlled = [
         replace(item, p=p, adjusted=adjusted, drifted=adjusted <= level)
-        for item, (p, adjusted) in zip(tested, _p_values(found, permutations + 1), strict=True)
+        for item, (p, adjusted) in zip(tested, _p_values(statistics_of, permutations + 1), strict=True)
     ]
     return (
         *sorted(controlled, key=lambda item: (item.adjusted, item.p, item.feature, item.test)),
@@ -143,11 +143,11 @@ def drift_report(
     )
 
 
-def _p_values(found: Sequence[F32], deals: int) -> list[tuple[float, float]]:
+def _p_values(statistics_of: Sequence[F32], deals: int) -> list[tuple[float, float]]:
     """Return p and adjusted p of each test from its statistics: the first `deals` of deals, the rest of stretches."""
-    if not found:
+    if not statistics_of:
         return []
-    scores = np.stack([_standardised(statistics, deals) for statistics in found])
+    scores = np.stack([_standardised(statistics, deals) for statistics in statistics_of])
     largest = scores.max(axis=0)
     values = []
     for own in scores:
@@ -185,21 +185,21 @@ def _column(name: str, reference: F64, current: F64, deal: _Deal | None) -> list
     known, known_now = reference[~np.isnan(reference)], current[~np.isnan(current)]
     n, m = len(known), len(known_now)
     both = np.concatenate([reference, current])
-    found: list[tuple[Drift, F32 | None]] = []
+    comparisons: list[tuple[Drift, F32 | None]] = []
     if deal is None or n < FEWEST or m < FEWEST:
-        found.append((Drift(name, "values", None, None, None, False, n, m), None))
+        comparisons.append((Drift(name, "values", None, None, None, False, n, m), None))
     else:
         size = psi(known_now, known, BINS) if known.min() < known.max() else None
         distances = _distances(both, deal)
-        found.append((Drift(name, "values", float(distances[0]), None, None, False, n, m, size), distances))
+        comparisons.append((Drift(name, "values", float(distances[0]), None, None, False, n, m, size), distances))
     if n + m in (0, len(both)) or not len(reference) or not len(current):
-        return found
+        return comparisons
     if deal is None:
-        return [*found, (Drift(name, "missing", None, None, None, False, len(reference), len(current)), None)]
+        return [*comparisons, (Drift(name, "missing", None, None, None, False, len(reference), len(current)), None)]
     now, before = deal.counts(np.column_stack([np.isnan(both), np.ones(len(both), dtype=np.bool_)]))
     change = now[:, 0] / now[:, 1] - before[:, 0] / before[:, 1]
-    told = Drift(name, "missing", float(change[0]), None, None, False, len(reference), len(current))
-    return [*found, (told, np.abs(change))]
+    missing = Drift(name, "missing", float(change[0]), None, None, False, len(reference), len(current))
+    return [*comparisons, (missing, np.abs(change))]
 
 
 def _distances(both: F64, deal: _Deal) -> F32:

@@ -106,14 +106,14 @@ def find_drift(
 def first_of_episodes(known: Labels) -> I64:
     """Return the positions of the labels that begin an episode, in order of decision, one of each candidate."""
     last: dict[str, LastSignal] = {}
-    found = []
+    places = []
     for place, (segment, decided) in enumerate(zip(known.segments, known.decided.tolist(), strict=True)):
         before = last.get(segment)
         episode = episode_of(segment, decided, before)
         if before is None or episode != before.episode:
-            found.append(place)
+            places.append(place)
         last[segment] = LastSignal(decided, episode)
-    return np.array(found, np.int64)
+    return np.array(places, np.int64)
 
 
 def _in_charge(

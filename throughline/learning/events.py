@@ -80,21 +80,21 @@ class ModelEvent:
         return content_hash("model_event", self.body)
 
 
-def event_of(told: Mapping[str, Any]) -> ModelEvent:
+def event_of(body: Mapping[str, Any]) -> ModelEvent:
     """Return the event of a parsed body. Raises KeyError, TypeError or ValueError where it is not one."""
-    if told["kind"] not in KINDS:
-        raise ValueError(f"kind {told['kind']!r} is none of {', '.join(KINDS)}")
+    if body["kind"] not in KINDS:
+        raise ValueError(f"kind {body['kind']!r} is none of {', '.join(KINDS)}")
     return ModelEvent(
-        experiment=told["experiment"],
-        seq=told["seq"],
-        previous=told["previous"],
-        kind=cast(Kind, told["kind"]),
-        model=told["model"],
-        replaces=told["replaces"],
-        effective_at=parse_time(told["effective_at"]),
-        reason=told["reason"],
-        by=told["by"],
-        evidence=told["evidence"],
+        experiment=body["experiment"],
+        seq=body["seq"],
+        previous=body["previous"],
+        kind=cast(Kind, body["kind"]),
+        model=body["model"],
+        replaces=body["replaces"],
+        effective_at=parse_time(body["effective_at"]),
+        reason=body["reason"],
+        by=body["by"],
+        evidence=body["evidence"],
     )
 
 
@@ -218,8 +218,8 @@ def _require_rule(state: ServingState, event: ModelEvent) -> None:
     if event.model != RULE:
         raise IllegalEvent(f"model {event.model[:12]} is not the rule: only the rule is closed, a model is rolled back")
     if state.rule_closed == (event.kind == "rule_closed"):
-        told = "closed" if state.rule_closed else "open"
-        raise IllegalEvent(f"the rule is {told} already: there is nothing to change")
+        state_now = "closed" if state.rule_closed else "open"
+        raise IllegalEvent(f"the rule is {state_now} already: there is nothing to change")
 
 
 def _require_chain(state: ServingState, event: ModelEvent) -> None:

@@ -115,15 +115,15 @@ def permutation_importance(model: FittedModel, test: TrainingData, seed: int) ->
         return brier(win, model.score(features)[0], rows.weight)
 
     plain = score(rows.features)
-    found = []
+    importances = []
     for column, name in enumerate(rows.names):
         rises = []
         for _ in range(SHUFFLES):
             shuffled = rows.features.copy()
             shuffled[:, column] = shuffled[random.permutation(len(rows)), column]
             rises.append(score(shuffled) - plain)
-        found.append(Importance(name, float(np.mean(rises)), float(np.std(rises))))
-    return tuple(sorted(found, key=lambda item: (-item.rise, item.feature)))
+        importances.append(Importance(name, float(np.mean(rises)), float(np.std(rises))))
+    return tuple(sorted(importances, key=lambda item: (-item.rise, item.feature)))
 
 
 def _bin(item: ReliabilityBin) -> dict[str, Any]:

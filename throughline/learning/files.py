@@ -73,11 +73,11 @@ def load_model(data: bytes, expected_sha256: str, expected_schema: str, expected
     Raises:
         ModelRefused: another hash, format, model or feature schema, or a type that no model needs.
     """
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected_sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != expected_sha256:
         raise ModelRefused(
-            f"the model file has SHA-256 {found[:12]}, the ledger says {expected_sha256[:12]}: it was changed or mixed "
-            "up; restore it from a backup or train again"
+            f"the model file has SHA-256 {actual[:12]}, the ledger says {expected_sha256[:12]}: it was changed or "
+            "mixed up; restore it from a backup or train again"
         )
     metadata = model_metadata(data)
     if metadata.get("model") != expected_model:

@@ -81,12 +81,12 @@ class Evidence:
 
 def judge_size(size: Size, settings: LearningSettings) -> tuple[GateResult, ...]:
     """Return whether there is enough to learn from. Too little is 'insufficient': it says nothing against a model."""
-    wanted = (
+    sizes = (
         ("minimum_labels", float(size.labels), float(settings.minimum_labels), "resolved labels"),
         ("minimum_days", float(size.days), float(settings.minimum_days), "decision days"),
         ("effective_labels", size.effective, settings.minimum_effective, "independent labels that they are worth"),
     )
-    return tuple(_size(*item) for item in wanted)
+    return tuple(_size(*item) for item in sizes)
 
 
 def judge_model(evidence: Evidence, settings: LearningSettings) -> tuple[GateResult, ...]:
@@ -220,11 +220,11 @@ def _overfitting(e: Evidence, settings: LearningSettings) -> GateResult:
 
 
 def _above(gate: str, value: float, least: float, words: str, missing: str | None = None, unit: str = "") -> GateResult:
-    return _verdict(gate, value, least, lambda found, bound: found > bound, words, "above", missing, unit)
+    return _verdict(gate, value, least, lambda measured, bound: measured > bound, words, "above", missing, unit)
 
 
 def _below(gate: str, value: float, most: float, words: str, unit: str = "") -> GateResult:
-    return _verdict(gate, value, most, lambda found, bound: found <= bound, words, "at most", unit=unit)
+    return _verdict(gate, value, most, lambda measured, bound: measured <= bound, words, "at most", unit=unit)
 
 
 def _verdict(

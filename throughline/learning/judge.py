@@ -139,10 +139,10 @@ def judge(
 
 def worse_gains(units: DayUnits, largest_gain: float) -> tuple[F64, F64]:
     """Return the gains of bets against 'it earns as much or more', one per day, and their widths (`log_evidence`)."""
-    told = units.disagreements > 0
-    bound = np.where(told, units.above, 1.0)
+    disagree = units.disagreements > 0
+    bound = np.where(disagree, units.above, 1.0)
     usual = min(LARGEST_LOSS, largest_gain)
-    return np.where(told, -units.per_disagreement / bound, 0.0), np.where(told, bound / usual, 1.0)
+    return np.where(disagree, -units.per_disagreement / bound, 0.0), np.where(disagree, bound / usual, 1.0)
 
 
 def noninferior_gains(units: DayUnits, settings: CanarySettings, largest_gain: float) -> tuple[F64, F64]:
@@ -152,13 +152,13 @@ def noninferior_gains(units: DayUnits, settings: CanarySettings, largest_gain: f
     on which the two disagreed (one disagreement is added, so that a share of few candidates is not too small). It is
     at most half of the largest gain: models that agree on nearly everything would need no evidence at all.
     """
-    told = units.disagreements > 0
+    disagree = units.disagreements > 0
     usual = min(LARGEST_LOSS, largest_gain)
     share = (np.cumsum(units.disagreements, axis=-1) + 1.0) / (np.cumsum(units.candidates, axis=-1) + 1.0)
     margin = np.minimum(settings.margin / share, 0.5 * usual)
-    bound = np.where(told, units.below - margin, 1.0)
-    gains = np.where(told, (units.per_disagreement + margin) / bound, 0.0)
-    return gains, np.where(told, bound / (usual - margin), 1.0)
+    bound = np.where(disagree, units.below - margin, 1.0)
+    gains = np.where(disagree, (units.per_disagreement + margin) / bound, 0.0)
+    return gains, np.where(disagree, bound / (usual - margin), 1.0)
 
 
 def tail_gains(difference: F64, bound: F64, margin: float) -> F64:
@@ -231,12 +231,12 @@ def _days_left(
     if units < FEWEST_UNITS or days <= 0.0:
         return None
     goal = -float(np.log(settings.alpha))
-    found = []
+    waits = []
     if worse.now > ROUNDING:
-        found.append((goal - worse.now) * days / worse.now)
+        waits.append((goal - worse.now) * days / worse.now)
     proven = noninferior.largest >= 1.0 / settings.alpha
     if not watching and (proven or noninferior.now > ROUNDING) and (len(executed) or not settings.minimum_trades):
-        found.append(
+        waits.append(
             max(
                 0.0 if proven else (goal - noninferior.now) * days / noninferior.now,
                 settings.minimum_hours / 24.0 - days,
@@ -244,7 +244,7 @@ def _days_left(
                 (settings.minimum_trades / max(len(executed), 1) - 1.0) * days,
             )
         )
-    return sig10(max(0.0, min(found))) if found else None
+    return sig10(max(0.0, min(waits))) if waits else None
 
 
 def _reached(evidence: Evidence, alpha: float) -> str:

@@ -41,13 +41,13 @@ def record_later_scores(
     once = {data.candidates[row]: row for row in rows.tolist()}  # a shadow and a trade of one candidate, one vector
     probability, expected, take = fitted.score(data.features[list(once.values())])
     with engine.connect() as conn:
-        found = conn.execute(_HASHES, {"experiment": experiment, "keys": list(once)})
-        hashes = {str(candidate): str(digest) for candidate, digest in found}
-    told = [
+        digests = conn.execute(_HASHES, {"experiment": experiment, "keys": list(once)})
+        hashes = {str(candidate): str(digest) for candidate, digest in digests}
+    scores = [
         LaterScore(
             model, uuid.UUID(key), hashes[key], score_text(probability[k]), score_text(expected[k]), bool(take[k])
         )
         for k, key in enumerate(once)
     ]
-    insert_scores(engine, told)
-    return len(told)
+    insert_scores(engine, scores)
+    return len(scores)

@@ -242,8 +242,8 @@ def _require_gates(conn: Connection, stored: StoredModel) -> None:
     refused = [f"{item.gate} ({item.status}: {item.reason})" for item in verdicts.values() if item.status != "pass"]
     name = f"model {stored.id[:12]}"
     if not named or missing:
-        told = f"the verdict of {', '.join(missing)} is missing" if missing else "no gate ever judged it"
-        raise GateClosed(f"{name} cannot serve: {told}; train again")
+        cause = f"the verdict of {', '.join(missing)} is missing" if missing else "no gate ever judged it"
+        raise GateClosed(f"{name} cannot serve: {cause}; train again")
     if refused:
         raise GateClosed(f"{name} cannot serve: it did not pass {'; '.join(refused)}")
     if stored.file_hash is None:

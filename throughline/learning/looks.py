@@ -39,35 +39,35 @@ class LaterScore:
     take: bool
 
 
-def look_body(experiment: str, model: str, told: Judgement) -> bytes:
+def look_body(experiment: str, model: str, judgement: Judgement) -> bytes:
     """Return the canonical bytes of a look."""
-    numbers = {name: getattr(told, name) for name in _NUMBERS}
+    numbers = {name: getattr(judgement, name) for name in _NUMBERS}
     return canonical_bytes(
         {
             **{name: None if value is None else score_text(min(value, LARGEST)) for name, value in numbers.items()},
-            **{name: getattr(told, name) for name in _COUNTS},
-            "as_of": told.as_of,
+            **{name: getattr(judgement, name) for name in _COUNTS},
+            "as_of": judgement.as_of,
             "experiment": experiment,
-            "guards": list(told.guards),
+            "guards": list(judgement.guards),
             "model": model,
-            "reason": told.reason,
+            "reason": judgement.reason,
             "schema_version": SCHEMA_VERSION,
-            "verdict": told.verdict,
+            "verdict": judgement.verdict,
         }
     )
 
 
-def record_look(engine: Engine, experiment: str, model: str, told: Judgement) -> bool:
+def record_look(engine: Engine, experiment: str, model: str, judgement: Judgement) -> bool:
     """Record what the judge said of a model at an instant; return False where the very same is recorded.
 
     Raises LedgerConflict where the look at that instant said something else.
     """
-    body = look_body(experiment, model, told)
+    body = look_body(experiment, model, judgement)
     values = {
         "experiment": experiment,
         "model": model,
-        "as_of": told.as_of,
-        "verdict": told.verdict,
+        "as_of": judgement.as_of,
+        "verdict": judgement.verdict,
         "content_hash": content_hash("canary_look", body),
         "body": body,
     }
@@ -93,14 +93,14 @@ def read_looks(conn: Connection, experiment: str, model: str | None = None) -> t
 
 
 def _judgement(raw: Any) -> Judgement:
-    told: dict[str, Any] = json.loads(bytes(raw))
-    figures: dict[str, Any] = {name: told[name] for name in _COUNTS}
-    figures |= {name: None if told[name] is None else float(told[name]) for name in _NUMBERS}
+    body: dict[str, Any] = json.loads(bytes(raw))
+    figures: dict[str, Any] = {name: body[name] for name in _COUNTS}
+    figures |= {name: None if body[name] is None else float(body[name]) for name in _NUMBERS}
     return Judgement(
-        verdict=told["verdict"],
-        reason=told["reason"],
-        as_of=parse_time(told["as_of"]),
-        guards=tuple(told["guards"]),
+        verdict=body["verdict"],
+        reason=body["reason"],
+        as_of=parse_time(body["as_of"]),
+        guards=tuple(body["guards"]),
         **figures,
     )
 

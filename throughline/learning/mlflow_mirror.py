@@ -59,10 +59,10 @@ class MlflowMirror:
                 run = runs.get(item.model)
                 run_id = run.info.run_id if run is not None else self._start(client, home, experiment, item)
                 self._log(client, run_id, item)
-                made = client.create_model_version(
+                version = client.create_model_version(
                     name, f"{client.get_run(run_id).info.artifact_uri}/{FILE}", run_id, tags=_tags(experiment, item)
                 )
-                versions[item.model] = (run_id, str(made.version))
+                versions[item.model] = (run_id, str(version.version))
             _alias(client, name, {alias: versions[model][1] for alias, model in aliases.items()})
         return {item.model: Registration(item.model, *versions[item.model]) for item in models}
 
@@ -119,9 +119,11 @@ def _experiment(client: MlflowClient, name: str, folder: Path) -> str:
     """Return the id of MLflow's experiment, with the registered model of the same name, made where missing."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
+    existing = client.get_experiment_by_name(name)
     home = (
-        str(found.experiment_id) if found is not None else client.create_experiment(name, f"{folder.as_uri()}/{name}")
+        str(existing.experiment_id)
+        if existing is not None
+        else client.create_experiment(name, f"{folder.as_uri()}/{name}")
     )
     try:
         client.get_registered_model(name)
@@ -134,23 +136,23 @@ def _experiment(client: MlflowClient, name: str, folder: Path) -> str:
 
 def _versions(client: MlflowClient, name: str) -> dict[str, tuple[str, str]]:
     """Return model -> (run, version)."""
-    found: dict[str, tuple[str, str]] = {}
+    versions: dict[str, tuple[str, str]] = {}
     token: str | None = None
     while True:
         page = client.search_model_versions(f"name = '{name}'", max_results=_PAGE, page_token=token)
         for item in page:
             if MODEL_ID in item.tags:
-                found[item.tags[MODEL_ID]] = (str(item.run_id), str(item.version))
+                versions[item.tags[MODEL_ID]] = (str(item.run_id), str(item.version))
         token = page.token
         if not token:
-            return found
+            return versions
 
 
-def _alias(client: MlflowClient, name: str, wanted: Mapping[str, str]) -> None:
+def _alias(client: MlflowClient, name: str, versions: Mapping[str, str]) -> None:
     now = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
-    for alias in sorted(now.keys() - wanted.keys()):
+    for alias in sorted(now.keys() - versions.keys()):
         client.delete_registered_model_alias(name, alias)
-    for alias, version in sorted(wanted.items()):
+    for alias, version in sorted(versions.items()):
         if now.get(alias) != version:
             client.set_registered_model_alias(name, alias, version)
 

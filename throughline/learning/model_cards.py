@@ -136,9 +136,9 @@ def canary_card(
         role, model, since = "canary", state.canary, state.canary_since
     elif state.champion != RULE and state.fallback is not None:
         role, model, since = "champion", state.champion, state.promoted_at
-    looks = [] if model is None else [told for _, told in read_looks(conn, experiment.id, model)]
+    looks = [] if model is None else [judgement for _, judgement in read_looks(conn, experiment.id, model)]
     if since is not None:
-        looks = [told for told in looks if told.as_of >= since]
+        looks = [judgement for judgement in looks if judgement.as_of >= since]
     return {
         "experiment": experiment.id,
         "policy": experiment.configuration.model_policy,
@@ -147,38 +147,38 @@ def canary_card(
         "role": role,
         "model": model,
         "since": _time(since),
-        "looks": [look_json(told) for told in looks],
+        "looks": [look_json(judgement) for judgement in looks],
         "last": look_json(looks[-1]) if looks else None,
     }
 
 
-def rule_json(told: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
+def rule_json(judgement: RuleJudgement, experiment: Experiment) -> dict[str, Any]:
     """Return what is said of the rule as a JSON object. acts: whether a verdict closes or opens it."""
-    return told.body() | {
+    return judgement.body() | {
         "acts": experiment.configuration.closes_rule,
-        "closed": told.term.closed,
-        "reason": told.reason,
+        "closed": judgement.term.closed,
+        "reason": judgement.reason,
     }
 
 
-def look_json(told: Judgement) -> dict[str, Any]:
+def look_json(judgement: Judgement) -> dict[str, Any]:
     """Return what the judge said as a JSON object."""
     return {
-        "as_of": time_text(told.as_of),
-        "verdict": told.verdict,
-        "reason": told.reason,
-        "units": told.units,
-        "pairs": told.pairs,
-        "disagreements": told.disagreements,
-        "trades": told.trades,
-        "mean_difference": told.mean_difference,
-        "worse": told.worse,
-        "noninferior": told.noninferior,
-        "tail": told.tail,
-        "lost": told.lost,
-        "spent": told.spent,
-        "days_to_verdict": told.days_to_verdict,
-        "guards": list(told.guards),
+        "as_of": time_text(judgement.as_of),
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "units": judgement.units,
+        "pairs": judgement.pairs,
+        "disagreements": judgement.disagreements,
+        "trades": judgement.trades,
+        "mean_difference": judgement.mean_difference,
+        "worse": judgement.worse,
+        "noninferior": judgement.noninferior,
+        "tail": judgement.tail,
+        "lost": judgement.lost,
+        "spent": judgement.spent,
+        "days_to_verdict": judgement.days_to_verdict,
+        "guards": list(judgement.guards),
     }
 
 

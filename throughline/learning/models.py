@@ -124,7 +124,7 @@ def strength(features: F64, target: NDArray[Any]) -> F64:
     centred = target.astype(np.float64) - float(np.mean(target))
     total = float(centred @ centred)
     at = np.unique([n * k // STRENGTH_BINS for k in range(1, STRENGTH_BINS)])
-    found = np.zeros(features.shape[1])
+    scores = np.zeros(features.shape[1])
     for column in range(features.shape[1]):
         values = features[:, column]
         edges = np.unique(np.partition(values, at)[at])
@@ -137,8 +137,8 @@ def strength(features: F64, target: NDArray[Any]) -> F64:
         count = np.bincount(fifth, minlength=len(edges) + 1)
         between = float(np.sum(np.bincount(fifth, weights=centred, minlength=len(edges) + 1) ** 2 / count))
         within = max(total - between, 1e-12 * total)
-        found[column] = (between / len(edges)) / (within / (n - len(edges) - 1))
-    return found
+        scores[column] = (between / len(edges)) / (within / (n - len(edges) - 1))
+    return scores
 
 
 def calibration_folds(data: TrainingData, embargo_hours: int) -> tuple[Fold, ...] | None:

@@ -56,11 +56,11 @@ def read_evidence(
     a vector's features; where more are missing, a decision is incomplete.
     """
     until = as_of.astimezone(UTC).date()
-    found = conn.execute(_DECIDED, {"experiment": experiment, "first": since.astimezone(UTC).date(), "until": until})
+    rows = conn.execute(_DECIDED, {"experiment": experiment, "first": since.astimezone(UTC).date(), "until": until})
     observations: list[Observation] = []
     open_days: set[date] = set()
     decisions = errors = incomplete = latency = 0
-    for uuid, head, shadow, outcome, execution in found:
+    for uuid, head, shadow, outcome, execution in rows:
         body = json.loads(bytes(head))
         decided = parse_time(body["decision_time"])
         decision = body["decision"]

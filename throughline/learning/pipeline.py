@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class ModelMetrics:
     """The figures of a model by the seed's names (`r2_score`) and by those of its record; None where it has none."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self.recorded = told
+    def __init__(self, recorded: Mapping[str, Any]) -> None:
+        self.recorded = recorded
 
     @property
     def r2_score(self) -> float | None:
@@ -126,8 +126,8 @@ class SafeMLPipeline:
         gates = self._gates or GreatExpectationsRunner(self.experiment.configuration.gates)
         with self._engine.connect() as conn:
             as_of = last_close(conn, self.experiment)
-        made = train_challenger(self._engine, self._artifacts, self.experiment, gates, as_of, self._clock.now())
-        return self.get_model(made.model) if made.passed else None
+        trained = train_challenger(self._engine, self._artifacts, self.experiment, gates, as_of, self._clock.now())
+        return self.get_model(trained.model) if trained.passed else None
 
     def deploy_canary(self, version_id: str, *, reason: str = "by hand", at: datetime | None = None) -> Change:
         """Put a model on trial. at: from when on; None = the first instant that is not decided yet."""
@@ -170,14 +170,14 @@ class SafeMLPipeline:
         """Return every model with its place, its gates and the closed trades it decided, and who serves."""
         with self._engine.connect() as conn:
             state = lifecycle.current(conn, self.experiment.id)
-            told = model_list(conn, self.experiment, state)
+            listed = model_list(conn, self.experiment, state)
             trades = trades_by_model(conn, self.experiment.id)
             profit = {
                 model: sum((trade.pnl_usd for trade in trades_of(conn, self.experiment.id, model)), start=0)
                 for model in trades
             }
         return {
-            **told,
+            **listed,
             "serving": serving_json(state),
             "performance": {
                 model: {"trades": count, "profit_usd": str(profit[model])} for model, count in trades.items()
@@ -199,10 +199,10 @@ class SafeMLPipeline:
         with self._engine.connect() as conn:
             named = self._named(conn, model)
             since = at or lifecycle.next_instant(conn, self.experiment)
-        made: Change = change(
+        outcome: Change = change(
             self._engine, self.experiment, named, at=since, by="hand", reason=reason, mirror=self._mirror
         )
-        return made
+        return outcome
 
     def _named(self, conn: Connection, version_id: str) -> str:
         return resolve_id(conn, version_id, "model", experiment=self.experiment.id).id

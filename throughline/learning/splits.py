@@ -47,14 +47,14 @@ def purged_partition(decided: I64, t0: I64, t1: I64, folds: int, embargo_hours: 
 
     Fewer than `folds` where there are fewer days. Raises ValueError for labels that are not in order of decision.
     """
-    made = []
+    partition = []
     everything = np.arange(len(decided), dtype=np.int64)
     for start, stop in _day_blocks(decided, folds):
         test = everything[start:stop]
         others = np.concatenate([everything[:start], everything[stop:]])
         clash = overlapping(t0[others], t1[others], t0[test], t1[test], embargo_hours * HOUR_MS)
-        made.append(Fold(others[~clash], test, int(clash.sum())))
-    return tuple(made)
+        partition.append(Fold(others[~clash], test, int(clash.sum())))
+    return tuple(partition)
 
 
 def holdout_split(decided: I64, t0: I64, t1: I64, share: float, embargo_hours: int) -> Fold:
@@ -84,8 +84,8 @@ def _day_blocks(decided: I64, count: int) -> list[tuple[int, int]]:
     _require_order(decided)
     day = decided // DAY_MS
     n = len(decided)
-    wanted = [n * k // count for k in range(1, count)]
-    cuts = [int(np.searchsorted(day, day[at], side="left")) for at in wanted] if n else []
+    starts = [n * k // count for k in range(1, count)]
+    cuts = [int(np.searchsorted(day, day[at], side="left")) for at in starts] if n else []
     edges = sorted({0, n, *cuts})
     return list(pairwise(edges))
 

@@ -78,7 +78,7 @@ def rollback_due(conn: Connection, experiment: str) -> DueRollback | None:
     for model, since in ((state.canary, state.canary_since), (state.champion, state.promoted_at)):
         if model is None or since is None:
             continue
-        for _, told in reversed(read_looks(conn, experiment, model)):
-            if told.verdict == "roll_back" and told.as_of >= since:
-                return DueRollback(experiment, model, told.as_of, told.reason)
+        for _, judgement in reversed(read_looks(conn, experiment, model)):
+            if judgement.verdict == "roll_back" and judgement.as_of >= since:
+                return DueRollback(experiment, model, judgement.as_of, judgement.reason)
     return None

@@ -152,14 +152,14 @@ def insert_model(conn: Connection, record: TrainedModel) -> bool:
 
 def read_model(conn: Connection, model: str) -> StoredModel | None:
     """Return the model of this id, None where there is none."""
-    found = conn.execute(select(tables.models).where(tables.models.c.id == model)).one_or_none()
-    return None if found is None else _stored(found)
+    row = conn.execute(select(tables.models).where(tables.models.c.id == model)).one_or_none()
+    return None if row is None else _stored(row)
 
 
 def read_models(conn: Connection, experiment: str) -> tuple[StoredModel, ...]:
     """Return the models of an experiment by the instant they were trained as of, then id."""
-    found = conn.execute(select(tables.models).where(tables.models.c.experiment == experiment))
-    return tuple(sorted(map(_stored, found), key=lambda item: (item.body["identity"]["as_of"], item.id)))
+    rows = conn.execute(select(tables.models).where(tables.models.c.experiment == experiment))
+    return tuple(sorted(map(_stored, rows), key=lambda item: (item.body["identity"]["as_of"], item.id)))
 
 
 def _stored(row: Any) -> StoredModel:
@@ -190,11 +190,11 @@ def insert_verdicts(conn: Connection, model: str, verdicts: Sequence[GateResult]
 def read_verdicts(conn: Connection, model: str) -> tuple[GateResult, ...]:
     """Return what the gates said of a model, in the order in which its record names them."""
     c = tables.model_verdicts.c
-    found = conn.execute(select(c.gate, c.status, c.value, c.threshold, c.reason).where(c.model == model)).all()
+    result = conn.execute(select(c.gate, c.status, c.value, c.threshold, c.reason).where(c.model == model)).all()
     stored = read_model(conn, model)
     named = [item["gate"] for item in stored.body.get("verdicts", ())] if stored is not None else []
     place = {gate: k for k, gate in enumerate(named)}
-    rows = sorted(found, key=lambda row: (place.get(row.gate, len(place)), row.gate))
+    rows = sorted(result, key=lambda row: (place.get(row.gate, len(place)), row.gate))
     return tuple(
         GateResult(
             row.gate,
@@ -220,24 +220,24 @@ def read_trials(conn: Connection, experiment: str | None) -> tuple[Trial, ...]:
     statement = select(c.trial, c.body).order_by(c.trial, c.experiment.desc())
     if experiment is not None:
         statement = statement.where(c.experiment == experiment)
-    found = {trial: bytes(body) for trial, body in conn.execute(statement)}
-    return tuple(Trial(trial, json.loads(body)) for trial, body in found.items())
+    bodies = {trial: bytes(body) for trial, body in conn.execute(statement)}
+    return tuple(Trial(trial, json.loads(body)) for trial, body in bodies.items())
 
 
 def open_holdout(conn: Connection, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Record what a model's holdout said at its opening; return the first opening, whatever a second one says."""
     table = tables.holdout_openings
     insert_listed(conn, table, [{"model": model, "body": canonical_bytes(body)}])
-    told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one()
-    opened: Mapping[str, Any] = json.loads(bytes(told))
+    stored = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one()
+    opened: Mapping[str, Any] = json.loads(bytes(stored))
     return opened
 
 
 def read_holdout(conn: Connection, model: str) -> Mapping[str, Any] | None:
     """Return what a model's holdout said, None where it is unopened."""
     table = tables.holdout_openings
-    told = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one_or_none()
-    return None if told is None else json.loads(bytes(told))
+    body = conn.execute(select(table.c.body).where(table.c.model == model)).scalar_one_or_none()
+    return None if body is None else json.loads(bytes(body))
 
 
 def read_openings(conn: Connection, experiment: str) -> tuple[Mapping[str, Any], ...]:
@@ -257,8 +257,8 @@ def read_registrations(conn: Connection, experiment: str) -> dict[str, Registrat
     """Return model id -> where MLflow first showed it, for the models of an experiment."""
     c = tables.model_registrations.c
     statement = select(c.model, c.mlflow_run, c.mlflow_version).join(tables.models, tables.models.c.id == c.model)
-    found = conn.execute(statement.where(tables.models.c.experiment == experiment))
-    return {row.model: Registration(*row) for row in found}
+    rows = conn.execute(statement.where(tables.models.c.experiment == experiment))
+    return {row.model: Registration(*row) for row in rows}
 
 
 def trades_by_model(conn: Connection, experiment: str) -> dict[str, int]:

@@ -42,8 +42,8 @@ class ModelTrade:
 
 def trades_of(conn: Connection, experiment: str, model: str) -> tuple[ModelTrade, ...]:
     """Return the closed trades that `model` (or the rule) decided in an experiment, by decision."""
-    found = conn.execute(_TRADES, {"experiment": experiment, "model": model})
-    return tuple(ModelTrade(*row) for row in found)
+    rows = conn.execute(_TRADES, {"experiment": experiment, "model": model})
+    return tuple(ModelTrade(*row) for row in rows)
 
 
 def model_of(conn: Connection, trade: uuid.UUID) -> str:

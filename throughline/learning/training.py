@@ -281,5 +281,5 @@ def _holdout_gate(
     """Return the verdict of the holdout; where it was opened, its sentence says how much of it others had seen."""
     if opened is None:
         return judge_holdout(None, labels, refused, settings)
-    made = judge_holdout(opened.gain, labels, refused, settings, against)
-    return replace(made, reason=f"{made.reason}; {opened.sentence}")
+    verdict = judge_holdout(opened.gain, labels, refused, settings, against)
+    return replace(verdict, reason=f"{verdict.reason}; {opened.sentence}")

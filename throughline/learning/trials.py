@@ -132,7 +132,7 @@ def run_trials(
     if not folds:
         return ()
     key = data_key(data)
-    made = []
+    results = []
     trials = trial_grid(settings) if grid is None else grid
     for number, parameters in enumerate(trials):
         if begins is not None:
@@ -142,8 +142,8 @@ def run_trials(
             return fit_model(part, parameters, seed, schema, settings.embargo_hours)
 
         scores = out_of_fold(data, folds, fit)
-        made.append(_result(data, settings, seed, key, parameters, scores, stake_share))
-    return tuple(made)
+        results.append(_result(data, settings, seed, key, parameters, scores, stake_share))
+    return tuple(results)
 
 
 def run_linear(data: TrainingData, settings: LearningSettings, seed: int, schema: str) -> OutOfFold:
