@@ -131,10 +131,10 @@ def _unreadable(connection: Connection) -> Iterator[Finding]:
 
 
 def _revision(connection: Connection) -> Iterator[Finding]:
-    found = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalars().all()
-    if found != [migrations.head()]:
-        actual = ", ".join(map(str, found)) or "none"
-        problem = "says that other migrations made this database"
+    revisions = connection.execute(text(f"SELECT version_num FROM {SCHEMA}.alembic_version")).scalars().all()
+    if revisions != [migrations.head()]:
+        actual = ", ".join(map(str, revisions)) or "none"
+        problem = "names other migrations than the newest"
         yield Finding("table", "alembic_version", problem, "trigger_changed", migrations.head(), actual, MIGRATE)
 
 

@@ -2,7 +2,7 @@
 
 Belongs here: what is missing, foreign or changed, without what only follows from it: the columns of a table that is
 gone, definitions that mention a renamed column. Does not belong here: which of it matters (`policy`) and how it is
-told (`wording`).
+worded (`wording`).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def differences(expected: Snapshot, actual: Snapshot) -> list[Difference]:
         expected: of a pristine database.
         actual: of the database that is checked, of the same server version.
     """
-    found = {(item.kind, item.name): item for item in _differences(expected, actual)}
-    own = [item for item in found.values() if not _follows(item, found)]
+    by_object = {(item.kind, item.name): item for item in _differences(expected, actual)}
+    own = [item for item in by_object.values() if not _follows(item, by_object)]
     return [item for item in own if not _is_unwritten(item)] or own
 
 
@@ -106,38 +106,37 @@ def portable(snapshot: Snapshot) -> Snapshot:
     return Snapshot(objects, parents)
 
 
-def _follows(item: Difference, found: Mapping[Key, Difference]) -> bool:
+def _follows(item: Difference, by_object: Mapping[Key, Difference]) -> bool:
     """Return whether a difference only repeats that of another object, which is named instead."""
     properties = item.expected or item.actual or {}
-    above = found.get(item.parent) if item.parent is not None else None
+    above = by_object.get(item.parent) if item.parent is not None else None
     if item.kind == "constraint" and properties.get("contype") == "n":
-        column = found.get(("column", f"{item.name.rpartition('.')[0]}.{properties['conkey']}"))
+        column = by_object.get(("column", f"{item.name.rpartition('.')[0]}.{properties['conkey']}"))
         return column is not None and "attnotnull" in column.changed
     if item.kind == "trigger" and properties.get("tgisinternal") == "true":
-        return above is not None  # the foreign key says more
+        return above is not None  # the foreign key is named
     if item.kind in ("default acl", "parameter acl"):
         rights_on = "default privileges" if item.kind == "default acl" else item.name
-        return any(key[0] == "grant" and key[1].startswith(f"{rights_on}.") for key in found)
+        return any(key[0] == "grant" and key[1].startswith(f"{rights_on}.") for key in by_object)
     if item.kind == "grant" and above is not None and above.kind != "grant":
         owners = [change[1] for name, change in above.changed.items() if name.endswith("owner")]
         return item.name.rpartition(".")[2] in owners
     if item.expected is None or item.actual is None:
         return False
-    return all(_repeats(item, name, change, found) for name, change in item.changed.items())
+    return all(_repeats(item, name, change, by_object) for name, change in item.changed.items())
 
 
 def _repeats(
-    item: Difference, name: str, change: tuple[str | None, str | None], found: Mapping[Key, Difference]
+    item: Difference, name: str, change: tuple[str | None, str | None], by_object: Mapping[Key, Difference]
 ) -> bool:
-    """Return whether a changed property says no more than what else is found: something that a table has, or that the
-    table was changed in the same way."""
+    """Return whether a changed property repeats another difference: of what a table has, or of the table itself."""
     if name in _HAS and (change == ("false", "true") or name == "relchecks"):
-        return any(other.kind == _HAS[name] and other.parent == (item.kind, item.name) for other in found.values())
-    above = found.get(item.parent) if item.parent is not None else None
+        return any(other.kind == _HAS[name] and other.parent == (item.kind, item.name) for other in by_object.values())
+    above = by_object.get(item.parent) if item.parent is not None else None
     while above is not None and _WITH_TABLE.search(name):
         if any(change == other and _WITH_TABLE.search(key) for key, other in above.changed.items()):
             return True
-        above = found.get(above.parent) if above.parent is not None else None
+        above = by_object.get(above.parent) if above.parent is not None else None
     return False
 
 

@@ -103,7 +103,7 @@ class Names:
     ) -> None:
         self._members = members
         self._catalogs = catalogs
-        self._rows = {(name, row.oid): row for name, found in rows.items() for row in found if row.oid}
+        self._rows = {(name, row.oid): row for name, entries in rows.items() for row in entries if row.oid}
         self._names = dict(server)
         self._keys: dict[Key, Key] = {}
         self._columns = {

@@ -49,7 +49,7 @@ def expected_database(connection: Connection, *, roles: bool) -> Expected | None
     """Return what the database of a connection must be.
 
     Args:
-        connection: to the database; made use of only where no snapshot ships for its version.
+        connection: to the database; used only where no snapshot ships for its version.
         roles: whether its objects belong to our roles.
 
     Returns:

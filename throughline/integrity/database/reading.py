@@ -120,22 +120,22 @@ def read_rows(cursor: Any, catalog: Catalog, fixed_below: int) -> list[Row]:
     def defined(only: str) -> list[tuple[str | None, ...]] | None:
         cursor.execute("SAVEPOINT definitions")
         try:
-            found = select([*always, *definitions.values()], only)
+            records = select([*always, *definitions.values()], only)
         except psycopg2.Error:  # a row that something is missing for, which is named by that alone
             cursor.execute("ROLLBACK TO SAVEPOINT definitions")
-            found = None
+            records = None
         cursor.execute("RELEASE SAVEPOINT definitions")
-        return found
+        return records
 
-    found = defined("")
-    if found is None:
-        found = []
+    records = defined("")
+    if records is None:
+        records = []
         for row in select([*always, "t.ctid"]):
             whole = defined(f" AND t.ctid = '{row[-1]}'")
-            found += whole or [(*row[:-1], *(None for _ in definitions))]
+            records += whole or [(*row[:-1], *(None for _ in definitions))]
     count = len(plain)
     rows = []
-    for values in found:
+    for values in records:
         acl, own, rest = values[count], values[count + 1], values[count + 2 :]
         named = dict(zip((*plain, *definitions), (*values[:count], *rest[len(links) :]), strict=True))
         placed = {name: value for name, value in zip(links, rest, strict=False) if value is not None}

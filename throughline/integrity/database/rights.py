@@ -44,7 +44,7 @@ def granted(items: Sequence[str], owner: str | None) -> Iterator[tuple[str, str]
     Raises:
         ValueError: an item is not written as PostgreSQL writes it.
     """
-    found: dict[str, list[str]] = {}
+    words_by_grantee: dict[str, list[str]] = {}
     for item in items:
         match = _ITEM.match(item)
         if match is None:
@@ -55,8 +55,8 @@ def granted(items: Sequence[str], owner: str | None) -> Iterator[tuple[str, str]
         by = "" if grantor == owner else f" granted by {grantor}"
         for letter, option in _RIGHT.findall(letters):
             word = _WORDS.get(letter, letter) + (" with grant option" if option else "") + by
-            found.setdefault(grantee or "PUBLIC", []).append(word)
-    for grantee, words in found.items():
+            words_by_grantee.setdefault(grantee or "PUBLIC", []).append(word)
+    for grantee, words in words_by_grantee.items():
         yield grantee, ", ".join(sorted(words))
 
 

@@ -91,11 +91,11 @@ def check_server_objects(connection: Connection, *, embedded: bool) -> Iterator[
 
 def _roles(connection: Connection, embedded: bool) -> Iterator[Finding]:
     rows = connection.execute(text("SELECT * FROM pg_catalog.pg_roles")).mappings()
-    found = {str(row["rolname"]): dict(row) for row in rows}
-    for name in sorted({*_OURS} - found.keys()):
+    by_name = {str(row["rolname"]): dict(row) for row in rows}
+    for name in sorted({*_OURS} - by_name.keys()):
         yield _finding("role", name, "does not exist", name, "none")
     neighbours = {role_name(database) for database in NEIGHBOURS}
-    for name, role in sorted(found.items()):
+    for name, role in sorted(by_name.items()):
         known = name in _OURS or (embedded and name in neighbours)
         if known:
             expected = dict(_ORDINARY)

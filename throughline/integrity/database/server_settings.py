@@ -79,10 +79,10 @@ def check_server(database: Database) -> list[Finding]:
 def _access(connection: Connection) -> Iterator[Finding]:
     """Who may connect, as the server has read its files, whichever those are."""
     columns = "type, database, user_name, address, auth_method, options, error"
-    found = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM pg_catalog.pg_hba_file_rules"))]
+    rules = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM pg_catalog.pg_hba_file_rules"))]
     expected = [("local", ["all"], ["all"], None, "peer", ["map=home"], None)]
-    if found != expected:
-        shown = "; ".join(" ".join(str(part) for part in rule if part is not None) for rule in found)
+    if rules != expected:
+        shown = "; ".join(" ".join(str(part) for part in rule if part is not None) for rule in rules)
         problem = "lets others connect than this operating-system user"
         yield _setting("pg_hba.conf", problem, "local all all peer map=home", shown)
 

@@ -69,14 +69,14 @@ def encode(snapshot: Snapshot, digests: Mapping[str, Digest], server: str, fixed
         kinds.setdefault(kind, {})[name] = values
     usual = {kind: _usual(objects.values()) for kind, objects in kinds.items()}
     objects = {
-        kind: {name: _difference(values, usual[kind]) for name, values in sorted(found.items())}
-        for kind, found in sorted(kinds.items())
+        kind: {name: _difference(values, usual[kind]) for name, values in sorted(members.items())}
+        for kind, members in sorted(kinds.items())
     }
     head = {"server": server, "migrations": migrations_digest(), "fixed_below": fixed_below, "usual": usual}
     lines = [f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in head.items()]
     built_in = {name: [digest.whole, digest.rows] for name, digest in sorted(digests.items())}
     lines.append(f'"built_in": {{\n{_lines(built_in)}\n}}')
-    groups = [f"{json.dumps(kind)}: {{\n{_lines(found)}\n}}" for kind, found in objects.items()]
+    groups = [f"{json.dumps(kind)}: {{\n{_lines(members)}\n}}" for kind, members in objects.items()]
     groups_text = ",\n".join(groups)
     lines.append(f'"objects": {{\n{groups_text}\n}}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -86,9 +86,9 @@ def decode(content: Mapping[str, Any]) -> tuple[Snapshot, Mapping[str, Digest]]:
     """Return snapshot and built-in digests of a file's content."""
     objects: dict[Key, dict[str, str | None]] = {}
     parents: dict[Key, Key] = {}
-    for kind, found in content["objects"].items():
+    for kind, members in content["objects"].items():
         usual = content["usual"][kind]
-        for name, values in found.items():
+        for name, values in members.items():
             properties = {key: _lengthen(value, name) for key, value in {**usual, **values}.items() if value != _ABSENT}
             parent_kind, parent = properties.pop("parent kind", None), properties.pop("parent", None)
             if parent_kind is not None and parent is not None:

@@ -80,8 +80,8 @@ def read_snapshot(connection: Connection, fixed_below: int) -> Snapshot:
     names = Names(catalogs, rows, server, members)
     objects: dict[Key, dict[str, str | None]] = {}
     parents: dict[Key, Key] = {}
-    for name, found in rows.items():
-        for row in found:
+    for name, entries in rows.items():
+        for row in entries:
             _add(objects, parents, names, catalogs[name], row)
     return Snapshot(objects, parents)
 

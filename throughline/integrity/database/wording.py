@@ -1,6 +1,6 @@
 """Differences as findings: what the object is called, what is wrong with it, and what to do.
 
-Belongs here: sentences. An object that has no sentence of its own is told by its properties.
+Belongs here: sentences. An object that has no sentence of its own is described by its properties.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from throughline.integrity.database.compare import Difference
 
 MIGRATE = "run the migrations' statement for it again as the owner, after finding out who changed it"
 GRANT = "take it back or give it again as `throughline.storage.roles.grant_rights` does"
-REMOVE = "find out who made it, then drop it"
+REMOVE = "find out who created it, then drop it"
 _LONGEST = 600
 """Characters of a definition that a finding shows at most."""
 
@@ -41,14 +41,14 @@ _CHANGED: Mapping[tuple[str, str], str] = {
     ("column", "type"): "has another type, so nothing that reads this table can be checked",
     ("constraint", "conenforced"): "is not enforced: rows that it would refuse can be written",
     ("constraint", "convalidated"): "is not enforced for the rows there are: they may be what it would refuse",
-    ("constraint", "definition"): "says something else: rows that it would refuse can be written",
+    ("constraint", "definition"): "has another definition: rows that it would refuse can be written",
     ("function", "definition"): "is not the function that the migrations make",
     ("index", "definition"): "is another index",
     ("index", "indislive"): "is being dropped: nothing holds new rows against it",
     ("index", "indisready"): "takes no new rows: duplicates can be written",
     ("index", "indisvalid"): "does not hold all rows: queries that use it miss some",
     ("sequence", "seqincrement"): "counts in other steps",
-    ("table", "relhasindex"): "hides its indexes: nothing is held against them",
+    ("table", "relhasindex"): "hides its indexes: nothing is compared with them",
     ("table", "relhasrules"): "has rules, or had some",
     ("table", "relhassubclass"): "has tables that inherit from it: their rows are shown as its own",
     ("table", "relhastriggers"): "hides its triggers: nothing refuses a change of this table",
@@ -144,11 +144,11 @@ def _grant(item: Difference) -> Finding:
 
 
 def _rights(properties: Mapping[str, str | None] | None) -> set[str]:
-    found = set()
+    collected = set()
     for label, words in (properties or {}).items():
         where = label.removeprefix("rights").removeprefix(" on column ").strip()
-        found |= {f"{word} ({where})" if where else word for word in (words or "").split(", ") if word}
-    return found
+        collected |= {f"{word} ({where})" if where else word for word in (words or "").split(", ") if word}
+    return collected
 
 
 def _table(item: Difference) -> str:
@@ -159,8 +159,10 @@ def _table(item: Difference) -> str:
 
 
 def _shown(properties: Mapping[str, str | None] | None) -> str:
-    found = properties or {}
-    return next((str(found[name]) for name in ("definition", "type", "signature") if found.get(name)), "present")
+    collected = properties or {}
+    return next(
+        (str(collected[name]) for name in ("definition", "type", "signature") if collected.get(name)), "present"
+    )
 
 
 def _several(pairs: list[tuple[str, str | None]]) -> str:
