@@ -13,7 +13,7 @@ from throughline.clock import Clock
 from throughline.errors import ThroughlineError
 from throughline.flow.context import FlowContext
 from throughline.proof.errors import ProofError
-from throughline.proof.log import publish
+from throughline.proof.log import anchor_logged, publish
 from throughline.proof.settings import Proof
 from throughline.registry.consistency import ConsistencyResult, Report, check_registry, record_report, vouched_size
 from throughline.storage.artifacts import ArtifactStore
@@ -92,4 +92,8 @@ def _check(
         public_key=proof.signer.public_key,
         enforces_roles=enforces_roles,
     )
-    return result, record_report(engine, artifacts, result, started)[0]
+    report = record_report(engine, artifacts, result, started)[0]
+    # The report's own rows are in the log now. Where they cannot be anchored, neither could what came before the check,
+    # and the caller has that reason.
+    anchor_logged(engine, proof)
+    return result, report
