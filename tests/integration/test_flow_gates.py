@@ -175,7 +175,7 @@ def test_a_missing_or_stale_verdict_closes_the_gate(bench: Bench, provider: Mark
     days = [SIMULATED.start]
     STAGES["market_bars"](context(experiment, provider, bench.database, bench.store), days)
     newer = context(experiment, provider, bench.database, bench.store, NewSuite())
-    with pytest.raises(GateClosed, match=rf"market_bars of {SIMULATED.start} has only a verdict on an older suite"):
+    with pytest.raises(GateClosed, match=rf"market_bars of {SIMULATED.start} has only a verdict of an older suite"):
         STAGES["market_scan"](newer, days)
     assert "market_scan" not in bench.seals(experiment)
     STAGES["market_bars"](newer, days)  # judging again with the new suite opens it
