@@ -9,7 +9,7 @@ interpreter that has them is given.
   fresh      Binance, January to May 2021: a new experiment
   nothing    the same command again: every day is sealed
   one day    the same with one day more
-  cmc        CoinMarketCap, January to June 2018: 1,386 coins
+  cmc        CoinMarketCap, 130 days to 26 May 2018: 1,386 coins
   demo       the simulated market, 30 days
   years      the simulated market, 1,500 days
   walk       the closes, January 2022 to July 2024, with 30 trainings (minutes; only where it is named)
@@ -82,7 +82,7 @@ ROWS = (
     Row("fresh", backtest("binance-hourly-2021", "2021-01-01", "2021-05-31"), HOURLY, aim=9),
     Row("nothing", backtest("binance-hourly-2021", "2021-01-01", "2021-05-31"), HOURLY, after="fresh", aim=2),
     Row("one day", backtest("binance-hourly-2021", "2021-01-01", "2021-06-01"), HOURLY, after="fresh", aim=4),
-    Row("cmc", backtest("coinmarketcap-2018", "2018-01-28", "2018-06-06"), "coinmarketcap_daily_2018h1", aim=12),
+    Row("cmc", backtest("coinmarketcap-2018", "2018-01-17", "2018-05-26"), "coinmarketcap_daily_2018h1", aim=12),
     Row("demo", ("demo",)),
     Row("years", ("demo", "--days", "1500")),
     Row(
