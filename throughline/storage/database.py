@@ -203,8 +203,8 @@ class Database:
         where = _without_secrets(address)
         try:
             with _admin(address.set(database="postgres")) as connection:
-                found = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": name}).scalar()
-                if found:
+                exists = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :n"), {"n": name}).scalar()
+                if exists:
                     raise StorageError(f"The database at {where} refuses the connection: {_reason(cause)}.") from cause
                 _create_database(connection, name, None)
         except DBAPIError as error:
@@ -326,8 +326,8 @@ def _without_secrets(address: URL) -> str:
 
 
 def _named_option(error: Exception) -> str:
-    found = re.search(r'"([^"]{1,60})"', str(error))
-    return f" ('{printable(found[1])}')" if found else ""
+    match = re.search(r'"([^"]{1,60})"', str(error))
+    return f" ('{printable(match[1])}')" if match else ""
 
 
 def _reason(error: Exception) -> str:

@@ -160,10 +160,10 @@ class Server:
         self._running = None
         atexit.unregister(self.release)
 
-    def _is_ours(self, found: Running) -> bool:
-        if found.namespace != pid_namespace():
+    def _is_ours(self, recorded: Running) -> bool:
+        if recorded.namespace != pid_namespace():
             return False
-        return birth_mark(found.pid) == found.birth and is_postmaster(found.pid, self._data)
+        return birth_mark(recorded.pid) == recorded.birth and is_postmaster(recorded.pid, self._data)
 
     def _recorded(self) -> Running | None:
         try:
@@ -189,14 +189,14 @@ class Server:
             raise StorageError(f"The database server of {self.home.path} does not stop: end process {lines[0]}.")
         if not is_held(running):
             return None
-        found = self._recorded()
-        if found and found.socket_path.exists() and self._is_ours(found):
-            return found
+        recorded = self._recorded()
+        if recorded and recorded.socket_path.exists() and self._is_ours(recorded):
+            return recorded
         # started by a process that was killed before it could record it: the pid file says which it is
         if len(lines) > 4 and lines[0].isdigit() and is_postmaster(int(lines[0]), self._data):
             return self._record(int(lines[0]), lines[4])
-        if found and found.namespace != pid_namespace() and _answers(found.socket_path):
-            return found  # another container's server, alive; its pid means nothing here
+        if recorded and recorded.namespace != pid_namespace() and _answers(recorded.socket_path):
+            return recorded  # another container's server, alive; its pid means nothing here
         # children of a killed postmaster end by themselves; those in a long statement need a signal
         if not wait_until(lambda: not is_held(running), 2.0):
             for orphan in orphans_of(self._data):
@@ -264,19 +264,19 @@ class Server:
                 stream.seek(before)
                 written = stream.read().decode("utf-8", "replace")
             words = cluster.last_words(written)
-            told = f"The database server of {self.home.path} does not start: {words} (log: {log})."
-            raise StorageError(explanation_of_output(written, self.home.path) or told)
+            message = f"The database server of {self.home.path} does not start: {words} (log: {log})."
+            raise StorageError(explanation_of_output(written, self.home.path) or message)
         return self._record(pid, str(folder))
 
     def _record(self, pid: int, folder: str) -> Running:
         birth = birth_mark(pid)
         if birth is None:
             raise StorageError(f"The database server of {self.home.path} ended at once: see {self._folder}/server.log.")
-        found = Running(pid, birth, folder, pid_namespace())
+        recorded = Running(pid, birth, folder, pid_namespace())
         fresh = self._folder / "server.json.new"
-        fresh.write_text(json.dumps(asdict(found)))
+        fresh.write_text(json.dumps(asdict(recorded)))
         fresh.replace(self._folder / "server.json")
-        return found
+        return recorded
 
     def _clear_stale(self) -> None:
         lines = self._pid_file()
@@ -295,24 +295,24 @@ class Server:
         finally:
             os.close(leases)
         running = self._folder / "running.lock"
-        found = self._recorded()
+        recorded = self._recorded()
         if not is_held(running):
             return True
-        if found is None or not self._is_ours(found):
+        if recorded is None or not self._is_ours(recorded):
             lines = self._pid_file()
             if not (len(lines) > 4 and lines[0].isdigit() and is_postmaster(int(lines[0]), self._data)):
                 return False
-            found = self._record(int(lines[0]), lines[4])
-        os.kill(found.pid, signal.SIGINT)  # fast shutdown: ends sessions, writes a checkpoint
+            recorded = self._record(int(lines[0]), lines[4])
+        os.kill(recorded.pid, signal.SIGINT)  # fast shutdown: ends sessions, writes a checkpoint
         stopped = wait_until(lambda: not is_held(running), PATIENCE)
         if stopped:
-            _remove_socket(found)
+            _remove_socket(recorded)
         return stopped
 
 
-def _remove_socket(found: Running) -> None:
+def _remove_socket(recorded: Running) -> None:
     with contextlib.suppress(OSError):  # never more than the empty folder of this home
-        Path(found.socket).rmdir()
+        Path(recorded.socket).rmdir()
 
 
 def _answers(path: Path) -> bool:

@@ -34,8 +34,8 @@ def head() -> str:
 
 def current(connection: Connection) -> str | None:
     """Return the revision that the database is at, None where it is empty."""
-    found = connection.execute(text("SELECT to_regclass('alembic_version') IS NOT NULL")).scalar_one()
-    if not found:
+    migrated = connection.execute(text("SELECT to_regclass('alembic_version') IS NOT NULL")).scalar_one()
+    if not migrated:
         return None
     revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return revision
