@@ -6,6 +6,7 @@ touch a price (kernel), columns (results).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +18,7 @@ from throughline.exits.registry import reason_names
 from throughline.trading import ordering
 from throughline.trading.kernel import layout
 from throughline.trading.kernel.path import run_path
+from throughline.trading.kernel.worth import worth_at
 from throughline.trading.orders import MatchedOrders, Names, read_only
 from throughline.trading.results import Table, fill_columns, open_positions, trade_columns
 from throughline.trading.state import round18
@@ -114,31 +116,33 @@ class Pass:
         """
         if self._next < 0:
             self.serve(0)
-        ints, cash = self._ints, self._cash
-        waiting = sorted(
-            self._heap[: self._size].tolist(),
-            key=lambda p: (ints[layout.EXIT_BAR, p], self._market.rank[ints[layout.INSTRUMENT, p]]),
+        waiting, values = self._heap[: self._size].copy(), np.empty(self._size)
+        cash, count = worth_at(
+            self._market.arrays,
+            self._market.starts,
+            self._market.rank,
+            self._ints,
+            self._floats,
+            self._loaded[1],
+            waiting,
+            self._size,
+            self._cash,
+            instant,
+            values,
         )
-        for p in waiting:  # in the order in which the core frees slots: sums of floats then have the same bits
-            if ints[layout.EXIT_BAR, p] < instant:
-                cash = round18(cash + _proceeds(self._floats[:, p]))
         equity = cash
-        for p in sorted(waiting):
-            if ints[layout.EXIT_BAR, p] >= instant:
-                equity += self._value(p, instant)
+        for p, value in zip(waiting[:count].tolist(), values[:count].tolist(), strict=True):
+            equity += self._value(p, instant) if math.isnan(value) else value
         return equity, cash
 
     def _value(self, p: int, instant: int) -> float:
-        """Return the worth at `instant` of a position open then: what is left at its last close, and what it sold."""
+        """Return the worth at `instant` of a position open then: what is left at its last close, and what it sold.
+
+        It is followed once more, on the bars before the instant.
+        """
         arrays, k = self._market.arrays, self._ints[layout.INSTRUMENT, p]
         first = int(self._market.starts[k])
         seen = first + int(np.searchsorted(arrays.open_time[first : arrays.stops[k]], instant))
-        quoted = seen > first and arrays.volume.size > 0 and arrays.volume[seen - 1] == 0.0
-        if not quoted and not self._ints[layout.FLAG_BITS, p] & layout.PARTIAL_EXIT:
-            price = round18(arrays.close[seen - 1]) if seen > first else self._loaded[1][layout.LAST_PRICE, p]
-            return float(self._floats[layout.BOUGHT, p] * price)
-        # It is sold in parts, before or after the instant, or its last bar is a quote at which nobody could trade:
-        # follow it once more, on the bars before the instant.
         ints, floats, slots = self._at_first(p)
         stops = arrays.stops.copy()
         stops[k] = seen
