@@ -35,7 +35,7 @@ MODE = "mode"
 
 @dataclass(frozen=True)
 class MarketData:
-    """The market data that a command was told to use."""
+    """The market data that the options of a command name."""
 
     mode: Mode
     spec: ProviderSpec

@@ -95,13 +95,13 @@ def read_answer(opened: OpenHome, key: str) -> Answer | None:
         body = json.loads(opened.artifacts.get(digest)) if kind == KIND else {}
         if body.get("key") != key or any(sha256_hex(Path(page).read_bytes()) != hash_ for page, hash_ in body["pages"]):
             return None
-    except (OSError, StorageError, UnicodeError):
+    except (OSError, StorageError, ValueError):  # ValueError: bytes that are no ASCII, or no JSON
         return None
     return Answer(body["report"], body["text"])
 
 
 def keep_answer(opened: OpenHome, key: str, answer: Answer, published: PublishedReport) -> None:
-    """Keep an answer under its key, with the hashes of its pages. A home that cannot be written keeps none."""
+    """Keep an answer under its key, with the hashes of its pages. Raises OSError where the home cannot be written."""
     from throughline.storage.queries import record_artifact
 
     pages = [published.page, *published.dossiers.values()]
