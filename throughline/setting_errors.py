@@ -61,6 +61,9 @@ def _reason(model: type[BaseModel], place: Sequence[str], key: str, first: Mappi
         return "is missing: write it, or remove its table"
     if kind == "literal_error":
         return f"must be one of {context['expected']}{value}"
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"must have a length of {bound} (it has {context['actual_length']})"
     if kind == "value_error":
         return str(context["error"])
     for start, words in _KINDS.items():

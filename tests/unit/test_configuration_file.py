@@ -53,6 +53,7 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
         ("[exits.trailing_stop]\npercent = 2\n", "exits.trailing_stop.percent", "less than 1"),
         ("[exits]\ntrailing_stop = 0.1\n", "exits.trailing_stop", "written as [exits.trailing_stop]"),
         ("[exits.roi_table]\nsteps = [[5, 0.1], [5, 0.2]]\n", "exits.roi_table.steps", "ascending hours"),
+        ("[exits.roi_table]\nsteps = []\n", "exits.roi_table.steps", "a length of at least 1 (it has 0)"),
         ("[costs]\nfee = -0.1\n", "costs.fee", "greater than or equal to 0"),
         ("[sizing]\nmax_positions = 0\n", "sizing.max_positions", "greater than or equal to 1"),
         ("[sizing]\nmax_positions = 2.5\n", "sizing.max_positions", "integer"),
